@@ -1,0 +1,8 @@
+"""The web process's entry: `gunicorn app:app`."""
+
+from __future__ import annotations
+
+from psthreads.config import Config
+from psthreads.web import create_app
+
+app = create_app(Config.from_env())

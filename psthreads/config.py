@@ -1,0 +1,182 @@
+"""Every setting: its name, its default, what it means and what it may be. The only reader of os.environ."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, Final, Self
+
+from psthreads.errors import ConfigError
+
+DAY: Final = 86_400
+_PREFIX: Final = re.compile(r"(/[A-Za-z0-9._~-]+)+\Z")
+
+
+def _setting(env: str, default: Any, meaning: str, read: Callable[[str], Any], least: float | None = None) -> Any:
+    return field(default=default, metadata={"env": env, "meaning": meaning, "read": read, "least": least})
+
+
+def _truth(text: str) -> bool:
+    words = {
+        "1": True,
+        "true": True,
+        "yes": True,
+        "on": True,
+        "0": False,
+        "false": False,
+        "no": False,
+        "off": False,
+    }
+    if text.lower() not in words:
+        raise ValueError("it must be true or false")
+    return words[text.lower()]
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(word for word in re.split(r"[,\s]+", text) if word)
+
+
+def _prefixes(text: str) -> tuple[str, ...]:
+    prefixes = _words(text)
+    for prefix in prefixes:
+        if not _PREFIX.match(prefix):
+            raise ValueError(f"'{prefix}' is no path such as /ps/service")
+    return prefixes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """The settings of one process. Durations are in seconds, sizes in bytes."""
+
+    redis_url: str = _setting(
+        "REDIS_URL", "redis://localhost:6379/0", "the Redis to use: redis://, rediss:// or unix://", str
+    )
+    port: int = _setting("PORT", 8000, "the port that the web process listens on", int, 0)
+    host: str = _setting("HOST", "127.0.0.1", "the address that the web process listens on", str)
+    workers: int = _setting("WORKERS", 2, "how many worker processes worker.py keeps running", int, 1)
+    secret_key: str = _setting(
+        "SECRET_KEY",
+        "",
+        "signs the session cookies; when empty, a random one is made once and shared through Redis",
+        str,
+    )
+    documents: Path = _setting(  # noqa: RUF009 (a path is a frozen value)
+        "PSTHREADS_DOCUMENTS",
+        Path("var/documents"),
+        "the folder of the groups' documents and results",
+        Path,
+    )
+    queue: str = _setting("PSTHREADS_QUEUE", "psthreads", "the name of the RQ queue", str)
+    processes: tuple[str, ...] = _setting(
+        "PSTHREADS_PROCESSES",
+        ("psthreads.processes.validate", "psthreads.processes.export"),
+        "the modules whose processes can be started, with commas between them",
+        _words,
+    )
+    prefixes: tuple[str, ...] = _setting(
+        "PSTHREADS_PREFIXES",
+        ("/ps/service", "/ps/api"),
+        "the paths below which the routes answer, too, besides the root, with commas between them",
+        _prefixes,
+    )
+    own_progress: bool = _setting(
+        "PSTHREADS_OWN_PROGRESS",
+        False,
+        "whether the member who started a thread may read its progress at server level",
+        _truth,
+    )
+    retention: float = _setting(
+        "PSTHREADS_RETENTION", 30 * DAY, "how long a finished thread and its log are kept", float, 1
+    )
+    idempotency: float = _setting("PSTHREADS_IDEMPOTENCY", DAY, "how long an Idempotency-Key is remembered", float, 1)
+    time_limit: float = _setting(
+        "PSTHREADS_TIME_LIMIT", 6 * 3600, "how long a thread may run whose process names no limit", float, 1
+    )
+    grace: float = _setting(
+        "PSTHREADS_GRACE", 10, "how long an interrupted process may clean up before it is killed", float, 0
+    )
+    heartbeat: float = _setting(
+        "PSTHREADS_HEARTBEAT", 2, "how often a worker shows that a running thread lives", float, 0.05
+    )
+    lost_after: float = _setting(
+        "PSTHREADS_LOST_AFTER",
+        6,
+        "how long after its last sign of life a thread is declared lost",
+        float,
+        0.1,
+    )
+    shutdown: float = _setting(
+        "PSTHREADS_SHUTDOWN",
+        20,
+        "how long a worker that is told to stop waits for its thread to clean up",
+        float,
+        0,
+    )
+    restarts: int = _setting(
+        "PSTHREADS_RESTARTS",
+        3,
+        "how often a restartable thread is queued again after its worker was lost",
+        int,
+        0,
+    )
+    report_interval: float = _setting(
+        "PSTHREADS_REPORT_INTERVAL",
+        0.5,
+        "how often at most a running thread writes its progress",
+        float,
+        0.01,
+    )
+    log_events: int = _setting(
+        "PSTHREADS_LOG_EVENTS", 100_000, "how many lines of a log are kept: its head and its tail", int, 100
+    )
+    log_bytes: int = _setting(
+        "PSTHREADS_LOG_BYTES",
+        32 * 1024 * 1024,
+        "how many bytes of a log are kept: its head and its tail",
+        int,
+        100_000,
+    )
+    direct_documents: int = _setting(
+        "PSTHREADS_DIRECT_DOCUMENTS", 20, "up to how many documents an export answers at once", int, 0
+    )
+    max_body: int = _setting("PSTHREADS_MAX_BODY", 1024 * 1024, "the largest body of a request", int, 1024)
+
+    def __post_init__(self) -> None:
+        if not self.redis_url.startswith(("redis://", "rediss://", "unix://")):
+            raise ConfigError(f"REDIS_URL is '{self.redis_url}', but must start with redis://, rediss:// or unix://.")
+        for setting in fields(self):
+            least = setting.metadata["least"]
+            if least is not None and getattr(self, setting.name) < least:
+                raise ConfigError(f"{setting.metadata['env']} must be at least {least:g}.")
+        if self.lost_after < 2 * self.heartbeat:
+            raise ConfigError("PSTHREADS_LOST_AFTER must be at least twice PSTHREADS_HEARTBEAT.")
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] = os.environ) -> Self:
+        """The settings that the environment gives, and the defaults for the rest.
+
+        Raises ConfigError, naming the variable and what it must be, for one that is wrong.
+        """
+        given: dict[str, Any] = {}
+        for setting in fields(cls):
+            text = environ.get(setting.metadata["env"], "").strip()
+            if text:
+                try:
+                    given[setting.name] = setting.metadata["read"](text)
+                except ValueError as error:
+                    reason = (
+                        f"it must be a number: {error}" if "convert" in str(error) or "literal" in str(error) else error
+                    )
+                    raise ConfigError(f"{setting.metadata['env']} is '{text}', but {reason}.") from None
+        return cls(**given)
+
+    def to_env(self) -> dict[str, str]:
+        """The settings as an environment from which `from_env` makes the same settings again."""
+        return {
+            setting.metadata["env"]: ",".join(value) if isinstance(value, tuple) else str(value)
+            for setting in fields(self)
+            if (value := getattr(self, setting.name)) != ""
+        }

@@ -1,0 +1,62 @@
+"""One way to reach Redis for every process: with retries, time limits and a bounded pool."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from redis import BlockingConnectionPool, Redis
+from redis.backoff import ExponentialBackoff
+from redis.exceptions import (
+    ConnectionError as RedisConnectionError,
+)
+from redis.exceptions import (
+    OutOfMemoryError,
+    ReadOnlyError,
+    ResponseError,
+)
+from redis.exceptions import (
+    TimeoutError as RedisTimeoutError,
+)
+from redis.retry import Retry
+
+from psthreads.errors import Unavailable
+
+# redis-py has no class of its own for these: the disk is full, a replica is missing, a script runs on.
+_REFUSALS: Final = ("MISCONF", "NOREPLICAS", "MASTERDOWN", "BUSY ")
+_ANSWER_SECONDS: Final = 10.0
+_CONNECT_SECONDS: Final = 5.0
+
+
+def connect(url: str, connections: int = 64) -> Redis:
+    """A client for the Redis at this URL. Nothing is sent before its first use.
+
+    A lost connection is tried again three times within about half a second; an answer may take 10 s.
+    At most `connections` are open at once, and a request for one more waits.
+    """
+    pool = BlockingConnectionPool.from_url(
+        url,
+        max_connections=connections,
+        timeout=_ANSWER_SECONDS,
+        socket_timeout=_ANSWER_SECONDS,
+        socket_connect_timeout=_CONNECT_SECONDS,
+        # redis-py's clients made from a URL do not retry of their own accord.
+        retry=Retry(ExponentialBackoff(cap=0.25, base=0.05), retries=3),
+    )
+    return Redis.from_pool(pool)
+
+
+@contextmanager
+def translated(redis: Redis) -> Iterator[None]:
+    """Turn what says that Redis is away, or takes no writes now, into Unavailable."""
+    try:
+        yield
+    except (RedisConnectionError, RedisTimeoutError, OutOfMemoryError) as error:
+        raise Unavailable from error
+    except ResponseError as error:
+        if isinstance(error, ReadOnlyError) or str(error).startswith(_REFUSALS):
+            # After a failover the old connections lead to a server that is no master any more.
+            redis.connection_pool.disconnect()
+            raise Unavailable from error
+        raise

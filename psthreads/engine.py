@@ -1,0 +1,109 @@
+"""Starting and cancelling threads: the store, the registry and RQ's queue together."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from uuid import uuid4
+
+from redis import Redis
+from redis.exceptions import RedisError
+from rq import Queue
+from rq.command import send_command
+from rq.utils import missing_keys
+from rq.worker_registration import get_keys
+
+from psthreads import jobs
+from psthreads.access import Group, Member
+from psthreads.config import Config
+from psthreads.connection import translated
+from psthreads.model import SERVER_WIDE, Thread
+from psthreads.registry import Process, Registry, Value
+from psthreads.store import NewThread, ThreadStore
+
+LOOK = "look"
+"""The command that tells a worker to look at how its thread stands; it looks by itself, too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A thread that was started, or with `replayed` the one that an earlier request had started."""
+
+    thread: Thread
+    replayed: bool
+
+
+class Engine:
+    """Starts and cancels threads. Raises Unavailable when Redis is away or takes no writes."""
+
+    def __init__(self, redis: Redis, config: Config, store: ThreadStore, registry: Registry) -> None:
+        self._redis = redis
+        self._queue = config.queue
+        self.store = store
+        self.registry = registry
+
+    def start(
+        self,
+        process: Process,
+        values: Mapping[str, Value],
+        *,
+        member: Member,
+        by: Member,
+        group: Group | None = None,
+        key: str = "",
+    ) -> Started:
+        """Start a thread of this process for a member, as `by` asks. Once it returns, the thread will run.
+
+        With a key (from the Idempotency-Key of `by`), the same start again gives the same
+        thread, and another start raises IdempotencyConflict.
+        """
+        thread_id = uuid4().hex
+        title = process.title.format(group=group.name if group else "", member=member.username, **values)
+        new = NewThread(
+            id=thread_id,
+            name=title,
+            process=process.name,
+            username=member.username,
+            member_id=member.id,
+            by=by,
+            group_id=group.id if group else SERVER_WIDE,
+            group_name=group.name if group else "",
+            restartable=process.restartable,
+            fields=jobs.fields(
+                thread_id=thread_id,
+                process=process.name,
+                values=dict(values),
+                title=title,
+                queue=self._queue,
+                redis=self._redis,
+            ),
+        )
+        request = json.dumps([process.name, new.group_id, member.id, dict(values)], sort_keys=True)
+        stored, replayed = self.store.create(new, _digest(key) if key else "", _digest(request))
+        return Started(self.store.fetch(stored), replayed)
+
+    def cancel(self, thread: Thread, *, by: Member, force: bool = False) -> Thread:
+        """Cancel a thread on a member's behalf, and return it as it then stands.
+
+        Without effect on a thread that is final. A running one is `cancelled` once its code has
+        stopped: within the grace period, or at once with `force`. Raises ThreadNotFound.
+        """
+        thread, worker = self.store.cancel(thread.id, by.username, force=force)
+        if worker:
+            # The store has decided; a worker that misses this sees it at its next heartbeat.
+            with suppress(RedisError):
+                send_command(self._redis, worker, LOOK, thread=thread.id)
+        return thread
+
+    def workers(self) -> int:
+        """How many worker processes are alive: those that gave a sign of life not long ago."""
+        with translated(self._redis):
+            keys = list(get_keys(Queue(self._queue, connection=self._redis)))
+            return len(keys) - len(missing_keys(self._redis, keys))
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

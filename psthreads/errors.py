@@ -1,0 +1,138 @@
+"""What can go wrong, in the domain's words.
+
+The lower layers raise these; one place in the web layer maps them to HTTP and one place in the
+command line maps them to an exit code. Every message says what was wrong and what to do about it,
+because it is shown as it stands.
+"""
+
+from __future__ import annotations
+
+
+class PsthreadsError(Exception):
+    """The root of everything that psthreads raises on purpose.
+
+    `status` is the HTTP status (RFC 9110) and `code` the error id, PageSeeder's own where it has
+    one and otherwise the HTTP status with a leading zero.
+    """
+
+    status = 500
+    code = "0500"
+
+    @property
+    def message(self) -> str:
+        """The sentence for the person who asked."""
+        return str(self)
+
+
+class ConfigError(PsthreadsError):
+    """A setting is missing or wrong; the program does not start."""
+
+
+class BadParameter(PsthreadsError):
+    """A parameter of a request is wrong. `name` is the parameter's name on the wire."""
+
+    status = 400
+    code = "0400"
+
+    def __init__(self, name: str, message: str) -> None:
+        super().__init__(message)
+        self.name = name
+
+
+class MissingParameter(BadParameter):
+    """A parameter that must be there is not."""
+
+    code = "0201"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name, f"Parameter '{name}' is missing: add it and try again.")
+
+
+class NotSignedIn(PsthreadsError):
+    """Nobody is signed in, or the credentials were not accepted."""
+
+    status = 401
+    code = "0401"
+
+    def __init__(self, message: str = "Sign in first: with HTTP Basic, a Bearer token or a session.") -> None:
+        super().__init__(message)
+
+
+class NotAllowed(PsthreadsError):
+    """Somebody is signed in, but may not do this."""
+
+    status = 403
+    code = "0403"
+
+
+class NotFound(PsthreadsError):
+    """Something that was named does not exist, or looks absent to whoever asks."""
+
+    status = 404
+    code = "0404"
+
+
+class ThreadNotFound(NotFound):
+    """There is no such thread here; at group level a thread of another group looks the same."""
+
+    def __init__(self, thread_id: str) -> None:
+        super().__init__(f"Thread '{thread_id}' does not exist here: list the threads to see which do.")
+
+
+class GroupNotFound(NotFound):
+    """There is no such group."""
+
+    code = "0202"
+
+    def __init__(self, group: str) -> None:
+        super().__init__(f"Group '{group}' does not exist.")
+
+
+class MemberNotFound(NotFound):
+    """There is no such member."""
+
+    code = "0204"
+
+    def __init__(self, member: str) -> None:
+        super().__init__(f"Member '{member}' does not exist.")
+
+
+class DocumentNotFound(NotFound):
+    """There is no such document or folder in the group."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(f"There is no document or folder '{path}' in this group.")
+
+
+class UnsafePath(BadParameter):
+    """A path would leave the group's folder, or is no path at all."""
+
+    def __init__(self, path: str, reason: str, name: str = "path") -> None:
+        super().__init__(name, f"The path '{path}' is not accepted: {reason}.")
+
+
+class Conflict(PsthreadsError):
+    """The thing exists already, or is in a state that does not allow this."""
+
+    status = 409
+    code = "0409"
+
+
+class IdempotencyConflict(PsthreadsError):
+    """The same Idempotency-Key was sent with another request."""
+
+    status = 422
+    code = "0422"
+
+    def __init__(self) -> None:
+        super().__init__("This Idempotency-Key was used for another request: use a new key for a new request.")
+
+
+class Unavailable(PsthreadsError):
+    """Redis is away or refuses writes; nothing was changed and the request can be sent again."""
+
+    status = 503
+    code = "0503"
+
+    def __init__(self, message: str = "The store does not answer: try again in a few seconds.") -> None:
+        super().__init__(message)

@@ -1,0 +1,176 @@
+"""The work horse: the operating system process that RQ forks for one thread, and what it may write.
+
+It runs the process's function, turns what comes out of it into one honest outcome, and writes that.
+The worker that forked it watches from outside, and writes the outcome of a horse that could not.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import time
+from collections.abc import Callable, Mapping
+from types import FrameType
+from typing import Any, Final, TypeVar
+
+from rq.exceptions import DeserializationError
+
+from psthreads.access import Group, Member
+from psthreads.config import Config
+from psthreads.context import Cancelled, Context, Interrupted, ShutDown, TimedOut
+from psthreads.documents import Documents
+from psthreads.errors import Unavailable
+from psthreads.jobs import ThreadJob
+from psthreads.model import SERVER_WIDE, Outcome, Report, Standing, Status, Thread
+from psthreads.registry import Process, Registry
+from psthreads.store import ThreadStore
+
+T = TypeVar("T")
+
+SIGNALS: Final[Mapping[type[Interrupted], signal.Signals]] = {
+    Cancelled: signal.SIGUSR1,
+    ShutDown: signal.SIGUSR2,
+    TimedOut: signal.SIGALRM,
+}
+"""The signal by which a worker asks its horse to stop, for each reason."""
+
+_AGAIN_SECONDS: Final = 0.25
+_NOTHING: Final = object()  # the function has not returned
+_log = logging.getLogger(__name__)
+
+
+class Horse:
+    """Runs threads, one in each forked process."""
+
+    def __init__(self, config: Config, store: ThreadStore, registry: Registry) -> None:
+        self._config = config
+        self._store = store
+        self._registry = registry
+        self._documents = Documents(config.documents)
+
+    def time_limit(self, job: ThreadJob) -> float:
+        """How long this job's process may run, in seconds."""
+        try:
+            process = self._registry.find(job.func_name or "")
+        except DeserializationError:
+            process = None
+        return (process and process.time_limit) or self._config.time_limit
+
+    def run(self, job: ThreadJob, token: str) -> None:
+        """Run the thread to its end and write how it ended; returns nothing that matters."""
+        redis_time = persistently(lambda: self._store.begin(job.id, token))
+        if not redis_time:
+            return
+        thread = persistently(lambda: self._store.fetch(job.id))
+        try:
+            process, values = self._read(job)
+        except (LookupError, DeserializationError) as error:
+            reason = str(error.args[0]) if isinstance(error, LookupError) else "Its job's data cannot be read"
+            persistently(lambda: self._store.finish(job.id, token, Outcome(Status.FAILED, reason)))
+            return
+        context = self._context(thread, token, redis_time)
+        outcome = self._perform(process, context, values)
+        last = context.close()
+        if persistently(lambda: self._store.report(job.id, token, last)) is Standing.DISOWNED:
+            return
+        if outcome is None:
+            persistently(lambda: self._store.abandon(job.id, "Worker restarted", token))
+        else:
+            persistently(lambda: self._store.finish(job.id, token, outcome))
+
+    def _read(self, job: ThreadJob) -> tuple[Process, dict[str, Any]]:
+        name = job.func_name or ""
+        process = self._registry.find(name)
+        if process is None:
+            raise LookupError(f"This worker knows no process named '{name}'")
+        declared = {parameter.name for parameter in process.parameters}
+        if job.instance is not None or job.args or not declared.issuperset(job.kwargs):
+            raise LookupError(f"The job's data does not fit the process '{name}'")
+        return process, dict(job.kwargs)
+
+    def _context(self, thread: Thread, token: str, redis_time: int) -> Context:
+        group = Group(thread.group_id, thread.group_name) if thread.group_id != SERVER_WIDE else None
+        return Context(
+            thread_id=thread.id,
+            member=Member(thread.member_id, thread.username),
+            group=group,
+            folder=self._documents.group(group) if group else None,
+            results=self._documents.results(thread.group_id),
+            reporter=_Reporter(self._store, thread.id, token),
+            redis_time=redis_time,
+            interval=self._config.report_interval,
+        )
+
+    def _perform(self, process: Process, context: Context, values: dict[str, Any]) -> Outcome | None:
+        """How the process ended; None when it must be given back because its worker is stopping."""
+        limit = process.time_limit or self._config.time_limit
+        returned: Any = _NOTHING
+        error: BaseException | None = None
+        try:
+            try:
+                _handle_signals(context)
+                context.start()
+                returned = process.function(context, **values)
+            finally:
+                context.stop_interrupts()
+        except BaseException as raised:  # noqa: BLE001 (whatever a process raises, its thread must end)
+            error = raised
+        if not context.is_own_process:
+            os._exit(0)  # A process that the process forked came back here: it is not the thread.
+        interrupt = context.stop_interrupts()
+        if error is not None and not isinstance(error, Interrupted):
+            _log.error("Thread %s: %s", context.thread_id, process.name, exc_info=error)
+        if isinstance(interrupt, TimedOut):
+            return Outcome(Status.FAILED, f"Timed out after {limit:g} s")
+        if isinstance(interrupt, ShutDown) and error is interrupt and returned is _NOTHING:
+            return None
+        if isinstance(interrupt, Cancelled) and error is interrupt:
+            return Outcome(Status.CANCELLED, "Cancelled")  # The store knows who asked.
+        if error is not None and returned is _NOTHING:
+            return Outcome(Status.FAILED, f"{type(error).__name__}: {error}" if str(error) else type(error).__name__)
+        return _judge(returned, context)
+
+
+class _Reporter:
+    def __init__(self, store: ThreadStore, thread_id: str, token: str) -> None:
+        self._store = store
+        self._thread_id = thread_id
+        self._token = token
+
+    def report(self, report: Report) -> Standing:
+        return self._store.report(self._thread_id, self._token, report)
+
+
+def persistently(write: Callable[[], T]) -> T:
+    """Call until Redis takes it. Everything written here counts once, however often it is sent."""
+    while True:
+        try:
+            return write()
+        except Unavailable:
+            time.sleep(_AGAIN_SECONDS)
+
+
+def _handle_signals(context: Context) -> None:
+    reasons = {number: reason for reason, number in SIGNALS.items()}
+
+    def interrupt(number: int, _frame: FrameType | None) -> None:
+        context.interrupt(reasons[signal.Signals(number)]())
+
+    for number in reasons:
+        signal.signal(number, interrupt)
+
+
+def _judge(returned: Any, context: Context) -> Outcome:
+    if isinstance(returned, Outcome):
+        return returned
+    if context.errors:
+        default = f"Ended with {context.errors:,} error{'s' if context.errors > 1 else ''}"
+        status = Status.FAILED
+    elif context.warnings:
+        default = f"Completed with {context.warnings:,} warning{'s' if context.warnings > 1 else ''}"
+        status = Status.COMPLETED
+    else:
+        default = context.last_message or "Completed"
+        status = Status.COMPLETED
+    return Outcome(status, returned if isinstance(returned, str) and returned else default)

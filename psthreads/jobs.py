@@ -1,0 +1,72 @@
+"""The RQ job of a thread: it carries data, and cannot be made to run anything by itself."""
+
+from __future__ import annotations
+
+from typing import Any, NoReturn
+
+from redis import Redis
+from rq.job import Job, JobStatus
+from rq.serializers import JSONSerializer
+from rq.utils import now
+
+
+class ThreadJob(Job):
+    """A job whose function is only a name in the registry, and whose meta only the store writes.
+
+    RQ would import any path that it finds as a function or a callback, and would send webhooks to
+    any address; a job that was tampered with in Redis must not get that far.
+    """
+
+    def __init__(
+        self,
+        id: str | None = None,  # noqa: A002 (RQ's own name)
+        connection: Redis | None = None,
+        serializer: Any = None,
+    ) -> None:
+        super().__init__(id, connection, serializer or JSONSerializer)
+
+    @property
+    def func(self) -> NoReturn:
+        """Never: horse.py finds the process in the registry."""
+        raise RuntimeError("A thread's process is looked up in the registry, not imported")
+
+    @property
+    def success_callback(self) -> None:
+        """None: a thread has no callbacks."""
+
+    @property
+    def failure_callback(self) -> None:
+        """None: a thread has no callbacks."""
+
+    @property
+    def stopped_callback(self) -> None:
+        """None: a thread has no callbacks."""
+
+    def send_webhooks(self, status: str | JobStatus, *, exc_string: str | None = None) -> None:
+        """Does nothing: a thread has no webhooks."""
+
+    def save_meta(self) -> NoReturn:
+        """Never: a whole blob written here would undo what the store's scripts have decided."""
+        raise RuntimeError("Only the store writes a thread's meta")
+
+    def to_dict(self, include_meta: bool = True, include_result: bool = True) -> dict[str, Any]:  # noqa: ARG002, FBT001, FBT002 (RQ's signature)
+        """The job's hash without meta, which RQ would write back stale."""
+        return super().to_dict(include_meta=False, include_result=include_result)
+
+
+def fields(
+    *, thread_id: str, process: str, values: dict[str, Any], title: str, queue: str, redis: Redis
+) -> dict[str, Any]:
+    """The fields of a new job's hash, as RQ would write them, queued."""
+    job = ThreadJob.create(
+        process,
+        kwargs=values,
+        id=thread_id,
+        connection=redis,
+        description=title,
+        origin=queue,
+        timeout=-1,  # The worker keeps the time limit: RQ's own would end the code without a message.
+        status=JobStatus.QUEUED,
+    )
+    job.enqueued_at = now()
+    return job.to_dict()

@@ -1,0 +1,11 @@
+-- ARGV: thread id, token. Returns Redis's time in milliseconds, or 0 when the thread must not run.
+local id, token = ARGV[1], ARGV[2]
+local meta = load(id)
+if not owns(meta, token) then return 0 end
+local now = clock()
+if meta.status == 'initialised' then
+  meta.started, meta.heard = now, now
+  append(id, meta, {now .. 'I' .. 'Started by worker ' .. meta.worker})
+  change(id, meta, 'inprogress', now)
+end
+return now

@@ -1,0 +1,7 @@
+-- ARGV: thread id, token, final status, message, detail for the log or ''. Returns the final status, or ''
+-- when the thread is not this execution's to end.
+local id, token = ARGV[1], ARGV[2]
+local meta = load(id)
+if not meta or meta.token ~= token then return '' end
+if not FINAL[meta.status] then conclude(id, meta, ARGV[3], ARGV[4], ARGV[5]) end
+return meta.status

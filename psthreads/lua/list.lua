@@ -1,0 +1,18 @@
+-- ARGV: scope ('server' or a group's id), kind (a status, 'active' or 'finished'), offset, count.
+-- Returns {total, id, meta, id, meta, ...}, newest first.
+local key = index(ARGV[1], ARGV[2])
+local since = '-inf'
+if FINAL[ARGV[2]] or ARGV[2] == 'finished' then since = clock() - RETENTION end
+local found = {redis.call('ZCOUNT', key, since, '+inf')}
+local first, last = tonumber(ARGV[3]), ARGV[3] + ARGV[4] - 1
+if last < first then return found end
+for _, id in ipairs(redis.call('ZRANGE', key, first, last, 'REV')) do
+  local meta = redis.call('HGET', JOB .. id, 'meta')
+  if meta then
+    found[#found + 1] = id
+    found[#found + 1] = meta
+  else
+    redis.call('ZREM', key, id)  -- It has expired, under an older setting for the retention.
+  end
+end
+return found

@@ -1,0 +1,24 @@
+-- ARGV: thread id, meta (JSON), who asked, idempotency key or '', fingerprint of the request, seconds to remember it,
+--       then the fields of the job's hash.
+-- Returns {'new' | 'replayed' | 'conflict', thread id}.
+local id, now = ARGV[1], clock()
+if redis.call('EXISTS', JOB .. id) == 1 then return {'new', id} end  -- Sent twice: the answer was lost.
+if ARGV[4] ~= '' then
+  local known = redis.call('HMGET', ARGV[4], 'fingerprint', 'thread')
+  if known[1] then
+    if known[1] ~= ARGV[5] then return {'conflict', ''} end
+    return {'replayed', known[2]}
+  end
+end
+local meta = cjson.decode(ARGV[2])
+meta.created = now
+redis.call('HSET', JOB .. id, unpack(ARGV, 7))
+if ARGV[4] ~= '' then
+  redis.call('HSET', ARGV[4], 'fingerprint', ARGV[5], 'thread', id)
+  redis.call('EXPIRE', ARGV[4], ARGV[6])
+end
+append(id, meta, {now .. 'I' .. 'Accepted from ' .. ARGV[3]})
+change(id, meta, 'initialised', now)
+redis.call('SADD', '@QUEUES@', QUEUE)
+redis.call('RPUSH', QUEUE, id)
+return {'new', id}

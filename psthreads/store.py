@@ -1,0 +1,308 @@
+"""The threads in Redis: the only owner of their keys, and of every change of their state.
+
+A thread's record is its RQ job: status and message are in the job's `meta`, which is flat JSON. Its log
+is a pair of lists, its places in the listings are sorted sets. Every change is one of the Lua scripts in
+lua/, so that it happens whole or not at all, and only where the state allows it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any, Final, Literal
+
+from redis import Redis
+from redis.commands.core import Script
+from rq import Queue
+from rq.defaults import RQ_KEY_PREFIX
+from rq.job import Job
+
+from psthreads.access import Member
+from psthreads.config import Config
+from psthreads.connection import translated
+from psthreads.errors import IdempotencyConflict, ThreadNotFound
+from psthreads.model import (
+    SERVER_WIDE,
+    Event,
+    Level,
+    LogPage,
+    Outcome,
+    Report,
+    Standing,
+    Status,
+    Thread,
+    ThreadPage,
+    clean,
+)
+
+Kind = Status | Literal["active", "finished"]
+"""What a listing can be narrowed to: one status, all that are not final, or all that are."""
+
+_LETTERS: Final = {Level.DEBUG: "D", Level.INFO: "I", Level.WARN: "W", Level.ERROR: "E"}
+_LEVELS: Final = {letter: level for level, letter in _LETTERS.items()}
+_STAMP: Final = 13  # digits of the milliseconds since the epoch, from 2001 until 2286
+_SCANNED: Final = 5_000  # a page of one level looks at this many lines at most, then says where to go on
+
+SCRIPTS: Final = (
+    *("start", "claim", "begin", "report", "beat", "finish", "cancel"),
+    *("abandon", "recover", "survey", "list", "log"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class NewThread:
+    """What a thread is made of. `by` is who asked for it, `fields` are the RQ job's own hash."""
+
+    id: str
+    name: str
+    process: str
+    username: str
+    member_id: int
+    by: Member
+    group_id: int
+    group_name: str
+    restartable: bool
+    fields: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Pulse:
+    """How a running thread stands: whether it is to be cancelled, since when (seconds), by force or not."""
+
+    standing: Standing
+    forced: bool
+    since: float
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """Thread ids that the janitor has to look at; see lua/survey.lua."""
+
+    overdue: tuple[str, ...]
+    taken: tuple[str, ...]
+    astray: tuple[str, ...]
+
+
+class ThreadStore:
+    """The threads. Its methods raise Unavailable when Redis is away or takes no writes."""
+
+    def __init__(self, redis: Redis, config: Config) -> None:
+        self._redis = redis
+        self._retention = int(config.retention * 1000)
+        self._idempotency = int(config.idempotency)
+        self._script: dict[str, Script] = {
+            name: redis.register_script(source) for name, source in _sources(config).items()
+        }
+
+    def create(self, new: NewThread, key: str = "", fingerprint: str = "") -> tuple[str, bool]:
+        """Store a thread and queue it, in one step; returns its id and whether it is a replay.
+
+        With an idempotency key, a second call with the same fingerprint returns the first one's
+        thread, and one with another fingerprint raises IdempotencyConflict.
+        """
+        meta = {
+            "name": clean(new.name),
+            "process": new.process,
+            "username": new.username,
+            "memberid": new.member_id,
+            "groupid": new.group_id,
+            "groupname": new.group_name,
+            "restartable": new.restartable,
+            "message": "Waiting for a worker",
+            "xml": "",
+            **dict.fromkeys(("started", "ended", "heard", "warnings", "errors", "restarts"), 0),
+            **dict.fromkeys(("log_head", "log_head_bytes", "log_tail", "log_tail_bytes", "log_dropped"), 0),
+        }
+        fields = [part for pair in new.fields.items() for part in pair]
+        remembered = f"ps:idempotency:{new.by.id}:{key}" if key else ""
+        verdict, thread_id = self._run(
+            "start", new.id, json.dumps(meta), new.by.username, remembered, fingerprint, self._idempotency, *fields
+        )
+        if verdict == b"conflict":
+            raise IdempotencyConflict
+        return thread_id.decode(), verdict == b"replayed"
+
+    # What people ask.
+
+    def fetch(self, thread_id: str) -> Thread:
+        """The thread as it stands; raises ThreadNotFound."""
+        with translated(self._redis):
+            return self.parse(thread_id, self._redis.hget(Job.key_for(thread_id), "meta"))
+
+    def fetch_command(self, thread_id: str) -> tuple[str, str, str]:
+        """The command whose reply `parse` reads, for a pipeline with other commands."""
+        return "HGET", Job.key_for(thread_id), "meta"
+
+    def parse(self, thread_id: str, reply: Any) -> Thread:
+        """The thread in the reply to `fetch_command`; raises ThreadNotFound when it is empty."""
+        if not reply:
+            raise ThreadNotFound(thread_id)
+        return _thread(thread_id, json.loads(reply))
+
+    def page(self, kind: Kind = "active", group_id: int = SERVER_WIDE, page: int = 1, size: int = 50) -> ThreadPage:
+        """A page of the server's or a group's threads of one kind: newest first, pages from 1.
+
+        Threads that are not final stand by the time they were accepted, final ones by their end.
+        """
+        scope = "server" if group_id == SERVER_WIDE else group_id
+        total, *found = self._run("list", scope, str(kind), (page - 1) * size, size)
+        threads = tuple(
+            _thread(thread_id.decode(), json.loads(meta))
+            for thread_id, meta in zip(found[::2], found[1::2], strict=True)
+        )
+        return ThreadPage(threads, total, page, size)
+
+    def count(self, kind: Kind) -> int:
+        """How many threads of this kind there are on the whole server."""
+        return int(self._run("list", "server", str(kind), 0, 0)[0])
+
+    def log(self, thread_id: str, first: int = 1, size: int = 200, level: Level | None = None) -> LogPage:
+        """Events from number `first` on, at most `size`; raises ThreadNotFound.
+
+        A negative `first` counts from the end. With a level, at most 5,000 events are looked at, and
+        `next` says where to go on.
+        """
+        found = self._run("log", thread_id, first, size if level is None else _SCANNED)
+        if not found:
+            raise ThreadNotFound(thread_id)
+        meta, start, *lines = found
+        log = json.loads(meta)
+        head, dropped = log["log_head"], log["log_dropped"]
+        events: list[Event] = []
+        following = start
+        for event in _events(start, lines, head, dropped):
+            if len(events) == size:
+                break
+            following = event.seq + 1
+            if level is None or event.level is level:
+                events.append(event)
+        return LogPage(thread_id, tuple(events), head + dropped + log["log_tail"], dropped, following)
+
+    def cancel(self, thread_id: str, by: str, *, force: bool = False) -> tuple[Thread, str]:
+        """Cancel a thread; raises ThreadNotFound. Returns it as it then stands, and the worker to tell.
+
+        Without effect on a thread that is final. The name of the worker is empty where none need be told.
+        """
+        reply = self._run("cancel", thread_id, clean(by), "1" if force else "")
+        if not reply:
+            raise ThreadNotFound(thread_id)
+        worker, meta = reply
+        return _thread(thread_id, json.loads(meta)), worker.decode()
+
+    # What a worker does. A token names one execution; only the one that claimed the thread may write.
+
+    def claim(self, thread_id: str, token: str, worker: str) -> bool:
+        """Take a queued thread for this execution; False where it is not to be run any more."""
+        return bool(self._run("claim", thread_id, token, worker))
+
+    def begin(self, thread_id: str, token: str) -> int:
+        """Mark a claimed thread as running; returns Redis's time in ms, 0 where it must not run."""
+        return int(self._run("begin", thread_id, token))
+
+    def report(self, thread_id: str, token: str, report: Report) -> Standing:
+        """Write what changed, and learn whether the thread is still this execution's."""
+        reply = self._run(
+            *("report", thread_id, token, report.number, report.status or ""),
+            *("0" if report.message is None else "1", report.message or ""),
+            *("0" if report.xml is None else "1", report.xml or ""),
+            *(report.warnings, report.errors),
+            *(f"{line.timestamp}{_LETTERS[line.level]}{line.message}" for line in report.lines),
+        )
+        return Standing(reply.decode())
+
+    def beat(self, thread_id: str, token: str) -> Pulse:
+        """Show that the execution lives, and learn how the thread stands."""
+        standing, forced, since = self._run("beat", thread_id, token)
+        return Pulse(Standing(standing.decode()), bool(forced), since / 1000)
+
+    def finish(self, thread_id: str, token: str, outcome: Outcome, detail: str = "") -> Status | None:
+        """End the thread; None where it is not this execution's to end.
+
+        Returns the final status, which is `cancelled` for a thread whose cancelling was asked for,
+        whatever the outcome. `detail` is one more line for the log.
+        """
+        reply = self._run("finish", thread_id, token, outcome.status, clean(outcome.message), clean(detail))
+        return Status(reply.decode()) if reply else None
+
+    def abandon(self, thread_id: str, why: str, token: str = "") -> str:
+        """Give up an execution, and queue its thread again where it may restart, else end it.
+
+        Without a token (for the janitor) only where its lease has run out. Returns "requeued", the
+        final status, or nothing when there was nothing to do.
+        """
+        return str(self._run("abandon", thread_id, token, clean(why)).decode())
+
+    def recover(self, thread_id: str) -> bool:
+        """Queue a thread again that waits and that no worker has claimed."""
+        return bool(self._run("recover", thread_id))
+
+    def survey(self, many: int = 100) -> Survey:
+        """What the janitor has to look at."""
+        return Survey(*(tuple(thread_id.decode() for thread_id in ids) for ids in self._run("survey", many)))
+
+    def _run(self, name: str, *args: Any) -> Any:
+        with translated(self._redis):
+            return self._script[name](args=args)
+
+
+def _sources(config: Config) -> dict[str, str]:
+    queue = Queue.redis_queue_namespace_prefix + config.queue
+    names: dict[str, Any] = {
+        "JOB": Job.key_for(""),
+        "QUEUE": queue,
+        "QUEUES": Queue.redis_queues_keys,
+        "TAKEN": f"{queue}:intermediate",
+        "STARTED": f"{RQ_KEY_PREFIX}:wip:{config.queue}",
+        "EXECUTION": f"{RQ_KEY_PREFIX}:execution:",
+        "EXECUTIONS": f"{RQ_KEY_PREFIX}:executions:",
+        "HALF_EVENTS": config.log_events // 2,
+        "HALF_BYTES": config.log_bytes // 2,
+        "RETENTION": int(config.retention * 1000),
+        "LOST_AFTER": int(config.lost_after * 1000),
+        "RESTARTS": config.restarts,
+    }
+    folder = files("psthreads") / "lua"
+    common = (folder / "common.lua").read_text()
+    sources = {name: common + (folder / f"{name}.lua").read_text() for name in SCRIPTS}
+    for name, value in names.items():
+        sources = {script: text.replace(f"@{name}@", str(value)) for script, text in sources.items()}
+    return sources
+
+
+def _thread(thread_id: str, meta: Mapping[str, Any]) -> Thread:
+    return Thread(
+        id=thread_id,
+        name=meta["name"],
+        process=meta["process"],
+        username=meta["username"],
+        member_id=meta["memberid"],
+        group_id=meta["groupid"],
+        group_name=meta["groupname"],
+        status=Status(meta["status"]),
+        message=meta["message"],
+        xml=meta["xml"],
+        created=meta["created"],
+        started=meta["started"],
+        ended=meta["ended"],
+        heard=meta["heard"],
+        warnings=meta["warnings"],
+        errors=meta["errors"],
+        restarts=meta["restarts"],
+        cancelling=meta.get("cancelling", False),
+        cancelled_by=meta.get("cancelled_by", ""),
+    )
+
+
+def _events(first: int, lines: list[bytes], head: int, dropped: int) -> Iterator[Event]:
+    number = first
+    for line in lines:
+        text = line.decode()
+        stamp = int(text[:_STAMP])
+        if head < number <= head + dropped:
+            gone = f"{dropped:,} lines are gone from here, numbers {head + 1} to {head + dropped}"
+            yield Event(head + dropped, stamp, Level.WARN, gone)
+            number = head + dropped + 1
+        yield Event(number, stamp, _LEVELS[text[_STAMP]], text[_STAMP + 1 :])
+        number += 1

@@ -1,0 +1,98 @@
+"""Keeps a number of worker processes running, each in a session of its own, and starts the janitor."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from types import FrameType
+from typing import Final
+
+from psthreads.config import Config
+from psthreads.connection import connect
+from psthreads.janitor import Janitor
+from psthreads.store import ThreadStore
+from psthreads.wakeup import Wakeup
+
+_BACK_OFF_SECONDS: Final = 1.0
+_LEAVE_SECONDS: Final = 5.0
+_log = logging.getLogger(__name__)
+
+_WORKER: Final = (
+    "import sys; from psthreads.config import Config; from psthreads.worker import main; "
+    "main(Config.from_env(), int(sys.argv[1]))"
+)
+
+
+@dataclass(slots=True)
+class _Post:
+    """A place for one worker process, and when it may be filled again."""
+
+    process: subprocess.Popen[bytes] | None = None
+    started: float = float("-inf")
+
+
+class Supervisor:
+    """Runs `config.workers` worker processes until it is told to stop."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._bell = Wakeup()
+        self._stopping = False
+        self._posts = [_Post() for _ in range(config.workers)]
+
+    def run(self) -> None:
+        """Keep the workers running until SIGTERM or SIGINT; then let them end, and kill those that do not."""
+        signal.signal(signal.SIGTERM, self._stop)
+        signal.signal(signal.SIGINT, self._stop)
+        signal.signal(signal.SIGCHLD, lambda *_: None)  # so that it rings the bell
+        self._bell.ring_on_signals()
+        redis = connect(self._config.redis_url, connections=4)
+        janitor = Janitor(redis, self._config, ThreadStore(redis, self._config))
+        janitor.start()
+        try:
+            while not self._stopping:
+                self._bell.wait(min(self._fill(post) for post in self._posts))
+        finally:
+            self._dismiss()
+            janitor.stop()
+
+    def _fill(self, post: _Post) -> float:
+        """Start a worker where none runs; returns in how many seconds to look again."""
+        if post.process is not None:
+            code = post.process.poll()
+            if code is None:
+                return 60.0
+            _log.warning("Worker process %d ended with exit code %d: starting another", post.process.pid, code)
+            post.process = None
+        # A worker that cannot even start must not keep the machine busy.
+        wait = post.started + _BACK_OFF_SECONDS - time.monotonic()
+        if wait > 0:
+            return wait
+        post.started = time.monotonic()
+        post.process = subprocess.Popen(  # noqa: S603 (our own program)
+            [sys.executable, "-c", _WORKER, str(os.getpid())],
+            stdin=subprocess.DEVNULL,
+            env={**os.environ, **self._config.to_env()},
+            start_new_session=True,
+        )
+        return 60.0
+
+    def _stop(self, _number: int, _frame: FrameType | None) -> None:
+        self._stopping = True
+
+    def _dismiss(self) -> None:
+        running = [post.process for post in self._posts if post.process is not None]
+        for process in running:
+            process.terminate()
+        deadline = time.monotonic() + self._config.shutdown + _LEAVE_SECONDS
+        for process in running:
+            try:
+                process.wait(max(0.0, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                process.kill()  # Its horse goes with it.
+                process.wait()

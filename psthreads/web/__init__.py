@@ -1,0 +1,65 @@
+"""The web process: Flask, its blueprints, and nothing that decides anything about a thread."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from flask import Flask, g
+
+from psthreads import commands
+from psthreads.config import Config
+from psthreads.model import iso
+from psthreads.web import files, health, pages, problems, schemas, starts, threads, untyped
+from psthreads.web.guard import Guard
+from psthreads.web.services import Services
+from psthreads.web.sessions import Sessions
+
+HOME: Final = Path(__file__).resolve().parents[2]
+"""The folder of the templates, the static files and the schemas."""
+
+
+def create_app(config: Config) -> Flask:
+    """The application for these settings. Nothing is sent to Redis before the first request."""
+    services = Services.make(config)
+    app = Flask("psthreads", root_path=str(HOME), template_folder="templates", static_folder="static")
+    app.extensions["psthreads"] = services
+    app.secret_key = config.secret_key or None
+    app.session_interface = Sessions(services.redis)
+    app.config.update(
+        MAX_CONTENT_LENGTH=config.max_body,
+        MAX_FORM_MEMORY_SIZE=config.max_body,
+        SESSION_COOKIE_HTTPONLY=True,
+        SESSION_COOKIE_SAMESITE="Lax",
+        TEMPLATES_AUTO_RELOAD=False,
+    )
+    app.url_map.strict_slashes = False
+    app.jinja_env.filters["iso"] = iso
+    app.url_value_preprocessor(_take_suffix)
+    untyped.install(app)
+    problems.install(app)
+    guard = Guard(services)
+    for number, prefix in enumerate(("", *config.prefixes)):
+        for blueprint in (
+            threads.make_server_blueprint(services, guard),
+            threads.make_group_blueprint(services, guard),
+            starts.make_blueprint(services, guard),
+        ):
+            # The same routes answer below every prefix; the name must differ.
+            name = f"{blueprint.name}{number or ''}"
+            app.register_blueprint(blueprint, url_prefix=prefix or None, name=name)
+    for blueprint in (
+        files.make_blueprint(services, guard),
+        pages.make_blueprint(services, guard),
+        schemas.make_blueprint(HOME, guard),
+        health.make_blueprint(services, guard),
+    ):
+        app.register_blueprint(blueprint)
+    commands.register(app, lambda: services.directory)
+    return app
+
+
+def _take_suffix(_endpoint: str | None, values: dict[str, str] | None) -> None:
+    """Keep a path's .xml or .json out of the views' arguments."""
+    if values is not None and "suffix" in values:
+        g.suffix = values.pop("suffix")

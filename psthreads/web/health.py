@@ -1,0 +1,29 @@
+"""Whether this web process lives, and whether threads that are started now would run."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response
+
+from psthreads.errors import Unavailable
+from psthreads.model import Status
+from psthreads.web.guard import Guard
+from psthreads.web.services import Services
+
+
+def make_blueprint(services: Services, guard: Guard) -> Blueprint:
+    """Two routes for a supervisor of processes or a load balancer, open to everybody."""
+    blueprint = Blueprint("health", __name__)
+    blueprint.before_request(guard.anyone)
+
+    @blueprint.get("/healthz", provide_automatic_options=False)
+    def healthz() -> Response:
+        return Response("ok\n", mimetype="text/plain")
+
+    @blueprint.get("/readyz", provide_automatic_options=False)
+    def readyz() -> Response:
+        waiting, workers = services.store.count(Status.INITIALISED), services.engine.workers()
+        if waiting and not workers:
+            raise Unavailable("Threads wait and no worker is alive: start `python worker.py`.")
+        return Response(f"ok, {waiting} waiting, {workers} workers\n", mimetype="text/plain")
+
+    return blueprint

@@ -1,0 +1,84 @@
+"""The one place that maps what went wrong to an HTTP answer."""
+
+from __future__ import annotations
+
+import logging
+from typing import Final
+
+from flask import Flask, Response, redirect, render_template, request, url_for
+from redis.exceptions import RedisError
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
+
+from psthreads.errors import NotSignedIn, PsthreadsError, Unavailable
+from psthreads.web import respond
+from psthreads.web.parameters import is_page
+
+_CHALLENGE: Final = 'Basic realm="psthreads", charset="UTF-8", Bearer realm="psthreads"'
+_RETRY_AFTER: Final = "5"
+_SENTENCES: Final = {
+    400: "The request cannot be understood: check how it was put together.",
+    404: "There is nothing at this address: the README lists every route.",
+    413: "The request's body is too large.",
+    414: "The request's address is too long.",
+    415: "Send the parameters in the query or as a form.",
+    500: "Something went wrong here; it was written to the server's log.",
+}
+_log = logging.getLogger(__name__)
+
+
+def install(app: Flask) -> None:
+    """Register the handlers of errors."""
+    app.register_error_handler(PsthreadsError, answer)
+    app.register_error_handler(HTTPException, _http)
+    app.register_error_handler(RedisError, _redis)
+    app.register_error_handler(Exception, _unexpected)
+
+
+def answer(problem: PsthreadsError) -> Response:
+    """The answer that tells of the problem: XML or JSON for a service, HTML for a page."""
+    headers = {}
+    if isinstance(problem, NotSignedIn):
+        headers["WWW-Authenticate"] = _CHALLENGE
+    if problem.status in {429, 503}:
+        headers["Retry-After"] = _RETRY_AFTER
+    if not is_page():
+        return respond.error(problem, headers)
+    if isinstance(problem, NotSignedIn):
+        return _as_response(redirect(url_for("pages.sign_in", next=request.full_path.rstrip("?"))))
+    return _page(problem, headers)
+
+
+def _http(error: HTTPException) -> Response:
+    status = error.code or 500
+    if error.response is not None:
+        return _as_response(error.response)
+    problem = PsthreadsError(_SENTENCES.get(status, error.description or error.name))
+    problem.status, problem.code = status, f"{status:04}"
+    headers: dict[str, str] = {}
+    if isinstance(error, MethodNotAllowed) and error.valid_methods:
+        allowed = ", ".join(sorted(error.valid_methods))
+        problem = PsthreadsError(f"{request.method} is not possible here: use {allowed}.")
+        problem.status, problem.code = 405, "0103"
+        headers["Allow"] = allowed
+    return _page(problem, headers) if is_page() else respond.error(problem, headers)
+
+
+def _redis(error: RedisError) -> Response:
+    _log.warning("Redis: %s", error)
+    return answer(Unavailable())
+
+
+def _unexpected(error: Exception) -> Response:
+    _log.error("%s %s", request.method, request.path, exc_info=error)
+    return answer(PsthreadsError(_SENTENCES[500]))
+
+
+def _page(problem: PsthreadsError, headers: dict[str, str]) -> Response:
+    text = render_template("error.html", problem=problem)
+    return Response(text, problem.status, headers=headers, mimetype="text/html")
+
+
+def _as_response(answered: object) -> Response:
+    if not isinstance(answered, Response):
+        return Response(status=302)
+    return answered

@@ -1,0 +1,172 @@
+"""Turns what the domain gives into an answer: XML or JSON from one model, as the request asks for it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from flask import Response, current_app, g, request
+from lxml import etree
+
+from psthreads.errors import PsthreadsError
+from psthreads.model import LogPage, Thread, ThreadPage, clean, iso
+
+_XML: Final = "application/xml; charset=utf-8"
+_JSON: Final = "application/json"
+_PARSER: Final = etree.XMLParser(resolve_entities=False, no_network=True, huge_tree=True)
+RETRY_SECONDS: Final = 1
+"""How long a client does well to wait before it asks for the progress again."""
+
+_PRIVATE: Final = {
+    "Cache-Control": "no-store",
+    "X-Content-Type-Options": "nosniff",
+    "Vary": "Accept, Authorization, Cookie",
+    "Link": '</schemas/thread.xsd>; rel="describedby"; type="application/xml", '
+    '</schemas/thread.schema.json>; rel="describedby"; type="application/schema+json"',
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """A named progress bar, as it stands."""
+
+    name: str
+    total: int
+    current: int
+
+
+def thread(one: Thread, *, status: int = 200, wrapper: str = "", headers: Mapping[str, str] | None = None) -> Response:
+    """One thread, within the element that its process wants around it, if any."""
+    if _wants_json():
+        content = _thread(one)
+        return _json({_camel(wrapper): {"thread": content}} if wrapper else content, status, headers)
+    return _xml("thread.xml", status, headers, thread=one, wrapper=wrapper)
+
+
+def threads(page: ThreadPage) -> Response:
+    """A page of threads."""
+    if _wants_json():
+        listed = [_thread(one) for one in page.threads]
+        return _json({"page": page.page, "pageSize": page.page_size, "total": page.total, "threads": listed})
+    return _xml("threads.xml", page=page)
+
+
+def logs(log: LogPage) -> Response:
+    """A page of a log."""
+    if _wants_json():
+        events = [
+            {
+                "seq": event.seq,
+                "timestamp": event.timestamp,
+                "datetime": iso(event.timestamp),
+                "level": event.level,
+                "message": event.message,
+            }
+            for event in log.events
+        ]
+        counts = {name: getattr(log, name) for name in ("first", "last", "total", "dropped", "next")}
+        return _json({"threadid": log.thread_id, **counts, "events": events})
+    return _xml("logs.xml", log=log)
+
+
+def cancelled(one: Thread | None) -> Response:
+    """The thread as it stands after a request to cancel it; nothing when it is not there."""
+    if _wants_json():
+        return _json({"thread": _thread(one)} if one else {})
+    return _xml("thread-cancel.xml", thread=one)
+
+
+def error(problem: PsthreadsError, headers: Mapping[str, str] | None = None) -> Response:
+    """An error, with the status that fits it."""
+    asked, message = clean(request.path, limit=2_000), clean(problem.message)
+    if _wants_json():
+        content = {"id": problem.code, "request": asked, "message": message}
+        return _json(content, problem.status, headers)
+    return _xml("error.xml", problem.status, headers, code=problem.code, request=asked, message=message)
+
+
+def bars(one: Thread) -> list[Bar]:
+    """The thread's progress bars, in their order: its elements with a total and a current count."""
+    return [
+        Bar(str(element.tag), int(element.get("total", "0")), int(element.get("current", "0")))
+        for element in _elements(one.xml)
+        if element.get("total", "").isdecimal() and element.get("current", "").isdecimal()
+    ]
+
+
+def _wants_json() -> bool:
+    if suffix := g.get("suffix"):
+        return bool(suffix == "json")
+    accept = request.headers.get("Accept", "")
+    if "json" not in accept:  # The common case, without parsing.
+        return request.path.endswith(".json") and request.url_rule is None
+    best = request.accept_mimetypes.best_match(["application/xml", "text/xml", "application/json"])
+    return best == "application/json"
+
+
+def _xml(template: str, status: int = 200, headers: Mapping[str, str] | None = None, **values: Any) -> Response:
+    # Not render_template: the context processors' work would be for nothing here.
+    text = current_app.jinja_env.get_template(template).render(values)
+    return _answer(text, status, headers, _XML)
+
+
+def _json(content: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    return _answer(json.dumps(content), status, headers, _JSON)
+
+
+def _answer(text: str, status: int, headers: Mapping[str, str] | None, kind: str) -> Response:
+    return Response(text, status, headers={**_PRIVATE, **(headers or {})}, content_type=kind)
+
+
+def _thread(one: Thread) -> dict[str, Any]:
+    content: dict[str, Any] = {
+        "id": one.id,
+        "name": one.name,
+        "username": one.username,
+        "groupid": one.group_id,
+        "status": one.status,
+    }
+    if one.cancelling:
+        content["cancelling"] = True
+    content["created"] = iso(one.created)
+    for name in ("started", "ended", "heard"):
+        if moment := getattr(one, name):
+            content[name] = iso(moment)
+    content |= {"warnings": one.warnings, "errors": one.errors, "message": one.message}
+    for element in _elements(one.xml):
+        name = _camel(element.tag)
+        if name not in content:
+            content[name] = _element(element)
+    return content
+
+
+def _elements(xml: str) -> list[etree._Element]:
+    return list(etree.fromstring(f"<xml>{xml}</xml>", _PARSER)) if xml else []
+
+
+def _element(element: etree._Element) -> Any:
+    """An element in JSON: its text when it has nothing else, else its attributes and children."""
+    content: dict[str, Any] = {_camel(name): _value(name, value) for name, value in element.attrib.items()}
+    for child in element:
+        name, value = _camel(child.tag), _element(child)
+        if name in content:
+            known = content[name]
+            content[name] = [*known, value] if isinstance(known, list) else [known, value]
+        else:
+            content[name] = value
+    if not content:
+        return element.text or ""
+    if element.text and element.text.strip():
+        content["text"] = element.text
+    return content
+
+
+def _value(name: str, value: str) -> str | int:
+    return int(value) if name in {"total", "current", "count"} and value.isdecimal() else value
+
+
+def _camel(name: object) -> str:
+    first, *rest = str(name).split("-")
+    return first + "".join(part.capitalize() for part in rest)

@@ -1,0 +1,132 @@
+"""The services that start threads: one route for each registered process."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Mapping
+from typing import Any, Final
+
+from flask import Blueprint, Response, g, request, send_file, url_for
+from werkzeug.exceptions import UnsupportedMediaType
+
+from psthreads import access
+from psthreads.access import Member
+from psthreads.errors import BadParameter, NotAllowed
+from psthreads.model import Thread
+from psthreads.registry import Answer, Process, Scope, Start
+from psthreads.web import parameters, respond
+from psthreads.web.guard import Guard
+from psthreads.web.services import Services
+
+_WAIT: Final = re.compile(r"(?:^|[,;])\s*wait\s*=\s*\"?(\d{1,6})\"?\s*(?=$|[,;])", re.IGNORECASE)
+_LONGEST_WAIT: Final = 30.0
+_FIRST_LOOK: Final = 0.02
+_LONGEST_LOOK: Final = 0.25
+_LONGEST_KEY: Final = 255
+_FORMS: Final = frozenset({"", "application/x-www-form-urlencoded", "multipart/form-data"})
+
+
+def make_blueprint(services: Services, guard: Guard) -> Blueprint:
+    """The routes of the registered processes."""
+    blueprint = Blueprint("starts", __name__)
+    blueprint.before_request(lambda: guard.start(services.registry.find(_endpoint())))
+
+    def start(**path: str) -> Response:
+        process: Process = g.process
+        if request.mimetype not in _FORMS and request.content_length:
+            raise UnsupportedMediaType("Send the parameters in the query or as a form.")
+        member = _acting(services, path["member"])
+        values = process.read(parameters.values())
+        key, wait = _idempotency_key(), _wait()
+        group = g.sight.group
+        about = Start(
+            member=member,
+            group=group,
+            folder=services.documents.group(group) if group else None,
+            scratch=services.documents.scratch,
+            values=values,
+        )
+        for check in process.checks:
+            if (answer := check(about)) is not None:
+                return _send(answer)
+        started = services.engine.start(process, values, member=member, by=g.sight.member, group=group, key=key)
+        thread = started.thread
+        headers = {"Location": _progress_url(thread), "Retry-After": str(respond.RETRY_SECONDS)}
+        if wait is not None:
+            thread = _await(services, thread, wait)
+            headers["Preference-Applied"] = f"wait={wait:g}"
+        if wait is not None and thread.status.is_final:
+            del headers["Retry-After"]
+            return respond.thread(thread, wrapper=process.wrapper, headers=headers)
+        return respond.thread(thread, status=202, wrapper=process.wrapper, headers=headers)
+
+    for process in services.registry:
+        rule = process.route.replace("{", "<").replace("}", ">")
+        for suffix in ("", ".<any(xml, json):suffix>"):
+            blueprint.add_url_rule(
+                rule + suffix,
+                endpoint=process.name,
+                view_func=start,
+                methods=list(process.methods),
+                provide_automatic_options=False,
+            )
+    return blueprint
+
+
+def _endpoint() -> str:
+    return (request.endpoint or "").rpartition(".")[2]
+
+
+def _acting(services: Services, ref: str) -> Member:
+    """The member that the path names, whom whoever asks may act as."""
+    own: Member = g.sight.member
+    if ref.removeprefix("~") in {own.username, str(own.id)}:
+        return own
+    if not own.admin:
+        raise NotAllowed(f"You are signed in as '{own.username}' and may only act as yourself.")
+    member = services.directory.find_member(ref)
+    if not access.may_act_as(g.sight, member):
+        raise NotAllowed(f"You may not act as '{member.username}'.")
+    return member
+
+
+def _idempotency_key() -> str:
+    key = request.headers.get("Idempotency-Key", "")
+    if len(key) > _LONGEST_KEY:
+        raise BadParameter("Idempotency-Key", f"The Idempotency-Key is longer than {_LONGEST_KEY} characters.")
+    return key
+
+
+def _wait() -> float | None:
+    """For how long the client prefers to wait (RFC 7240, section 4.3), in seconds; None for not at all."""
+    found = _WAIT.search(",".join(request.headers.getlist("Prefer")))
+    return min(float(found[1]), _LONGEST_WAIT) if found else None
+
+
+def _await(services: Services, thread: Thread, seconds: float) -> Thread:
+    deadline = time.monotonic() + seconds
+    pause = _FIRST_LOOK
+    while not thread.status.is_final and (left := deadline - time.monotonic()) > 0:
+        time.sleep(min(pause, left))
+        pause = min(pause * 1.5, _LONGEST_LOOK)
+        thread = services.store.fetch(thread.id)
+    return thread
+
+
+def _progress_url(thread: Thread) -> str:
+    """Where the thread's progress is, below the prefix that the request came by."""
+    prefix = (request.endpoint or "").rpartition(".")[0].removeprefix("starts")
+    values: Mapping[str, Any] = {"thread": thread.id}
+    if g.process.scope is Scope.GROUP:
+        return url_for(f"group{prefix}.progress", group=thread.group_name, **values)
+    return url_for(f"server{prefix}.progress", **values)
+
+
+def _send(answer: Answer) -> Response:
+    # The file has no name any more once it is open: whatever becomes of the request, it is gone after it.
+    file = answer.path.open("rb")
+    answer.path.unlink()
+    response = send_file(file, mimetype=answer.mimetype, as_attachment=True, download_name=answer.filename, etag=False)
+    response.headers["Cache-Control"] = "no-store"
+    return response

@@ -1,0 +1,53 @@
+"""The corners of Flask-Login and Flask-WTF that have no types, kept in one place."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from flask import Flask
+from flask_login import LoginManager, UserMixin, login_user, logout_user
+from flask_wtf.csrf import CSRFError, CSRFProtect, generate_csrf
+
+from psthreads.access import Member
+from psthreads.errors import NotAllowed
+
+
+class SignedIn(UserMixin):  # type: ignore[misc] # the library has no types
+    """A member, as Flask-Login wants one; the id in the cookie carries the member's stamp."""
+
+    def __init__(self, member: Member, stamp: str) -> None:
+        self.member = member
+        self._stamp = stamp
+
+    def get_id(self) -> str:
+        """What the session cookie holds."""
+        return f"{self.member.id}:{self._stamp}"
+
+
+def install(app: Flask) -> None:
+    """Set up sessions and the protection from forged requests; guard.py decides where it applies."""
+    app.config["WTF_CSRF_CHECK_DEFAULT"] = False
+    app.config["WTF_CSRF_TIME_LIMIT"] = None  # as long as the session
+    manager = LoginManager(app)
+    # Who a cookie stands for is decided by the guard, in the same round trip as everything else.
+    manager.user_loader(lambda _: None)
+    app.extensions["csrf-protect"] = CSRFProtect(app)
+    app.jinja_env.globals["csrf_token"] = generate_csrf
+
+
+def sign_in(member: Member, stamp: str) -> None:
+    """Begin a session for the member."""
+    login_user(SignedIn(member, stamp))
+
+
+def sign_out() -> None:
+    """End the session."""
+    logout_user()
+
+
+def protect_from_forgery(app: Flask) -> None:
+    """Raise NotAllowed unless the request carries the session's own token."""
+    try:
+        cast("Any", app.extensions["csrf-protect"]).protect()
+    except CSRFError as error:
+        raise NotAllowed(f"{error.description} Load the page again and repeat what you did.") from None

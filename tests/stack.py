@@ -1,0 +1,93 @@
+"""Real processes for the tests: workers and web servers, and the one way to wait for something."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Self, TypeVar
+
+import psutil
+
+from psthreads.config import Config
+
+T = TypeVar("T")
+ROOT = Path(__file__).parent.parent
+WORKER = "import sys; from psthreads.worker import main; from psthreads.config import Config; main(Config.from_env(), int(sys.argv[1]))"
+
+
+def wait_for(condition: Callable[[], T], seconds: float = 30.0) -> T:
+    """What the condition gives once it is true; fails the test when that takes longer than the deadline."""
+    deadline = time.monotonic() + seconds
+    while True:
+        if found := condition():
+            return found
+        assert time.monotonic() < deadline, f"Waited {seconds} s in vain"
+        time.sleep(0.01)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Program:
+    """A program of ours, started with a config; a context manager that kills what is left at the end."""
+
+    def __init__(self, config: Config, command: list[str]) -> None:
+        self._config = config
+        self._command = command
+        self.process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        assert self.process is not None
+        return self.process.pid
+
+    def children(self) -> list[psutil.Process]:
+        try:
+            return list(psutil.Process(self.pid).children(recursive=True))
+        except psutil.NoSuchProcess:
+            return []
+
+    def __enter__(self) -> Self:
+        path = os.pathsep.join((str(ROOT), str(ROOT / "tests")))
+        self.process = subprocess.Popen(
+            self._command,
+            env={**os.environ, **self._config.to_env(), "PYTHONPATH": path},
+            cwd=ROOT,
+            start_new_session=True,
+        )
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        assert self.process is not None
+        left = self.children()
+        self.process.kill()
+        self.process.wait()
+        for process in left:
+            try:
+                process.kill()
+            except psutil.NoSuchProcess:
+                continue
+        psutil.wait_procs(left, timeout=10)
+
+
+def worker(config: Config) -> Program:
+    """One worker process."""
+    return Program(config, [sys.executable, "-c", WORKER, str(os.getpid())])
+
+
+def supervisor(config: Config) -> Program:
+    """`python worker.py`."""
+    return Program(config, [sys.executable, "worker.py"])
+
+
+def web(config: Config) -> Program:
+    """gunicorn with the project's own settings."""
+    return Program(config, [sys.executable, "-m", "gunicorn", "--config", "gunicorn.conf.py", "app:app"])
