@@ -1,0 +1,104 @@
+"""What a request can show for who it comes from, and the reading of the directory's answer to it."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final
+
+from psthreads.access import Group, Member, Role, Sight
+from psthreads.errors import BadParameter
+
+_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@-]{0,63}")
+_NOBODY: Final = "?"  # stands for a name that nothing can have
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A personal token, as its owner was shown it."""
+
+    plain: str
+
+    @property
+    def claim(self) -> tuple[str, str, str]:
+        """What the script is told: the kind, whose it is said to be, and a session's stamp."""
+        return "token", digest(self.plain), ""
+
+
+@dataclass(frozen=True, slots=True)
+class Password:
+    """A username and a password, from HTTP Basic or a form."""
+
+    username: str
+    plain: str
+
+    @property
+    def claim(self) -> tuple[str, str, str]:
+        """As for a token."""
+        return "password", key_of(self.username), ""
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """What a session cookie carries; it holds until the member's password or stamp changes."""
+
+    member_id: int
+    stamp: str
+
+    @property
+    def claim(self) -> tuple[str, str, str]:
+        """As for a token."""
+        return "session", str(self.member_id), self.stamp
+
+
+Credential = Token | Password | Session
+
+
+def asked(credential: Credential, group_ref: str | None) -> tuple[str, str, str, str]:
+    """The arguments of directory_identify.lua."""
+    return (*credential.claim, "" if group_ref is None else key_of(group_ref))
+
+
+@lru_cache(maxsize=4096)
+def read(line: bytes) -> tuple[Sight, str | None, str]:
+    """The sight in an answer of directory_identify.lua, and for a password its stored hash and the stamp.
+
+    A pure function of the line, so what is remembered of it cannot be out of date.
+    """
+    member_id, username, admin, group_id, group_name, role, *secrets = line.decode().split(" ")
+    sight = Sight(
+        Member(int(member_id), username, admin == "1"),
+        None if group_id == "-" else Group(int(group_id), group_name),
+        None if role == "-" else Role(role),
+    )
+    stored, stamp = secrets or (None, "")
+    return sight, stored, stamp
+
+
+def digest(token: str) -> str:
+    """What is stored of a token: it is long and random, so that a plain SHA-256 says nothing of it."""
+    return hashlib.sha256(token.encode(errors="replace")).hexdigest()
+
+
+def key_of(ref: str) -> str:
+    """The form in which a name or id is looked up; for what can be neither, one that is never found."""
+    return ref.lower() if _NAME.fullmatch(ref) else _NOBODY
+
+
+def check_name(parameter: str, name: str) -> None:
+    """Raise BadParameter, for the parameter of this name, unless this can be a name."""
+    if not _NAME.fullmatch(name):
+        raise BadParameter(
+            parameter,
+            f"'{name}' cannot be a name: use 1 to 64 letters, digits and _ . @ - "
+            "and begin with a letter, a digit or _.",
+        )
+
+
+def check_name_is_no_id(parameter: str, name: str) -> None:
+    """As `check_name`, and digits only will not do."""
+    check_name(parameter, name)
+    if name.isdigit():
+        raise BadParameter(parameter, f"'{name}' would look like an id: use a letter too.")

@@ -1,0 +1,127 @@
+"""Passwords: hashed with Argon2id, and checked without hashing again what was checked a moment ago."""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+import sys
+import threading
+import time
+import unicodedata
+from collections import OrderedDict
+from collections.abc import Callable
+from functools import cached_property
+from typing import Final, TypeVar
+
+from argon2 import PasswordHasher, Type
+from argon2.exceptions import InvalidHashError, VerificationError
+
+from psthreads.errors import BadParameter
+
+# OWASP's recommendation for Argon2id: some tens of milliseconds and 19 MiB for each guess. More memory
+# would let a few sign-ins at once push the web process out of its own.
+_TIME_COST: Final = 2
+_MEMORY_KIB: Final = 19 * 1024
+_LANES: Final = 1
+
+_SHORTEST: Final = 8
+_LONGEST: Final = 1024
+_AT_ONCE: Final = 4  # verifications in one process, so that they take 76 MiB at most
+
+T = TypeVar("T")
+
+# A hash of no password, which takes as long to verify as a real one; 16 bytes are 22 letters, 32 are 43.
+_DUMMY: Final = f"$argon2id$v=19$m={_MEMORY_KIB},t={_TIME_COST},p={_LANES}${'A' * 22}${'A' * 43}"
+
+
+class Passwords:
+    """Hashes and verifies passwords. One for each process; safe to share between threads.
+
+    A password that was right is remembered for `seconds`, at most `size` of them, the least recently
+    used going first. What is remembered is an HMAC under a key that only this process has, over the
+    stored hash and the password; as the caller brings the stored hash fresh from Redis each time, a
+    password that was changed or a member that was removed is never found again, in any process, from
+    that moment on. Wrong passwords are not remembered: each guess costs the full time.
+
+    `verifications` counts how often Argon2 was really run to check a password.
+    """
+
+    def __init__(self, seconds: float = 300.0, size: int = 10_000) -> None:
+        self.verifications = 0
+        self._seconds = seconds
+        self._size = size
+        self._hasher = PasswordHasher(_TIME_COST, _MEMORY_KIB, _LANES, hash_len=32, salt_len=16, type=Type.ID)
+        self._key = secrets.token_bytes(32)
+        self._until: OrderedDict[bytes, float] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def hash(self, password: str) -> str:
+        """The text to store for a new password; raises BadParameter unless it has 8 to 1,024 characters."""
+        if not _SHORTEST <= len(password) <= _LONGEST:
+            raise BadParameter("password", f"Choose a password of {_SHORTEST} to {_LONGEST:,} characters.")
+        return _off_the_loop(lambda: self._hasher.hash(_encoded(password)))
+
+    def verify(self, stored: str | None, password: str) -> bool:
+        """Whether the password is the one behind the stored hash; with None, False in the same time."""
+        entry = hmac.digest(self._key, f"{stored}\0".encode() + _encoded(password), "sha256")
+        if self._remembers(entry):
+            return True
+        with self._turn:
+            # Of many first requests at once with the same password, all but a few find it done here.
+            if self._remembers(entry):
+                return True
+            with self._lock:
+                self.verifications += 1
+            right = _off_the_loop(lambda: self._matches(stored or _DUMMY, password))
+        if stored is None or not right:
+            return False
+        with self._lock:
+            self._until[entry] = time.monotonic() + self._seconds
+            if len(self._until) > self._size:
+                self._until.popitem(last=False)
+        return True
+
+    @cached_property
+    def _turn(self) -> threading.BoundedSemaphore:
+        # Made at first use: one made before gevent patched threading would stop its whole process.
+        return threading.BoundedSemaphore(_AT_ONCE)
+
+    def _remembers(self, entry: bytes) -> bool:
+        with self._lock:
+            until = self._until.get(entry)
+            if until is None:
+                return False
+            if until < time.monotonic():
+                del self._until[entry]
+                return False
+            self._until.move_to_end(entry)
+            return True
+
+    def _matches(self, stored: str, password: str) -> bool:
+        try:
+            return self._hasher.verify(stored, _encoded(password))
+        except (VerificationError, InvalidHashError):
+            return False
+
+
+def generate() -> str:
+    """A new random password: 144 bits in 24 letters, digits, `-` and `_`."""
+    return secrets.token_urlsafe(18)
+
+
+def _encoded(password: str) -> bytes:
+    # Keyboards differ in how they compose accents, and a request may hold what is no UTF-8 at all.
+    return unicodedata.normalize("NFC", password).encode("utf-8", "surrogatepass")
+
+
+def _off_the_loop(work: Callable[[], T]) -> T:
+    """Do the work, which must not raise for an ordinary reason, without stopping gevent's other requests.
+
+    Argon2 lets go of the interpreter lock, so under gevent a thread of its pool does it meanwhile.
+    Whether gevent is in use shows in what is loaded: nothing here loads it.
+    """
+    monkey = sys.modules.get("gevent.monkey")
+    if monkey is None or not monkey.is_module_patched("threading"):
+        return work()
+    done: T = sys.modules["gevent"].get_hub().threadpool.apply(work)
+    return done
