@@ -1,0 +1,5 @@
+"""The processes that ship, one module each; a module whose name starts with `_` belongs to one of them.
+
+They are written against `psthreads.context`, `psthreads.registry` and the documents only, as
+anybody's own process is.
+"""

@@ -1,0 +1,201 @@
+"""Exports the documents of a group as a zip file.
+
+`includes` and `excludes` are patterns with commas between them. In a pattern `*` stands for any
+characters of one name, `?` for one, `[abc]` for one of these, and `**` for any number of folders.
+A pattern without a slash is compared with a document's name in whatever folder it is; one with a
+slash with its whole path in the group, where a leading slash changes nothing; one that ends in a
+slash takes everything in that folder. Upper and lower case differ. A document is exported when an
+include matches it, or there are none, and no exclude does.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+import tempfile
+import time
+import zipfile
+from collections.abc import Iterable, Iterator, Sequence
+from fnmatch import fnmatchcase
+from itertools import islice
+from pathlib import Path
+from typing import BinaryIO, Final, cast
+
+from psthreads.context import Context
+from psthreads.documents import Document, GroupFolder
+from psthreads.errors import BadParameter, PsthreadsError
+from psthreads.registry import Answer, Start, process
+
+_AT_ONCE: Final = 20  # documents that need no thread
+_AT_ONCE_BYTES: Final = 64 * 1024 * 1024  # and how large they may be together: whoever asked is waiting
+_LOOKED_AT: Final = 5_000  # documents that are looked at for an answer at once
+_CHUNK: Final = 256 * 1024
+_MAY_GROW: Final = 1024 * 1024 * 1024  # a zip entry must be told beforehand that it may pass 2 GB
+_PACKED: Final = re.compile(
+    r"\.(7z|avi|bz2|docx|epub|flac|gif|gz|jar|jpe?g|m4a|mkv|mov|mp[34]|od[pst]|ogg|png|pptx|rar|web[mp]|woff2?"
+    r"|xlsx|xz|zip|zst)\Z",
+    re.IGNORECASE,
+)
+"""How the names of files end that are compressed already."""
+
+
+@process(
+    title="Exporting {path} of group {group}",
+    route="/members/{member}/groups/{group}/export",
+    methods=("GET", "POST"),
+    time_limit=4 * 3600,
+    restartable=True,
+)
+def export(context: Context, path: str = "/", includes: str = "", excludes: str = "") -> str:
+    """Packs the documents below a path into a zip file that can be downloaded."""
+    folder = cast("GroupFolder", context.folder)  # the route names a group
+    selection = Selection(includes, excludes)
+
+    def left_out(skipped: str, reason: str) -> None:
+        context.warning(f"{skipped} was left out: {reason}.")
+
+    context.message(f"Selecting documents below {path or '/'}")
+    documents: list[Document] = []
+    with context.bar("processing", total=folder.count(path)) as bar:
+        documents.extend(
+            document for document in bar.iter(folder.walk(path, left_out)) if selection.takes(document.path)
+        )
+        bar.total = bar.current  # Documents may have come or gone meanwhile.
+    if not documents:
+        raise selection.empty()
+    context.message(f"Packaging {_documents(len(documents))}")
+    filename = f"{_plain(folder.group.name)}-export-{context.thread_id}.zip"
+    packed = size = 0
+    with (
+        context.bar("packaging", total=len(documents)) as bar,
+        context.result(filename) as file,
+        zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive,
+    ):
+        for document in bar.iter(documents):
+            context.check()
+            try:
+                source = folder.open(document.path)
+            except (PsthreadsError, OSError):
+                context.warning(f"{document.path} was left out: it is gone, or can no longer be read.")
+                continue
+            with source:
+                size += _add(archive, document, source)
+            packed += 1
+    context.element("zip", filename)
+    return f"Exported {_documents(packed)} ({_size(size)})"
+
+
+@export.check
+def _few_at_once(start: Start) -> Answer | None:
+    """Refuses what cannot be exported, and answers with the zip file at once when it is small."""
+    folder, path = cast("GroupFolder", start.folder), str(start.values["path"])
+    selection = Selection(str(start.values["includes"]), str(start.values["excludes"]))
+    folder.resolve(path)
+    seen = list(islice(folder.walk(path), _LOOKED_AT + 1))
+    documents = [document for document in seen if selection.takes(document.path)]
+    if not documents and len(seen) <= _LOOKED_AT:
+        raise selection.empty()
+    size = sum(document.size for document in documents)
+    if len(seen) > _LOOKED_AT or len(documents) > _AT_ONCE or size > _AT_ONCE_BYTES:
+        return None
+    with tempfile.NamedTemporaryFile(dir=start.scratch, prefix="export-", suffix=".zip", delete=False) as file:
+        try:
+            with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+                for document in documents:
+                    with folder.open(document.path) as source:
+                        _add(archive, document, source)
+        except BaseException:
+            Path(file.name).unlink()
+            raise
+    return Answer(Path(file.name), f"{_plain(folder.group.name)}-export.zip", "application/zip")
+
+
+class Selection:
+    """Which documents are exported: the includes and excludes of a request."""
+
+    def __init__(self, includes: str, excludes: str) -> None:
+        self._includes = tuple(_patterns(includes))
+        self._excludes = tuple(_patterns(excludes))
+
+    def takes(self, path: str) -> bool:
+        """Whether a document with this path in the group is exported."""
+        names = path.lstrip("/").split("/")
+        if self._includes and not _any(self._includes, names):
+            return False
+        return not _any(self._excludes, names)
+
+    def empty(self) -> BadParameter:
+        """The error for a selection that takes nothing."""
+        name = "includes" if self._includes else "excludes" if self._excludes else "path"
+        return BadParameter(name, "No document matches: there is nothing to export. Check the path and the patterns.")
+
+
+def _patterns(text: str) -> Iterator[list[str]]:
+    for pattern in text.split(","):
+        names = pattern.strip()
+        if names.endswith("/"):
+            names += "**"
+        if "/" not in names.lstrip("/") and not names.startswith("/"):
+            names = f"**/{names}" if names else ""
+        if names:
+            yield [name for name in names.split("/") if name]
+
+
+def _any(patterns: Iterable[Sequence[str]], names: Sequence[str]) -> bool:
+    return any(_matches(pattern, names) for pattern in patterns)
+
+
+def _matches(pattern: Sequence[str], names: Sequence[str]) -> bool:
+    """Whether the names match one by one; `**` takes any number of them, also none."""
+    at = place = 0
+    # Where to go on when a name does not match: the last `**` takes one name more. Only the last
+    # one ever needs to, so that no pattern takes long.
+    after, taken = -1, 0
+    while place < len(names):
+        if at < len(pattern) and pattern[at] == "**":
+            after, taken = at + 1, place
+            at += 1
+        elif at < len(pattern) and fnmatchcase(names[place], pattern[at]):
+            at, place = at + 1, place + 1
+        elif after >= 0:
+            taken += 1
+            at, place = after, taken
+        else:
+            return False
+    return all(name == "**" for name in pattern[at:])
+
+
+def _add(archive: zipfile.ZipFile, document: Document, source: BinaryIO) -> int:
+    """Copy a document into the archive, piece by piece; returns its size in bytes."""
+    seconds = document.modified // 1000
+    moment = time.localtime(seconds)[:6]
+    # A zip file knows no time before 1980 or after 2107.
+    date = (1980, 1, 1, 0, 0, 0) if moment[0] < 1980 else min(moment, (2107, 12, 31, 23, 59, 59))  # noqa: PLR2004 (see above)
+    entry = zipfile.ZipInfo(document.path.lstrip("/"), date)
+    if 0 <= seconds < 1 << 31:
+        # The exact time, in no time zone, for readers that know this field.
+        entry.extra = struct.pack("<HHBl", 0x5455, 5, 1, seconds)
+    entry.external_attr = 0o100644 << 16
+    entry.compress_type = zipfile.ZIP_STORED if _PACKED.search(document.path) else zipfile.ZIP_DEFLATED
+    size = 0
+    with archive.open(entry, "w", force_zip64=document.size > _MAY_GROW) as target:
+        while chunk := source.read(_CHUNK):
+            size += target.write(chunk)
+    return size
+
+
+def _documents(count: int) -> str:
+    return f"{count:,} {'document' if count == 1 else 'documents'}"
+
+
+def _size(size: float) -> str:
+    for unit in ("bytes", "kB", "MB"):
+        if size < 1000:  # noqa: PLR2004 (the step from one unit to the next)
+            return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:,.1f} GB"
+
+
+def _plain(name: str) -> str:
+    """A group's name as part of a file's name."""
+    return re.sub(r"[^A-Za-z0-9_-]+", "-", name)[:80] or "group"
