@@ -15,6 +15,7 @@ workers = int(os.environ.get("WEB_CONCURRENCY", "1"))
 worker_connections = 2_000
 graceful_timeout = 10
 accesslog = None
+control_socket_disable = True  # it would be made in the home of whoever starts the server
 # A request line and headers beyond these are refused before anything reads them.
 limit_request_line = 8_190
 limit_request_fields = 100

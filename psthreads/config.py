@@ -139,9 +139,6 @@ class Config:
         int,
         100_000,
     )
-    direct_documents: int = _setting(
-        "PSTHREADS_DIRECT_DOCUMENTS", 20, "up to how many documents an export answers at once", int, 0
-    )
     max_body: int = _setting("PSTHREADS_MAX_BODY", 1024 * 1024, "the largest body of a request", int, 1024)
 
     def __post_init__(self) -> None:

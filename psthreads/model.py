@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import lru_cache
 from typing import Final
 
 # XML 1.0, section 2.2: what is left when these are taken away is every character it can carry.
@@ -60,6 +61,13 @@ class Level(StrEnum):
     INFO = "INFO"
     WARN = "WARN"
     ERROR = "ERROR"
+
+    def is_at_least(self, other: Level) -> bool:
+        """Whether this level is as grave as the other one, or graver."""
+        return _GRAVITY[self] >= _GRAVITY[other]
+
+
+_GRAVITY: Final = {level: position for position, level in enumerate(Level)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +205,7 @@ def clean(text: str, limit: int = MAX_TEXT) -> str:
     return text if text.isascii() and text.isprintable() else _NOT_XML.sub("\ufffd", text)
 
 
+@lru_cache(maxsize=4096)
 def iso(timestamp: int) -> str:
     """Milliseconds since the epoch as ISO 8601 with a zone, in UTC, to the millisecond."""
     moment = datetime.fromtimestamp(timestamp / 1000, UTC)

@@ -10,8 +10,9 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib.resources import files
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, cast
 
 from redis import Redis
 from redis.commands.core import Script
@@ -129,17 +130,17 @@ class ThreadStore:
     def fetch(self, thread_id: str) -> Thread:
         """The thread as it stands; raises ThreadNotFound."""
         with translated(self._redis):
-            return self.parse(thread_id, self._redis.hget(Job.key_for(thread_id), "meta"))
+            return self.parse(thread_id, cast("bytes | None", self._redis.hget(*self.place(thread_id))))
 
-    def fetch_command(self, thread_id: str) -> tuple[str, str, str]:
-        """The command whose reply `parse` reads, for a pipeline with other commands."""
-        return "HGET", Job.key_for(thread_id), "meta"
+    def place(self, thread_id: str) -> tuple[str, str]:
+        """The hash and the field that hold what `parse` reads, for a script that reads them on its way."""
+        return Job.key_for(thread_id), "meta"
 
-    def parse(self, thread_id: str, reply: Any) -> Thread:
-        """The thread in the reply to `fetch_command`; raises ThreadNotFound when it is empty."""
-        if not reply:
+    def parse(self, thread_id: str, meta: bytes | None) -> Thread:
+        """The thread in what stands at its `place`; raises ThreadNotFound when nothing does."""
+        if not meta:
             raise ThreadNotFound(thread_id)
-        return _thread(thread_id, json.loads(reply))
+        return _parsed(thread_id, meta)
 
     def page(self, kind: Kind = "active", group_id: int = SERVER_WIDE, page: int = 1, size: int = 50) -> ThreadPage:
         """A page of the server's or a group's threads of one kind: newest first, pages from 1.
@@ -161,8 +162,8 @@ class ThreadStore:
     def log(self, thread_id: str, first: int = 1, size: int = 200, level: Level | None = None) -> LogPage:
         """Events from number `first` on, at most `size`; raises ThreadNotFound.
 
-        A negative `first` counts from the end. With a level, at most 5,000 events are looked at, and
-        `next` says where to go on.
+        A negative `first` counts from the end. With a level, only events of this level or a graver one;
+        then at most 5,000 are looked at, and `next` says where to go on.
         """
         found = self._run("log", thread_id, first, size if level is None else _SCANNED)
         if not found:
@@ -176,7 +177,7 @@ class ThreadStore:
             if len(events) == size:
                 break
             following = event.seq + 1
-            if level is None or event.level is level:
+            if level is None or event.level.is_at_least(level):
                 events.append(event)
         return LogPage(thread_id, tuple(events), head + dropped + log["log_tail"], dropped, following)
 
@@ -269,6 +270,11 @@ def _sources(config: Config) -> dict[str, str]:
     for name, value in names.items():
         sources = {script: text.replace(f"@{name}@", str(value)) for script, text in sources.items()}
     return sources
+
+
+@lru_cache(maxsize=512)
+def _parsed(thread_id: str, meta: bytes) -> Thread:
+    return _thread(thread_id, json.loads(meta))
 
 
 def _thread(thread_id: str, meta: Mapping[str, Any]) -> Thread:

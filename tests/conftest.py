@@ -8,9 +8,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from flask import Flask
+from people import People
 from redis import Redis
+from stack import free_port
 
+from psthreads.config import Config
+from psthreads.directory import Directory
+from psthreads.documents import Documents
+from psthreads.engine import Engine
+from psthreads.registry import load
 from psthreads.run.server import Server
+from psthreads.store import ThreadStore
+from psthreads.web import create_app
 
 
 @pytest.fixture(scope="session")
@@ -27,3 +37,40 @@ def redis(server: Server) -> Iterator[Redis]:
     with Redis(unix_socket_path=str(server.socket)) as client:
         client.flushall()
         yield client
+
+
+@pytest.fixture
+def config(server: Server, tmp_path: Path) -> Config:
+    return Config(
+        redis_url=server.url,
+        port=free_port(),
+        workers=1,
+        documents=tmp_path / "documents",
+        processes=("psthreads.processes.validate", "psthreads.processes.export", "sample_processes"),
+        grace=2,
+        heartbeat=0.5,
+        lost_after=1.5,
+        report_interval=0.1,
+    )
+
+
+@pytest.fixture
+def store(redis: Redis, config: Config) -> ThreadStore:
+    return ThreadStore(redis, config)
+
+
+@pytest.fixture
+def engine(redis: Redis, config: Config, store: ThreadStore) -> Engine:
+    return Engine(redis, config, store, load(config.processes))
+
+
+@pytest.fixture
+def app(redis: Redis, config: Config) -> Flask:
+    app = create_app(config)
+    app.config["TESTING"] = False  # an error must become an answer, as it does for people
+    return app
+
+
+@pytest.fixture
+def people(redis: Redis, config: Config) -> People:
+    return People(Directory(redis), Documents(config.documents))

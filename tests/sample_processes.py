@@ -9,9 +9,10 @@ import signal
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
-from psthreads.context import Context
+from psthreads.context import Cancelled, Context
 from psthreads.model import Outcome, Status
 from psthreads.registry import process
 
@@ -82,20 +83,16 @@ def stubborn(context: Context, mark: str) -> None:
     """Catches whatever is raised, and goes on."""
     _mark(mark, "started")
     while True:
-        try:
+        with suppress(BaseException):
             time.sleep(1000)
-        except BaseException:  # noqa: BLE001, S110 (just that is the point)
-            pass
 
 
 @process(title="Swallowing", route=_ROUTE + "swallow")
 def swallow(context: Context, mark: str) -> None:
     """Catches the first interrupt, and then reports."""
     _mark(mark, "started")
-    try:
+    with suppress(BaseException):
         time.sleep(1000)
-    except BaseException:  # noqa: BLE001, S110 (just that is the point)
-        pass
     try:
         while True:
             context.message("Still here")
@@ -104,7 +101,7 @@ def swallow(context: Context, mark: str) -> None:
 
 
 @process(title="Ending as {how}", route=_ROUTE + "end")
-def end(context: Context, how: str, mark: str = "") -> Outcome | str | None:  # noqa: C901, PLR0911, PLR0912 (one case each)
+def end(context: Context, how: str, mark: str = "") -> Outcome | str | None:  # noqa: C901, PLR0912 (one case each)
     """Ends in one of many ways."""
     context.message("About to end")
     match how:
@@ -135,7 +132,7 @@ def end(context: Context, how: str, mark: str = "") -> Outcome | str | None:  # 
             try:
                 raise ValueError("First")
             finally:
-                raise KeyError("Second")  # noqa: B012 (just that is the point)
+                raise KeyError("Second")
         case "fork":
             if os.fork() == 0:
                 return "The child came back"
@@ -146,8 +143,6 @@ def end(context: Context, how: str, mark: str = "") -> Outcome | str | None:  # 
         case "threads":
             threading.Thread(target=time.sleep, args=(1000,), daemon=False).start()
         case "cancel":
-            from psthreads.context import Cancelled
-
             raise Cancelled
     return None
 

@@ -17,7 +17,10 @@ from psthreads.config import Config
 
 T = TypeVar("T")
 ROOT = Path(__file__).parent.parent
-WORKER = "import sys; from psthreads.worker import main; from psthreads.config import Config; main(Config.from_env(), int(sys.argv[1]))"
+WORKER = (
+    "import sys; from psthreads.config import Config; from psthreads.worker import main; "
+    "main(Config.from_env(), int(sys.argv[1]))"
+)
 
 
 def wait_for(condition: Callable[[], T], seconds: float = 30.0) -> T:

@@ -4,7 +4,7 @@ local meta = load(id)
 if not owns(meta, token) then return 0 end
 local now = clock()
 if meta.status == 'initialised' then
-  meta.started, meta.heard = now, now
+  meta.started, meta.heard, meta.message = now, now, 'Running'
   append(id, meta, {now .. 'I' .. 'Started by worker ' .. meta.worker})
   change(id, meta, 'inprogress', now)
 end

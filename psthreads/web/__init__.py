@@ -12,6 +12,7 @@ from psthreads.config import Config
 from psthreads.model import iso
 from psthreads.web import files, health, pages, problems, schemas, starts, threads, untyped
 from psthreads.web.guard import Guard
+from psthreads.web.headers import Headers
 from psthreads.web.services import Services
 from psthreads.web.sessions import Sessions
 
@@ -36,6 +37,7 @@ def create_app(config: Config) -> Flask:
     app.url_map.strict_slashes = False
     app.jinja_env.filters["iso"] = iso
     app.url_value_preprocessor(_take_suffix)
+    app.wsgi_app = Headers(app.wsgi_app)  # type: ignore[method-assign] # as Flask's documentation has it
     untyped.install(app)
     problems.install(app)
     guard = Guard(services)

@@ -31,7 +31,6 @@ def make_blueprint(services: Services, guard: Guard) -> Blueprint:
         )
         response.content_length = status.st_size
         response.headers["Cache-Control"] = "private, no-cache"
-        response.headers["X-Content-Type-Options"] = "nosniff"
         return response
 
     return blueprint

@@ -64,7 +64,7 @@ class Guard:
         """The thread of that id, if there is one here for whoever asks; raises ThreadNotFound."""
         if not is_thread_id(thread_id):
             raise ThreadNotFound(thread_id)
-        thread = self._store.parse(thread_id, g.thread_reply)
+        thread = self._store.parse(thread_id, g.thread_meta)
         if not access.shows(g.sight, thread, own_progress=self._own_progress):
             raise ThreadNotFound(thread_id)
         return thread
@@ -74,9 +74,11 @@ class Guard:
         credential = read_credential()
         values = request.view_args or {}
         thread_id: str = values.get("thread", "")
-        commands = [self._store.fetch_command(thread_id)] if is_thread_id(thread_id) else []
-        sight, replies = self._directory.identify_with(credential, values.get("group"), *commands)
-        g.thread_reply = replies[0] if replies else None
+        if is_thread_id(thread_id):
+            place = self._store.place(thread_id)
+            sight, g.thread_meta = self._directory.identify_with(credential, values.get("group"), *place)
+        else:
+            sight = self._directory.identify(credential, values.get("group"))
         g.sight = sight
         if isinstance(credential, Session) and request.method not in _SAFE:
             # Only a browser sends its cookie unasked; the other credentials cannot be borrowed.

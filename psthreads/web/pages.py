@@ -26,6 +26,8 @@ def make_blueprint(services: Services, guard: Guard) -> Blueprint:
     blueprint = Blueprint("pages", __name__)
 
     def allow() -> None:
+        # Every page has a form, and a form needs a token that was signed.
+        cast("Sessions", current_app.session_interface).need_key(current_app)
         {"pages.sign_in": guard.anyone, "pages.sign_out": guard.member}.get(request.endpoint or "", guard.server)()
 
     blueprint.before_request(allow)
@@ -55,7 +57,6 @@ def make_blueprint(services: Services, guard: Guard) -> Blueprint:
 
     @blueprint.route("/sign-in", methods=["GET", "POST"])
     def sign_in() -> AnyResponse | tuple[str, int] | str:
-        cast("Sessions", current_app.session_interface).need_key(current_app)
         following = _own_path(request.values.get("next", ""))
         if request.method == "GET":
             return render_template("sign-in.html", following=following, problem="")
@@ -77,13 +78,11 @@ def make_blueprint(services: Services, guard: Guard) -> Blueprint:
 
 
 def _protect(response: Response) -> Response:
-    response.headers["Cache-Control"] = "no-store"
     response.headers["Content-Security-Policy"] = (
         "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; "
         "frame-ancestors 'none'; base-uri 'none'"
     )
     response.headers["Referrer-Policy"] = "same-origin"
-    response.headers["X-Content-Type-Options"] = "nosniff"
     return response
 
 

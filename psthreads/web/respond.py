@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final
 
 from flask import Response, current_app, g, request
+from jinja2 import Environment
 from lxml import etree
 
 from psthreads.errors import PsthreadsError
@@ -19,12 +21,10 @@ _PARSER: Final = etree.XMLParser(resolve_entities=False, no_network=True, huge_t
 RETRY_SECONDS: Final = 1
 """How long a client does well to wait before it asks for the progress again."""
 
-_PRIVATE: Final = {
-    "Cache-Control": "no-store",
-    "X-Content-Type-Options": "nosniff",
-    "Vary": "Accept, Authorization, Cookie",
-    "Link": '</schemas/thread.xsd>; rel="describedby"; type="application/xml", '
-    '</schemas/thread.schema.json>; rel="describedby"; type="application/schema+json"',
+_PROLOG: Final = '<?xml version="1.0" encoding="UTF-8"?>\n'
+_LINKS: Final = {
+    _XML: {"Link": '</schemas/thread.xsd>; rel="describedby"'},
+    _JSON: {"Link": '</schemas/thread.schema.json>; rel="describedby"'},
 }
 
 
@@ -42,7 +42,9 @@ def thread(one: Thread, *, status: int = 200, wrapper: str = "", headers: Mappin
     if _wants_json():
         content = _thread(one)
         return _json({_camel(wrapper): {"thread": content}} if wrapper else content, status, headers)
-    return _xml("thread.xml", status, headers, thread=one, wrapper=wrapper)
+    if wrapper:
+        return _xml("wrapped.xml", status, headers, thread=one, wrapper=wrapper)
+    return _answer(_rendered(current_app.jinja_env, one), status, headers, _XML)
 
 
 def threads(page: ThreadPage) -> Response:
@@ -106,10 +108,17 @@ def _wants_json() -> bool:
     return best == "application/json"
 
 
+@lru_cache(maxsize=512)
+def _rendered(environment: Environment, one: Thread) -> str:
+    # A thread changes twice a second at most and is asked for more often: what has not changed is not
+    # rendered again.
+    return _PROLOG + environment.get_template("thread.xml").render(thread=one)
+
+
 def _xml(template: str, status: int = 200, headers: Mapping[str, str] | None = None, **values: Any) -> Response:
     # Not render_template: the context processors' work would be for nothing here.
     text = current_app.jinja_env.get_template(template).render(values)
-    return _answer(text, status, headers, _XML)
+    return _answer(_PROLOG + text, status, headers, _XML)
 
 
 def _json(content: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
@@ -117,7 +126,10 @@ def _json(content: Any, status: int = 200, headers: Mapping[str, str] | None = N
 
 
 def _answer(text: str, status: int, headers: Mapping[str, str] | None, kind: str) -> Response:
-    return Response(text, status, headers={**_PRIVATE, **(headers or {})}, content_type=kind)
+    response = Response(text, status, headers=_LINKS[kind], content_type=kind)
+    if headers:
+        response.headers.update(headers)
+    return response
 
 
 def _thread(one: Thread) -> dict[str, Any]:

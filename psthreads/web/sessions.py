@@ -22,8 +22,8 @@ class Sessions(SecureCookieSessionInterface):
 
     def open_session(self, app: Flask, request: Request) -> SecureCookieSession | None:
         """The session that the request's cookie holds."""
-        if self.get_cookie_name(app) not in request.cookies:
-            return self.session_class()  # Most requests carry a token: nothing to unsign.
+        if "HTTP_COOKIE" not in request.environ:
+            return self.session_class()  # Most requests carry a token: there is nothing to unsign.
         self.need_key(app)
         return super().open_session(app, request)
 

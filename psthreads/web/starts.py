@@ -127,6 +127,4 @@ def _send(answer: Answer) -> Response:
     # The file has no name any more once it is open: whatever becomes of the request, it is gone after it.
     file = answer.path.open("rb")
     answer.path.unlink()
-    response = send_file(file, mimetype=answer.mimetype, as_attachment=True, download_name=answer.filename, etag=False)
-    response.headers["Cache-Control"] = "no-store"
-    return response
+    return send_file(file, mimetype=answer.mimetype, as_attachment=True, download_name=answer.filename, etag=False)

@@ -28,7 +28,9 @@ def install(app: Flask) -> None:
     """Set up sessions and the protection from forged requests; guard.py decides where it applies."""
     app.config["WTF_CSRF_CHECK_DEFAULT"] = False
     app.config["WTF_CSRF_TIME_LIMIT"] = None  # as long as the session
-    manager = LoginManager(app)
+    manager = LoginManager()
+    # Not init_app: what it does after every request is for "remember me" cookies, which are not used.
+    cast("Any", app).login_manager = manager
     # Who a cookie stands for is decided by the guard, in the same round trip as everything else.
     manager.user_loader(lambda _: None)
     app.extensions["csrf-protect"] = CSRFProtect(app)

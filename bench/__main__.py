@@ -1,0 +1,33 @@
+"""Run every measurement: `python -m bench [name ...]`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from bench import progress
+
+MEASUREMENTS: Mapping[str, Callable[[], dict[str, float]]] = {
+    "progress": progress.measure,
+}
+
+
+def main() -> None:
+    names = sys.argv[1:] or list(MEASUREMENTS)
+    target = Path("var/bench.json")
+    figures: dict[str, float] = json.loads(target.read_text()) if sys.argv[1:] and target.exists() else {}
+    for name in names:
+        print(f"\n{name}")
+        measured = MEASUREMENTS[name]()
+        for figure, value in measured.items():
+            print(f"  {figure:<44} {value:10.3f}")
+        figures |= measured
+    target.parent.mkdir(exist_ok=True)
+    target.write_text(json.dumps(figures, indent=2) + "\n")
+    print(f"\nWritten to {target}.")
+
+
+if __name__ == "__main__":
+    main()

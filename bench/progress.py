@@ -1,0 +1,71 @@
+"""Progress requests of one web process, signed in with a token, beside a bare Flask view with one Redis GET."""
+
+from __future__ import annotations
+
+import threading
+from statistics import median
+from uuid import uuid4
+
+from bench.servers import gunicorn, load, redis_server
+from psthreads.access import Role
+from psthreads.connection import connect
+from psthreads.directory import Directory
+from psthreads.engine import Engine
+from psthreads.model import Report
+from psthreads.registry import load as load_processes
+from psthreads.store import ThreadStore
+
+ROUNDS = 7
+SECONDS = 3.0
+
+
+def _report(store: ThreadStore, thread_id: str, stopped: threading.Event) -> None:
+    number = 0
+    while not stopped.wait(0.5):
+        number += 1
+        xml = f'<progress total="1000000" current="{number}"/>'
+        store.report(thread_id, "t", Report(number, message=f"Document /{number}.psml is valid.", xml=xml))
+
+
+def measure() -> dict[str, float]:
+    """The rate of progress requests by that of the bare view, and the same for their slowest hundredth."""
+    with redis_server() as config, connect(config.redis_url) as redis:
+        directory = Directory(redis)
+        member = directory.add_member("bench", uuid4().hex)
+        group = directory.add_group("bench")
+        directory.set_membership(member, group, Role.CONTRIBUTOR)
+        token = directory.create_token(member, "bench")
+        store = ThreadStore(redis, config)
+        registry = load_processes(config.processes)
+        engine = Engine(redis, config, store, registry)
+        process = registry.find("validate")
+        assert process is not None
+        thread = engine.start(process, {"path": "/", "warn": False}, member=member, by=member, group=group).thread
+        assert store.claim(thread.id, "t", "w")
+        assert store.begin(thread.id, "t")
+        store.report(
+            thread.id, "t", Report(1, message="Document /a.psml is valid.", xml='<progress total="9" current="1"/>')
+        )
+        redis.set("bare", "<thread/>" * 40)  # about as long as a thread's XML
+        headers = f"Host: bench\r\nAuthorization: Bearer {token}\r\nAccept: application/xml\r\n\r\n"
+        ours = f"GET /groups/bench/threads/{thread.id}/progress HTTP/1.1\r\n{headers}".encode()
+        bare = f"GET / HTTP/1.1\r\n{headers}".encode()
+        rates: list[float] = []
+        slowest: list[float] = []
+        # The thread changes as often as a thread may, so that no answer is the same for long.
+        reports = threading.Thread(target=_report, args=(store, thread.id, stopped := threading.Event()))
+        reports.start()
+        with gunicorn(config, "app:app") as our_port, gunicorn(config, "bench.bare:app") as bare_port:
+            load(our_port, ours, 1)
+            load(bare_port, bare, 1)
+            for _ in range(ROUNDS):
+                our_rate, our_slowest = load(our_port, ours, SECONDS)
+                bare_rate, bare_slowest = load(bare_port, bare, SECONDS)
+                print(
+                    f"  ours {our_rate:7.0f}/s {our_slowest:6.1f} ms   bare {bare_rate:7.0f}/s {bare_slowest:6.1f} ms"
+                )
+                rates.append(our_rate / bare_rate)
+                slowest.append(our_slowest / bare_slowest)
+        stopped.set()
+        reports.join()
+    return {"progress_rate_by_bare_get": median(rates), "progress_p99_by_bare_get": median(slowest)}

@@ -1,0 +1,78 @@
+"""The programs that are measured, as subprocesses under the same settings."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from psthreads.config import Config
+from psthreads.run.server import Server
+
+ROOT = Path(__file__).parent.parent
+
+
+@contextmanager
+def redis_server() -> Iterator[Config]:
+    """A Redis of our own, and a config that leads to it."""
+    with tempfile.TemporaryDirectory(prefix="psthreads-bench-") as name:
+        folder = Path(name)
+        with Server(folder / "redis") as server:
+            yield Config(redis_url=server.url, documents=folder / "documents")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def gunicorn(config: Config, app: str) -> Iterator[int]:
+    """One web process of this application; gives its port."""
+    port = free_port()
+    # The janitor's hook is the application's own; everything else is the same for both.
+    hook = "gunicorn.conf.py" if app == "app:app" else "bench/gunicorn_bare.py"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "gunicorn", "--config", hook, app],
+        cwd=ROOT,
+        env={**os.environ, **config.to_env(), "PORT": str(port), "WEB_CONCURRENCY": "1"},
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        await_port(port)
+        yield port
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def await_port(port: int) -> None:
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port)).close()
+        except OSError:
+            assert time.monotonic() < deadline, "the server does not listen"
+            time.sleep(0.05)
+        else:
+            return
+
+
+def load(port: int, request: bytes, seconds: float, connections: int = 16) -> tuple[float, float]:
+    """Answers in a second, and the 99th percentile of the time for one in milliseconds."""
+    done = subprocess.run(
+        [sys.executable, "-m", "bench.load", str(port), str(seconds), str(connections)],
+        cwd=ROOT,
+        input=request,
+        capture_output=True,
+        check=True,
+    )
+    rate, slowest = done.stdout.split()
+    return float(rate), float(slowest)

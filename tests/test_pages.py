@@ -1,0 +1,149 @@
+"""The simple pages: signed in, escaped, protected from forged requests."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from people import PASSWORD, People
+from redis import Redis
+from threads import new_thread
+
+from psthreads.model import Level, Line, Report, Status
+from psthreads.store import ThreadStore
+
+HOSTILE = "<img src=x onerror=alert(1)>"
+
+
+@pytest.fixture
+def browser(app: Flask, people: People) -> Iterator[FlaskClient]:
+    with app.test_client() as client:
+        yield client
+
+
+def token_in(text: str) -> str:
+    found = re.search(r'name="csrf_token" value="([^"]+)"', text)
+    assert found is not None
+    return found[1]
+
+
+def sign_in(browser: FlaskClient, username: str, password: str = PASSWORD, following: str = "") -> int:
+    page = browser.get("/sign-in", query_string={"next": following})
+    form = {"csrf_token": token_in(page.text), "username": username, "password": password, "next": following}
+    response = browser.post("/sign-in", data=form)
+    if response.status_code == 303:
+        browser.environ_base["location"] = response.headers["Location"]
+    return response.status_code
+
+
+def running_thread(redis: Redis, store: ThreadStore) -> str:
+    thread_id, _ = store.create(new_thread(redis, name=HOSTILE))
+    assert store.claim(thread_id, "t", "w")
+    assert store.begin(thread_id, "t")
+    xml = '<progress total="474" current="120"/>'
+    lines = (Line(1_652_667_241_924, Level.WARN, HOSTILE),)
+    store.report(thread_id, "t", Report(1, Status.WARNING, HOSTILE, xml, 1, 0, lines))
+    return thread_id
+
+
+def test_a_stranger_is_led_to_the_sign_in_page_and_on_from_there(browser: FlaskClient, people: People) -> None:
+    response = browser.get("/dashboard?status=failed")
+    assert response.status_code == 302
+    assert response.headers["Location"] == "/sign-in?next=/dashboard?status%3Dfailed"
+    assert sign_in(browser, "root", following="/dashboard?status=failed") == 303
+    assert browser.environ_base["location"] == "/dashboard?status=failed"
+    assert browser.get("/dashboard").status_code == 200
+
+
+def test_a_wrong_password_and_an_unknown_member_get_the_same_page(browser: FlaskClient) -> None:
+    pages = []
+    for username, password in (("root", "wrong password"), ("nobody", PASSWORD)):
+        page = browser.get("/sign-in")
+        form = {"csrf_token": token_in(page.text), "username": username, "password": password}
+        response = browser.post("/sign-in", data=form)
+        assert response.status_code == 401
+        pages.append(re.sub(r'name="csrf_token" value="[^"]+"', "", response.text))
+    assert pages[0] == pages[1]
+
+
+@pytest.mark.parametrize(
+    "following", ["//evil.example", "https://evil.example/", "/\\evil.example", "\\\\evil", "/a\nb"]
+)
+def test_signing_in_leads_nowhere_else(browser: FlaskClient, following: str) -> None:
+    assert sign_in(browser, "root", following=following) == 303
+    assert browser.environ_base["location"] == "/"
+
+
+def test_only_administrators_see_the_pages(browser: FlaskClient) -> None:
+    assert sign_in(browser, "manager") == 303
+    assert browser.get("/dashboard").status_code == 403
+
+
+def test_nothing_that_a_thread_says_becomes_markup(browser: FlaskClient, redis: Redis, store: ThreadStore) -> None:
+    thread_id = running_thread(redis, store)
+    sign_in(browser, "root")
+    for path in ("/dashboard", f"/dashboard/threads/{thread_id}"):
+        page = browser.get(path)
+        assert HOSTILE not in page.text
+        assert "&lt;img src=x onerror=alert(1)&gt;" in page.text
+        policy = page.headers["Content-Security-Policy"]
+        assert "default-src 'none'" in policy
+        assert "script-src" not in policy
+    assert "120 of 474" in page.text
+
+
+def test_a_cancel_needs_the_pages_own_token(browser: FlaskClient, redis: Redis, store: ThreadStore) -> None:
+    thread_id = running_thread(redis, store)
+    sign_in(browser, "root")
+    path = f"/dashboard/threads/{thread_id}/cancel"
+    for forged in ({}, {"csrf_token": "x"}, {"csrf_token": token_in(browser.get("/sign-in").text) + "x"}):
+        assert browser.post(path, data=forged).status_code == 403
+    # The services refuse a browser's cookie without the token, too, and take it with the token.
+    assert browser.post(f"/threads/{thread_id}/cancel").status_code == 403
+    assert not store.fetch(thread_id).cancelling
+    page = browser.get(f"/dashboard/threads/{thread_id}")
+    assert browser.post(path, data={"csrf_token": token_in(page.text)}).status_code == 303
+    assert store.fetch(thread_id).cancelling
+    again = browser.get(f"/dashboard/threads/{thread_id}")
+    assert "Kill it now" in again.text
+    header = {"X-CSRFToken": token_in(again.text)}
+    assert browser.post(f"/threads/{thread_id}/cancel", headers=header).status_code == 200
+
+
+def test_a_session_ends_with_sign_out_and_with_a_new_password(browser: FlaskClient, people: People, app: Flask) -> None:
+    sign_in(browser, "root")
+    page = browser.get("/dashboard")
+    kept = browser.get_cookie("session")
+    assert kept is not None
+    assert browser.post("/sign-out", data={"csrf_token": token_in(page.text)}).status_code == 303
+    assert browser.get("/dashboard").status_code == 302
+    sign_in(browser, "root")
+    assert browser.get("/dashboard").status_code == 200
+    people.directory.change_password(people.members["root"], "another good password")
+    assert browser.get("/dashboard").status_code == 302
+
+
+def test_cookies_are_for_the_server_alone(browser: FlaskClient) -> None:
+    sign_in(browser, "root")
+    cookie = browser.get_cookie("session")
+    assert cookie is not None
+    assert cookie.http_only
+    assert cookie.same_site == "Lax"
+
+
+def test_every_state_has_its_page(browser: FlaskClient, redis: Redis, store: ThreadStore) -> None:
+    sign_in(browser, "root")
+    assert "Nothing is waiting or running." in browser.get("/dashboard").text
+    assert "There is no thread here." in browser.get("/dashboard?status=failed").text
+    missing = browser.get(f"/dashboard/threads/{'0' * 32}")
+    assert (missing.status_code, missing.mimetype) == (404, "text/html")
+    for _ in range(60):
+        store.create(new_thread(redis))
+    first = browser.get("/dashboard").text
+    assert "60 threads" in first
+    assert "Page 1 of 2" in first
+    assert "Newer" in browser.get("/dashboard?page=2").text
+    assert browser.post("/dashboard").status_code == 405

@@ -1,0 +1,276 @@
+"""Rule 2 of the design, searched for a counter-example: random orders of everything that may happen."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    consumes,
+    initialize,
+    invariant,
+    multiple,
+    rule,
+    run_state_machine_as_test,
+)
+from redis import Redis
+from threads import ACME, new_thread
+
+from psthreads.config import Config
+from psthreads.model import TRANSITIONS, Level, Line, Outcome, Report, Standing, Status, Thread
+from psthreads.store import ThreadStore
+
+_FINAL = [status for status in Status if status.is_final]
+_RUNNING = [status for status in Status if status.is_running]
+
+
+class Execution:
+    """One worker's hold on one thread, which the worker may believe in for too long."""
+
+    def __init__(self, thread_id: str, token: str) -> None:
+        self.thread_id = thread_id
+        self.token = token
+        self.has_begun = False
+        self.number = 0
+
+
+class Threads(RuleBasedStateMachine):
+    """Three clients do anything in any order; after every step the rules must hold."""
+
+    url: str
+    threads = Bundle("threads")
+    executions = Bundle("executions")
+
+    @initialize()
+    def connect(self) -> None:
+        self.redis = Redis.from_url(self.url)
+        self.redis.flushall()
+        config = Config(redis_url=self.url, log_events=100, restarts=2)
+        self.clients = [ThreadStore(Redis.from_url(self.url), config) for _ in range(3)]
+        self.seen: dict[str, Thread] = {}
+        self.asked: set[str] = set()
+        self.begun_after_asked: set[str] = set()
+        self.count = 0
+
+    @rule(target=threads, client=st.integers(0, 2), restartable=st.booleans(), in_group=st.booleans())
+    def start(self, client: int, restartable: bool, in_group: bool) -> str:  # noqa: FBT001 (drawn by name)
+        new = new_thread(self.redis, restartable=restartable, group=ACME if in_group else None)
+        thread_id, replayed = self.clients[client].create(new)
+        assert (thread_id, replayed) == (new.id, False)
+        assert self.clients[client].create(new) == (new.id, False)  # its answer was lost, it is sent again
+        return thread_id
+
+    @rule(target=executions, client=st.integers(0, 2), thread_id=threads)
+    def claim(self, client: int, thread_id: str) -> object:
+        self.count += 1
+        token = f"token{self.count}"
+        before = self.clients[client].fetch(thread_id)
+        if not self.clients[client].claim(thread_id, token, "worker"):
+            return multiple()
+        assert before.status is Status.INITIALISED
+        return Execution(thread_id, token)
+
+    @rule(client=st.integers(0, 2), execution=executions)
+    def begin(self, client: int, execution: Execution) -> None:
+        before = self.clients[client].fetch(execution.thread_id)
+        if self.clients[client].begin(execution.thread_id, execution.token):
+            assert not before.status.is_final
+            if before.status is Status.INITIALISED:
+                assert execution.thread_id not in self.asked, "a cancelled thread began to run"
+            execution.has_begun = True
+
+    @rule(
+        client=st.integers(0, 2),
+        execution=executions,
+        status=st.sampled_from([None, *_RUNNING]),
+        lines=st.integers(0, 70),
+        again=st.booleans(),
+    )
+    def report(self, client: int, execution: Execution, status: Status | None, lines: int, again: bool) -> None:  # noqa: FBT001 (drawn by name)
+        execution.number += 1
+        report = Report(
+            execution.number,
+            status=status,
+            message=f"at {execution.number}",
+            xml="<progress/>",
+            warnings=int(status is Status.WARNING),
+            errors=int(status is Status.ERROR),
+            lines=tuple(Line(1_652_667_241_924, Level.INFO, f"line {n}") for n in range(lines)),
+        )
+        store = self.clients[client]
+        before, total = store.fetch(execution.thread_id), store.log(execution.thread_id).total
+        standing = store.report(execution.thread_id, execution.token, report)
+        if again:
+            assert store.report(execution.thread_id, execution.token, report) is standing
+        after = store.fetch(execution.thread_id)
+        if standing is Standing.DISOWNED:
+            assert after == before
+            lines = 0
+        assert store.log(execution.thread_id).total == total + lines
+        assert after.warnings - before.warnings <= 1
+        if standing is Standing.OWNED:
+            assert not after.cancelling
+            assert after.status is (status or before.status)
+
+    @rule(client=st.integers(0, 2), execution=executions)
+    def beat(self, client: int, execution: Execution) -> None:
+        self.clients[client].beat(execution.thread_id, execution.token)
+
+    @rule(client=st.integers(0, 2), execution=executions, status=st.sampled_from(_FINAL))
+    def finish(self, client: int, execution: Execution, status: Status) -> None:
+        verdict = self.clients[client].finish(execution.thread_id, execution.token, Outcome(status, "the end"))
+        after = self.clients[client].fetch(execution.thread_id)
+        assert verdict in {None, after.status}
+        if verdict is not None:
+            assert after.status.is_final
+
+    @rule(execution=consumes(executions))
+    def kill(self, execution: Execution) -> None:
+        """The worker is gone, and its lease runs out."""
+        self.redis.zadd("ps:leases", {execution.thread_id: 0}, xx=True)
+
+    @rule(execution=executions)
+    def stall(self, execution: Execution) -> None:
+        """The worker stands still for long enough to be declared lost, but may wake up again."""
+        self.redis.zadd("ps:leases", {execution.thread_id: 0}, xx=True)
+
+    @rule(client=st.integers(0, 2))
+    def reap(self, client: int) -> None:
+        store = self.clients[client]
+        survey = store.survey()
+        for thread_id in survey.overdue:
+            store.abandon(thread_id, "Worker lost")
+        for thread_id in (*survey.taken, *survey.astray):
+            store.recover(thread_id)
+
+    @rule(client=st.integers(0, 2), execution=executions)
+    def shut_down(self, client: int, execution: Execution) -> None:
+        self.clients[client].abandon(execution.thread_id, "Worker restarted", execution.token)
+
+    @rule(client=st.integers(0, 2), thread_id=threads, force=st.booleans())
+    def cancel(self, client: int, thread_id: str, force: bool) -> None:  # noqa: FBT001 (drawn by name)
+        store = self.clients[client]
+        before = store.fetch(thread_id)
+        after, _ = store.cancel(thread_id, "somebody", force=force)
+        if before.status.is_final:
+            assert after == before
+        else:
+            self.asked.add(thread_id)
+            assert after.cancelling or after.status is Status.CANCELLED
+            assert after.cancelled_by == "somebody"
+
+    @rule()
+    def lose_the_queue(self) -> None:
+        """Somebody empties RQ's queue, or a job is taken and its worker dies at once."""
+        taken = self.redis.lmove("rq:queue:psthreads", "rq:queue:psthreads:intermediate")
+        if taken is None:
+            self.redis.delete("rq:queue:psthreads")
+
+    @invariant()
+    def holds(self) -> None:
+        if not hasattr(self, "redis"):
+            return
+        store = self.clients[0]
+        for thread_id in self._all():
+            now, then = store.fetch(thread_id), self.seen.get(thread_id)
+            if then is not None and then.status.is_final:
+                assert now == then, "a final thread changed"
+            elif then is not None and now.status is not then.status:
+                # Several changes may lie between two looks, but none leads out of a final status.
+                assert now.status in TRANSITIONS[then.status]
+            if thread_id in self.asked and now.status.is_final:
+                assert now.status is Status.CANCELLED, "a thread that was to be cancelled ended otherwise"
+                assert now.message == "Cancelled by somebody"
+            assert self._places(thread_id) == self._expected_places(now)
+            page = store.log(thread_id, 1, 5_000)
+            numbers = [event.seq for event in page.events]
+            missing = range(51, 50 + page.dropped)  # the gap's last number stands for the whole gap
+            assert numbers == [number for number in range(1, page.total + 1) if number not in missing]
+            self.seen[thread_id] = now
+
+    def teardown(self) -> None:
+        if not hasattr(self, "redis"):
+            return
+        # Whatever happened: with workers and a janitor, every thread ends.
+        store = self.clients[0]
+        for attempt in range(5):
+            self.redis.zunionstore("ps:leases", {"ps:leases": 0})  # every lease has run out
+            self.reap(0)
+            for thread_id in self._all():
+                token = f"last{attempt}"
+                if store.claim(thread_id, token, "worker"):
+                    assert store.begin(thread_id, token)
+                    store.finish(thread_id, token, Outcome(Status.COMPLETED, "done"))
+        for thread_id in self._all():
+            assert store.fetch(thread_id).status.is_final
+        self.holds()
+        assert not self.redis.zcard("ps:leases")
+        for client in self.clients:
+            client._redis.close()
+        self.redis.close()
+
+    def _all(self) -> list[str]:
+        return [key.decode().removeprefix("rq:job:") for key in self.redis.scan_iter("rq:job:*")]
+
+    def _places(self, thread_id: str) -> set[str]:
+        keys = self.redis.scan_iter("ps:threads:*")
+        return {key.decode() for key in keys if self.redis.zscore(key, thread_id) is not None}
+
+    def _expected_places(self, thread: Thread) -> set[str]:
+        scopes = ["server"] if thread.group_id == -1 else ["server", str(thread.group_id)]
+        kind = "finished" if thread.status.is_final else "active"
+        return {f"ps:threads:{scope}:{name}" for scope in scopes for name in (kind, thread.status)}
+
+
+@pytest.fixture
+def machine(redis: Redis, config: Config) -> type[Threads]:
+    Threads.url = config.redis_url
+    return Threads
+
+
+def test_no_order_of_events_breaks_the_rules(machine: type[Threads]) -> None:
+    run_state_machine_as_test(
+        machine,
+        settings=settings(
+            max_examples=100,
+            stateful_step_count=40,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+            phases=[Phase.generate, Phase.shrink],
+        ),
+    )
+
+
+def test_only_one_of_many_finishes_and_cancels_at_once_decides(
+    redis: Redis, store: ThreadStore, config: Config
+) -> None:
+    for _ in range(20):
+        thread_id, _replayed = store.create(new_thread(redis))
+        assert store.claim(thread_id, "t", "w")
+        assert store.begin(thread_id, "t")
+        clients = [ThreadStore(Redis.from_url(config.redis_url), config) for _ in range(6)]
+        ready = threading.Barrier(6)
+        verdicts: list[Status | None] = []
+
+        def race(number: int, client: ThreadStore) -> None:
+            ready.wait()  # noqa: B023 (joined within the loop)
+            if number % 2:
+                client.cancel(thread_id, f"member{number}", force=True)  # noqa: B023 (joined within the loop)
+            else:
+                status = Status.COMPLETED if number else Status.FAILED
+                verdicts.append(client.finish(thread_id, "t", Outcome(status, f"by {number}")))  # noqa: B023 (as above)
+
+        racers = [threading.Thread(target=race, args=pair) for pair in enumerate(clients)]
+        for racer in racers:
+            racer.start()
+        for racer in racers:
+            racer.join()
+        final = store.fetch(thread_id).status
+        assert final.is_final
+        assert set(verdicts) == {final}
+        for client in clients:
+            client._redis.close()

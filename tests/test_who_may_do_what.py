@@ -1,0 +1,196 @@
+"""Who may do what: everybody, in their own group, another one and none, times every route of the service."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import pytest
+from flask import Flask
+from people import INSIDE, People
+from redis import Redis
+from threads import new_thread
+from werkzeug.routing import Rule
+
+from psthreads.access import Role
+from psthreads.config import Config
+from psthreads.documents import Documents
+from psthreads.engine import Engine
+from psthreads.store import ThreadStore
+from psthreads.web import create_app
+
+EVERYBODY = ["anonymous", *INSIDE, "outsider", "loner", "root"]
+GROUPS = ["acme", "other", "nope"]
+STRONG = {role.value for role in Role if role.allows(Role.CONTRIBUTOR)}
+OPEN = {"static", "schemas.xsd", "schemas.json_schema", "health.healthz", "health.readyz", "pages.sign_in"}
+
+
+@dataclass(frozen=True)
+class World:
+    app: Flask
+    people: People
+    store: ThreadStore
+    redis: Redis
+    documents: Documents
+
+    def thread(self, group: str, member: str = "manager") -> str:
+        found = {"acme": self.people.acme, "other": self.people.other}.get(group)
+        new = replace(new_thread(self.redis, group=found), member_id=self.people.members[member].id, username=member)
+        return self.store.create(new)[0]
+
+
+@pytest.fixture
+def world(app: Flask, people: People, store: ThreadStore, redis: Redis, config: Config) -> World:
+    documents = Documents(config.documents)
+    for group in (people.acme, people.other):
+        documents.group(group).write("/documents/a.xml", b"<a/>")
+        with documents.results(group.id).write("result.zip") as file:
+            file.write(b"zip")
+    return World(app, people, store, redis, documents)
+
+
+def rules(app: Flask) -> list[tuple[Rule, str]]:
+    return [(rule, method) for rule in app.url_map.iter_rules() for method in sorted(rule.methods or ())]
+
+
+def expected(endpoint: str, who: str, group: str) -> int | set[int]:
+    """The HTTP status that the contract gives; what is allowed is a set, as its answer depends on the service."""
+    name = endpoint.partition(".")[2]
+    blueprint = endpoint.partition(".")[0].rstrip("0123456789")
+    allowed = {200, 202, 302, 303, 304, 400}
+    is_page = blueprint == "pages"
+    if endpoint in OPEN:
+        return allowed | {503, 403}  # 403: a sign-in without the page's own token
+    if who == "anonymous":
+        return 302 if is_page else 401
+    if is_page:
+        # A browser's pages know sessions only; here everybody comes with a token, which is as good.
+        return allowed if who == "root" or name == "sign_out" else 403
+    if blueprint == "server" or (blueprint == "starts" and name == "server-wide"):
+        return allowed if who == "root" else 403
+    if group == "nope":
+        return 404
+    inside = who == "root" or (group == "acme" and who in STRONG) or (group == "other" and who == "outsider")
+    return allowed if inside else 403
+
+
+def test_the_table_of_who_may_do_what(world: World) -> None:
+    checked = 0
+    for rule, method in rules(world.app):
+        if method == "HEAD":
+            continue
+        groups = GROUPS if "group" in rule.arguments else ["acme"]
+        for who in EVERYBODY:
+            client = world.app.test_client(use_cookies=False)
+            for group in groups:
+                path = path_of(world, rule, who, group)
+                response = client.open(path, method=method, headers=world.people.bearer(who))
+                wanted = expected(rule.endpoint, who, group)
+                wanted = wanted if isinstance(wanted, set) else {wanted}
+                assert response.status_code in wanted, f"{who}: {method} {path} gave {response.status}"
+                response.close()
+                checked += 1
+    assert checked > 2_000
+
+
+def path_of(world: World, rule: Rule, who: str, group: str) -> str:
+    values = {
+        "group": group,
+        "member": "contributor" if who == "anonymous" else who,
+        "thread": world.thread(group) if "thread" in rule.arguments and group != "nope" else "0" * 32,
+        "filename": "result.zip" if rule.endpoint == "files.member_resource" else "psthreads.css",
+        "suffix": "xml",
+    }
+    with world.app.test_request_context():
+        built = rule.build({name: values[name] for name in rule.arguments}, append_unknown=False)
+    assert built is not None
+    # Parameters that the samples must have, so that a 400 cannot hide a refusal.
+    return f"{built[1]}?mark=m&how=warn&text=t"
+
+
+def test_a_thread_of_another_group_looks_absent(world: World) -> None:
+    foreign, own = world.thread("other"), world.thread("acme")
+    client = world.app.test_client(use_cookies=False)
+    for who in ("contributor", "root"):
+        headers = world.people.bearer(who)
+        for service in ("progress", "logs"):
+            assert client.get(f"/groups/acme/threads/{own}/{service}", headers=headers).status_code == 200
+            missing = client.get(f"/groups/acme/threads/{foreign}/{service}", headers=headers)
+            absent = client.get(f"/groups/acme/threads/{'f' * 32}/{service}", headers=headers)
+            assert missing.status_code == absent.status_code == 404
+            assert missing.data.replace(foreign.encode(), b"") == absent.data.replace(b"f" * 32, b"")
+        cancelled = client.post(f"/groups/acme/threads/{foreign}/cancel", headers=headers)
+        assert b"<thread-cancel/>" in cancelled.data
+        assert foreign.encode() not in client.get("/groups/acme/threads", headers=headers).data
+    assert not world.store.fetch(foreign).status.is_final
+
+
+def test_the_threads_own_starter_may_read_its_progress_at_server_level_only_with_the_setting(
+    world: World, config: Config
+) -> None:
+    with_setting = create_app(replace(config, own_progress=True)).test_client(use_cookies=False)
+    without = world.app.test_client(use_cookies=False)
+    thread = world.thread("acme", member="contributor")
+    own, manager, root = (world.people.bearer(who) for who in ("contributor", "manager", "root"))
+    path = f"/ps/service/threads/{thread}/progress"
+    assert without.get(path, headers=own).status_code == 403
+    assert with_setting.get(path, headers=own).status_code == 200
+    assert with_setting.get(path, headers=manager).status_code == 404
+    assert with_setting.get(path, headers=root).status_code == 200
+    for method, service in (("GET", f"{thread}/logs"), ("POST", f"{thread}/cancel"), ("GET", "")):
+        path = f"/threads/{service}".rstrip("/")
+        assert with_setting.open(path, method=method, headers=own).status_code == 403
+
+
+def test_nobody_acts_under_another_name_but_an_administrator(world: World) -> None:
+    client = world.app.test_client(use_cookies=False)
+    for who in EVERYBODY[1:]:
+        for member in ("manager", "outsider"):
+            path = f"/members/~{member}/groups/acme/samples/count"
+            status = client.post(path, headers=world.people.bearer(who)).status_code
+            if who == "root" or (who == member and who in STRONG):
+                assert status == 202, (who, member)
+            else:
+                assert status == 403, (who, member)
+
+
+def test_bad_credentials_of_every_kind_are_401(world: World, engine: Engine) -> None:
+    client = world.app.test_client(use_cookies=False)
+    people = world.people
+    bad = [
+        {"Authorization": value}
+        for value in (
+            "",
+            "Bearer",
+            "Bearer ",
+            "Bearer nope",
+            f"Bearer {people.token('root')}x",
+            f"Token {people.token('root')}",
+            "Basic",
+            "Basic !!!",
+            "Basic cm9vdA==",
+            "Digest username=root",
+            "Bearer \u00ff",
+        )
+    ]
+    bad += [people.basic("root", "wrong password"), people.basic("nobody"), people.basic("root:x"), people.basic("")]
+    bad += [{"Cookie": "session=forged.value.here"}]
+    for headers in bad:
+        response = client.get("/threads", headers=headers)
+        assert response.status_code == 401, headers
+        assert "Basic" in response.headers["WWW-Authenticate"]
+    wrong, unknown = (
+        client.get("/threads", headers=headers).data
+        for headers in (people.basic("root", "wrong!!!"), people.basic("x"))
+    )
+    assert wrong == unknown
+    assert client.get("/threads", headers=people.basic("root")).status_code == 200
+
+
+def test_every_blueprint_has_a_guard(world: World) -> None:
+    for name, blueprint in world.app.blueprints.items():
+        own = blueprint.before_request_funcs.get(None, [])
+        assert own, f"blueprint {name} lets everybody in"
+
+
+def test_a_route_outside_every_blueprint_is_only_the_static_files(world: World) -> None:
+    assert {rule.endpoint for rule, _ in rules(world.app) if "." not in rule.endpoint} == {"static"}

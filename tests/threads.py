@@ -1,0 +1,54 @@
+"""Starting threads without HTTP, for tests of the layers below it."""
+
+from __future__ import annotations
+
+from uuid import uuid4
+
+from redis import Redis
+from stack import wait_for
+
+from psthreads import jobs
+from psthreads.access import Group, Member
+from psthreads.engine import Engine
+from psthreads.model import Thread
+from psthreads.registry import Value
+from psthreads.store import NewThread, ThreadStore
+
+JONES = Member(1, "jjones")
+ACME = Group(7, "acme")
+
+
+def new_thread(
+    redis: Redis, *, group: Group | None = ACME, restartable: bool = False, name: str = "A thread"
+) -> NewThread:
+    thread_id = uuid4().hex
+    fields = jobs.fields(thread_id=thread_id, process="count", values={}, title=name, queue="psthreads", redis=redis)
+    return NewThread(
+        id=thread_id,
+        name=name,
+        process="count",
+        username=JONES.username,
+        member_id=JONES.id,
+        by=JONES,
+        group_id=group.id if group else -1,
+        group_name=group.name if group else "",
+        restartable=restartable,
+        fields=fields,
+    )
+
+
+def start(engine: Engine, name: str, group: Group | None = ACME, key: str = "", **values: Value) -> Thread:
+    process = engine.registry.find(name)
+    assert process is not None
+    read = process.read({name.replace("_", "-"): str(value) for name, value in values.items()})
+    return engine.start(process, read, member=JONES, by=JONES, group=group, key=key).thread
+
+
+def ended(store: ThreadStore, thread: Thread, seconds: float = 30.0) -> Thread:
+    def look() -> Thread | None:
+        now = store.fetch(thread.id)
+        return now if now.status.is_final else None
+
+    found = wait_for(look, seconds)
+    assert found is not None
+    return found
