@@ -1,0 +1,203 @@
+"""What a server's answers hold, read from their XML into values.
+
+Attributes, elements and statuses that are not known here are kept and never in the way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final, cast
+
+from lxml import etree
+
+from psthreads.errors import PsthreadsError
+from psthreads.model import SERVER_WIDE, Event, Level, LogPage, Status
+
+_LAST_MOMENT: Final = 253_402_300_799_999  # The end of the year 9999, in milliseconds.
+_PARSER: Final = etree.XMLParser(
+    resolve_entities=False, no_network=True, load_dtd=False, remove_comments=True, remove_pis=True
+)
+
+
+class ClientError(PsthreadsError):
+    """What went wrong: the HTTP status and the error's id; 0 and "" when there was no answer."""
+
+    def __init__(self, status: int, code: str, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+
+
+@dataclass(frozen=True, slots=True)
+class Element:
+    """One element of a thread's own XML."""
+
+    name: str
+    attributes: Mapping[str, str]
+    text: str
+
+    @property
+    def counts(self) -> tuple[int, int] | None:
+        """Current and total, where the element has both and the total is more than 0."""
+        current, total = (_number(self.attributes.get(key), -1) for key in ("current", "total"))
+        return (current, total) if current >= 0 and total > 0 else None
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteThread:
+    """A thread as the server told it; `xml` is that answer. Times are None for not yet or not told.
+
+    `status` is a Status, or the server's word where this client does not know it.
+    """
+
+    id: str
+    name: str
+    username: str
+    group_id: int
+    status: Status | str
+    message: str
+    elements: tuple[Element, ...]
+    cancelling: bool
+    warnings: int
+    errors: int
+    created: datetime | None
+    started: datetime | None
+    ended: datetime | None
+    heard: datetime | None
+    xml: str
+
+    @property
+    def is_final(self) -> bool:
+        """Whether the thread has ended; with an unknown status, whether the server told when."""
+        return self.status.is_final if isinstance(self.status, Status) else self.ended is not None
+
+    @property
+    def bar(self) -> Element | None:
+        """The element whose counts say how far the thread is: the first unfinished, or the last."""
+        bars = [(element, counts) for element in self.elements if (counts := element.counts)]
+        unfinished = [element for element, (current, total) in bars if current < total]
+        return unfinished[0] if unfinished else bars[-1][0] if bars else None
+
+    @property
+    def progress(self) -> tuple[int, int] | None:
+        """How far the thread is, as current and total; None where it does not count."""
+        return self.bar.counts if self.bar else None
+
+
+@dataclass(frozen=True, slots=True)
+class RemotePage:
+    """A page of threads, newest first. `total` counts all that match; pages start at 1."""
+
+    threads: tuple[RemoteThread, ...]
+    total: int
+    page: int
+    page_size: int
+
+
+def thread(text: str) -> RemoteThread:
+    """The thread of an answer, at its root or within it; raises ClientError where there is none."""
+    root = _root(text)
+    element = root if root.tag == "thread" else root.find(".//thread")
+    if element is None:
+        name = etree.QName(root).localname
+        raise ClientError(0, "", f"The server's answer is no thread but <{name}>. Check its address.")
+    return _thread(element, text)
+
+
+def cancelled(text: str) -> RemoteThread | None:
+    """The thread as it stands after a request to cancel it; None where there is none."""
+    element = _root(text).find(".//thread")
+    return None if element is None else _thread(element)
+
+
+def page(text: str, number: int, size: int) -> RemotePage:
+    """A page of threads; its number and size are those asked for where the answer does not tell."""
+    root = _root(text)
+    threads = tuple(_thread(element) for element in root.iterchildren("thread"))
+    asked = {"total": len(threads), "page": number, "page-size": size}
+    return RemotePage(threads, *(_number(root.get(key), default) for key, default in asked.items()))
+
+
+def log_page(text: str, start: int) -> LogPage:
+    """A page of a log; without events it goes on from `start` where the answer does not tell."""
+    root = _root(text)
+    events = tuple(
+        Event(
+            seq=_number(element.get("seq"), 0),
+            timestamp=max(0, min(_number(element.get("timestamp"), 0), _LAST_MOMENT)),
+            level=Level(level) if (level := element.get("level", "")) in set(Level) else Level.INFO,
+            message="".join(_content(child) for child in element.iterchildren("message")),
+        )
+        for element in root.iterchildren("event")
+    )
+    following = events[-1].seq + 1 if events else start
+    return LogPage(
+        root.get("threadid", ""),
+        events,
+        _number(root.get("total"), 0),
+        _number(root.get("dropped"), 0),
+        _number(root.get("next"), following),
+    )
+
+
+def refusal(text: str) -> tuple[str, str]:
+    """The id and the message of an error, each "" where it is not told; raises ClientError for no XML."""
+    root = _root(text)
+    return (root.get("id", ""), root.findtext("message") or "") if root.tag == "error" else ("", "")
+
+
+def _root(text: str) -> etree._Element:
+    try:
+        root = etree.fromstring(text.encode(), _PARSER)
+    except etree.XMLSyntaxError as error:
+        raise ClientError(0, "", f"The server's answer is not XML: {error}. Check its address.") from error
+    if root.getroottree().docinfo.doctype:
+        raise ClientError(0, "", "The server's answer has a document type, which is not accepted.")
+    return root
+
+
+def _thread(element: etree._Element, text: str | None = None) -> RemoteThread:
+    status = element.get("status", "")
+    own = [child for child in element if isinstance(child.tag, str)]
+    return RemoteThread(
+        id=element.get("id", ""),
+        name=element.get("name", ""),
+        username=element.get("username", ""),
+        group_id=_number(element.get("groupid"), SERVER_WIDE),
+        status=Status(status) if status in set(Status) else status,
+        message="".join(_content(child) for child in own if child.tag == "message"),
+        elements=tuple(
+            Element(etree.QName(child).localname, cast("dict[str, str]", dict(child.attrib)), _content(child))
+            for child in own
+            if child.tag != "message"
+        ),
+        cancelling=element.get("cancelling") == "true",
+        warnings=_number(element.get("warnings"), 0),
+        errors=_number(element.get("errors"), 0),
+        created=_moment(element.get("created")),
+        started=_moment(element.get("started")),
+        ended=_moment(element.get("ended")),
+        heard=_moment(element.get("heard")),
+        xml=text if text is not None else etree.tostring(element, encoding="unicode", with_tail=False),
+    )
+
+
+def _content(element: etree._Element) -> str:
+    return "".join(str(text) for text in element.itertext())
+
+
+def _number(text: str | None, default: int) -> int:
+    try:
+        return int(text or "")
+    except ValueError:
+        return default
+
+
+def _moment(text: str | None) -> datetime | None:
+    with suppress(ValueError):
+        moment = datetime.fromisoformat(text or "")
+        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return None

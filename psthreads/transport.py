@@ -1,0 +1,230 @@
+"""How requests travel: who signs them, when they are sent again, and what became of them."""
+
+from __future__ import annotations
+
+import random
+import re
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from email.message import Message
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import requests
+from requests.auth import AuthBase, HTTPBasicAuth
+
+from psthreads import remote
+from psthreads.errors import BadParameter
+from psthreads.remote import ClientError
+
+_BUSY: Final = frozenset({429, 502, 503, 504})  # The same request may well succeed a little later.
+_LONGEST_PAUSE: Final = 5.0
+_FILE_TYPES: Final = ("application/zip", "application/octet-stream")
+
+
+class Download:
+    """A file on its way: save it, or close it. `size` is in bytes, -1 where it is not known."""
+
+    def __init__(self, response: requests.Response, filename: str = "") -> None:
+        self.filename = _safe_name(filename or _disposition(response))
+        length = response.headers.get("Content-Length", "")
+        self.size = int(length) if length.isdecimal() else -1
+        self._response = response
+
+    def save(self, to: Path) -> Path:
+        """Write the file, whole or not at all, and return where it is.
+
+        Below a folder it gets the server's name for it, and FileExistsError protects what is there.
+        """
+        target = to
+        if to.is_dir():
+            target = to / self.filename
+            if target.exists():
+                self.close()
+                raise FileExistsError(f"'{target}' exists already: remove it or choose another name.")
+        part = target.with_name(f".{target.name}.part")
+        try:
+            with part.open("wb") as file:
+                for chunk in self._response.iter_content(64 * 1024):
+                    file.write(chunk)
+            return part.replace(target)
+        except requests.RequestException as error:
+            raise ClientError(0, "", f"The download of '{self.filename}' broke off: try again.") from error
+        finally:
+            part.unlink(missing_ok=True)
+            self.close()
+
+    def close(self) -> None:
+        """Give up the connection."""
+        self._response.close()
+
+
+class _Bearer(AuthBase):
+    # An authentication of our own keeps requests from taking one out of ~/.netrc instead.
+    def __init__(self, token: str) -> None:
+        self._token = token
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers["Authorization"] = f"Bearer {self._token}"
+        return request
+
+
+class Transport:
+    """Requests to one server, signed with a token or a name; sent again while it is away or busy.
+
+    `timeout` is how long one request may take, and `patience` how long it is sent again, both in
+    seconds. Raises BadParameter for a URL that is none and for a token that cannot be sent.
+    """
+
+    def __init__(self, url: str, *, token: str, username: str, password: str, timeout: float, patience: float) -> None:
+        if not _is_address(url):
+            raise BadParameter("server", "The server is an address such as https://example.org/ps/service.")
+        self.url = url.rstrip("/")
+        self._timeout = timeout
+        self._patience = patience
+        self._session = requests.Session()
+        if token:
+            self._session.auth = _Bearer(printable("token", token))
+        elif username:
+            # Given text, requests would encode it as Latin-1.
+            self._session.auth = HTTPBasicAuth(username.encode(), password.encode())
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._session.close()
+
+    def send(
+        self,
+        method: str,
+        url: str,
+        *,
+        query: Mapping[str, Any] | None = None,
+        form: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+        as_json: bool = False,
+        once: bool = False,
+        hold: float = 0,
+        patience: float | None = None,
+    ) -> requests.Response:
+        """The answer, whole unless it is a file, which is still on its way then.
+
+        A request that is `once` is never sent again; `hold` is how much longer the server was asked
+        to keep the answer back, and `patience` takes the place of that of all requests, both in
+        seconds. Raises ClientError when the server refuses or does not answer.
+        """
+        give_up = time.monotonic() + (self._patience if patience is None else patience)
+        # A start may be answered with a file, whatever its type.
+        accept = "application/json" if as_json else "application/xml, */*;q=0.1"
+        delay = 0.25
+        while True:
+            pause = delay * random.uniform(0.8, 1.2)  # noqa: S311 (spreads clients out, keeps no secret)
+            try:
+                response = self._session.request(
+                    method,
+                    url,
+                    params=query,
+                    data=form,
+                    headers={"Accept": accept, **(headers or {})},
+                    timeout=self._timeout + hold,
+                    # A redirect could carry the credentials somewhere else.
+                    allow_redirects=False,
+                    stream=True,
+                )
+                if response.ok and not response.is_redirect and is_file(response):
+                    return response
+                _ = response.content
+            except requests.exceptions.RequestException as error:
+                failure = ClientError(0, "", f"The server {self.url} does not answer: {_reason(error)}.")
+                failure.__cause__ = error
+                is_passing = _is_passing(error)
+            else:
+                if response.ok and not response.is_redirect:
+                    return response
+                failure = _failure(response)
+                is_passing = response.status_code in _BUSY
+                pause = max(pause, _retry_after(response))
+            if once or not is_passing or time.monotonic() + pause > give_up:
+                raise failure
+            time.sleep(pause)
+            delay = min(delay * 2, _LONGEST_PAUSE)
+
+
+def printable(name: str, value: str) -> str:
+    """A value for a header; raises BadParameter where it cannot be sent."""
+    # Refused here, since the lower layers would show the token in their errors.
+    if not (value.isascii() and value.isprintable()):
+        raise BadParameter(name, f"The {name} holds characters that cannot be sent.")
+    return value
+
+
+def is_file(response: requests.Response) -> bool:
+    """Whether an answer is a file to save, and no XML or JSON to read."""
+    kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    return "Content-Disposition" in response.headers or kind in _FILE_TYPES
+
+
+def text(response: requests.Response) -> str:
+    """An answer's text; what is not UTF-8 in it is replaced."""
+    return response.content.decode("utf-8", "replace")
+
+
+def _is_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        return False
+    # Credentials in an address end up in logs and messages.
+    return parts.scheme in ("http", "https") and bool(parts.hostname) and "@" not in parts.netloc
+
+
+def _disposition(response: requests.Response) -> str:
+    header = Message()
+    header["Content-Disposition"] = response.headers.get("Content-Disposition", "attachment")
+    return header.get_filename() or ""
+
+
+def _safe_name(name: str) -> str:
+    # The name may come from the server: it must name a plain file, and no hidden one.
+    plain = re.sub(r"[\x00-\x1f\x7f-\x9f]", "", re.split(r"[/\\]", name)[-1]).strip(" .")
+    return plain or "download"
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, requests.Timeout):
+        return "it took too long"
+    while error.__context__ is not None:
+        error = error.__context__
+    return (isinstance(error, OSError) and error.strerror) or str(error) or type(error).__name__
+
+
+def _is_passing(error: requests.RequestException) -> bool:
+    passing = (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError)
+    return isinstance(error, passing) and not isinstance(error, requests.exceptions.SSLError)
+
+
+def _retry_after(response: requests.Response) -> float:
+    value = response.headers.get("Retry-After", "")
+    with suppress(ValueError, TypeError, OverflowError):
+        return float(int(value)) if value.isdigit() else parsedate_to_datetime(value).timestamp() - time.time()
+    return 0.0
+
+
+def _failure(response: requests.Response) -> ClientError:
+    status = response.status_code
+    code, message = "", f"The server answered {status} {response.reason}."
+    if response.is_redirect:
+        message = f"The server is elsewhere: use its address {response.headers['Location']}."
+    elif "json" in response.headers.get("Content-Type", ""):
+        with suppress(ValueError, AttributeError):
+            found = response.json()
+            found = found.get("error", found)
+            code, message = str(found.get("id", "")), str(found.get("message", message))
+    else:
+        with suppress(ClientError):
+            code, told = remote.refusal(text(response))
+            message = told or message
+    return ClientError(status, code, message)
