@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final
+from typing import Final, cast
 
 from redis import BlockingConnectionPool, Redis
 from redis.backoff import ExponentialBackoff
@@ -45,6 +45,25 @@ def connect(url: str, connections: int = 64) -> Redis:
         retry=Retry(ExponentialBackoff(cap=0.25, base=0.05), retries=3),
     )
     return Redis.from_pool(pool)
+
+
+def durability_warning(redis: Redis) -> str:
+    """One sentence where this Redis may lose what it has acknowledged, else nothing.
+
+    Raises Unavailable. A Redis that does not tell its settings is believed.
+    """
+    with translated(redis):
+        try:
+            settings = cast("dict[str, str]", redis.config_get("appendonly", "appendfsync", "maxmemory-policy"))
+        except ResponseError:
+            return ""
+    if settings.get("appendonly") != "yes":
+        return "Redis keeps no append-only file: accepted threads are lost when it crashes. Set appendonly yes."
+    if settings.get("appendfsync") != "always":
+        return "Redis may lose up to a second of accepted threads in a power failure. Set appendfsync always."
+    if settings.get("maxmemory-policy", "noeviction") != "noeviction":
+        return "Redis may drop accepted threads when its memory is full. Set maxmemory-policy noeviction."
+    return ""
 
 
 @contextmanager

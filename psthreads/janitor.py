@@ -20,7 +20,7 @@ from rq import Queue
 from rq.worker_registration import clean_worker_registry
 
 from psthreads.config import Config
-from psthreads.connection import translated
+from psthreads.connection import durability_warning, translated
 from psthreads.errors import Unavailable
 from psthreads.store import ThreadStore
 
@@ -94,6 +94,9 @@ class Janitor:
         return False
 
     def _run(self) -> None:
+        with suppress(RedisError, Unavailable):
+            if warning := durability_warning(self._redis):
+                _log.warning(warning)
         while not self._stopped.wait(_SWEEP_SECONDS):
             try:
                 for sentence in self.sweep():

@@ -55,6 +55,19 @@ def sleep(context: Context, mark: str, limit: float = 1000.0) -> None:
     _until_cancelled(context, mark, lambda: time.sleep(limit))
 
 
+@process(title="Waiting", route=_ROUTE + "waiting")
+def waiting(context: Context, mark: str, until: str) -> str:
+    """Goes on when a file is there, and reports on what then happens."""
+    _mark(mark, "started")
+    while not Path(until).exists():
+        time.sleep(0.01)
+    for _ in range(5):
+        context.message("While nothing could be written")
+        time.sleep(0.2)
+    _mark(mark, "reported")
+    return "Saw it through"
+
+
 @process(title="Limited", route=_ROUTE + "limited", time_limit=1)
 def limited(context: Context, mark: str) -> None:
     """Sleeps past its time limit."""

@@ -42,9 +42,10 @@ def free_port() -> int:
 class Program:
     """A program of ours, started with a config; a context manager that kills what is left at the end."""
 
-    def __init__(self, config: Config, command: list[str]) -> None:
+    def __init__(self, config: Config, command: list[str], **environment: str) -> None:
         self._config = config
         self._command = command
+        self._environment = environment
         self.process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -62,7 +63,7 @@ class Program:
         path = os.pathsep.join((str(ROOT), str(ROOT / "tests")))
         self.process = subprocess.Popen(
             self._command,
-            env={**os.environ, **self._config.to_env(), "PYTHONPATH": path},
+            env={**os.environ, **self._config.to_env(), "PYTHONPATH": path, **self._environment},
             cwd=ROOT,
             start_new_session=True,
         )
@@ -86,9 +87,9 @@ def worker(config: Config) -> Program:
     return Program(config, [sys.executable, "-c", WORKER, str(os.getpid())])
 
 
-def supervisor(config: Config) -> Program:
+def supervisor(config: Config, **environment: str) -> Program:
     """`python worker.py`."""
-    return Program(config, [sys.executable, "worker.py"])
+    return Program(config, [sys.executable, "worker.py"], **environment)
 
 
 def web(config: Config) -> Program:

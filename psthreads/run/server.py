@@ -7,7 +7,6 @@ import os
 import shutil
 import subprocess
 import time
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Final, Self
@@ -45,15 +44,18 @@ def find_binary() -> Path:
 class Server:
     """A server on a Unix socket below a folder, with an append-only file that is synced at every write.
 
-    A context manager: leaving it ends the server.
+    A context manager: leaving it ends the server. A server that is `tied` ends with whoever started it, too; on
+    Linux that is the Python thread, not only the process.
     """
 
-    def __init__(self, folder: Path, *options: str) -> None:
+    def __init__(self, folder: Path, *options: str, tied: bool = True) -> None:
         self.folder = folder.resolve()
         self.socket = self.folder / "redis.sock"
+        self.log = self.folder / "redis.log"
         if len(os.fsencode(self.socket)) > _LONGEST_SOCKET:
             raise ConfigError(f"The folder's name is too long for a socket: move {self.folder} elsewhere.")
         self._options = options
+        self._tied = tied
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -68,30 +70,48 @@ class Server:
             raise RuntimeError("The server was not started")
         return self._process.pid
 
+    def is_running(self) -> bool:
+        """Whether the server was started and has not ended."""
+        return self._process is not None and self._process.poll() is None
+
     def start(self) -> None:
-        """Start the server and wait until it answers. Raises ConfigError when it does not within 20 s."""
+        """Start the server and wait until it answers.
+
+        Raises ConfigError when it ends, or does not answer within 20 s in which it is not loading data.
+        """
         self.folder.mkdir(parents=True, exist_ok=True)
-        log = self.folder / "redis.log"
         command = [
             *(str(find_binary()), "--port", "0", "--unixsocket", str(self.socket)),
-            *("--unixsocketperm", "700", "--dir", str(self.folder), "--logfile", str(log)),
+            *("--unixsocketperm", "700", "--dir", str(self.folder), "--logfile", str(self.log)),
             *("--appendonly", "yes", "--appendfsync", "always", "--save", "", *self._options),
         ]
         self._process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
+            restore_signals=False,  # SIGXFSZ stays ignored: a full disk is an error to tell, not a death.
             start_new_session=True,  # Ctrl-C is for whoever started us: the server goes last.
-            preexec_fn=partial(die_with_parent, os.getpid()),  # noqa: PLW1509 (no lock is taken in the child)
+            preexec_fn=partial(die_with_parent, os.getpid()) if self._tied else None,  # noqa: PLW1509 (no lock is taken in the child)
         )
+        try:
+            self._await()
+        except BaseException:
+            self.stop()
+            raise
+
+    def _await(self) -> None:
         deadline = time.monotonic() + _START_SECONDS
         with redis.Redis(unix_socket_path=str(self.socket)) as client:
-            while time.monotonic() < deadline and self._process.poll() is None:
-                with suppress(redis.RedisError):
+            while time.monotonic() < deadline and self.is_running():
+                try:
                     client.ping()
+                except redis.BusyLoadingError:
+                    deadline = time.monotonic() + _START_SECONDS
+                except redis.RedisError:
+                    pass
+                else:
                     return
                 time.sleep(_POLL_SECONDS)
-        self.stop()
-        raise ConfigError(f"The Redis server did not start: {log} says why.")
+        raise ConfigError(f"The Redis server did not start: {self.log} says why.")
 
     def stop(self) -> None:
         """End the server, and wait until it is gone."""
