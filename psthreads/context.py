@@ -88,8 +88,7 @@ class Bar:
 class Context:
     """The running thread, as its process sees it.
 
-    `member` is who the work is done for; `group` and `folder` are None for work on the whole
-    server. Only the operating system process that runs the thread may report; a process that it
+    `member` is who the work is done for; `group` is None for work on the whole server. Only the operating system process that runs the thread may report; a process that it
     forks gets a RuntimeError. Any of its Python threads may.
     """
 
@@ -108,7 +107,7 @@ class Context:
         self.thread_id = thread_id
         self.member = member
         self.group = group
-        self.folder = folder
+        self._folder = folder
         self.warnings = 0
         self.errors = 0
         self.last_message = ""
@@ -137,6 +136,13 @@ class Context:
         self._flusher: threading.Thread | None = None
 
     # What a process calls.
+
+    @property
+    def folder(self) -> GroupFolder:
+        """The documents of the thread's group; raises RuntimeError where it works on the whole server."""
+        if self._folder is None:
+            raise RuntimeError("This thread works on no group: it has no documents")
+        return self._folder
 
     def message(self, text: str) -> None:
         """Say where the thread is now: its message, and a line of its log."""

@@ -20,6 +20,7 @@ from psthreads import jobs
 from psthreads.access import Group, Member
 from psthreads.config import Config
 from psthreads.connection import translated
+from psthreads.errors import ThreadNotFound
 from psthreads.model import SERVER_WIDE, Thread
 from psthreads.registry import Process, Registry, Value
 from psthreads.store import NewThread, ThreadStore
@@ -81,9 +82,29 @@ class Engine:
                 redis=self._redis,
             ),
         )
-        request = json.dumps([process.name, new.group_id, member.id, dict(values)], sort_keys=True)
-        stored, replayed = self.store.create(new, _digest(key) if key else "", _digest(request))
+        stored, replayed = self.store.create(
+            new, _digest(key) if key else "", _fingerprint(process, values, member, group)
+        )
         return Started(self.store.fetch(stored), replayed)
+
+    def replay(
+        self,
+        process: Process,
+        values: Mapping[str, Value],
+        *,
+        member: Member,
+        by: Member,
+        group: Group | None,
+        key: str,
+    ) -> Thread | None:
+        """The thread that an earlier start with this key gave; None where there was none, or it is gone.
+
+        Raises IdempotencyConflict where the key was used for another start.
+        """
+        stored = self.store.remembered(by, _digest(key), _fingerprint(process, values, member, group))
+        with suppress(ThreadNotFound):
+            return self.store.fetch(stored) if stored else None
+        return None
 
     def cancel(self, thread: Thread, *, by: Member, force: bool = False) -> Thread:
         """Cancel a thread on a member's behalf, and return it as it then stands.
@@ -103,6 +124,11 @@ class Engine:
         with translated(self._redis):
             keys = list(get_keys(Queue(self._queue, connection=self._redis)))
             return len(keys) - len(missing_keys(self._redis, keys))
+
+
+def _fingerprint(process: Process, values: Mapping[str, Value], member: Member, group: Group | None) -> str:
+    group_id = group.id if group else SERVER_WIDE
+    return _digest(json.dumps([process.name, group_id, member.id, dict(values)], sort_keys=True))
 
 
 def _digest(text: str) -> str:

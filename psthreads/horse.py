@@ -20,7 +20,7 @@ from psthreads.access import Group, Member
 from psthreads.config import Config
 from psthreads.context import Cancelled, Context, Interrupted, ShutDown, TimedOut
 from psthreads.documents import Documents
-from psthreads.errors import Unavailable
+from psthreads.errors import PsthreadsError, Unavailable
 from psthreads.jobs import ThreadJob
 from psthreads.model import SERVER_WIDE, Outcome, Report, Standing, Status, Thread
 from psthreads.registry import Process, Registry
@@ -127,6 +127,8 @@ class Horse:
             return None
         if isinstance(interrupt, Cancelled) and error is interrupt:
             return Outcome(Status.CANCELLED, "Cancelled")  # The store knows who asked.
+        if isinstance(error, PsthreadsError) and returned is _NOTHING:
+            return Outcome(Status.FAILED, error.message)
         if error is not None and returned is _NOTHING:
             return Outcome(Status.FAILED, f"{type(error).__name__}: {error}" if str(error) else type(error).__name__)
         return _judge(returned, context)

@@ -117,13 +117,24 @@ class ThreadStore:
             **dict.fromkeys(("log_head", "log_head_bytes", "log_tail", "log_tail_bytes", "log_dropped"), 0),
         }
         fields = [part for pair in new.fields.items() for part in pair]
-        remembered = f"ps:idempotency:{new.by.id}:{key}" if key else ""
+        remembered = _idempotency_key(new.by, key) if key else ""
         verdict, thread_id = self._run(
             "start", new.id, json.dumps(meta), new.by.username, remembered, fingerprint, self._idempotency, *fields
         )
         if verdict == b"conflict":
             raise IdempotencyConflict
         return thread_id.decode(), verdict == b"replayed"
+
+    def remembered(self, by: Member, key: str, fingerprint: str) -> str | None:
+        """The thread that this idempotency key of the member stands for, None where it is new.
+
+        Raises IdempotencyConflict where it stands for another request.
+        """
+        with translated(self._redis):
+            known, thread_id = self._redis.hmget(_idempotency_key(by, key), ["fingerprint", "thread"])
+        if known is not None and known != fingerprint.encode():
+            raise IdempotencyConflict
+        return None if thread_id is None else str(cast("bytes", thread_id).decode())
 
     # What people ask.
 
@@ -246,6 +257,10 @@ class ThreadStore:
     def _run(self, name: str, *args: Any) -> Any:
         with translated(self._redis):
             return self._script[name](args=args)
+
+
+def _idempotency_key(by: Member, key: str) -> str:
+    return f"ps:idempotency:{by.id}:{key}"
 
 
 def _sources(config: Config) -> dict[str, str]:

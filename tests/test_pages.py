@@ -113,6 +113,16 @@ def test_a_cancel_needs_the_pages_own_token(browser: FlaskClient, redis: Redis, 
     assert browser.post(f"/threads/{thread_id}/cancel", headers=header).status_code == 200
 
 
+def test_a_link_on_a_strangers_page_starts_nothing(browser: FlaskClient, people: People, store: ThreadStore) -> None:
+    people.acme_folder.write("/a.xml", b"<a/>")
+    sign_in(browser, "root")
+    assert browser.get("/members/root/groups/acme/export").status_code == 403
+    assert browser.post("/members/root/groups/acme/export").status_code == 403
+    header = {"X-CSRFToken": token_in(browser.get("/dashboard").text)}
+    with browser.post("/members/root/groups/acme/export", headers=header) as response:
+        assert response.status_code == 200
+
+
 def test_a_session_ends_with_sign_out_and_with_a_new_password(browser: FlaskClient, people: People, app: Flask) -> None:
     sign_in(browser, "root")
     page = browser.get("/dashboard")

@@ -47,7 +47,8 @@ class Web:
     def __call__(self, method: str, path: str, by: str = "contributor", **more: Any) -> TestResponse:
         headers = {**self._people.bearer(by), **more.pop("headers", {})}
         response = self._client.open(path, method=method, headers=headers, **more)
-        check(response)
+        if method != "HEAD":
+            check(response)
         response.close()
         return response
 
@@ -193,6 +194,38 @@ def test_an_idempotency_key_starts_once_and_only_for_the_same_request_and_member
     assert xml(manager).attrib["id"] != first
     assert web("POST", COUNT + "?to=4", headers={"Idempotency-Key": "k" * 256}).status_code == 400
     assert store.page().total == 2
+
+
+def test_a_repeat_gets_the_same_thread_even_if_it_would_be_refused_by_now(
+    web: Web, people: People, config: Config
+) -> None:
+    key = {"Idempotency-Key": "k"}
+    path = "/members/contributor/groups/acme/validate?path=/a.xml"
+    people.acme_folder.write("/a.xml", b"<a/>")
+    first = xml(web("POST", path, headers=key)).attrib["id"]
+    (config.documents / "groups" / str(people.acme.id) / "a.xml").unlink()
+    again = web("POST", path, headers=key)
+    assert (again.status_code, xml(again).attrib["id"]) == (202, first)
+    assert web("POST", path).status_code == 404
+
+
+def test_head_starts_nothing(web: Web, people: People, store: ThreadStore) -> None:
+    for number in range(30):
+        people.acme_folder.write(f"/{number}.xml", b"<a/>")
+    path = "/members/contributor/groups/acme/export"
+    head = web("HEAD", path)
+    assert (head.status_code, head.headers["Allow"]) == (405, "GET, POST")
+    assert store.page().total == 0
+    assert web("GET", path).status_code == 202
+
+
+def test_a_file_answered_at_once_has_its_length_and_is_stored_nowhere(web: Web, people: People) -> None:
+    people.acme_folder.write("/a.xml", b"<a/>")
+    response = web("GET", "/members/contributor/groups/acme/export")
+    assert response.mimetype == "application/zip"
+    assert response.content_length == len(response.data)
+    assert response.headers["Cache-Control"] == "no-store"
+    assert response.headers["X-Content-Type-Options"] == "nosniff"
 
 
 def test_many_requests_at_once_with_one_key_start_one_thread(web: Web, store: ThreadStore) -> None:

@@ -53,7 +53,7 @@ def is_xml(name: str) -> bool:
 )
 def validate(context: Context, path: str = "/", warn: bool = False) -> Outcome:  # noqa: FBT001, FBT002 (a parameter on the wire)
     """Checks that every XML document below a path is well-formed and valid."""
-    folder = cast("GroupFolder", context.folder)  # the route names a group
+    folder = context.folder
     checker = _Checker(context, folder)
     checked = broken = others = 0
 

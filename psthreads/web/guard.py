@@ -53,6 +53,9 @@ class Guard:
         sight = self._identify()
         if process is None:
             raise NotAllowed("There is no such process.")
+        if g.has_session and request.method in _SAFE:
+            # A link on a stranger's page brings the cookie along.
+            raise NotAllowed("With a browser's session, start work with POST and the page's own token.")
         g.process = process
         if sight.group is None:
             if not access.may_use_server(sight):
@@ -80,7 +83,8 @@ class Guard:
         else:
             sight = self._directory.identify(credential, values.get("group"))
         g.sight = sight
-        if isinstance(credential, Session) and request.method not in _SAFE:
+        g.has_session = isinstance(credential, Session)
+        if g.has_session and request.method not in _SAFE:
             # Only a browser sends its cookie unasked; the other credentials cannot be borrowed.
             protect_from_forgery(current_app)
         return sight

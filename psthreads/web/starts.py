@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time
-from collections.abc import Mapping
 from typing import Any, Final
 
 from flask import Blueprint, Response, g, request, send_file, url_for
-from werkzeug.exceptions import UnsupportedMediaType
+from werkzeug.exceptions import MethodNotAllowed, UnsupportedMediaType
 
 from psthreads import access
 from psthreads.access import Member
@@ -34,12 +34,18 @@ def make_blueprint(services: Services, guard: Guard) -> Blueprint:
 
     def start(**path: str) -> Response:
         process: Process = g.process
+        if request.method not in process.methods:
+            raise MethodNotAllowed(process.methods)  # HEAD, which comes with GET, must not start anything.
         if request.mimetype not in _FORMS and request.content_length:
             raise UnsupportedMediaType("Send the parameters in the query or as a form.")
         member = _acting(services, path["member"])
         values = process.read(parameters.values())
         key, wait = _idempotency_key(), _wait()
         group = g.sight.group
+        who: dict[str, Any] = {"member": member, "by": g.sight.member, "group": group, "key": key}
+        # A repeat gets what the first request got, even if it would be refused by now.
+        if key and (known := services.engine.replay(process, values, **who)) is not None:
+            return _answer(services, process, known, wait)
         about = Start(
             member=member,
             group=group,
@@ -50,16 +56,7 @@ def make_blueprint(services: Services, guard: Guard) -> Blueprint:
         for check in process.checks:
             if (answer := check(about)) is not None:
                 return _send(answer)
-        started = services.engine.start(process, values, member=member, by=g.sight.member, group=group, key=key)
-        thread = started.thread
-        headers = {"Location": _progress_url(thread), "Retry-After": str(respond.RETRY_SECONDS)}
-        if wait is not None:
-            thread = _await(services, thread, wait)
-            headers["Preference-Applied"] = f"wait={wait:g}"
-        if wait is not None and thread.status.is_final:
-            del headers["Retry-After"]
-            return respond.thread(thread, wrapper=process.wrapper, headers=headers)
-        return respond.thread(thread, status=202, wrapper=process.wrapper, headers=headers)
+        return _answer(services, process, services.engine.start(process, values, **who).thread, wait)
 
     for process in services.registry:
         rule = process.route.replace("{", "<").replace("}", ">")
@@ -72,6 +69,17 @@ def make_blueprint(services: Services, guard: Guard) -> Blueprint:
                 provide_automatic_options=False,
             )
     return blueprint
+
+
+def _answer(services: Services, process: Process, thread: Thread, wait: float | None) -> Response:
+    headers = {"Location": _progress_url(thread), "Retry-After": str(respond.RETRY_SECONDS)}
+    if wait is not None:
+        thread = _await(services, thread, wait)
+        headers["Preference-Applied"] = f"wait={wait:g}"
+        if thread.status.is_final:
+            del headers["Retry-After"]
+            return respond.thread(thread, wrapper=process.wrapper, headers=headers)
+    return respond.thread(thread, status=202, wrapper=process.wrapper, headers=headers)
 
 
 def _endpoint() -> str:
@@ -117,7 +125,9 @@ def _await(services: Services, thread: Thread, seconds: float) -> Thread:
 def _progress_url(thread: Thread) -> str:
     """Where the thread's progress is, below the prefix that the request came by."""
     prefix = (request.endpoint or "").rpartition(".")[0].removeprefix("starts")
-    values: Mapping[str, Any] = {"thread": thread.id}
+    values: dict[str, Any] = {"thread": thread.id}
+    if suffix := g.get("suffix"):
+        values["suffix"] = suffix
     if g.process.scope is Scope.GROUP:
         return url_for(f"group{prefix}.progress", group=thread.group_name, **values)
     return url_for(f"server{prefix}.progress", **values)
@@ -127,4 +137,7 @@ def _send(answer: Answer) -> Response:
     # The file has no name any more once it is open: whatever becomes of the request, it is gone after it.
     file = answer.path.open("rb")
     answer.path.unlink()
-    return send_file(file, mimetype=answer.mimetype, as_attachment=True, download_name=answer.filename, etag=False)
+    response = send_file(file, mimetype=answer.mimetype, as_attachment=True, download_name=answer.filename, etag=False)
+    response.content_length = os.fstat(file.fileno()).st_size
+    response.headers["Cache-Control"] = "no-store"
+    return response
