@@ -1,4 +1,4 @@
-# The only commands to know: run, test, check, bench. `make help` lists them all.
+# The only commands to know: run, test, check, bench, chaos. `make help` lists them all.
 #
 # A virtual environment is made from the lock files, which pin every version with its hashes.
 
@@ -7,15 +7,20 @@ VENV := .venv
 BIN := $(VENV)/bin
 WORKERS_OF_TESTS ?= auto
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes
+PIP_LOG := $(VENV)/pip.log
+
+# Everything that a lock file names, with one sentence when that fails.
+install = echo "Installing the packages of $(1) into $(VENV)" && { $(PIP) -r $(1) >$(PIP_LOG) 2>&1 || { \
+	echo "The packages of $(1) cannot be installed, $(PIP_LOG) says why: $$(grep . $(PIP_LOG) | tail -n 1)" >&2; exit 1; }; }
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format bench lock clean
+.PHONY: help run test check format bench chaos lock clean
 
 help:  ## say what the commands are
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
 
 run: $(VENV)/.run  ## start everything on this machine and do the main job once; ONCE=1 ends after it
-	@$(BIN)/python -m psthreads.run $(if $(ONCE),--once)
+	@exec $(BIN)/python -m psthreads.run --tied $(if $(ONCE),--once)
 
 test: $(VENV)/.dev  ## run every test, with real Redis servers and real workers
 	@$(BIN)/python -m pytest -n $(WORKERS_OF_TESTS) $(ARGS)
@@ -32,6 +37,9 @@ format: $(VENV)/.dev  ## format the code
 bench: $(VENV)/.dev  ## measure, print the ratios and write them to var/bench.json
 	@$(BIN)/python -m bench
 
+chaos: $(VENV)/.dev  ## kill workers, web processes and Redis at random, and prove that nothing is lost; SEED=7 THREADS=2000
+	@$(BIN)/python -m chaos $(if $(SEED),--seed $(SEED)) $(if $(THREADS),--threads $(THREADS))
+
 lock: $(VENV)/.dev  ## pin the newest versions that pyproject.toml allows
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-annotate --upgrade \
 		--custom-compile-command 'make lock' pyproject.toml -o requirements.lock
@@ -41,15 +49,17 @@ lock: $(VENV)/.dev  ## pin the newest versions that pyproject.toml allows
 clean:  ## remove the virtual environment and everything that was made
 	rm -rf $(VENV) var .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
+# A target that could not be made must not look made the next time.
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
-		{ echo "psthreads needs Python 3.11 or newer; name one with: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 1; }
-	@$(PYTHON) -m venv $(VENV)
+		{ echo "psthreads needs Python 3.11 or newer: name one with make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 1; }
+	@said=$$($(PYTHON) -m venv --clear $(VENV) 2>&1) || { rm -rf $(VENV); echo "No virtual environment can be made in" \
+		"$(VENV) (Debian and Ubuntu need the package python3-venv): $$(echo "$$said" | tail -n 1)" >&2; exit 1; }
 
 $(VENV)/.run: requirements.lock | $(BIN)/python
-	@$(PIP) -r requirements.lock
+	@$(call install,$<)
 	@touch $@
 
 $(VENV)/.dev: requirements-dev.lock | $(BIN)/python
-	@$(PIP) -r requirements-dev.lock
+	@$(call install,$<)
 	@touch $@ $(VENV)/.run

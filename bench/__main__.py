@@ -7,10 +7,11 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from bench import progress
+from bench import heartbeat, progress
 
 MEASUREMENTS: Mapping[str, Callable[[], dict[str, float]]] = {
     "progress": progress.measure,
+    "heartbeat": heartbeat.measure,
 }
 
 

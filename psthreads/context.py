@@ -26,6 +26,9 @@ from psthreads.model import Level, Line, Report, Standing, Status, clean
 
 T = TypeVar("T")
 
+_TAKEN: Final = frozenset(
+    ("id", "name", "username", "groupid", "status", "cancelling", "created", "started", "ended", "heard")
+) | {"warnings", "errors", "message", "thread"}  # in JSON, elements and attributes share their names
 _FLUSH_LINES: Final = 2_000  # one write carries about this many lines
 _MAX_LINES: Final = 50_000  # where the store is away, log() waits at this many
 
@@ -88,8 +91,9 @@ class Bar:
 class Context:
     """The running thread, as its process sees it.
 
-    `member` is who the work is done for; `group` is None for work on the whole server. Only the operating system process that runs the thread may report; a process that it
-    forks gets a RuntimeError. Any of its Python threads may.
+    `member` is who the work is done for; `group` is None for work on the whole server. Only the operating
+    system process that runs the thread may report; a process that it forks gets a RuntimeError. Any of its
+    Python threads may.
     """
 
     def __init__(
@@ -169,9 +173,9 @@ class Context:
     def bar(self, name: str = "progress", total: int = 0) -> Bar:
         """A new progress bar of that name, in place of one with the same name.
 
-        Raises ValueError when the name is no XML name.
+        Raises ValueError for what is no XML name, and for a name that every thread uses itself.
         """
-        etree.Element(name)  # raises ValueError for what is no name
+        _check_name(name)
         bar = Bar(name, total)
         self._put(name, bar)
         return bar
@@ -179,8 +183,9 @@ class Context:
     def element(self, name: str, text: str | None = None, attributes: Mapping[str, str] | None = None) -> None:
         """Set an element of the thread's own XML, in place of one with the same name.
 
-        Raises ValueError when a name is no XML name.
+        Raises ValueError for what is no XML name, and for a name that every thread uses itself.
         """
+        _check_name(name)
         element = etree.Element(name, {key: clean(value) for key, value in (attributes or {}).items()})
         element.text = None if text is None else clean(text)
         self._put(name, element)
@@ -332,6 +337,12 @@ class Context:
         # The worker sends the same signal, but this is sooner, and comes even when the worker hangs.
         if not self._deaf and self._interrupt is None and callable(signal.getsignal(signal.SIGUSR1)):
             signal.pthread_kill(self._main, signal.SIGUSR1)
+
+
+def _check_name(name: str) -> None:
+    etree.Element(name)
+    if name in _TAKEN:
+        raise ValueError(f"Every thread has a '{name}' of its own: choose another name")
 
 
 def _xml(name: str, part: Bar | etree._Element) -> str:

@@ -11,6 +11,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from types import FrameType
 from typing import Any, Final, TypeVar
 
@@ -165,7 +166,8 @@ def _handle_signals(context: Context) -> None:
 
 def _judge(returned: Any, context: Context) -> Outcome:
     if isinstance(returned, Outcome):
-        return returned
+        # Only who asks for it makes a thread `cancelled`.
+        return replace(returned, status=Status.FAILED) if returned.status is Status.CANCELLED else returned
     if context.errors:
         default = f"Ended with {context.errors:,} error{'s' if context.errors > 1 else ''}"
         status = Status.FAILED

@@ -32,6 +32,7 @@ Value = str | int | float | bool
 
 _TRUE: Final = frozenset({"true", "1", "yes", "on"})
 _FALSE: Final = frozenset({"false", "0", "no", "off"})
+_WRAPPERS: Final = ("", "load-unzip", "load-start")  # schemas/thread.xsd has an element for each
 _MAX_CHARACTERS: Final = 4096
 
 
@@ -195,6 +196,9 @@ class Registry:
             raise ValueError(msg)
         if "{member}" not in process.route:
             msg = f"The route of '{process.name}' must hold {{member}}, who the work is done for"
+            raise ValueError(msg)
+        if process.wrapper not in _WRAPPERS:
+            msg = f"The wrapper of '{process.name}' must be one that the schema knows: {', '.join(_WRAPPERS[1:])}"
             raise ValueError(msg)
         self._processes[process.name] = process
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from typing import cast
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
@@ -53,7 +54,7 @@ class Threads(RuleBasedStateMachine):
         self.clients = [ThreadStore(Redis.from_url(self.url), config) for _ in range(3)]
         self.seen: dict[str, Thread] = {}
         self.asked: set[str] = set()
-        self.begun_after_asked: set[str] = set()
+        self.owner: dict[str, str] = {}
         self.count = 0
 
     @rule(target=threads, client=st.integers(0, 2), restartable=st.booleans(), in_group=st.booleans())
@@ -72,12 +73,25 @@ class Threads(RuleBasedStateMachine):
         if not self.clients[client].claim(thread_id, token, "worker"):
             return multiple()
         assert before.status is Status.INITIALISED
+        assert thread_id not in self.owner, "two executions own a thread"
+        assert self.clients[client].claim(thread_id, token, "worker")  # its answer was lost, it is sent again
+        self.owner[thread_id] = token
         return Execution(thread_id, token)
+
+    @rule(target=executions, client=st.integers(0, 2), restartable=st.booleans())
+    def run(self, client: int, restartable: bool) -> object:  # noqa: FBT001 (drawn by name)
+        """What mostly happens, so that what happens to running threads is tried often, too."""
+        execution = self.claim(client, self.start(client, restartable, in_group=True))
+        assert isinstance(execution, Execution)
+        self.begin(client, execution)
+        assert execution.has_begun
+        return execution
 
     @rule(client=st.integers(0, 2), execution=executions)
     def begin(self, client: int, execution: Execution) -> None:
         before = self.clients[client].fetch(execution.thread_id)
         if self.clients[client].begin(execution.thread_id, execution.token):
+            assert self.owner.get(execution.thread_id) == execution.token, "a dead execution began"
             assert not before.status.is_final
             if before.status is Status.INITIALISED:
                 assert execution.thread_id not in self.asked, "a cancelled thread began to run"
@@ -112,6 +126,8 @@ class Threads(RuleBasedStateMachine):
             lines = 0
         assert store.log(execution.thread_id).total == total + lines
         assert after.warnings - before.warnings <= 1
+        if standing is not Standing.DISOWNED:
+            assert self.owner.get(execution.thread_id) == execution.token, "a dead execution wrote"
         if standing is Standing.OWNED:
             assert not after.cancelling
             assert after.status is (status or before.status)
@@ -143,13 +159,25 @@ class Threads(RuleBasedStateMachine):
         store = self.clients[client]
         survey = store.survey()
         for thread_id in survey.overdue:
-            store.abandon(thread_id, "Worker lost")
+            if store.abandon(thread_id, "Worker lost"):
+                self.owner.pop(thread_id, None)
         for thread_id in (*survey.taken, *survey.astray):
             store.recover(thread_id)
 
     @rule(client=st.integers(0, 2), execution=executions)
     def shut_down(self, client: int, execution: Execution) -> None:
-        self.clients[client].abandon(execution.thread_id, "Worker restarted", execution.token)
+        if self.clients[client].abandon(execution.thread_id, "Worker restarted", execution.token):
+            assert self.owner.pop(execution.thread_id) == execution.token
+
+    @rule(client=st.integers(0, 2), thread_id=threads)
+    def judge_in_haste(self, client: int, thread_id: str) -> None:
+        """A janitor acts on what it saw a while ago: a lease that was renewed since keeps the thread."""
+        store = self.clients[client]
+        lease = self.redis.zscore("ps:leases", thread_id)
+        before = store.fetch(thread_id)
+        if isinstance(lease, float) and lease > 0:
+            assert store.abandon(thread_id, "Worker lost") == ""
+            assert store.fetch(thread_id) == before
 
     @rule(client=st.integers(0, 2), thread_id=threads, force=st.booleans())
     def cancel(self, client: int, thread_id: str, force: bool) -> None:  # noqa: FBT001 (drawn by name)
@@ -175,6 +203,7 @@ class Threads(RuleBasedStateMachine):
         if not hasattr(self, "redis"):
             return
         store = self.clients[0]
+        places = self._places()
         for thread_id in self._all():
             now, then = store.fetch(thread_id), self.seen.get(thread_id)
             if then is not None and then.status.is_final:
@@ -185,7 +214,7 @@ class Threads(RuleBasedStateMachine):
             if thread_id in self.asked and now.status.is_final:
                 assert now.status is Status.CANCELLED, "a thread that was to be cancelled ended otherwise"
                 assert now.message == "Cancelled by somebody"
-            assert self._places(thread_id) == self._expected_places(now)
+            assert places.get(thread_id, set()) == self._expected_places(now)
             page = store.log(thread_id, 1, 5_000)
             numbers = [event.seq for event in page.events]
             missing = range(51, 50 + page.dropped)  # the gap's last number stands for the whole gap
@@ -214,11 +243,18 @@ class Threads(RuleBasedStateMachine):
         self.redis.close()
 
     def _all(self) -> list[str]:
-        return [key.decode().removeprefix("rq:job:") for key in self.redis.scan_iter("rq:job:*")]
+        return [key.removeprefix("rq:job:") for key in self._keys("rq:job:*")]
 
-    def _places(self, thread_id: str) -> set[str]:
-        keys = self.redis.scan_iter("ps:threads:*")
-        return {key.decode() for key in keys if self.redis.zscore(key, thread_id) is not None}
+    def _keys(self, pattern: str) -> list[str]:
+        return [key.decode() for key in cast("list[bytes]", self.redis.keys(pattern))]
+
+    def _places(self) -> dict[str, set[str]]:
+        """For each thread the listings that it stands in."""
+        found: dict[str, set[str]] = {}
+        for key in self._keys("ps:threads:*"):
+            for thread_id in cast("list[bytes]", self.redis.zrange(key, 0, -1)):
+                found.setdefault(thread_id.decode(), set()).add(key)
+        return found
 
     def _expected_places(self, thread: Thread) -> set[str]:
         scopes = ["server"] if thread.group_id == -1 else ["server", str(thread.group_id)]

@@ -145,7 +145,7 @@ def test_nobody_acts_under_another_name_but_an_administrator(world: World) -> No
     client = world.app.test_client(use_cookies=False)
     for who in EVERYBODY[1:]:
         for member in ("manager", "outsider"):
-            path = f"/members/~{member}/groups/acme/samples/count"
+            path = f"/members/~{member.upper()}/groups/acme/samples/count"
             status = client.post(path, headers=world.people.bearer(who)).status_code
             if who == "root" or (who == member and who in STRONG):
                 assert status == 202, (who, member)

@@ -69,6 +69,7 @@ def test_every_way_to_end_gives_one_honest_final_status(engine: Engine, store: T
         "threads": (Status.COMPLETED, "About to end"),
         # Only a request to cancel makes a thread `cancelled`.
         "cancel": (Status.FAILED, "Cancelled"),
+        "outcome": (Status.FAILED, "I cancel myself"),
     }
     threads = {how: start(engine, "end", how=how) for how in expected}
     found = {how: ended(store, thread) for how, thread in threads.items()}

@@ -89,7 +89,7 @@ def _endpoint() -> str:
 def _acting(services: Services, ref: str) -> Member:
     """The member that the path names, whom whoever asks may act as."""
     own: Member = g.sight.member
-    if ref.removeprefix("~") in {own.username, str(own.id)}:
+    if ref.removeprefix("~").lower() in {own.username.lower(), str(own.id)}:
         return own
     if not own.admin:
         raise NotAllowed(f"You are signed in as '{own.username}' and may only act as yourself.")

@@ -1,0 +1,67 @@
+"""What it costs Redis that a running thread shows that it lives."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+from redis import Redis
+
+from bench.servers import ROOT, redis_server
+from psthreads.access import Group, Member
+from psthreads.connection import connect
+from psthreads.engine import Engine
+from psthreads.registry import load
+from psthreads.store import ThreadStore
+
+WINDOW_SECONDS = 20.0
+GETS = 5_000
+
+
+def measure() -> dict[str, float]:
+    """Redis's time for one heartbeat by that for one GET, and the share of a core that 1,000 threads take."""
+    with redis_server() as found, connect(found.redis_url) as redis:
+        config = replace(found, processes=("bench.sleeper",))
+        store = ThreadStore(redis, config)
+        engine = Engine(redis, config, store, load(config.processes))
+        process = engine.registry.find("sleep")
+        assert process is not None
+        worker = subprocess.Popen(
+            [sys.executable, "worker.py"],
+            cwd=ROOT,
+            env={**os.environ, **config.to_env(), "WORKERS": "1", "PYTHONPATH": str(ROOT)},
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            idle = spent(redis, WINDOW_SECONDS)
+            member, group = Member(1, "bench"), Group(1, "bench")
+            seconds = {"seconds": WINDOW_SECONDS + 10}
+            thread = engine.start(process, seconds, member=member, by=member, group=group).thread
+            while not store.fetch(thread.id).status.is_running:
+                time.sleep(0.1)
+            running = spent(redis, WINDOW_SECONDS)
+        finally:
+            worker.terminate()
+            worker.wait()
+        redis.set("bare", "x" * 400)
+        redis.config_resetstat()
+        for _ in range(GETS):
+            redis.get("bare")
+        one_get = float(redis.info("commandstats")["cmdstat_get"]["usec_per_call"])
+    beats = WINDOW_SECONDS / config.heartbeat
+    one_beat = (running - idle) / beats
+    print(f"  one heartbeat takes Redis {one_beat:.0f} µs, every {config.heartbeat:g} s; one GET {one_get:.1f} µs")
+    share = 1_000 * one_beat / 1_000_000 / config.heartbeat
+    return {"heartbeat_by_get_in_redis": one_beat / one_get, "heartbeats_of_1000_threads_core_share": share}
+
+
+def spent(redis: Redis, seconds: float) -> float:
+    """The microseconds that Redis spends on scripts and transactions in this window: all that a heartbeat is."""
+    time.sleep(1)  # A worker that has just started, or taken a thread, does more than later.
+    redis.config_resetstat()
+    time.sleep(seconds)
+    found = redis.info("commandstats")
+    return sum(float(found[name]["usec"]) for name in ("cmdstat_evalsha", "cmdstat_exec") if name in found)

@@ -1,0 +1,231 @@
+"""Everything on one machine: what is started and in which order, and the main job done as a client would."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import requests
+from redis import Redis
+from redis.exceptions import RedisError
+from rich.console import Console
+
+from psthreads.client import Client, Download, RemoteThread
+from psthreads.config import Config
+from psthreads.connection import connect
+from psthreads.directory import Directory
+from psthreads.documents import Documents
+from psthreads.errors import ConfigError, Unavailable
+from psthreads.lifeline import die_with_parent
+from psthreads.model import Status
+from psthreads.run.seed import ADMINISTRATOR, GROUP, Login, Seed
+from psthreads.run.server import Server
+from psthreads.watch import watch
+
+HOME: Final = Path(__file__).resolve().parents[2]
+_READY_SECONDS: Final = 60.0
+_LEAVE_SECONDS: Final = 10.0  # besides what a worker may take to let its thread clean up
+_LOST_SECONDS: Final = 1.0
+_REDIS_SECONDS: Final = 5.0
+_POLL_SECONDS: Final = 0.1
+# The samples are checked within a tenth of a second: to see it move takes a closer look than elsewhere.
+_SHOWN_REPORTS: Final = 0.01
+_SHOWN_POLL: Final = 0.01
+_MEMBER: Final = "contributor"
+_PASSWORD: Final = re.compile(r"//[^@/]*@|\?.*")
+
+
+def run(stack: ExitStack, *, once: bool) -> int:
+    """Start everything, do the main job, and unless it is for once stay; returns the exit code.
+
+    Leaving the stack ends whatever was started. Raises a PsthreadsError or an OSError for what is
+    in the way.
+    """
+    config = Config.from_env()
+    var = _own_folder(stack)
+    _check_port(config)
+    parts: dict[Path, Callable[[], bool]] = {}
+    if _is_given("REDIS_URL"):
+        _check_redis(config)
+        whose = "the Redis that REDIS_URL names"
+    else:
+        server = stack.enter_context(Server(var / "redis"))
+        config = replace(config, redis_url=server.url)
+        parts[server.log] = server.is_running
+        whose = f"a Redis of our own, data in {_shown(server.folder)}"
+    if not _is_given("PSTHREADS_DOCUMENTS"):
+        config = replace(config, documents=var / "documents")
+    if not _is_given("PSTHREADS_REPORT_INTERVAL"):
+        config = replace(config, report_interval=_SHOWN_REPORTS)
+    credentials = var / "credentials.json"
+    with connect(config.redis_url) as redis:
+        seed = Seed(Directory(redis), Documents(config.documents), HOME / "samples" / GROUP, credentials)
+        logins, are_new = seed.sow()
+    if are_new:
+        # At once: whatever comes now, another start will not show them again.
+        _print_passwords(logins)
+
+    def patience() -> float:
+        # Without its Redis a worker would go on trying to write how its thread ended.
+        is_there = parts.get(var / "redis" / "redis.log", lambda: True)()
+        return config.shutdown + _LEAVE_SECONDS if is_there else _LOST_SECONDS
+
+    worker = [sys.executable, "worker.py"]
+    web = [sys.executable, "-m", "gunicorn", "-c", "gunicorn.conf.py", "app:app"]
+    for log, command in ((var / "worker.log", worker), (var / "web.log", web)):
+        process = _start(stack, config, log, command, patience)
+        parts[log] = partial(_runs, process)
+    address = f"http://{config.host}:{config.port}"
+    _stay_direct(config.host)
+    _await_ready(address, parts)
+    print(f"psthreads runs at {address} with {config.workers} workers and {whose}.")
+    print(f"Passwords and tokens are in {_shown(credentials)}.\n")
+    thread = _main_job(address, logins)
+    if once:
+        return 0 if thread.status is Status.COMPLETED else 1
+    print(f"\nSee it in a browser at {address}/dashboard (sign in as '{ADMINISTRATOR}'), or go on with the README.")
+    print("Ctrl-C stops everything.")
+    while True:
+        _check_parts(parts)
+        time.sleep(_POLL_SECONDS)
+
+
+def _is_given(name: str) -> bool:
+    # An empty variable counts as none, as it does in Config.
+    return bool(os.environ.get(name, "").strip())
+
+
+def _own_folder(stack: ExitStack) -> Path:
+    """The folder var/, held by this process alone until the stack is left."""
+    var = Path.cwd() / "var"
+    try:
+        var.mkdir(mode=0o750, exist_ok=True)
+        tempfile.TemporaryFile(dir=var).close()
+        lock = stack.enter_context((var / "run.lock").open("w"))
+    except OSError as error:
+        reason = "there is a file of that name" if isinstance(error, FileExistsError) else error.strerror
+        raise ConfigError(f"{var} cannot be written: {reason}. Make it writable, or run elsewhere.") from None
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        raise ConfigError(f"Another `make run` uses {var}: stop it first.") from None
+    return var
+
+
+def _check_port(config: Config) -> None:
+    if not 0 < config.port < 1 << 16:
+        raise ConfigError(f"PORT is {config.port}, but must be from 1 to 65535.")
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((config.host, config.port))
+        except OSError as error:
+            raise ConfigError(
+                f"Port {config.port} of {config.host} cannot be used: {error.strerror}. "
+                "Choose another with PORT=8001 make run."
+            ) from None
+
+
+def _check_redis(config: Config) -> None:
+    try:
+        with Redis.from_url(
+            config.redis_url, socket_timeout=_REDIS_SECONDS, socket_connect_timeout=_REDIS_SECONDS
+        ) as redis:
+            redis.ping()
+    except (RedisError, ValueError, OverflowError) as error:
+        where = _PASSWORD.sub(lambda found: "//" if found[0].startswith("//") else "", config.redis_url)
+        reason = " ".join(str(error).split()).rstrip(".")
+        raise Unavailable(f"The Redis at {where} does not answer ({reason}): start it, or unset REDIS_URL.") from None
+
+
+def _start(
+    stack: ExitStack, config: Config, log: Path, command: list[str], patience: Callable[[], float]
+) -> subprocess.Popen[bytes]:
+    output = stack.enter_context(log.open("ab"))
+    process = subprocess.Popen(
+        command,
+        cwd=HOME,
+        env={**os.environ, **config.to_env(), "PSTHREADS_DOCUMENTS": str(config.documents.resolve())},
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=output,
+        start_new_session=True,  # Ctrl-C is for us: we stop them in their order.
+        preexec_fn=partial(die_with_parent, os.getpid()),  # noqa: PLW1509 (no lock is taken in the child)
+    )
+    stack.callback(_end, process, patience)
+    return process
+
+
+def _runs(process: subprocess.Popen[bytes]) -> bool:
+    return process.poll() is None
+
+
+def _end(process: subprocess.Popen[bytes], patience: Callable[[], float]) -> None:
+    process.terminate()
+    try:
+        process.wait(patience())
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def _stay_direct(host: str) -> None:
+    """Keep what this process asks of its own server away from any proxy that the environment names."""
+    for name in ("no_proxy", "NO_PROXY"):
+        os.environ[name] = ",".join(filter(None, (os.environ.get(name), host)))
+
+
+def _await_ready(address: str, parts: Mapping[Path, Callable[[], bool]]) -> None:
+    deadline = time.monotonic() + _READY_SECONDS
+    while time.monotonic() < deadline:
+        _check_parts(parts)
+        try:
+            answer = requests.get(f"{address}/readyz", timeout=5)
+            if answer.ok and " 0 workers" not in answer.text:
+                return
+        except requests.RequestException:
+            pass
+        time.sleep(_POLL_SECONDS)
+    raise ConfigError(f"It did not start in {_READY_SECONDS:g} s: {' and '.join(map(_shown, parts))} may say why.")
+
+
+def _check_parts(parts: Mapping[Path, Callable[[], bool]]) -> None:
+    for log, is_running in parts.items():
+        if not is_running():
+            raise ConfigError(f"A process of ours ended by itself: {_shown(log)} says why.")
+
+
+def _print_passwords(logins: Mapping[str, Login]) -> None:
+    print("These members were made. Their passwords are shown this once:")
+    for username, login in logins.items():
+        what = "administrator" if login.admin else f"{login.role} in group {GROUP}"
+        print(f"  {username:<24} {login.password}  {what}")
+    print()
+
+
+def _main_job(address: str, logins: Mapping[str, Login]) -> RemoteThread:
+    """Validate the group's documents, as any client would, and show it."""
+    print(f"The main job: validating the documents of group '{GROUP}' (some are broken on purpose).")
+    with Client(address, token=logins[_MEMBER].token, member=_MEMBER) as client:
+        started = client.start("validate", GROUP, warn="true")
+        if isinstance(started, Download):
+            raise ConfigError("The validation answered with a file instead of a thread.")
+        thread = watch(client, started, GROUP, Console(), poll=_SHOWN_POLL)
+        print(client.text("progress", thread.id, GROUP))
+    return thread
+
+
+def _shown(path: Path) -> str:
+    return os.path.relpath(path)

@@ -1,0 +1,120 @@
+"""The first start: a group with sample documents, and members of every role to try it with."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Final
+
+from psthreads.access import Group, Member, Role
+from psthreads.directory import Directory
+from psthreads.documents import Documents
+from psthreads.errors import ConfigError, Conflict, GroupNotFound, MemberNotFound
+from psthreads.passwords import generate
+
+GROUP: Final = "acme"
+ADMINISTRATOR: Final = "admin"
+_TOKEN: Final = "make-run"  # noqa: S105 (the name of a token)
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """What a person or program needs to sign in. `role` is empty for the administrator."""
+
+    password: str
+    token: str
+    role: str
+    admin: bool
+    id: int
+
+
+class Seed:
+    """Makes what is missing, and keeps the credentials in a file that only its owner can read."""
+
+    def __init__(self, directory: Directory, documents: Documents, samples: Path, credentials: Path) -> None:
+        self._directory = directory
+        self._documents = documents
+        self._samples = samples
+        self._credentials = credentials
+        self._logins = self._read()
+
+    def sow(self) -> tuple[dict[str, Login], bool]:
+        """The logins by username, and whether any of them is new.
+
+        It may be called again after a start that was cut short. Raises ConfigError where Redis knows
+        a member whose password is not in the file.
+        """
+        before = dict(self._logins)
+        group = self._group()
+        for role in Role:
+            self._member(role.value, group, role)
+        self._member(ADMINISTRATOR)
+        return self._logins, self._logins != before
+
+    def _group(self) -> Group:
+        try:
+            group = self._directory.find_group(GROUP)
+        except GroupNotFound:
+            group = self._directory.add_group(GROUP)
+        folder = self._documents.group(group)
+        folder.create()
+        # The administrator is made last: without that login, no start has come to its end.
+        if ADMINISTRATOR not in self._logins or not next(folder.walk(), None):
+            for path in sorted(self._samples.rglob("*")):
+                if path.is_file():
+                    folder.write("/" + path.relative_to(self._samples).as_posix(), path.read_bytes())
+        return group
+
+    def _member(self, username: str, group: Group | None = None, role: Role | None = None) -> None:
+        known = self._logins.get(username)
+        is_admin, role_name = role is None, role.value if role else ""
+        try:
+            member = self._directory.find_member(username)
+        except MemberNotFound:
+            # The password is kept before it counts, so that a start that is cut short loses none.
+            password = known.password if known else generate()
+            self._keep(username, Login(password, "", role_name, is_admin, 0))
+            member = self._directory.add_member(username, password, admin=is_admin)
+        else:
+            if known is None:
+                raise ConfigError(
+                    f"Redis has a member '{username}' whose password is not in {self._credentials}: "
+                    "put that file back, or use an empty Redis."
+                )
+        login = self._logins[username]
+        if login.id != member.id or not login.token:
+            # Only now: what was changed since is kept.
+            if group is not None and role is not None:
+                self._directory.set_membership(member, group, role)
+        elif _TOKEN in {token.name for token in self._directory.tokens(member)}:
+            return
+        self._keep(username, replace(login, token=self._token(member), id=member.id))
+
+    def _token(self, member: Member) -> str:
+        try:
+            return self._directory.create_token(member, _TOKEN)
+        except Conflict:
+            self._directory.revoke_token(member, _TOKEN)
+            return self._directory.create_token(member, _TOKEN)
+
+    def _read(self) -> dict[str, Login]:
+        try:
+            kept = json.loads(self._credentials.read_text())
+            return {username: Login(**login) for username, login in kept.items()}
+        except FileNotFoundError:
+            return {}
+        except (ValueError, TypeError, AttributeError) as error:
+            raise ConfigError(f"{self._credentials} cannot be read as credentials: {error}. Remove it.") from None
+
+    def _keep(self, username: str, login: Login) -> None:
+        self._logins = {**self._logins, username: login}
+        content = {name: asdict(kept) for name, kept in self._logins.items()}
+        temporary = self._credentials.with_suffix(".new")
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with open(descriptor, "w") as file:  # noqa: PTH123 (the mode counts from the first moment)
+            json.dump(content, file, indent=2)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(self._credentials)
