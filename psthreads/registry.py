@@ -187,18 +187,9 @@ class Registry:
         self._processes: dict[str, Process] = {}
 
     def add(self, process: Process) -> None:
-        """Add a process; raises ValueError when its name is taken or it clashes with its scope."""
+        """Add a process; raises ValueError when its name is taken."""
         if process.name in self._processes:
             msg = f"A process named '{process.name}' is registered already"
-            raise ValueError(msg)
-        if (process.scope is Scope.GROUP) != ("{group}" in process.route):
-            msg = f"The route of '{process.name}' must hold {{group}} exactly when its scope is group"
-            raise ValueError(msg)
-        if "{member}" not in process.route:
-            msg = f"The route of '{process.name}' must hold {{member}}, who the work is done for"
-            raise ValueError(msg)
-        if process.wrapper not in _WRAPPERS:
-            msg = f"The wrapper of '{process.name}' must be one that the schema knows: {', '.join(_WRAPPERS[1:])}"
             raise ValueError(msg)
         self._processes[process.name] = process
 
@@ -213,7 +204,8 @@ class Registry:
         return len(self._processes)
 
 
-_KNOWN = Registry()
+_DECLARED: Final[list[Process]] = []
+"""Every process that a module which was imported has declared; `load` picks from them."""
 
 
 def process(
@@ -251,20 +243,36 @@ def process(
             restartable=restartable,
             wrapper=wrapper,
         )
-        _KNOWN.add(made)
+        _check(made)
+        _DECLARED.append(made)
         return made
 
     return register
 
 
 def load(modules: tuple[str, ...]) -> Registry:
-    """Import the modules, whose decorators register their processes, and return the registry.
+    """Import the modules, or packages, and return a registry of the processes that they declare.
 
-    Raises ImportError when one of the modules cannot be imported.
+    What some other module declares is not in it, even if it was imported. Raises ImportError when one of
+    the modules cannot be imported, and ValueError when two of the processes have the same name.
     """
     for module in modules:
         importlib.import_module(module)
-    return _KNOWN
+    registry = Registry()
+    for declared in _DECLARED:
+        home = declared.function.__module__
+        if any(home == module or home.startswith(f"{module}.") for module in modules):
+            registry.add(declared)
+    return registry
+
+
+def _check(process: Process) -> None:
+    if "{member}" not in process.route:
+        msg = f"The route of '{process.name}' must hold {{member}}, who the work is done for"
+        raise ValueError(msg)
+    if process.wrapper not in _WRAPPERS:
+        msg = f"The wrapper of '{process.name}' must be one that the schema knows: {', '.join(_WRAPPERS[1:])}"
+        raise ValueError(msg)
 
 
 def _parameters(function: Callable[..., Any]) -> Iterator[Parameter]:

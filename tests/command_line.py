@@ -103,10 +103,18 @@ class Terminal:
     def type(self, keys: str) -> None:
         os.write(self._master, keys.encode())
 
-    def end(self) -> int:
-        """Read to the end and return the exit code."""
-        while self._read():
-            pass
+    def end(self, again: str = "") -> int:
+        """Read to the end and return the exit code; `again` is typed whenever nothing happens for a second.
+
+        Between a prompt's last character and Python's wait for an answer, CPython sees a Ctrl-C only at the
+        next key; a person presses it again, too.
+        """
+        give_up = time.monotonic() + DEADLINE
+        while time.monotonic() < give_up:
+            if again and not select.select([self._master], [], [], 1)[0]:
+                self.type(again)
+            elif not self._read():
+                break
         return self.process.wait(DEADLINE)
 
     def close(self) -> None:
