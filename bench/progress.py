@@ -15,8 +15,8 @@ from psthreads.model import Report
 from psthreads.registry import load as load_processes
 from psthreads.store import ThreadStore
 
-ROUNDS = 7
-SECONDS = 3.0
+ROUNDS = 15
+SECONDS = 2.0
 
 
 def _report(store: ThreadStore, thread_id: str, stopped: threading.Event) -> None:

@@ -84,9 +84,11 @@ def run(stack: ExitStack, *, once: bool) -> int:
 
     worker = [sys.executable, "worker.py"]
     web = [sys.executable, "-m", "gunicorn", "-c", "gunicorn.conf.py", "app:app"]
+    processes: list[subprocess.Popen[bytes]] = []
+    stack.callback(_end, processes, patience)
     for log, command in ((var / "worker.log", worker), (var / "web.log", web)):
-        process = _start(stack, config, log, command, patience)
-        parts[log] = partial(_runs, process)
+        processes.append(_start(stack, config, log, command))
+        parts[log] = partial(_runs, processes[-1])
     address = f"http://{config.host}:{config.port}"
     _stay_direct(config.host)
     _await_ready(address, parts)
@@ -150,11 +152,9 @@ def _check_redis(config: Config) -> None:
         raise Unavailable(f"The Redis at {where} does not answer ({reason}): start it, or unset REDIS_URL.") from None
 
 
-def _start(
-    stack: ExitStack, config: Config, log: Path, command: list[str], patience: Callable[[], float]
-) -> subprocess.Popen[bytes]:
+def _start(stack: ExitStack, config: Config, log: Path, command: list[str]) -> subprocess.Popen[bytes]:
     output = stack.enter_context(log.open("ab"))
-    process = subprocess.Popen(
+    return subprocess.Popen(
         command,
         cwd=HOME,
         env={**os.environ, **config.to_env(), "PSTHREADS_DOCUMENTS": str(config.documents.resolve())},
@@ -164,21 +164,22 @@ def _start(
         start_new_session=True,  # Ctrl-C is for us: we stop them in their order.
         preexec_fn=partial(die_with_parent, os.getpid()),  # noqa: PLW1509 (no lock is taken in the child)
     )
-    stack.callback(_end, process, patience)
-    return process
 
 
 def _runs(process: subprocess.Popen[bytes]) -> bool:
     return process.poll() is None
 
 
-def _end(process: subprocess.Popen[bytes], patience: Callable[[], float]) -> None:
-    process.terminate()
-    try:
-        process.wait(patience())
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
+def _end(processes: list[subprocess.Popen[bytes]], patience: Callable[[], float]) -> None:
+    for process in processes:
+        process.terminate()
+    deadline = time.monotonic() + patience()
+    for process in processes:
+        try:
+            process.wait(max(0.0, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
 
 
 def _stay_direct(host: str) -> None:

@@ -101,7 +101,7 @@ def bars(one: Thread) -> list[Bar]:
 def _wants_json() -> bool:
     if suffix := g.get("suffix"):
         return bool(suffix == "json")
-    accept = request.headers.get("Accept", "")
+    accept: str = request.environ.get("HTTP_ACCEPT", "")
     if "json" not in accept:  # The common case, without parsing.
         return request.path.endswith(".json") and request.url_rule is None
     best = request.accept_mimetypes.best_match(["application/xml", "text/xml", "application/json"])

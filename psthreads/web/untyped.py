@@ -26,14 +26,20 @@ class SignedIn(UserMixin):  # type: ignore[misc] # the library has no types
 
 def install(app: Flask) -> None:
     """Set up sessions and the protection from forged requests; guard.py decides where it applies."""
-    app.config["WTF_CSRF_CHECK_DEFAULT"] = False
-    app.config["WTF_CSRF_TIME_LIMIT"] = None  # as long as the session
+    app.config.update(
+        WTF_CSRF_METHODS={"POST", "PUT", "PATCH", "DELETE"},
+        WTF_CSRF_FIELD_NAME="csrf_token",
+        WTF_CSRF_HEADERS=["X-CSRFToken"],
+        WTF_CSRF_SSL_STRICT=True,
+        WTF_CSRF_TIME_LIMIT=None,  # as long as the session
+    )
     manager = LoginManager()
-    # Not init_app: what it does after every request is for "remember me" cookies, which are not used.
+    # No init_app, here and below: it adds work to every request, for cookies that are not used and for checks
+    # that the guard makes where they belong.
     cast("Any", app).login_manager = manager
     # Who a cookie stands for is decided by the guard, in the same round trip as everything else.
     manager.user_loader(lambda _: None)
-    app.extensions["csrf-protect"] = CSRFProtect(app)
+    app.extensions["csrf-protect"] = CSRFProtect()
     app.jinja_env.globals["csrf_token"] = generate_csrf
 
 
