@@ -11,7 +11,9 @@ PIP_LOG := $(VENV)/pip.log
 
 # Everything that a lock file names, with one sentence when that fails.
 install = echo "Installing the packages of $(1) into $(VENV)" && { $(PIP) -r $(1) >$(PIP_LOG) 2>&1 || { \
-	echo "The packages of $(1) cannot be installed, $(PIP_LOG) says why: $$(grep . $(PIP_LOG) | tail -n 1)" >&2; exit 1; }; }
+	echo "The packages of $(1) cannot be installed, $(PIP_LOG) says why: $$(grep . $(PIP_LOG) | tail -n 1)" >&2; exit 1; }; } \
+	&& $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-index --no-deps --no-build-isolation \
+	--editable . >>$(PIP_LOG) 2>&1
 
 .DEFAULT_GOAL := help
 .PHONY: help run test check format bench chaos lock clean
@@ -42,8 +44,8 @@ chaos: $(VENV)/.dev  ## kill workers, web processes and Redis at random, and pro
 
 lock: $(VENV)/.dev  ## pin the newest versions that pyproject.toml allows
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-annotate --upgrade \
-		--custom-compile-command 'make lock' pyproject.toml -o requirements.lock
-	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-annotate --upgrade --extra dev \
+		--custom-compile-command 'make lock' --extra install pyproject.toml -o requirements.lock
+	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-annotate --upgrade --extra install --extra dev \
 		--custom-compile-command 'make lock' -c requirements.lock pyproject.toml -o requirements-dev.lock
 
 clean:  ## remove the virtual environment and everything that was made
