@@ -225,14 +225,21 @@ class Context:
         self._flusher = threading.Thread(target=self._flush_often, name="reports", daemon=True)
         self._flusher.start()
 
-    def close(self) -> Report:
-        """Stop writing in the background and return the last report, for whoever ends the thread."""
+    def close(self) -> tuple[Report, ...]:
+        """Stop writing in the background; returns what is still to be written, for whoever ends the thread.
+
+        These are two reports where one could not be written before and more was said since.
+        """
         self._deaf = True
         self._stopped.set()
         if self._flusher is not None:
             self._flusher.join()
         with self._lock:
-            return self._collect() or Report(self._number + 1)
+            left = []
+            while (report := self._collect()) is not None:
+                left.append(report)
+                self._unsent = None
+            return tuple(left)
 
     def flush(self) -> None:
         """Write now what has changed. Raises Unavailable when the store cannot be reached."""

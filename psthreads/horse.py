@@ -12,6 +12,7 @@ import signal
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from types import FrameType
 from typing import Any, Final, TypeVar
 
@@ -72,9 +73,9 @@ class Horse:
             return
         context = self._context(thread, token, redis_time)
         outcome = self._perform(process, context, values)
-        last = context.close()
-        if persistently(lambda: self._store.report(job.id, token, last)) is Standing.DISOWNED:
-            return
+        for report in context.close():
+            if persistently(partial(self._store.report, job.id, token, report)) is Standing.DISOWNED:
+                return
         if outcome is None:
             persistently(lambda: self._store.abandon(job.id, "Worker restarted", token))
         else:
@@ -147,10 +148,14 @@ class _Reporter:
 
 def persistently(write: Callable[[], T]) -> T:
     """Call until Redis takes it. Everything written here counts once, however often it is sent."""
+    has_told = False
     while True:
         try:
             return write()
-        except Unavailable:
+        except Unavailable as error:
+            if not has_told:
+                _log.warning("%s Trying again until it does.", error)
+                has_told = True
             time.sleep(_AGAIN_SECONDS)
 
 

@@ -27,10 +27,12 @@ class Listener:
     def __init__(self) -> None:
         self.reports: list[Report] = []
         self.is_away = False
+        self.refused = 0
         self.standing = Standing.OWNED
 
     def report(self, report: Report) -> Standing:
         if self.is_away:
+            self.refused += 1
             raise Unavailable
         self.reports.append(report)
         return self.standing
@@ -90,8 +92,27 @@ def test_reports_are_written_in_the_background_and_the_last_one_is_for_whoever_e
     context.log("one")
     wait_for(lambda: listener.lines == ["one"])
     context.log("two")
-    last = context.close()
-    assert listener.lines + [line.message for line in last.lines] == ["one", "two"]
+    assert listener.lines + lines_in(context.close()) == ["one", "two"]
+    assert context.close() == ()
+
+
+def lines_in(reports: tuple[Report, ...]) -> list[str]:
+    return [line.message for report in reports for line in report.lines]
+
+
+def test_what_was_said_after_a_report_that_could_not_be_written_is_not_lost(
+    context: Context, listener: Listener
+) -> None:
+    context.start()
+    listener.is_away = True
+    context.log("one")
+    wait_for(lambda: listener.refused)
+    context.log("two")
+    context.warning("three")
+    left = context.close()
+    assert [report.number for report in left] == [1, 2]
+    assert lines_in(left) == ["one", "two", "three"]
+    assert sum(report.warnings for report in left) == 1
 
 
 def test_a_report_that_could_not_be_written_is_sent_again_under_its_number(
@@ -114,8 +135,7 @@ def test_many_lines_are_all_kept_in_order(context: Context, listener: Listener) 
     context.start()
     for number in range(20_000):
         context.log(f"line {number}")
-    lines = [line.message for line in context.close().lines]
-    assert listener.lines + lines == [f"line {number}" for number in range(20_000)]
+    assert listener.lines + lines_in(context.close()) == [f"line {number}" for number in range(20_000)]
 
 
 def test_a_bar_counts_what_was_done_even_when_the_loop_is_left(context: Context) -> None:
@@ -178,7 +198,7 @@ def test_an_interrupt_never_tears_a_report_apart(context: Context, listener: Lis
         while True:
             context.log(f"line {said}")
             said += 1
-    lines = listener.lines + [line.message for line in context.close().lines]
+    lines = listener.lines + lines_in(context.close())
     assert lines[:said] == [f"line {number}" for number in range(said)]
     assert len(lines) - said in {0, 1}, "the line under way is there whole, or not at all"
 

@@ -76,7 +76,8 @@ class Running:
         try:
             returned = export.function(context, **export.read(values))
         finally:
-            self.reporter.report(context.close())
+            for report in context.close():
+                self.reporter.report(report)
         assert isinstance(returned, str)
         return returned
 

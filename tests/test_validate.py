@@ -85,7 +85,8 @@ class Running:
     def run(self, path: str = "/", *, warn: bool = False) -> Outcome:
         context = self.context()
         outcome = validate.function(context, path, warn)
-        self.reporter.report(context.close())
+        for report in context.close():
+            self.reporter.report(report)
         assert isinstance(outcome, Outcome)
         return outcome
 
@@ -523,7 +524,8 @@ def during(run: Running, act: Callable[[], object]) -> Outcome:
 
     context.message = message  # type: ignore[method-assign]
     outcome = validate.function(context)
-    run.reporter.report(context.close())
+    for report in context.close():
+        run.reporter.report(report)
     assert isinstance(outcome, Outcome)
     return outcome
 
@@ -552,7 +554,8 @@ def test_a_cancel_ends_it_between_two_documents(run: Running) -> None:
     context.message = message  # type: ignore[method-assign]
     with pytest.raises(Cancelled):
         validate.function(context)
-    run.reporter.report(context.close())
+    for report in context.close():
+        run.reporter.report(report)
     assert run.reporter.lines() == ["Document /a.xml is valid."]
 
 
