@@ -6,14 +6,14 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 WORKERS_OF_TESTS ?= auto
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 PIP_LOG := $(VENV)/pip.log
 
-# Everything that a lock file names, with one sentence when that fails.
-install = echo "Installing the packages of $(1) into $(VENV)" && { $(PIP) -r $(1) >$(PIP_LOG) 2>&1 || { \
-	echo "The packages of $(1) cannot be installed, $(PIP_LOG) says why: $$(grep . $(PIP_LOG) | tail -n 1)" >&2; exit 1; }; } \
-	&& $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-index --no-deps --no-build-isolation \
-	--editable . >>$(PIP_LOG) 2>&1
+# Everything that a lock file names, and the commands of this checkout; one sentence when that fails.
+install = echo "Installing the packages of $(1) into $(VENV)" && \
+	{ $(PIP) --require-hashes -r $(1) && $(PIP) --no-index --no-deps --no-build-isolation --editable .; } \
+	>$(PIP_LOG) 2>&1 || { echo "The packages of $(1) cannot be installed, $(PIP_LOG) says why:" \
+	"$$(grep . $(PIP_LOG) | tail -n 1)" >&2; exit 1; }
 
 .DEFAULT_GOAL := help
 .PHONY: help run test check format bench chaos lock clean

@@ -24,6 +24,8 @@ from psthreads.model import Status, Thread
 from psthreads.store import ThreadStore
 
 _STILL_SECONDS: Final = 60.0  # a thread is stuck when, after the storm, none has ended for so long
+_BROKEN: Final = ("lost", "stuck", "flipped", "ran twice", "unexplained", "misplaced", "wrong answers")
+_QUIT: Final = "Its process ended by itself, with exit code 0"
 _READY_SECONDS: Final = 60.0
 _RECOVERY_SECONDS: Final = 4.0  # a detection is timed only where Redis was left alone, and for so long before
 
@@ -74,7 +76,7 @@ def main() -> int:
     print(f"A storm over {given.threads} threads, seed {given.seed}.", flush=True)
     with tempfile.TemporaryDirectory(prefix="psthreads-chaos-") as name:
         figures = _blow(Path(name), given)
-    kept = not any(figures[name] for name in ("lost", "stuck", "flipped", "ran twice", "misplaced", "wrong answers"))
+    kept = not any(figures[name] for name in _BROKEN)
     width = max(map(len, figures))
     for figure, value in figures.items():
         print(f"  {figure:<{width}}  {value:g}")
@@ -167,6 +169,7 @@ def _judge(
         "failed": ended[Status.FAILED],
         "cancelled": ended[Status.CANCELLED],
         "restarts": sum(thread.restarts for thread in threads.values() if thread is not None),
+        "unexplained": sum(not _is_explained(thread, seen.kinds) for thread in threads.values() if thread is not None),
         "lost": sum(thread is None for thread in threads.values()),
         "stuck": stuck,
         "flipped": len(seen.flipped) + len(broken_cancels),
@@ -176,6 +179,13 @@ def _judge(
         "slowest detection, s": round(_slowest_detection(watch, storm, {pid: thread for thread, pid in lines}), 1),
         "slowest cancel, s": round(max(cancels, default=0.0), 1),
     }
+
+
+def _is_explained(thread: Thread, kinds: dict[str, str]) -> bool:
+    """Whether a thread that failed says why it did, as its kind and the storm's faults have it."""
+    reasons = ["Killed by signal 9", "Worker lost", "Worker restarted"]
+    reasons += {"failing": ["ValueError: as it should"], "quitting": [_QUIT]}.get(kinds[thread.id], [])
+    return thread.status is not Status.FAILED or thread.message in reasons
 
 
 def _slowest_detection(watch: Watch, storm: Storm, ran: dict[str, str]) -> float:

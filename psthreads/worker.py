@@ -140,6 +140,9 @@ class ThreadWorker(Worker):
         if self._stop_requested:
             self._store.recover(job.id)
             return
+        # RQ notes an execution before it is written: one that could not be, Redis being away, would stay, and the
+        # next horse would take it for its own.
+        self.executions.clear()
         execution = self.prepare_execution(job)
         try:
             if not self._store.claim(job.id, execution.id, self.name):
@@ -165,7 +168,12 @@ class ThreadWorker(Worker):
 
     def perform_job(self, job: Job, queue: Queue, execution: Execution) -> bool:  # noqa: ARG002 (RQ's signature)
         """Run the thread, in the horse."""
-        self._horse.run(cast("ThreadJob", job), execution.id)
+        try:
+            self._horse.run(cast("ThreadJob", job), execution.id)
+        except BaseException:
+            # RQ ends the process without a word; the worker then ends the thread.
+            _log.exception("The horse of thread %s failed", job.id)
+            raise
         return True
 
     # The worker's side.

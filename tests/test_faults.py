@@ -206,7 +206,8 @@ def test_redis_killed_in_the_middle_of_200_threads(own: Server, config: Config, 
         wait_for(lambda: store.page("active").total == 0, 90)
         assert workers <= {child.pid for child in program.children()}, "a worker ended"
     found = [store.fetch(thread_id) for thread_id in accepted]
-    assert Counter(thread.status for thread in found) == {Status.COMPLETED: len(accepted)}
+    ends = Counter((thread.status, thread.message) for thread in found)
+    assert ends == {(Status.COMPLETED, "Counted to 2"): len(accepted)}
     assert not [thread_id for thread_id, times in runs(mark).items() if times > 1], "a thread ran twice"
     redis.close()
 

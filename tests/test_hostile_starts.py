@@ -180,7 +180,7 @@ def test_a_path_that_is_not_there_or_leads_outside_is_refused_before_anything_st
         refused = ("The path '", "Parameter 'path' is '")
         assert message.startswith(refused if status == 400 else "There is no document or folder '"), message
     assert service.started() == 0
-    assert not list((service.root / "tmp").iterdir())
+    assert not list((service.root / "tmp").glob("*"))
 
 
 @pytest.mark.parametrize(
