@@ -30,7 +30,7 @@ class People:
         outsider = self._add("outsider")
         directory.set_membership(outsider, self.other, Role.MANAGER)
         self._add("loner")
-        self._add("root", admin=True)
+        self._add("chief", admin=True)
 
     def _add(self, name: str, *, admin: bool = False) -> Member:
         member = self.directory.add_member(name, PASSWORD, admin=admin)

@@ -108,7 +108,7 @@ def psthreads(service: Service, tmp_path: Path) -> Iterator[Psthreads]:
     with Psthreads(tmp_path, **settings) as psthreads:
         yield psthreads
     # What a test that failed left running would hold up the worker for all the others.
-    with Client(service.url, token=service.people.token("root")) as client:
+    with Client(service.url, token=service.people.token("chief")) as client:
         for thread in client.threads().threads:
             client.cancel(thread.id, force=True)
 
@@ -211,12 +211,12 @@ def test_a_large_export_is_a_thread_whose_file_can_then_be_downloaded(psthreads:
 
 
 def test_work_on_the_whole_server_is_for_administrators(psthreads: Psthreads, service: Service) -> None:
-    root = {"PSTHREADS_TOKEN": service.people.token("root"), "PSTHREADS_MEMBER": "root"}
+    chief = {"PSTHREADS_TOKEN": service.people.token("chief"), "PSTHREADS_MEMBER": "chief"}
     command = ("start", "server-wide", "--route", "/members/{member}/samples/{process}", "--watch")
-    done = psthreads.run(*command, **root)
+    done = psthreads.run(*command, **chief)
     assert (done.returncode, done.stdout.splitlines()[-1].split()[0]) == (0, "completed")
     assert "server-wide" not in psthreads.run("list", "--status", "completed", "-g", "acme").stdout
-    assert "  root  On the server  completed" in psthreads.run("list", "--status", "completed", **root).stdout
+    assert "  chief  On the server  completed" in psthreads.run("list", "--status", "completed", **chief).stdout
     refused = psthreads.run("list")
     assert (refused.returncode, refused.stdout) == (4, "")
     assert refused.stderr == "Error: Only administrators may use the services of the whole server.\n"

@@ -92,7 +92,8 @@ def test_reports_are_written_in_the_background_and_the_last_one_is_for_whoever_e
     context.log("one")
     wait_for(lambda: listener.lines == ["one"])
     context.log("two")
-    assert listener.lines + lines_in(context.close()) == ["one", "two"]
+    left = context.close()
+    assert listener.lines + lines_in(left) == ["one", "two"]
     assert context.close() == ()
 
 
@@ -135,7 +136,8 @@ def test_many_lines_are_all_kept_in_order(context: Context, listener: Listener) 
     context.start()
     for number in range(20_000):
         context.log(f"line {number}")
-    assert listener.lines + lines_in(context.close()) == [f"line {number}" for number in range(20_000)]
+    left = context.close()
+    assert listener.lines + lines_in(left) == [f"line {number}" for number in range(20_000)]
 
 
 def test_a_bar_counts_what_was_done_even_when_the_loop_is_left(context: Context) -> None:
@@ -198,7 +200,8 @@ def test_an_interrupt_never_tears_a_report_apart(context: Context, listener: Lis
         while True:
             context.log(f"line {said}")
             said += 1
-    lines = listener.lines + lines_in(context.close())
+    left = context.close()
+    lines = listener.lines + lines_in(left)
     assert lines[:said] == [f"line {number}" for number in range(said)]
     assert len(lines) - said in {0, 1}, "the line under way is there whole, or not at all"
 

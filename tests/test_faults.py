@@ -198,7 +198,7 @@ def test_redis_killed_in_the_middle_of_200_threads(own: Server, config: Config, 
         for many in (40, 90, 140):
             wait_for(lambda: len(accepted) >= many, 60)  # noqa: B023 (called at once)
             own.kill()
-            answer = requests.get(f"{path}/threads/{accepted[0]}/progress", headers=people.bearer("root"), timeout=30)
+            answer = requests.get(f"{path}/threads/{accepted[0]}/progress", headers=people.bearer("chief"), timeout=30)
             assert answer.status_code == 503
             assert answer.headers["Retry-After"] == "5"
             own.start()

@@ -53,14 +53,14 @@ def test_a_stranger_is_led_to_the_sign_in_page_and_on_from_there(browser: FlaskC
     response = browser.get("/dashboard?status=failed")
     assert response.status_code == 302
     assert response.headers["Location"] == "/sign-in?next=/dashboard?status%3Dfailed"
-    assert sign_in(browser, "root", following="/dashboard?status=failed") == 303
+    assert sign_in(browser, "chief", following="/dashboard?status=failed") == 303
     assert browser.environ_base["location"] == "/dashboard?status=failed"
     assert browser.get("/dashboard").status_code == 200
 
 
 def test_a_wrong_password_and_an_unknown_member_get_the_same_page(browser: FlaskClient) -> None:
     pages = []
-    for username, password in (("root", "wrong password"), ("nobody", PASSWORD)):
+    for username, password in (("chief", "wrong password"), ("nobody", PASSWORD)):
         page = browser.get("/sign-in")
         form = {"csrf_token": token_in(page.text), "username": username, "password": password}
         response = browser.post("/sign-in", data=form)
@@ -73,7 +73,7 @@ def test_a_wrong_password_and_an_unknown_member_get_the_same_page(browser: Flask
     "following", ["//evil.example", "https://evil.example/", "/\\evil.example", "\\\\evil", "/a\nb"]
 )
 def test_signing_in_leads_nowhere_else(browser: FlaskClient, following: str) -> None:
-    assert sign_in(browser, "root", following=following) == 303
+    assert sign_in(browser, "chief", following=following) == 303
     assert browser.environ_base["location"] == "/"
 
 
@@ -84,7 +84,7 @@ def test_only_administrators_see_the_pages(browser: FlaskClient) -> None:
 
 def test_nothing_that_a_thread_says_becomes_markup(browser: FlaskClient, redis: Redis, store: ThreadStore) -> None:
     thread_id = running_thread(redis, store)
-    sign_in(browser, "root")
+    sign_in(browser, "chief")
     for path in ("/dashboard", f"/dashboard/threads/{thread_id}"):
         page = browser.get(path)
         assert HOSTILE not in page.text
@@ -97,7 +97,7 @@ def test_nothing_that_a_thread_says_becomes_markup(browser: FlaskClient, redis: 
 
 def test_a_cancel_needs_the_pages_own_token(browser: FlaskClient, redis: Redis, store: ThreadStore) -> None:
     thread_id = running_thread(redis, store)
-    sign_in(browser, "root")
+    sign_in(browser, "chief")
     path = f"/dashboard/threads/{thread_id}/cancel"
     for forged in ({}, {"csrf_token": "x"}, {"csrf_token": token_in(browser.get("/sign-in").text) + "x"}):
         assert browser.post(path, data=forged).status_code == 403
@@ -115,29 +115,29 @@ def test_a_cancel_needs_the_pages_own_token(browser: FlaskClient, redis: Redis, 
 
 def test_a_link_on_a_strangers_page_starts_nothing(browser: FlaskClient, people: People, store: ThreadStore) -> None:
     people.acme_folder.write("/a.xml", b"<a/>")
-    sign_in(browser, "root")
-    assert browser.get("/members/root/groups/acme/export").status_code == 403
-    assert browser.post("/members/root/groups/acme/export").status_code == 403
+    sign_in(browser, "chief")
+    assert browser.get("/members/chief/groups/acme/export").status_code == 403
+    assert browser.post("/members/chief/groups/acme/export").status_code == 403
     header = {"X-CSRFToken": token_in(browser.get("/dashboard").text)}
-    with browser.post("/members/root/groups/acme/export", headers=header) as response:
+    with browser.post("/members/chief/groups/acme/export", headers=header) as response:
         assert response.status_code == 200
 
 
 def test_a_session_ends_with_sign_out_and_with_a_new_password(browser: FlaskClient, people: People, app: Flask) -> None:
-    sign_in(browser, "root")
+    sign_in(browser, "chief")
     page = browser.get("/dashboard")
     kept = browser.get_cookie("session")
     assert kept is not None
     assert browser.post("/sign-out", data={"csrf_token": token_in(page.text)}).status_code == 303
     assert browser.get("/dashboard").status_code == 302
-    sign_in(browser, "root")
+    sign_in(browser, "chief")
     assert browser.get("/dashboard").status_code == 200
-    people.directory.change_password(people.members["root"], "another good password")
+    people.directory.change_password(people.members["chief"], "another good password")
     assert browser.get("/dashboard").status_code == 302
 
 
 def test_cookies_are_for_the_server_alone(browser: FlaskClient) -> None:
-    sign_in(browser, "root")
+    sign_in(browser, "chief")
     cookie = browser.get_cookie("session")
     assert cookie is not None
     assert cookie.http_only
@@ -145,7 +145,7 @@ def test_cookies_are_for_the_server_alone(browser: FlaskClient) -> None:
 
 
 def test_every_state_has_its_page(browser: FlaskClient, redis: Redis, store: ThreadStore) -> None:
-    sign_in(browser, "root")
+    sign_in(browser, "chief")
     assert "Nothing is waiting or running." in browser.get("/dashboard").text
     assert "There is no thread here." in browser.get("/dashboard?status=failed").text
     missing = browser.get(f"/dashboard/threads/{'0' * 32}")

@@ -42,8 +42,8 @@ def test_progress_costs_two_round_trips_at_most_and_a_list_three(
     signed_in = [
         (people.bearer("contributor"), "/groups/acme"),
         (people.basic("contributor"), f"/groups/{people.acme.id}"),
-        (people.bearer("root"), ""),
-        (people.basic("root"), ""),
+        (people.bearer("chief"), ""),
+        (people.basic("chief"), ""),
     ]
     costs: dict[str, set[int]] = {"progress": set(), "list": set(), "logs": set()}
     for _ in range(3):  # The first round loads the scripts and hashes the passwords.

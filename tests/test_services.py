@@ -95,7 +95,7 @@ def test_a_start_answers_202_with_the_thread_and_where_to_look(web: Web, prefix:
 
 
 @pytest.mark.parametrize("prefix", PREFIXES)
-@pytest.mark.parametrize(("base", "by"), [("", "root"), ("/groups/acme", "contributor")])
+@pytest.mark.parametrize(("base", "by"), [("", "chief"), ("/groups/acme", "contributor")])
 def test_every_service_answers_in_xml_and_json(web: Web, thread_id: str, prefix: str, base: str, by: str) -> None:
     threads = f"{prefix}{base}/threads"
     listed = web("GET", f"{threads}.xml", by)
@@ -138,20 +138,20 @@ def test_an_answer_names_its_schema_and_both_are_served(web: Web, thread_id: str
 def test_errors_have_pageseeders_codes_in_the_format_asked_for(web: Web, thread_id: str) -> None:
     cases = [
         ("GET", "/groups/nope/threads", "contributor", 404, "0202", "Group 'nope' does not exist."),
-        ("POST", "/members/nobody/groups/acme/samples/count", "root", 404, "0204", "Member 'nobody' does not exist."),
+        ("POST", "/members/nobody/groups/acme/samples/count", "chief", 404, "0204", "Member 'nobody' does not exist."),
         ("GET", f"/groups/acme/threads/{thread_id}/cancel", "contributor", 405, "0103", "use POST"),
         ("POST", "/members/contributor/groups/acme/samples/end", "contributor", 400, "0201", "'how' is missing"),
         ("POST", f"{COUNT}?to=many", "contributor", 400, "0400", "'to' is 'many', but must be a whole number"),
         ("GET", "/threads", "anonymous", 401, "0401", "Sign in first"),
         ("GET", "/threads", "manager", 403, "0403", "Only administrators"),
-        ("GET", "/nowhere", "root", 404, "0404", "There is nothing at this address"),
+        ("GET", "/nowhere", "chief", 404, "0404", "There is nothing at this address"),
         ("GET", f"/groups/acme/threads/{'0' * 32}/progress", "contributor", 404, "0404", "does not exist here"),
         ("GET", "/groups/acme/threads/no-id/logs", "contributor", 404, "0404", "does not exist here"),
-        ("GET", "/threads?status=odd", "root", 400, "0400", "must be one of active, finished, initialised"),
-        ("GET", "/threads?page=0", "root", 400, "0400", "must be at least 1"),
-        ("GET", "/threads?page-size=100000", "root", 400, "0400", "must be at most 500"),
-        ("GET", f"/threads/{thread_id}/logs?from=1&tail=2", "root", 400, "0400", "Give either"),
-        ("GET", f"/threads/{thread_id}/logs?level=LOUD", "root", 400, "0400", "must be one of DEBUG, INFO"),
+        ("GET", "/threads?status=odd", "chief", 400, "0400", "must be one of active, finished, initialised"),
+        ("GET", "/threads?page=0", "chief", 400, "0400", "must be at least 1"),
+        ("GET", "/threads?page-size=100000", "chief", 400, "0400", "must be at most 500"),
+        ("GET", f"/threads/{thread_id}/logs?from=1&tail=2", "chief", 400, "0400", "Give either"),
+        ("GET", f"/threads/{thread_id}/logs?level=LOUD", "chief", 400, "0400", "must be one of DEBUG, INFO"),
     ]
     for method, path, by, status, code, words in cases:
         for accept in ("application/xml", "application/json"):
@@ -166,8 +166,8 @@ def test_errors_have_pageseeders_codes_in_the_format_asked_for(web: Web, thread_
             assert (told["id"], told["request"]) == (code, path.partition("?")[0])
             assert words in told["message"]
     assert web("GET", "/threads", "anonymous").headers["WWW-Authenticate"].startswith("Basic realm=")
-    assert web("GET", f"/threads/{thread_id}/cancel", "root").headers["Allow"] == "POST"
-    assert web("GET", "/nowhere.json", "root").mimetype == "application/json"
+    assert web("GET", f"/threads/{thread_id}/cancel", "chief").headers["Allow"] == "POST"
+    assert web("GET", "/nowhere.json", "chief").mimetype == "application/json"
 
 
 def test_a_body_that_is_no_form_is_415_and_one_too_large_is_413(web: Web, config: Config) -> None:
@@ -353,8 +353,8 @@ def test_at_most_thirty_seconds_are_waited(web: Web, redis: Redis) -> None:
 
 
 def test_work_on_the_whole_server_has_no_group(web: Web, store: ThreadStore) -> None:
-    path = "/members/root/samples/server-wide"
-    response = web("POST", path, "root")
+    path = "/members/chief/samples/server-wide"
+    response = web("POST", path, "chief")
     thread = xml(response)
     assert thread.attrib["groupid"] == "-1"
     assert response.headers["Location"] == f"/threads/{thread.attrib['id']}/progress"
@@ -363,7 +363,7 @@ def test_work_on_the_whole_server_has_no_group(web: Web, store: ThreadStore) -> 
 
 
 def test_an_administrator_may_act_for_another_member_and_nobody_else(web: Web, people: People) -> None:
-    started = xml(web("POST", COUNT, "root"))
+    started = xml(web("POST", COUNT, "chief"))
     assert started.attrib["username"] == "contributor"
     response = web("POST", COUNT, "manager")
     assert (response.status_code, xml(response)[1].text) == (
@@ -376,7 +376,7 @@ def test_an_administrator_may_act_for_another_member_and_nobody_else(web: Web, p
 def test_a_redis_that_is_away_gives_503_and_retry_after(config: Config, people: People, tmp_path: Path) -> None:
     away = Web(create_app(replace(config, redis_url=f"unix://{tmp_path}/no.sock")), people)
     for method, path in (("GET", "/threads"), ("POST", COUNT), ("GET", "/threads.json")):
-        response = away(method, path, "root")
+        response = away(method, path, "chief")
         assert response.status_code == 503
         assert response.headers["Retry-After"] == "5"
 

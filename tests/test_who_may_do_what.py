@@ -18,7 +18,7 @@ from psthreads.engine import Engine
 from psthreads.store import ThreadStore
 from psthreads.web import create_app
 
-EVERYBODY = ["anonymous", *INSIDE, "outsider", "loner", "root"]
+EVERYBODY = ["anonymous", *INSIDE, "outsider", "loner", "chief"]
 GROUPS = ["acme", "other", "nope"]
 STRONG = {role.value for role in Role if role.allows(Role.CONTRIBUTOR)}
 OPEN = {"static", "schemas.xsd", "schemas.json_schema", "health.healthz", "health.readyz", "pages.sign_in"}
@@ -64,12 +64,12 @@ def expected(endpoint: str, who: str, group: str) -> int | set[int]:
         return 302 if is_page else 401
     if is_page:
         # A browser's pages know sessions only; here everybody comes with a token, which is as good.
-        return allowed if who == "root" or name == "sign_out" else 403
+        return allowed if who == "chief" or name == "sign_out" else 403
     if blueprint == "server" or (blueprint == "starts" and name == "server-wide"):
-        return allowed if who == "root" else 403
+        return allowed if who == "chief" else 403
     if group == "nope":
         return 404
-    inside = who == "root" or (group == "acme" and who in STRONG) or (group == "other" and who == "outsider")
+    inside = who == "chief" or (group == "acme" and who in STRONG) or (group == "other" and who == "outsider")
     return allowed if inside else 403
 
 
@@ -110,7 +110,7 @@ def path_of(world: World, rule: Rule, who: str, group: str) -> str:
 def test_a_thread_of_another_group_looks_absent(world: World) -> None:
     foreign, own = world.thread("other"), world.thread("acme")
     client = world.app.test_client(use_cookies=False)
-    for who in ("contributor", "root"):
+    for who in ("contributor", "chief"):
         headers = world.people.bearer(who)
         for service in ("progress", "logs"):
             assert client.get(f"/groups/acme/threads/{own}/{service}", headers=headers).status_code == 200
@@ -130,7 +130,7 @@ def test_the_threads_own_starter_may_read_its_progress_at_server_level_only_with
     with_setting = create_app(replace(config, own_progress=True)).test_client(use_cookies=False)
     without = world.app.test_client(use_cookies=False)
     thread = world.thread("acme", member="contributor")
-    own, manager, root = (world.people.bearer(who) for who in ("contributor", "manager", "root"))
+    own, manager, root = (world.people.bearer(who) for who in ("contributor", "manager", "chief"))
     path = f"/ps/service/threads/{thread}/progress"
     assert without.get(path, headers=own).status_code == 403
     assert with_setting.get(path, headers=own).status_code == 200
@@ -147,7 +147,7 @@ def test_nobody_acts_under_another_name_but_an_administrator(world: World) -> No
         for member in ("manager", "outsider"):
             path = f"/members/~{member.upper()}/groups/acme/samples/count"
             status = client.post(path, headers=world.people.bearer(who)).status_code
-            if who == "root" or (who == member and who in STRONG):
+            if who == "chief" or (who == member and who in STRONG):
                 assert status == 202, (who, member)
             else:
                 assert status == 403, (who, member)
@@ -163,8 +163,8 @@ def test_bad_credentials_of_every_kind_are_401(world: World, engine: Engine) -> 
             "Bearer",
             "Bearer ",
             "Bearer nope",
-            f"Bearer {people.token('root')}x",
-            f"Token {people.token('root')}",
+            f"Bearer {people.token('chief')}x",
+            f"Token {people.token('chief')}",
             "Basic",
             "Basic !!!",
             "Basic cm9vdA==",
@@ -172,7 +172,7 @@ def test_bad_credentials_of_every_kind_are_401(world: World, engine: Engine) -> 
             "Bearer \u00ff",
         )
     ]
-    bad += [people.basic("root", "wrong password"), people.basic("nobody"), people.basic("root:x"), people.basic("")]
+    bad += [people.basic("chief", "wrong password"), people.basic("nobody"), people.basic("chief:x"), people.basic("")]
     bad += [{"Cookie": "session=forged.value.here"}]
     for headers in bad:
         response = client.get("/threads", headers=headers)
@@ -180,10 +180,10 @@ def test_bad_credentials_of_every_kind_are_401(world: World, engine: Engine) -> 
         assert "Basic" in response.headers["WWW-Authenticate"]
     wrong, unknown = (
         client.get("/threads", headers=headers).data
-        for headers in (people.basic("root", "wrong!!!"), people.basic("x"))
+        for headers in (people.basic("chief", "wrong!!!"), people.basic("x"))
     )
     assert wrong == unknown
-    assert client.get("/threads", headers=people.basic("root")).status_code == 200
+    assert client.get("/threads", headers=people.basic("chief")).status_code == 200
 
 
 def test_every_blueprint_has_a_guard(world: World) -> None:
