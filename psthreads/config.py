@@ -72,8 +72,8 @@ class Config:
     queue: str = _setting("PSTHREADS_QUEUE", "psthreads", "the name of the RQ queue", str)
     processes: tuple[str, ...] = _setting(
         "PSTHREADS_PROCESSES",
-        ("psthreads.processes.validate", "psthreads.processes.export"),
-        "the modules whose processes can be started, with commas between them",
+        ("psthreads.processes",),
+        "the modules or packages whose processes can be started, with commas between them",
         _words,
     )
     prefixes: tuple[str, ...] = _setting(

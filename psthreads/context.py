@@ -8,12 +8,16 @@ exception raised in the process's own code, never in the middle of a report.
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import sys
+import tempfile
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
+from pathlib import Path
 from types import TracebackType
 from typing import Final, Protocol, Self, TypeVar
 
@@ -104,6 +108,7 @@ class Context:
         group: Group | None,
         folder: GroupFolder | None,
         results: ResultFolder,
+        scratch: Path,
         reporter: Reporter,
         redis_time: int = 0,
         interval: float = 0.5,
@@ -116,6 +121,8 @@ class Context:
         self.errors = 0
         self.last_message = ""
         self._results = results
+        self._scratch = scratch
+        self._at_end: list[Callable[[], object]] = []
         self._reporter = reporter
         self._interval = interval
         # Stamps follow Redis's clock, whatever this machine's clock says.
@@ -202,7 +209,43 @@ class Context:
         """
         return self._results.write(filename)
 
+    def shield(self) -> AbstractContextManager[None]:
+        """A block that no interrupt cuts in two: one that comes meanwhile is raised at the block's end.
+
+        For the few lines that must happen together, such as to move a file and to say so. A worker that has
+        to kill the process does not wait for it.
+        """
+        return self._safely()
+
+    def cleanup(self, callback: Callable[..., object], *arguments: object) -> None:
+        """Call this with these arguments when the process's function is left, however that happens.
+
+        The last that was registered is called first, with interrupts held back. One that raises is logged, and
+        the others are called all the same. Not after a kill.
+        """
+        self._at_end.append(partial(callback, *arguments))
+
+    def temporary(self) -> Path:
+        """A new folder for temporary files, on the documents' disk, which is always removed.
+
+        At the end of the function; after a kill by the janitor, within the hour.
+        """
+        self._scratch.mkdir(mode=0o750, parents=True, exist_ok=True)
+        path = Path(tempfile.mkdtemp(prefix=f"{self.thread_id}-", dir=self._scratch))
+        self.cleanup(shutil.rmtree, path, True)
+        return path
+
     # What the worker's side calls.
+
+    def clean_up(self) -> None:
+        """Call what the process registered with `cleanup`."""
+        while self._at_end:
+            callback = self._at_end.pop()
+            try:
+                with self._safely():
+                    callback()
+            except Exception as error:  # noqa: BLE001 (whatever one raises, the others have their turn)
+                self.log(f"Cleaning up failed: {type(error).__name__}: {error}", Level.WARN)
 
     def interrupt(self, reason: Interrupted) -> None:
         """Raise the reason in the process's code: now, or at the end of the report under way.

@@ -99,6 +99,7 @@ class Horse:
             group=group,
             folder=self._documents.group(group) if group else None,
             results=self._documents.results(thread.group_id),
+            scratch=self._documents.scratch,
             reporter=_Reporter(self._store, thread.id, token),
             redis_time=redis_time,
             interval=self._config.report_interval,
@@ -116,6 +117,8 @@ class Horse:
                 returned = process.function(context, **values)
             finally:
                 context.stop_interrupts()
+                if context.is_own_process:
+                    context.clean_up()
         except BaseException as raised:  # noqa: BLE001 (whatever a process raises, its thread must end)
             error = raised
         if not context.is_own_process:

@@ -145,6 +145,8 @@ class Process:
     parameters: tuple[Parameter, ...]
     time_limit: float
     restartable: bool
+    exclusive: bool
+    killable: bool
     wrapper: str
     checks: list[_Check] = field(default_factory=list)
 
@@ -217,6 +219,8 @@ def process(
     role: Role = Role.CONTRIBUTOR,
     time_limit: float = 0,
     restartable: bool = False,
+    exclusive: bool = False,
+    killable: bool = True,
     wrapper: str = "",
 ) -> Callable[[Callable[..., Any]], Process]:
     """Register a function as a process.
@@ -225,7 +229,9 @@ def process(
     and the parameters can be used). `route` is below the prefix, with `{member}` and, for work on
     a group, `{group}`. `role` is the least role that may start it; work on the whole server is for
     administrators. `time_limit` is in seconds, 0 for the setting's default. `restartable` says
-    that it may run again from its start when its worker is lost. `wrapper` names an element to
+    that it may run again from its start when its worker is lost. `exclusive` says that it changes the
+    group's documents: such threads run one at a time in a group. One that is not `killable` gets as long as it
+    needs to clean up after a cancel, unless that is forced. `wrapper` names an element to
     put around the thread in the answer. Raises ValueError for a declaration that cannot work.
     """
 
@@ -241,6 +247,8 @@ def process(
             parameters=tuple(_parameters(function)),
             time_limit=time_limit,
             restartable=restartable,
+            exclusive=exclusive,
+            killable=killable,
             wrapper=wrapper,
         )
         _check(made)

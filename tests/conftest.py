@@ -46,7 +46,7 @@ def config(server: Server, tmp_path: Path) -> Config:
         port=free_port(),
         workers=1,
         documents=tmp_path / "documents",
-        processes=("psthreads.processes.validate", "psthreads.processes.export", "sample_processes"),
+        processes=("psthreads.processes", "sample_processes"),
         grace=2,
         heartbeat=0.5,
         lost_after=1.5,

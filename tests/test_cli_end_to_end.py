@@ -68,7 +68,7 @@ def service(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         redis_url=server.url,
         port=free_port(),
         documents=tmp_path_factory.mktemp("documents"),
-        processes=("psthreads.processes.validate", "psthreads.processes.export", "sample_processes"),
+        processes=("psthreads.processes", "sample_processes"),
         grace=2,
         heartbeat=0.5,
         lost_after=1.5,

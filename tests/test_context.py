@@ -56,6 +56,7 @@ def context(listener: Listener, tmp_path: Path) -> Context:
         group=Group(7, "acme"),
         folder=documents.group(Group(7, "acme")),
         results=documents.results(7),
+        scratch=documents.scratch,
         reporter=listener,
         redis_time=1_652_667_241_924,
         interval=0.02,
@@ -165,6 +166,7 @@ def test_work_on_the_whole_server_has_no_documents(listener: Listener, tmp_path:
         group=None,
         folder=None,
         results=Documents(tmp_path).results(-1),
+        scratch=tmp_path,
         reporter=listener,
     )
     with pytest.raises(RuntimeError, match="works on no group"):

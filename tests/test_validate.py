@@ -75,6 +75,7 @@ class Running:
             group=GROUP,
             folder=self.folder,
             results=self.documents.results(GROUP.id),
+            scratch=self.documents.scratch,
             reporter=self.reporter,
         )
 

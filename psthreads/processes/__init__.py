@@ -1,5 +1,8 @@
 """The processes that ship, one module each; a module whose name starts with `_` belongs to one of them.
 
 They are written against `psthreads.context`, `psthreads.registry` and the documents only, as
-anybody's own process is.
+anybody's own process is. Importing the package registers them.
 """
+
+from psthreads.processes import export as export
+from psthreads.processes import validate as validate
