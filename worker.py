@@ -7,6 +7,7 @@ import sys
 
 from psthreads.config import Config
 from psthreads.errors import PsthreadsError
+from psthreads.plugins import load_all
 from psthreads.supervisor import Supervisor
 
 
@@ -14,7 +15,9 @@ def main() -> int:
     """Run until told to stop; returns the exit code."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s")
     try:
-        Supervisor(Config.from_env()).run()
+        config = Config.from_env()
+        load_all(config.processes)  # A plug-in that is broken is told once, here, and not by every worker for ever.
+        Supervisor(config).run()
     except PsthreadsError as error:
         sys.stderr.write(f"{error}\n")
         return 1

@@ -7,11 +7,15 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from bench import heartbeat, progress
+from bench import heartbeat, processes, progress, reporting, stored, streams
 
 MEASUREMENTS: Mapping[str, Callable[[], dict[str, float]]] = {
     "progress": progress.measure,
     "heartbeat": heartbeat.measure,
+    "reporting": reporting.measure,
+    "stored": stored.measure,
+    "streams": streams.measure,
+    "processes": processes.measure,
 }
 
 

@@ -14,7 +14,7 @@ from bench.servers import ROOT, redis_server
 from psthreads.access import Group, Member
 from psthreads.connection import connect
 from psthreads.engine import Engine
-from psthreads.registry import load
+from psthreads.plugins import load
 from psthreads.store import ThreadStore
 
 WINDOW_SECONDS = 20.0

@@ -12,7 +12,7 @@ from psthreads.connection import connect
 from psthreads.directory import Directory
 from psthreads.engine import Engine
 from psthreads.model import Report
-from psthreads.registry import load as load_processes
+from psthreads.plugins import load as load_processes
 from psthreads.store import ThreadStore
 
 ROUNDS = 15

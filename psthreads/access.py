@@ -65,9 +65,19 @@ def may_use_group(sight: Sight, needed: Role = Role.CONTRIBUTOR) -> bool:
     return sight.member.admin or (sight.role is not None and sight.role.allows(needed))
 
 
+def may_start(sight: Sight, needed: Role) -> bool:
+    """Whether a process that needs this role may be started: in the sight's group, or else on the whole server."""
+    return may_use_server(sight) if sight.group is None else may_use_group(sight, needed)
+
+
 def may_act_as(sight: Sight, member: Member) -> bool:
     """Whether whoever asks may start something under this member's name."""
     return sight.member.admin or sight.member.id == member.id
+
+
+def sees_details(sight: Sight) -> bool:
+    """Whether whoever asks sees the tracebacks in a log; others see their first line."""
+    return sight.member.admin
 
 
 def shows(sight: Sight, thread: Thread, *, own_progress: bool = False) -> bool:

@@ -1,10 +1,10 @@
-"""The command line: psthreads start, list, progress, logs, cancel, download."""
+"""The command line: psthreads start, processes, list, progress, logs, cancel, download."""
 
 from __future__ import annotations
 
 import io
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -12,7 +12,7 @@ import click
 from rich.console import Console
 
 from psthreads.cli_settings import SOURCES, client_of, connecting
-from psthreads.client import Client, ClientError, Download, RemoteThread
+from psthreads.client import Client, ClientError, Download, RemoteParameter, RemoteThread
 from psthreads.errors import BadParameter
 from psthreads.model import Event, Level, Status, iso
 from psthreads.watch import line, plain, results, watch, whole
@@ -138,6 +138,35 @@ def start(
             click.echo(f"Saved {plain(str(started.save(output or Path())))}", err=form is not None)
             return
         _tell(client, started, group, form, is_watched=is_watched, is_outcome=True)
+
+
+@commands.command()
+@click.argument("group", required=False)
+@_formatted
+@connecting
+def processes(group: str | None, form: str | None) -> None:
+    """Say what can be started: in GROUP, or else in any group and on the whole server."""
+    with client_of(click.get_current_context()) as client:
+        if form:
+            _print_raw(client.text("processes", group=group, as_json=form == "json"))
+            return
+        for process in client.processes(group):
+            click.echo(f"{plain(process.name)}  {plain(process.summary)}")
+            click.echo(f"    {plain(' or '.join(process.methods))} {plain(process.route)}")
+            for one in process.parameters:
+                default = "required" if one.default is None else f"default '{one.default}'"
+                told = (one.type, default, *_limits(one), *([one.description] if one.description else []))
+                click.echo(f"    {plain(one.name)}: {plain(', '.join(told))}")
+
+
+def _limits(one: RemoteParameter) -> Iterator[str]:
+    if one.choices:
+        yield f"one of {', '.join(one.choices)}"
+    unit = " characters" if one.type == "string" else ""
+    if one.least is not None:
+        yield f"at least {one.least:.12g}{unit}"
+    if one.greatest is not None:
+        yield f"at most {one.greatest:.12g}{unit}"
 
 
 @commands.command("list")

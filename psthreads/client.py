@@ -17,17 +17,26 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, Literal, Self
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from psthreads import remote, transport
 from psthreads.errors import BadParameter
 from psthreads.model import Event, LogPage
-from psthreads.remote import ClientError, Element, RemotePage, RemoteThread
+from psthreads.remote import ClientError, Element, RemotePage, RemoteParameter, RemoteProcess, RemoteThread
 from psthreads.transport import Download, Transport
 
-__all__ = ["Client", "ClientError", "Download", "Element", "RemotePage", "RemoteThread"]
+__all__ = [
+    "Client",
+    "ClientError",
+    "Download",
+    "Element",
+    "RemotePage",
+    "RemoteParameter",
+    "RemoteProcess",
+    "RemoteThread",
+]
 
-Service = Literal["threads", "progress", "logs", "cancel"]
+Service = Literal["threads", "processes", "progress", "logs", "cancel"]
 
 _GROUP_ROUTE: Final = "/members/{member}/groups/{group}/{process}"
 _SERVER_ROUTE: Final = "/members/{member}/{process}"
@@ -103,6 +112,13 @@ class Client:
             "POST", self.url + path, form=form, headers=headers, once=not key, hold=wait or 0
         )
         return Download(response) if transport.is_file(response) else remote.thread(transport.text(response))
+
+    def processes(self, group: str | int | None = None) -> tuple[RemoteProcess, ...]:
+        """What the member may start: in this group, or without one in any of theirs and on the whole server.
+
+        The `route` of each can be given to `start`.
+        """
+        return remote.processes(self.text("processes", group=group), prefix=urlsplit(self.url).path)
 
     def threads(
         self, group: str | int | None = None, status: str | None = None, page: int = 1, page_size: int = 50
@@ -212,9 +228,10 @@ class Client:
         as_json: bool = False,
         patience: float | None = None,
     ) -> str:
-        """The answer of a thread service as the server gave it: XML, or JSON."""
-        path = f"{_group(group)}/threads"
-        if service != "threads":
+        """The answer of one of the services as the server gave it: XML, or JSON."""
+        is_list = service in {"threads", "processes"}
+        path = f"{_group(group)}/{service if is_list else 'threads'}"
+        if not is_list:
             path += f"/{_segment('thread', thread_id or '')}/{service}"
         url, is_cancel = self.url + path, service == "cancel"
         # A second cancel has no effect of its own, so that it can be sent again like a GET.

@@ -12,6 +12,7 @@ from typing import Any, Final, Self
 from psthreads.errors import ConfigError
 
 DAY: Final = 86_400
+_LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 _PREFIX: Final = re.compile(r"(/[A-Za-z0-9._~-]+)+\Z")
 
 
@@ -45,6 +46,21 @@ def _prefixes(text: str) -> tuple[str, ...]:
         if not _PREFIX.match(prefix):
             raise ValueError(f"'{prefix}' is no path such as /ps/service")
     return prefixes
+
+
+def _patterns(text: str) -> tuple[str, ...]:
+    for pattern in text.split():
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            raise ValueError(f"'{pattern}' is no regular expression: {error}") from None
+    return tuple(text.split())
+
+
+def _level(text: str) -> str:
+    if text.upper() not in _LEVELS:
+        raise ValueError(f"it must be one of {', '.join(_LEVELS)}")
+    return text.upper()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,7 +155,46 @@ class Config:
         int,
         100_000,
     )
+    log_level: str = _setting(
+        "PSTHREADS_LOG_LEVEL",
+        "INFO",
+        "the least level at which Python's logging inside a process goes to its thread's log",
+        _level,
+    )
+    capture_output: bool = _setting(
+        "PSTHREADS_CAPTURE_OUTPUT",
+        False,
+        "whether what a process writes to stdout and stderr goes to its thread's log",
+        _truth,
+    )
+    mask: tuple[str, ...] = _setting(
+        "PSTHREADS_MASK",
+        (),
+        "regular expressions with blanks between them: what matches is masked in logs and messages, besides what looks "
+        "like a secret anyway",
+        _patterns,
+    )
+    group_threads: int = _setting(
+        "PSTHREADS_GROUP_THREADS", 4, "how many threads of one group run at once; the others wait their turn", int, 1
+    )
+    group_changes: int = _setting(
+        "PSTHREADS_GROUP_CHANGES",
+        1,
+        "how many threads of one group that change its documents run at once",
+        int,
+        1,
+    )
+    streams: int = _setting(
+        "PSTHREADS_STREAMS", 1_500, "how many event streams one web process keeps open at once", int, 1
+    )
     max_body: int = _setting("PSTHREADS_MAX_BODY", 1024 * 1024, "the largest body of a request", int, 1024)
+    max_upload: int = _setting(
+        "PSTHREADS_MAX_UPLOAD",
+        1024 * 1024 * 1024,
+        "the most that one request may upload into a loading zone",
+        int,
+        1024,
+    )
 
     def __post_init__(self) -> None:
         if not self.redis_url.startswith(("redis://", "rediss://", "unix://")):
@@ -173,7 +228,8 @@ class Config:
     def to_env(self) -> dict[str, str]:
         """The settings as an environment from which `from_env` makes the same settings again."""
         return {
-            setting.metadata["env"]: ",".join(value) if isinstance(value, tuple) else str(value)
+            # Blanks separate words everywhere, and a regular expression may hold a comma.
+            setting.metadata["env"]: " ".join(value) if isinstance(value, tuple) else str(value)
             for setting in fields(self)
-            if (value := getattr(self, setting.name)) != ""
+            if (value := getattr(self, setting.name)) not in {"", ()}
         }

@@ -7,57 +7,36 @@ exception raised in the process's own code, never in the middle of a report.
 
 from __future__ import annotations
 
-import os
 import shutil
 import signal
-import sys
 import tempfile
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Protocol, Self, TypeVar
+from typing import Final, Self, TypeVar
 
 from lxml import etree
 
 from psthreads.access import Group, Member
-from psthreads.documents import GroupFolder, ResultFile, ResultFolder
-from psthreads.errors import Unavailable
-from psthreads.model import Level, Line, Report, Standing, Status, clean
+from psthreads.documents import GroupFolder
+from psthreads.folder import ResultFile
+from psthreads.interrupts import Cancelled, Interrupted, Interrupts, ShutDown, TimedOut
+from psthreads.loadingzone import LoadingZone
+from psthreads.masking import Masker
+from psthreads.model import Level, Report, Status, clean
+from psthreads.reporting import FLUSH_LINES, Element, Outbox, Reporter
+from psthreads.results import ResultFolder, public_name
+
+__all__ = ["Bar", "Cancelled", "Context", "Interrupted", "Reporter", "ShutDown", "TimedOut"]
 
 T = TypeVar("T")
 
 _TAKEN: Final = frozenset(
     ("id", "name", "username", "groupid", "status", "cancelling", "created", "started", "ended", "heard")
 ) | {"warnings", "errors", "message", "thread"}  # in JSON, elements and attributes share their names
-_FLUSH_LINES: Final = 2_000  # one write carries about this many lines
-_MAX_LINES: Final = 50_000  # where the store is away, log() waits at this many
-
-
-class Interrupted(BaseException):
-    """Raised in a process's code to end it. It is no Exception, so that `except Exception` lets it by."""
-
-
-class Cancelled(Interrupted):
-    """Somebody asked that the thread be cancelled."""
-
-
-class TimedOut(Interrupted):
-    """The thread ran past its process's time limit."""
-
-
-class ShutDown(Interrupted):
-    """The worker is being stopped."""
-
-
-class Reporter(Protocol):
-    """Where reports go: the store, or a list in a test."""
-
-    def report(self, report: Report) -> Standing:
-        """Write a report; raises Unavailable when it could not, and it will be sent again."""
 
 
 class Bar:
@@ -82,6 +61,10 @@ class Bar:
         for item in items:
             yield item
             self.current += 1
+
+    def to_xml(self) -> str:
+        """The element, well-formed, as it stands now."""
+        return f'<{self.name} total="{max(0, self.total)}" current="{max(0, self.current)}"/>'
 
     def __enter__(self) -> Self:
         return self
@@ -112,39 +95,21 @@ class Context:
         reporter: Reporter,
         redis_time: int = 0,
         interval: float = 0.5,
+        mask: Masker | None = None,
+        loading_zone: LoadingZone | None = None,
     ) -> None:
         self.thread_id = thread_id
         self.member = member
         self.group = group
         self._folder = folder
-        self.warnings = 0
-        self.errors = 0
-        self.last_message = ""
+        self._loading_zone = loading_zone
         self._results = results
         self._scratch = scratch
         self._at_end: list[Callable[[], object]] = []
-        self._reporter = reporter
-        self._interval = interval
-        # Stamps follow Redis's clock, whatever this machine's clock says.
-        self._clock_base = (redis_time or time.time_ns() // 1_000_000) - time.monotonic_ns() // 1_000_000
-        self._pid = os.getpid()
+        self._outbox = Outbox(reporter, redis_time=redis_time, interval=interval, mask=mask, on_lost=self._stand_down)
         self._main = threading.get_ident()
-        self._lock = threading.Lock()
-        self._sending = threading.Lock()
-        self._lines: list[Line] = []
-        self._status: Status | None = None
-        self._message: str | None = None
-        self._new_warnings = 0
-        self._new_errors = 0
-        self._parts: dict[str, Bar | etree._Element] = {}
-        self._sent_xml = ""
-        self._unsent: Report | None = None
-        self._number = 0
-        self._inside = 0
-        self._interrupt: Interrupted | None = None
-        self._deaf = False
-        self._stopped = threading.Event()
-        self._flusher: threading.Thread | None = None
+        # Should it come to a kill, what was said until the interrupt is written.
+        self._interrupts = Interrupts(self._outbox.ring)
 
     # What a process calls.
 
@@ -154,6 +119,28 @@ class Context:
         if self._folder is None:
             raise RuntimeError("This thread works on no group: it has no documents")
         return self._folder
+
+    @property
+    def loading_zone(self) -> LoadingZone:
+        """The files that the thread's member has uploaded for its group; raises RuntimeError as `folder` does."""
+        if self._loading_zone is None:
+            raise RuntimeError("This thread works on no group: it has no loading zone")
+        return self._loading_zone
+
+    @property
+    def warnings(self) -> int:
+        """How many warnings were reported."""
+        return self._outbox.warnings
+
+    @property
+    def errors(self) -> int:
+        """How many errors were reported."""
+        return self._outbox.errors
+
+    @property
+    def last_message(self) -> str:
+        """The latest message, warning or error; empty before the first."""
+        return self._outbox.last_message
 
     def message(self, text: str) -> None:
         """Say where the thread is now: its message, and a line of its log."""
@@ -170,12 +157,16 @@ class Context:
         """
         self._say(text, Level.ERROR, Status.ERROR)
 
-    def log(self, text: str, level: Level = Level.INFO) -> None:
-        """Write a line to the log, and nothing else."""
-        with self._safely(), self._lock:
-            self._lines.append(Line(self._now(), level, clean(text)))
-        if len(self._lines) >= _FLUSH_LINES:
+    def log(self, text: str, level: Level = Level.INFO, *, detail: str = "") -> None:
+        """Write a line to the log, and nothing else. `detail` is shown below it to administrators only."""
+        outbox, interrupts = self._outbox, self._interrupts
+        if interrupts.is_forked:
+            interrupts.refuse_fork()
+        outbox.log(text, level, detail)
+        if not len(outbox.lines) % FLUSH_LINES:
             self._relieve()
+        elif interrupts.reason is not None:
+            interrupts.check()
 
     def bar(self, name: str = "progress", total: int = 0) -> Bar:
         """A new progress bar of that name, in place of one with the same name.
@@ -193,21 +184,24 @@ class Context:
         Raises ValueError for what is no XML name, and for a name that every thread uses itself.
         """
         _check_name(name)
-        element = etree.Element(name, {key: clean(value) for key, value in (attributes or {}).items()})
-        element.text = None if text is None else clean(text)
-        self._put(name, element)
+        shown = {key: self.masked(clean(value)) for key, value in (attributes or {}).items()}
+        element = etree.Element(name, shown)
+        element.text = None if text is None else self.masked(clean(text))
+        self._put(name, Element(element))
 
     def check(self) -> None:
         """A checkpoint: raises the interrupt if there is one that the process has not yet seen."""
-        with self._safely():
-            pass
+        self._interrupts.check()
 
     def result(self, filename: str) -> AbstractContextManager[ResultFile]:
-        """A file to write that members of the group can download under this name once it is whole.
+        """A file to write that members of the group can download once it is whole.
 
-        It appears when the block ends well, and leaves nothing behind when it does not.
+        It appears when the block ends well, and leaves nothing behind when it does not. The name that it is
+        downloaded by has the thread's id in it, report-<id>.html for report.html, and is the file's `filename`.
         """
-        return self._results.write(filename)
+        result = self._results.write(public_name(filename, self.thread_id))
+        self.cleanup(result.discard)
+        return result
 
     def shield(self) -> AbstractContextManager[None]:
         """A block that no interrupt cuts in two: one that comes meanwhile is raised at the block's end.
@@ -215,7 +209,7 @@ class Context:
         For the few lines that must happen together, such as to move a file and to say so. A worker that has
         to kill the process does not wait for it.
         """
-        return self._safely()
+        return self._interrupts
 
     def cleanup(self, callback: Callable[..., object], *arguments: object) -> None:
         """Call this with these arguments when the process's function is left, however that happens.
@@ -230,9 +224,10 @@ class Context:
 
         At the end of the function; after a kill by the janitor, within the hour.
         """
-        self._scratch.mkdir(mode=0o750, parents=True, exist_ok=True)
-        path = Path(tempfile.mkdtemp(prefix=f"{self.thread_id}-", dir=self._scratch))
-        self.cleanup(shutil.rmtree, path, True)
+        with self._interrupts:
+            self._scratch.mkdir(mode=0o750, parents=True, exist_ok=True)
+            path = Path(tempfile.mkdtemp(prefix=f"{self.thread_id}-", dir=self._scratch))
+            self.cleanup(shutil.rmtree, path, True)
         return path
 
     # What the worker's side calls.
@@ -242,7 +237,7 @@ class Context:
         while self._at_end:
             callback = self._at_end.pop()
             try:
-                with self._safely():
+                with self._interrupts:
                     callback()
             except Exception as error:  # noqa: BLE001 (whatever one raises, the others have their turn)
                 self.log(f"Cleaning up failed: {type(error).__name__}: {error}", Level.WARN)
@@ -253,139 +248,57 @@ class Context:
         For the handler of a signal, in the main Python thread. Only the first reason counts, and
         it is raised once: a second exception would cut the `finally` blocks short.
         """
-        if self._interrupt is None and not self._deaf:
-            self._interrupt = reason
-            if not self._inside:
-                raise reason
+        self._interrupts.come(reason)
 
     def stop_interrupts(self) -> Interrupted | None:
         """From here on nothing is raised any more. Returns the interrupt that there was, if any."""
-        self._deaf = True
-        return self._interrupt
+        return self._interrupts.stop()
 
     def start(self) -> None:
         """Begin to write reports in the background."""
-        self._flusher = threading.Thread(target=self._flush_often, name="reports", daemon=True)
-        self._flusher.start()
+        self._outbox.start()
 
     def close(self) -> tuple[Report, ...]:
         """Stop writing in the background; returns what is still to be written, for whoever ends the thread.
 
         These are two reports where one could not be written before and more was said since.
         """
-        self._deaf = True
-        self._stopped.set()
-        if self._flusher is not None:
-            self._flusher.join()
-        with self._lock:
-            left = []
-            while (report := self._collect()) is not None:
-                left.append(report)
-                self._unsent = None
-            return tuple(left)
+        self._interrupts.stop()
+        return self._outbox.close()
 
     def flush(self) -> None:
         """Write now what has changed. Raises Unavailable when the store cannot be reached."""
-        with self._sending:
-            with self._lock:
-                report = self._collect()
-            if report is not None:
-                standing = self._reporter.report(report)
-                self._unsent = None
-                if standing is not Standing.OWNED:
-                    self._stand_down()
+        self._outbox.flush()
+
+    def masked(self, text: str) -> str:
+        """The text without what looks like a secret."""
+        return self._outbox.mask(text)
 
     @property
     def is_own_process(self) -> bool:
         """False in an operating system process that the thread's process forked."""
-        return os.getpid() == self._pid
+        return not self._interrupts.is_forked
 
     # Inside.
 
     def _say(self, text: str, level: Level, status: Status) -> None:
-        with self._safely(), self._lock:
-            text = clean(text)
-            self._lines.append(Line(self._now(), level, text))
-            self._message = self.last_message = text
-            self._status = status
-            if level is Level.WARN:
-                self.warnings += 1
-                self._new_warnings += 1
-            elif level is Level.ERROR:
-                self.errors += 1
-                self._new_errors += 1
-        if len(self._lines) >= _FLUSH_LINES:
+        with self._interrupts:
+            self._outbox.say(text, level, status)
+        if not len(self._outbox.lines) % FLUSH_LINES:
             self._relieve()
 
-    def _put(self, name: str, part: Bar | etree._Element) -> None:
-        with self._safely(), self._lock:
-            self._parts[name] = part
-
-    def _now(self) -> int:
-        return self._clock_base + time.monotonic_ns() // 1_000_000
-
-    @contextmanager
-    def _safely(self) -> Iterator[None]:
-        """Hold back an interrupt until the block is left: it must not tear a report apart.
-
-        It is raised on leaving, too, when the process swallowed it: unless it is on its way just
-        now, for then this is a `finally` or an `except` block that still has something to say.
-        """
-        if os.getpid() != self._pid:
-            raise RuntimeError("Only the process that runs the thread can report, not one that it forked")
-        if threading.get_ident() != self._main:
-            yield
-            return
-        self._inside += 1
-        try:
-            yield
-        finally:
-            self._inside -= 1
-        if self._interrupt is None or self._inside or self._deaf or _is_on_its_way(self._interrupt):
-            return
-        raise self._interrupt
+    def _put(self, name: str, part: Bar | Element) -> None:
+        with self._interrupts:
+            self._outbox.put(name, part)
 
     def _relieve(self) -> None:
-        with self._safely():
-            try:
-                self.flush()
-            except Unavailable:
-                while len(self._lines) >= _MAX_LINES and self._interrupt is None:
-                    time.sleep(self._interval)  # The flusher goes on trying.
-
-    def _flush_often(self) -> None:
-        while not self._stopped.wait(self._interval):
-            try:
-                self.flush()
-            except Unavailable:
-                continue  # Kept, and sent again under the same number.
-
-    def _collect(self) -> Report | None:
-        if self._unsent is not None:
-            return self._unsent
-        xml = "".join(_xml(name, part) for name, part in self._parts.items())
-        changed_xml = xml if xml != self._sent_xml else None
-        if not self._lines and self._message is None and changed_xml is None:
-            return None
-        self._number += 1
-        self._unsent = Report(
-            self._number,
-            self._status,
-            self._message,
-            changed_xml,
-            self._new_warnings,
-            self._new_errors,
-            tuple(self._lines),
-        )
-        self._sent_xml = xml
-        self._lines = []
-        self._status = self._message = None
-        self._new_warnings = self._new_errors = 0
-        return self._unsent
+        with self._interrupts:
+            self._outbox.relieve(lambda: self._interrupts.reason is not None)
 
     def _stand_down(self) -> None:
         # The worker sends the same signal, but this is sooner, and comes even when the worker hangs.
-        if not self._deaf and self._interrupt is None and callable(signal.getsignal(signal.SIGUSR1)):
+        interrupts = self._interrupts
+        if not interrupts.is_over and interrupts.reason is None and callable(signal.getsignal(signal.SIGUSR1)):
             signal.pthread_kill(self._main, signal.SIGUSR1)
 
 
@@ -393,18 +306,3 @@ def _check_name(name: str) -> None:
     etree.Element(name)
     if name in _TAKEN:
         raise ValueError(f"Every thread has a '{name}' of its own: choose another name")
-
-
-def _xml(name: str, part: Bar | etree._Element) -> str:
-    if isinstance(part, Bar):
-        part = etree.Element(name, total=str(max(0, part.total)), current=str(max(0, part.current)))
-    return etree.tostring(part, encoding="unicode")
-
-
-def _is_on_its_way(reason: Interrupted) -> bool:
-    error = sys.exception()
-    while error is not None:
-        if error is reason:
-            return True
-        error = error.__context__
-    return False

@@ -1,32 +1,36 @@
-"""The documents on disk: a group's folder, where nothing leads outside it, and the results of threads.
+"""The documents on disk: a group's folder, where nothing leads outside it.
 
-Nothing else in psthreads touches these folders. Whatever is opened below one of them is opened by
-`Folder.open`, name by name from the folder above, and never through a symbolic link.
+Nothing else in psthreads touches these folders but `results.py`, for what threads make. Whatever is opened below
+one of them is opened by `Folder.open`, name by name from the folder above, and never through a symbolic link.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import stat
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final
 
 from psthreads.access import Group
-from psthreads.errors import Conflict, DocumentNotFound, NotFound, UnsafePath
+from psthreads.errors import Conflict, DocumentNotFound, UnsafePath
 from psthreads.folder import LINK, MAX_PATH, NEVER, ODD_NAME, OTHER, TEMPORARY, Folder, OnSkip, ResultFile, shown
+from psthreads.loadingzone import LoadingZone
 from psthreads.model import SERVER_WIDE
+from psthreads.results import ResultFolder
+from psthreads.sweeping import Ask, Sweep
 
-__all__ = ["Document", "Documents", "GroupFolder", "ResultFile", "ResultFolder"]
+__all__ = ["Document", "Documents", "GroupFolder", "ResultFile"]
 
 # A name that needs no closer look.
 _PLAIN: Final = re.compile("[^./\\\\\x00-\x1f\x7f-\x9f\ud800-\udfff][^/\\\\\x00-\x1f\x7f-\x9f\ud800-\udfff]*\\Z")
 
-MAX_FILENAME: Final = 200
-"""The longest name of a result file, in bytes of UTF-8."""
+MAX_NAME: Final = 255
+"""The longest name of a document or folder that can be written, in bytes of UTF-8: file systems take no longer one."""
 
 
 def _ignore(path: str, reason: str) -> None:
@@ -56,6 +60,14 @@ class Documents:
         """The folder of the files that threads of this group made; -1 for those of no group."""
         return ResultFolder(self._root / "results" / ("server" if group_id == SERVER_WIDE else str(group_id)))
 
+    def loading_zone(self, group: Group, member_id: int) -> LoadingZone:
+        """The files of a member that wait to be put among the group's documents; it need not exist yet."""
+        return LoadingZone(GroupFolder(group, self._root / "loading" / str(group.id) / str(member_id)))
+
+    def sweep(self, existing: Ask, unfinished: Ask, longest: float) -> Iterator[int]:
+        """Remove what threads left behind and nobody can ask for any more, step by step; see `Sweep`."""
+        return Sweep(self._root, existing, unfinished, longest).steps()
+
     @property
     def scratch(self) -> Path:
         """A folder for temporary files on the same disk, created when it is asked for."""
@@ -76,10 +88,18 @@ class GroupFolder:
         self._root = root
         # The folder that a walk is in: most openings are of a document that a walk just gave.
         self._near: Folder | None = None
+        self._stays = False
+        # The folders between which a document was last moved: most moves are between the same two.
+        self._between: tuple[Folder, Folder] | None = None
 
     def create(self) -> None:
         """Make the group's folder; nothing happens when it exists."""
         self._root.mkdir(mode=0o750, parents=True, exist_ok=True)
+
+    @staticmethod
+    def normal(path: str) -> str:
+        """The normal form of a path, whether there is anything or not."""
+        return "/" + "/".join(_names(path))
 
     def resolve(self, path: str) -> str:
         """The normal form of the path of a document or folder, such as "/documents/a.psml"."""
@@ -123,6 +143,39 @@ class GroupFolder:
             else:
                 on_skip(full, LINK if stat.S_ISLNK(found.st_mode) else OTHER)
 
+    def contents(
+        self, path: str, most: int, where: Callable[[str], bool], on_skip: OnSkip = _ignore
+    ) -> Iterator[tuple[Document, bytes | None]]:
+        """As `walk`, those with a name that `where` accepts, each with its bytes, or None where there are more.
+
+        Quicker than to open each one. What cannot be read is told to `on_skip`, too.
+        """
+        for folder, name in self._files(path, on_skip):
+            if not where(name):
+                continue
+            full = f"{folder.path}/{name}"
+            try:
+                found, data = folder.content(name, full, most)
+            except UnsafePath:
+                on_skip(full, "it is a link, or no document any more")
+            except (DocumentNotFound, OSError):
+                on_skip(full, "it is gone, or can no longer be read")
+            else:
+                yield Document(full, found.st_size, found.st_mtime_ns // 1_000_000), data
+
+    @contextmanager
+    def staying(self) -> Iterator[None]:
+        """A block in which the folder that a document was last opened in stays open, for the next one's sake.
+
+        Where that folder is renamed meanwhile, it is the one that the documents still come from.
+        """
+        self._stays = True
+        try:
+            yield
+        finally:
+            self._stays = False
+            self._near = None
+
     def count(self, path: str = "", where: Callable[[str], bool] | None = None) -> int:
         """How many documents a walk would give, or of those with a name that `where` accepts."""
         return sum(1 for _, name in self._files(path, _ignore) if where is None or where(name))
@@ -132,7 +185,19 @@ class GroupFolder:
 
         Raises Conflict when there is a folder of that name.
         """
-        names = _names(path)
+        folder, name = self.place(path)
+        try:
+            with folder.write(name) as file:
+                file.write(content)
+        except IsADirectoryError:
+            raise Conflict(f"'{path}' is a folder: choose another path.") from None
+
+    def place(self, path: str) -> tuple[Folder, str]:
+        """The folder that a document of this path belongs in, made where it is missing, and its name there.
+
+        Raises Conflict when a document is in the way.
+        """
+        names = _fitting(path)
         normal = "/" + "/".join(names)
         if not names:
             raise Conflict("The group's folder is no document: give the path of one.")
@@ -141,12 +206,98 @@ class GroupFolder:
         for name in names[:-1]:
             with suppress(FileExistsError):
                 os.mkdir(name, mode=0o750, dir_fd=folder.fd)
-            folder = self._step(folder, name, normal)
+            try:
+                folder = folder.enter(name)
+            except OSError as error:
+                raise _in_the_way(folder, error, name, normal) from None
+        return folder, names[-1]
+
+    def above(self, path: str) -> tuple[Folder, str]:
+        """The folder that a document is in, which must exist, and its name there, which need not."""
+        names = _names(path)
+        if not names:
+            raise DocumentNotFound("/")
+        return self._enter(names[:-1], path), names[-1]
+
+    def kind(self, path: str) -> str:
+        """What is at a path: "document", "folder", or "" for nothing. Raises Conflict when a document is in the way."""
+        names = _fitting(path)
+        normal = "/" + "/".join(names)
         try:
-            with folder.write(names[-1]) as file:
-                file.write(content)
-        except IsADirectoryError:
-            raise Conflict(f"'{normal}' is a folder: choose another path.") from None
+            folder = Folder.at(self._root)
+            for name in names[:-1]:
+                try:
+                    folder = folder.enter(name)
+                except NotADirectoryError as error:
+                    raise _in_the_way(folder, error, name, normal) from None
+            return "folder" if not names or self._is_folder(folder, names[-1], normal) else "document"
+        except (FileNotFoundError, DocumentNotFound):
+            return ""
+
+    def is_folder(self, path: str) -> bool:
+        """Whether there is a folder at the path, and not a document."""
+        names = _names(path)
+        normal = "/" + "/".join(names)
+        return not names or self._is_folder(self._enter(names[:-1], normal), names[-1], normal)
+
+    def entries(self, path: str, on_skip: OnSkip = _ignore) -> list[tuple[str, bool]]:
+        """The names of the documents and folders in a folder, last first, each with whether it is a folder."""
+        return self._enter(_names(path), path).list(on_skip)
+
+    def make_folder(self, path: str) -> bool:
+        """Make a folder in one that exists; False when there is one of that name already.
+
+        Raises Conflict when the name is taken by something else.
+        """
+        self.create()
+        names = _names(path)
+        if not names:
+            return False
+        above = self._enter(names[:-1], path)
+        try:
+            os.mkdir(names[-1], mode=0o750, dir_fd=above.fd)
+        except FileExistsError:
+            if self.is_folder(path):
+                return False
+            raise Conflict(f"'{path}' is a document: choose another path for the folder.") from None
+        return True
+
+    def remove_folder(self, path: str) -> bool:
+        """Remove an empty folder; False when it is not empty. Raises OSError when it cannot be removed."""
+        names = _names(path)
+        if not names:
+            return False
+        above = self._enter(names[:-1], path)
+        try:
+            os.rmdir(names[-1], dir_fd=above.fd)
+        except OSError as error:
+            if error.errno in {errno.ENOTEMPTY, errno.EEXIST}:
+                return False
+            raise
+        return True
+
+    def move(self, path: str, to: str) -> None:
+        """Move a document into a folder that exists, in one step and under any name, also in a race.
+
+        Raises Conflict when the new name is taken, and OSError when the file system refuses.
+        """
+        *above, name = _names(path)
+        *below, new = _names(to)
+        paths = ("/".join(["", *above]), "/".join(["", *below]))
+        between = self._between
+        is_kept = between is not None and (between[0].path, between[1].path) == paths
+        if between is None or not is_kept:
+            between = self._between = (self._enter(above, path), self._enter(below, to))
+        try:
+            between[0].move(name, between[1], new)
+        except FileExistsError:
+            raise Conflict(f"There is something at '{to}' already.") from None
+        except FileNotFoundError:
+            self._between = None
+            if is_kept:  # One of the two may be another folder by now.
+                return self.move(path, to)
+            raise DocumentNotFound(path) from None
+        return None
 
     # Inside.
 
@@ -159,7 +310,10 @@ class GroupFolder:
         if not names:
             raise DocumentNotFound("/")
         normal = "/" + "/".join(names)
-        return self._enter(names[:-1], normal).regular(names[-1], normal)
+        folder = self._enter(names[:-1], normal)
+        if self._stays:
+            self._near = folder
+        return folder.regular(names[-1], normal)
 
     def _enter(self, names: Sequence[str], path: str) -> Folder:
         try:
@@ -220,36 +374,10 @@ class GroupFolder:
                     continue
                 self._near = folder
                 yield folder, name
+                while left and not left[-1][1]:  # The documents that follow in the same folder.
+                    yield folder, left.pop()[0]
         finally:
             self._near = None
-
-
-class ResultFolder:
-    """The files that threads of one group made, or those of no group."""
-
-    def __init__(self, root: Path) -> None:
-        self._root = root
-
-    def write(self, filename: str) -> AbstractContextManager[ResultFile]:
-        """A file to write, which has this name once the block ends well and is gone when it does not.
-
-        Raises UnsafePath for a name with a slash, a leading dot or a control character, or of more
-        than 200 bytes.
-        """
-        name = _filename(filename)
-        self._root.mkdir(mode=0o750, parents=True, exist_ok=True)
-        return self._folder().write(name)
-
-    def open(self, filename: str) -> BinaryIO:
-        """A file that is whole, opened to be read. Raises UnsafePath for no name, NotFound for no file."""
-        name = _filename(filename)
-        try:
-            return os.fdopen(self._folder().regular(name, name), "rb")
-        except (FileNotFoundError, DocumentNotFound):
-            raise NotFound(f"There is no file '{name}' here: list the threads to see what they made.") from None
-
-    def _folder(self) -> Folder:
-        return Folder.at(self._root)
 
 
 def _names(path: str) -> list[str]:
@@ -265,10 +393,15 @@ def _names(path: str) -> list[str]:
     return names
 
 
-def _filename(filename: str) -> str:
-    if not filename or "/" in filename or filename.startswith(".") or NEVER.search(filename):
-        reason = "a file's name has no slash, backslash, control character or leading dot"
-        raise UnsafePath(shown(filename), reason, name="filename")
-    if len(filename.encode()) > MAX_FILENAME:
-        raise UnsafePath(shown(filename), f"it is longer than {MAX_FILENAME} bytes", name="filename")
-    return filename
+def _fitting(path: str) -> list[str]:
+    names = _names(path)
+    if any(len(name.encode()) > MAX_NAME for name in names):
+        raise UnsafePath(shown(path), f"a name in it is longer than {MAX_NAME} bytes")
+    return names
+
+
+def _in_the_way(folder: Folder, error: OSError, name: str, path: str) -> Exception:
+    problem = folder.why(error, name, path)
+    if isinstance(error, NotADirectoryError) and isinstance(problem, DocumentNotFound):
+        return Conflict(f"'{folder.path}/{name}' is no folder, so there cannot be a '{path}': choose another path.")
+    return problem

@@ -73,6 +73,7 @@ class Engine:
             group_id=group.id if group else SERVER_WIDE,
             group_name=group.name if group else "",
             restartable=process.restartable,
+            exclusive=process.exclusive,
             fields=jobs.fields(
                 thread_id=thread_id,
                 process=process.name,

@@ -118,6 +118,28 @@ class Conflict(PsthreadsError):
     code = "0409"
 
 
+class TooLarge(PsthreadsError):
+    """A file that is sent is larger than the setting allows; nothing is kept of it."""
+
+    status = 413
+    code = "0413"
+
+    def __init__(self, most: int) -> None:
+        super().__init__(
+            f"More than {most:,} bytes cannot be uploaded at once: send less, or raise PSTHREADS_MAX_UPLOAD."
+        )
+
+
+class NoSpace(PsthreadsError):
+    """The disk is full, or nearly; nothing is kept of what was sent."""
+
+    status = 507
+    code = "0507"
+
+    def __init__(self) -> None:
+        super().__init__("There is no space left on the server's disk: ask its administrator, then send it again.")
+
+
 class IdempotencyConflict(PsthreadsError):
     """The same Idempotency-Key was sent with another request."""
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Final, Self
 
 from psthreads.errors import DocumentNotFound, UnsafePath
+from psthreads.renaming import rename_to_new
 
 MAX_PATH: Final = 4_096
 """The longest path of a document, in characters."""
@@ -30,6 +31,7 @@ NEVER: Final = re.compile("[\\\\\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 ODD_NAME: Final = "its name holds a backslash, a control character or what is not UTF-8"
 _SHOWN: Final = 200  # characters
+_LONGEST_NAME: Final = 1_024  # characters; file systems take no longer one
 
 LINK: Final = "it is a symbolic link or leads through one, and links are not followed"
 OTHER: Final = "it is neither a document nor a folder"
@@ -44,7 +46,12 @@ def shown(text: str) -> str:
 
 
 class ResultFile(BufferedRandom):
-    """A file that is being written: binary, seekable, and under its name only once it is whole."""
+    """A file that is being written: binary, seekable, and under its name only once it is whole.
+
+    `filename` is the name that it will then have.
+    """
+
+    filename = ""
 
 
 class Folder:
@@ -83,34 +90,58 @@ class Folder:
 
     def regular(self, name: str, path: str) -> int:
         """A descriptor of a regular file to read; `path` is what a DocumentNotFound or UnsafePath names."""
+        return self._regular(name, path)[0]
+
+    def content(self, name: str, path: str, most: int) -> tuple[os.stat_result, bytes | None]:
+        """What is known of a regular file, and its bytes unless there are more than `most`; errors as `regular`."""
+        fd, found = self._regular(name, path)
         try:
-            fd = self.open(name, os.O_RDONLY)
-        except OSError as error:
-            raise self.why(error, name, path) from None
-        mode = os.fstat(fd).st_mode
-        if not stat.S_ISREG(mode):
+            if found.st_size > most:
+                return found, None
+            data = os.read(fd, found.st_size + 1)
+            # One byte less than was asked for is its end; anything else may not be.
+            while len(data) != found.st_size and len(data) <= most and (more := os.read(fd, most + 1 - len(data))):
+                data += more
+        finally:
             os.close(fd)
-            if stat.S_ISDIR(mode):
-                raise DocumentNotFound(path)
-            raise UnsafePath(path, OTHER)
-        return fd
+        return found, data if len(data) <= most else None
 
     @contextmanager
-    def write(self, name: str) -> Iterator[ResultFile]:
-        """A file of this folder that appears, or replaces another, when the block ends well."""
+    def write(self, name: str, sync: Callable[[int], None] = os.fsync) -> Iterator[ResultFile]:
+        """A file of this folder that appears, or replaces another, when the block ends well.
+
+        `sync` has to bring a descriptor's data to the disk, as os.fsync does, which stops everything meanwhile.
+        """
         hidden = f"{TEMPORARY}{secrets.token_hex(8)}"
         try:
             fd = self.open(hidden, os.O_RDWR | os.O_CREAT | os.O_EXCL)
             with ResultFile(FileIO(fd, "w+b")) as file:
                 yield file
                 file.flush()
-                os.fsync(fd)
+                sync(fd)
             os.replace(hidden, name, src_dir_fd=self.fd, dst_dir_fd=self.fd)
-            os.fsync(self.fd)
+            sync(self.fd)
         except BaseException:
             with suppress(FileNotFoundError):
                 os.unlink(hidden, dir_fd=self.fd)
             raise
+
+    def move(self, name: str, to: Folder, new: str) -> None:
+        """Give what has that name here a new place; raises FileExistsError when the new name is taken."""
+        rename_to_new(self.fd, name, to.fd, new)
+
+    def _regular(self, name: str, path: str) -> tuple[int, os.stat_result]:
+        try:
+            fd = self.open(name, os.O_RDONLY)
+        except OSError as error:
+            raise self.why(error, name, path) from None
+        found = os.fstat(fd)
+        if not stat.S_ISREG(found.st_mode):
+            os.close(fd)
+            if stat.S_ISDIR(found.st_mode):
+                raise DocumentNotFound(path)
+            raise UnsafePath(path, OTHER)
+        return fd, found
 
     def why(self, error: OSError, name: str, path: str) -> Exception:
         """The domain's error for an opening that failed."""
@@ -125,22 +156,30 @@ class Folder:
     def list(self, on_skip: OnSkip) -> list[tuple[str, bool]]:
         """The documents and folders in this one, last first, each with whether it is a folder."""
         found: list[tuple[str, bool]] = []
-        with os.scandir(self.fd) as entries:
-            for entry in entries:
-                name, path = entry.name, f"{self.path}/{entry.name}"
-                if name.startswith(TEMPORARY):
-                    continue
-                if NEVER.search(name):
-                    on_skip(shown(path), ODD_NAME)
-                elif len(path) > MAX_PATH:
-                    on_skip(shown(path), f"its path is longer than {MAX_PATH:,} characters")
-                elif entry.is_symlink():
-                    on_skip(path, LINK)
-                elif entry.is_dir(follow_symlinks=False):
-                    found.append((name, True))
-                elif entry.is_file(follow_symlinks=False):
-                    found.append((name, False))
-                else:
-                    on_skip(path, OTHER)
+        with os.scandir(self.fd) as scan:
+            entries = list(scan)
+        # What is true of nearly every name is asked of all of them at once.
+        names = "/".join([entry.name for entry in entries])
+        are_plain = len(self.path) < MAX_PATH - _LONGEST_NAME and TEMPORARY not in names and not NEVER.search(names)
+        for entry in entries:
+            name = entry.name
+            if are_plain and entry.is_file(follow_symlinks=False):
+                found.append((name, False))
+                continue
+            path = f"{self.path}/{name}"
+            if name.startswith(TEMPORARY):
+                continue
+            if NEVER.search(name):
+                on_skip(shown(path), ODD_NAME)
+            elif len(path) > MAX_PATH:
+                on_skip(shown(path), f"its path is longer than {MAX_PATH:,} characters")
+            elif entry.is_symlink():
+                on_skip(path, LINK)
+            elif entry.is_dir(follow_symlinks=False):
+                found.append((name, True))
+            elif entry.is_file(follow_symlinks=False):
+                found.append((name, False))
+            else:
+                on_skip(path, OTHER)
         found.sort(reverse=True)
         return found

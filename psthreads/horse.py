@@ -10,7 +10,8 @@ import logging
 import os
 import signal
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
 from types import FrameType
@@ -19,12 +20,15 @@ from typing import Any, Final, TypeVar
 from rq.exceptions import DeserializationError
 
 from psthreads.access import Group, Member
+from psthreads.capture import logging_into, output_into
 from psthreads.config import Config
 from psthreads.context import Cancelled, Context, Interrupted, ShutDown, TimedOut
 from psthreads.documents import Documents
-from psthreads.errors import PsthreadsError, Unavailable
+from psthreads.errors import Unavailable
 from psthreads.jobs import ThreadJob
-from psthreads.model import SERVER_WIDE, Outcome, Report, Standing, Status, Thread
+from psthreads.masking import Masker
+from psthreads.model import SERVER_WIDE, Level, Outcome, Report, Standing, Status, Thread
+from psthreads.outcome import NOTHING, conclude, is_uncaught
 from psthreads.registry import Process, Registry
 from psthreads.store import ThreadStore
 
@@ -38,7 +42,6 @@ SIGNALS: Final[Mapping[type[Interrupted], signal.Signals]] = {
 """The signal by which a worker asks its horse to stop, for each reason."""
 
 _AGAIN_SECONDS: Final = 0.25
-_NOTHING: Final = object()  # the function has not returned
 _log = logging.getLogger(__name__)
 
 
@@ -50,14 +53,17 @@ class Horse:
         self._store = store
         self._registry = registry
         self._documents = Documents(config.documents)
+        self._mask = Masker(config.mask)
 
-    def time_limit(self, job: ThreadJob) -> float:
-        """How long this job's process may run, in seconds."""
+    def limits(self, job: ThreadJob) -> tuple[float, bool]:
+        """How long this job's process may run, in seconds, and whether it is killed when it does not stop in time."""
         try:
             process = self._registry.find(job.func_name or "")
         except DeserializationError:
             process = None
-        return (process and process.time_limit) or self._config.time_limit
+        if process is None:
+            return self._config.time_limit, True
+        return process.time_limit or self._config.time_limit, process.killable
 
     def run(self, job: ThreadJob, token: str) -> None:
         """Run the thread to its end and write how it ended; returns nothing that matters."""
@@ -79,7 +85,22 @@ class Horse:
         if outcome is None:
             persistently(lambda: self._store.abandon(job.id, "Worker restarted", token))
         else:
-            persistently(lambda: self._store.finish(job.id, token, outcome))
+            told = replace(outcome, message=context.masked(outcome.message))
+            persistently(lambda: self._store.finish(job.id, token, told))
+
+    @contextmanager
+    def _captured(self, context: Context) -> Iterator[None]:
+        """What the process says elsewhere lands in its thread's log."""
+        with ExitStack() as stack:
+
+            def log(text: str, level: Level, detail: str = "") -> None:
+                if context.is_own_process:
+                    context.log(text, level, detail=detail)
+
+            stack.enter_context(logging_into(log, self._config.log_level))
+            if self._config.capture_output:
+                stack.enter_context(output_into(log))
+            yield
 
     def _read(self, job: ThreadJob) -> tuple[Process, dict[str, Any]]:
         name = job.func_name or ""
@@ -98,45 +119,37 @@ class Horse:
             member=Member(thread.member_id, thread.username),
             group=group,
             folder=self._documents.group(group) if group else None,
+            loading_zone=self._documents.loading_zone(group, thread.member_id) if group else None,
             results=self._documents.results(thread.group_id),
             scratch=self._documents.scratch,
             reporter=_Reporter(self._store, thread.id, token),
             redis_time=redis_time,
             interval=self._config.report_interval,
+            mask=self._mask,
         )
 
     def _perform(self, process: Process, context: Context, values: dict[str, Any]) -> Outcome | None:
         """How the process ended; None when it must be given back because its worker is stopping."""
         limit = process.time_limit or self._config.time_limit
-        returned: Any = _NOTHING
+        returned: Any = NOTHING
         error: BaseException | None = None
         try:
-            try:
-                _handle_signals(context)
-                context.start()
-                returned = process.function(context, **values)
-            finally:
-                context.stop_interrupts()
-                if context.is_own_process:
-                    context.clean_up()
+            with self._captured(context):
+                try:
+                    _handle_signals(context)
+                    context.start()
+                    returned = process.function(context, **values)
+                finally:
+                    context.stop_interrupts()
+                    if context.is_own_process:
+                        context.clean_up()
         except BaseException as raised:  # noqa: BLE001 (whatever a process raises, its thread must end)
             error = raised
         if not context.is_own_process:
             os._exit(0)  # A process that the process forked came back here: it is not the thread.
-        interrupt = context.stop_interrupts()
-        if error is not None and not isinstance(error, Interrupted):
+        if is_uncaught(error):
             _log.error("Thread %s: %s", context.thread_id, process.name, exc_info=error)
-        if isinstance(interrupt, TimedOut):
-            return Outcome(Status.FAILED, f"Timed out after {limit:g} s")
-        if isinstance(interrupt, ShutDown) and error is interrupt and returned is _NOTHING:
-            return None
-        if isinstance(interrupt, Cancelled) and error is interrupt:
-            return Outcome(Status.CANCELLED, "Cancelled")  # The store knows who asked.
-        if isinstance(error, PsthreadsError) and returned is _NOTHING:
-            return Outcome(Status.FAILED, error.message)
-        if error is not None and returned is _NOTHING:
-            return Outcome(Status.FAILED, f"{type(error).__name__}: {error}" if str(error) else type(error).__name__)
-        return _judge(returned, context)
+        return conclude(context, returned, error, limit)
 
 
 class _Reporter:
@@ -170,19 +183,3 @@ def _handle_signals(context: Context) -> None:
 
     for number in reasons:
         signal.signal(number, interrupt)
-
-
-def _judge(returned: Any, context: Context) -> Outcome:
-    if isinstance(returned, Outcome):
-        # Only who asks for it makes a thread `cancelled`.
-        return replace(returned, status=Status.FAILED) if returned.status is Status.CANCELLED else returned
-    if context.errors:
-        default = f"Ended with {context.errors:,} error{'s' if context.errors > 1 else ''}"
-        status = Status.FAILED
-    elif context.warnings:
-        default = f"Completed with {context.warnings:,} warning{'s' if context.warnings > 1 else ''}"
-        status = Status.COMPLETED
-    else:
-        default = context.last_message or "Completed"
-        status = Status.COMPLETED
-    return Outcome(status, returned if isinstance(returned, str) and returned else default)

@@ -1,5 +1,7 @@
 """The janitor: finds threads that nobody works on any more, and ends them or queues them again.
 
+It also removes the files of threads that are gone, a little at a time.
+
 It runs in every web process and in every supervisor of workers, so that some process is there to do it as long
 as any lives; a lock makes one of them the leader. It acts only on what it has seen for a while, without
 losing Redis meanwhile: after an outage every lease has run out, and the workers are about to renew them.
@@ -8,8 +10,10 @@ losing Redis meanwhile: after an outage every lease has run out, and the workers
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from typing import Final
 from uuid import uuid4
@@ -19,14 +23,18 @@ from redis.exceptions import RedisError
 from rq import Queue
 from rq.worker_registration import clean_worker_registry
 
-from psthreads.config import Config
+from psthreads.config import DAY, Config
 from psthreads.connection import durability_warning, translated
-from psthreads.errors import Unavailable
+from psthreads.documents import Documents
+from psthreads.errors import ThreadNotFound, Unavailable
 from psthreads.store import ThreadStore
 
 _LOCK: Final = "ps:janitor"
 _SWEEP_SECONDS: Final = 1.0
 _LEADS_SECONDS: Final = 3
+_FIRST_FILES_SECONDS: Final = 120.0
+_FILES_SECONDS: Final = 600.0
+_FILES_SLICE_SECONDS: Final = 0.02
 _log = logging.getLogger(__name__)
 
 
@@ -41,6 +49,13 @@ class Janitor:
         self._patience = config.heartbeat + _SWEEP_SECONDS
         self._name = uuid4().hex
         self._seen: dict[str, float] = {}
+        self._documents = Documents(config.documents)
+        # No thread writes to a file for longer, whatever limit its process has.
+        self._longest = max(DAY, config.time_limit)
+        self._leads = False
+        self._files: Iterator[int] | None = None
+        self._files_at = time.monotonic() + _FIRST_FILES_SECONDS
+        self._removed = 0
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -61,7 +76,8 @@ class Janitor:
     def sweep(self) -> list[str]:
         """Look once; returns what was done, a sentence for each. Raises Unavailable."""
         with translated(self._redis):
-            if not self._lead():
+            self._leads = self._lead()
+            if not self._leads:
                 self._seen.clear()
                 return []
             clean_worker_registry(self._queue)
@@ -71,6 +87,9 @@ class Janitor:
         suspects |= {f"waiting {thread_id}" for thread_id in (*survey.taken, *survey.astray)}
         self._seen = {suspect: self._seen.get(suspect, now) for suspect in suspects}
         done = []
+        for group_id in survey.blocked:  # What it mends is certain at first sight.
+            self._store.unblock(group_id)
+            done.append(f"Group {group_id}: threads waited for slots that nobody used")
         for suspect, since in list(self._seen.items()):
             if now - since < self._patience:
                 continue
@@ -83,6 +102,44 @@ class Janitor:
             elif self._store.recover(thread_id):
                 done.append(f"Thread {thread_id}: taken by no worker, queued again")
         return done
+
+    def sweep_files(self, seconds: float = math.inf) -> int:
+        """Go on removing the files of threads that are gone, for about so long; returns how many a whole sweep removed.
+
+        That is 0 until it is through. Raises Unavailable.
+        """
+        if self._files is None:
+            self._files, self._removed = self._documents.sweep(self._store.existing, self._unfinished, self._longest), 0
+        until = time.monotonic() + seconds
+        try:
+            for removed in self._files:
+                self._removed += removed
+                if time.monotonic() >= until:
+                    return 0
+        except BaseException:
+            self._files = None
+            raise
+        self._files = None
+        return self._removed
+
+    def _unfinished(self, thread_ids: Collection[str]) -> set[str]:
+        found = set()
+        for thread_id in thread_ids:
+            with suppress(ThreadNotFound):
+                if not self._store.fetch(thread_id).status.is_final:
+                    found.add(thread_id)
+        return found
+
+    def _tidy(self) -> None:
+        """Sweep files when it is time, in slices that no request has to wait for."""
+        if time.monotonic() < self._files_at:
+            return
+        try:
+            if removed := self.sweep_files(_FILES_SLICE_SECONDS):
+                _log.info("%d files of threads that are gone were removed", removed)
+        finally:
+            if self._files is None:
+                self._files_at = time.monotonic() + _FILES_SECONDS
 
     def _lead(self) -> bool:
         """Whether this janitor is the leader now; the lock runs out when a leader dies."""
@@ -101,5 +158,9 @@ class Janitor:
             try:
                 for sentence in self.sweep():
                     _log.warning(sentence)
+                if self._leads:
+                    self._tidy()
             except (RedisError, Unavailable):
                 self._seen.clear()
+            except OSError as error:
+                _log.warning("Files of threads that are gone cannot be removed: %s", error)

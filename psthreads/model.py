@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 
 # XML 1.0, section 2.2: what is left when these are taken away is every character it can carry.
 _NOT_XML: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -72,12 +72,20 @@ _GRAVITY: Final = {level: position for position, level in enumerate(Level)}
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One numbered line of a thread's log. `timestamp` is in milliseconds since the epoch."""
+    """One numbered line of a thread's log. `timestamp` is in milliseconds since the epoch.
+
+    `detail` is what only administrators see of it, such as a traceback.
+    """
 
     seq: int
     timestamp: int
     level: Level
     message: str
+    detail: str = ""
+
+    def told(self, *, with_detail: bool) -> str:
+        """The text as it is shown: for administrators with the detail below it."""
+        return f"{self.message}\n{self.detail}" if with_detail and self.detail else self.message
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +118,7 @@ class Thread:
     """One run of a process, as it stands. Times are milliseconds since the epoch, 0 for not yet.
 
     `xml` is the thread-specific XML, well-formed elements in a stable order. `heard` is when the
-    worker last gave a sign of life.
+    worker last gave a sign of life. `rev` counts the changes that people can see, but for `heard`.
     """
 
     id: str
@@ -132,6 +140,7 @@ class Thread:
     restarts: int = 0
     cancelling: bool = False
     cancelled_by: str = ""
+    rev: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,13 +174,16 @@ class Standing(StrEnum):
     DISOWNED = "disowned"
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One line of a log before it has a number. `timestamp` is in milliseconds since the epoch."""
+class Line(NamedTuple):
+    """One line of a log before it has a number. `timestamp` is in milliseconds since the epoch.
+
+    `detail` is what only administrators are to see. A named tuple: it is made for every line, and quick to make.
+    """
 
     timestamp: int
     level: Level
     message: str
+    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import hmac
 import secrets
-import sys
 import threading
 import time
 import unicodedata
 from collections import OrderedDict
-from collections.abc import Callable
 from functools import cached_property
-from typing import Final, TypeVar
+from typing import Final
 
 from argon2 import PasswordHasher, Type
 from argon2.exceptions import InvalidHashError, VerificationError
 
 from psthreads.errors import BadParameter
+from psthreads.offloop import off_the_loop
 
 # OWASP's recommendation for Argon2id: some tens of milliseconds and 19 MiB for each guess. More memory
 # would let a few sign-ins at once push the web process out of its own.
@@ -27,8 +26,6 @@ _LANES: Final = 1
 _SHORTEST: Final = 8
 _LONGEST: Final = 1024
 _AT_ONCE: Final = 4  # verifications in one process, so that they take 76 MiB at most
-
-T = TypeVar("T")
 
 # A hash of no password, which takes as long to verify as a real one; 16 bytes are 22 letters, 32 are 43.
 _DUMMY: Final = f"$argon2id$v=19$m={_MEMORY_KIB},t={_TIME_COST},p={_LANES}${'A' * 22}${'A' * 43}"
@@ -59,7 +56,7 @@ class Passwords:
         """The text to store for a new password; raises BadParameter unless it has 8 to 1,024 characters."""
         if not _SHORTEST <= len(password) <= _LONGEST:
             raise BadParameter("password", f"Choose a password of {_SHORTEST} to {_LONGEST:,} characters.")
-        return _off_the_loop(lambda: self._hasher.hash(_encoded(password)))
+        return off_the_loop(lambda: self._hasher.hash(_encoded(password)))
 
     def verify(self, stored: str | None, password: str) -> bool:
         """Whether the password is the one behind the stored hash; with None, False in the same time."""
@@ -72,7 +69,7 @@ class Passwords:
                 return True
             with self._lock:
                 self.verifications += 1
-            right = _off_the_loop(lambda: self._matches(stored or _DUMMY, password))
+            right = off_the_loop(lambda: self._matches(stored or _DUMMY, password))
         if stored is None or not right:
             return False
         with self._lock:
@@ -112,16 +109,3 @@ def generate() -> str:
 def _encoded(password: str) -> bytes:
     # Keyboards differ in how they compose accents, and a request may hold what is no UTF-8 at all.
     return unicodedata.normalize("NFC", password).encode("utf-8", "surrogatepass")
-
-
-def _off_the_loop(work: Callable[[], T]) -> T:
-    """Do the work, which must not raise for an ordinary reason, without stopping gevent's other requests.
-
-    Argon2 lets go of the interpreter lock, so under gevent a thread of its pool does it meanwhile.
-    Whether gevent is in use shows in what is loaded: nothing here loads it.
-    """
-    monkey = sys.modules.get("gevent.monkey")
-    if monkey is None or not monkey.is_module_patched("threading"):
-        return work()
-    done: T = sys.modules["gevent"].get_hub().threadpool.apply(work)
-    return done

@@ -1,39 +1,53 @@
 """The processes that can be started, and the decorator that registers one.
 
 A process is a plain function whose first parameter is the context; every other parameter is a
-parameter of the request, with the type, the default and the bounds that the signature gives:
+parameter of the request, with the type, the default, the bounds and the description that the signature gives:
 
     @process(title="Counting in {group}", route="/members/{member}/groups/{group}/count")
-    def count(context: Context, to: Annotated[int, Bounds(1, 1000)] = 10) -> None:
+    def count(context: Context, to: Annotated[int, Bounds(1, 1000), "the last number"] = 10) -> None:
         '''Counts to a number.'''
         with context.bar("progress", total=to) as bar:
             for number in bar.iter(range(to)):
                 context.message(f"At {number}")
+
+A declaration that cannot work is a ValueError when its module is imported.
 """
 
 from __future__ import annotations
 
-import importlib
 import inspect
-import types
-from collections.abc import Callable, Iterator, Mapping
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Final, Literal, Protocol, Union, get_args, get_origin, get_type_hints
+from string import Formatter
+from typing import Any, Final, Protocol
+from urllib.parse import quote
+
+from lxml import etree
 
 from psthreads.access import Group, Member, Role
 from psthreads.documents import GroupFolder
-from psthreads.errors import BadParameter, MissingParameter
-from psthreads.model import clean
+from psthreads.errors import MissingParameter
+from psthreads.loadingzone import LoadingZone
+from psthreads.parameter import Bounds, Parameter, Value, declared
 
-Value = str | int | float | bool
-"""What a parameter of a process may hold: what JSON carries as a scalar."""
+__all__ = ["Answer", "Bounds", "Parameter", "Process", "Registry", "Scope", "Start", "Value", "declared_in", "process"]
 
-_TRUE: Final = frozenset({"true", "1", "yes", "on"})
-_FALSE: Final = frozenset({"false", "0", "no", "off"})
-_WRAPPERS: Final = ("", "load-unzip", "load-start")  # schemas/thread.xsd has an element for each
-_MAX_CHARACTERS: Final = 4096
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}\Z")
+_SEGMENT: Final = re.compile(r"(?:[A-Za-z0-9._~@+-]|\{(?:member|group)\})+\Z")
+_METHODS: Final = ("GET", "POST", "PUT", "DELETE")
+# The elements of schemas/thread.xsd that are something else.
+_ELEMENTS: Final = frozenset(
+    {"thread", "threads", "thread-cancel", "logs", "error", "processes", "upload", "uploads", "load-clear"}
+)
+# Where the services are that are no process's.
+_SERVICES: Final = (
+    *("/threads", "/processes", "/groups/{group}/threads", "/groups/{group}/processes"),
+    "/members/{member}/groups/{group}/loadingzone/clear",
+)
+_PAGES: Final = ("/ps", "/schemas", "/static", "/dashboard")
 
 
 class Scope(StrEnum):
@@ -41,70 +55,6 @@ class Scope(StrEnum):
 
     GROUP = "group"
     SERVER = "server"
-
-
-@dataclass(frozen=True, slots=True)
-class Bounds:
-    """The least and the greatest value of a number, or length of a text in characters."""
-
-    least: float | None = None
-    greatest: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Parameter:
-    """One parameter of a process, as its function's signature declares it.
-
-    `name` is the keyword of the function, `wire` the name in a request (hyphens for underscores);
-    `default` is None where the parameter must be given.
-    """
-
-    name: str
-    kind: type[str | int | float | bool]
-    default: Value | None
-    bounds: Bounds = Bounds()
-    choices: tuple[str, ...] = ()
-
-    @property
-    def wire(self) -> str:
-        """The parameter's name in a request."""
-        return self.name.replace("_", "-")
-
-    def read(self, text: str) -> Value:
-        """The value that a request's text stands for; raises BadParameter when it stands for none."""
-        value = self._convert(text)
-        if self.choices and value not in self.choices:
-            raise self._bad(text, f"one of {', '.join(self.choices)}")
-        if not isinstance(value, bool):
-            size = len(value) if isinstance(value, str) else value
-            unit = " characters" if isinstance(value, str) else ""
-            greatest = self.bounds.greatest
-            if isinstance(value, str) and greatest is None:
-                greatest = _MAX_CHARACTERS
-            if self.bounds.least is not None and size < self.bounds.least:
-                raise self._bad(text, f"at least {self.bounds.least:g}{unit}")
-            if greatest is not None and size > greatest:
-                raise self._bad(text, f"at most {greatest:g}{unit}")
-        return value
-
-    def _convert(self, text: str) -> Value:
-        if self.kind is str:
-            if clean(text, limit=len(text)) != text:
-                raise self._bad(text, "text without control characters")
-            return text
-        if self.kind is bool:
-            if text.lower() in _TRUE | _FALSE:
-                return text.lower() in _TRUE
-            raise self._bad(text, "true or false")
-        try:
-            return self.kind(text)
-        except ValueError:
-            wanted = "a whole number" if self.kind is int else "a number"
-            raise self._bad(text, wanted) from None
-
-    def _bad(self, text: str, wanted: str) -> BadParameter:
-        shown = clean(text, limit=80)
-        return BadParameter(self.wire, f"Parameter '{self.wire}' is '{shown}', but must be {wanted}.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +75,7 @@ class Start:
     folder: GroupFolder | None
     scratch: Path
     values: Mapping[str, Value]
+    loading_zone: LoadingZone | None = None
 
 
 class _Check(Protocol):
@@ -154,6 +105,16 @@ class Process:
     def summary(self) -> str:
         """The first line of the function's docstring."""
         return (inspect.getdoc(self.function) or "").partition("\n")[0]
+
+    @property
+    def home(self) -> str:
+        """The module and the name of the function, as messages about the process say it."""
+        return f"{self.function.__module__}.{self.function.__qualname__}"
+
+    def path(self, member: Member, group: Group | None = None) -> str:
+        """The route below the prefix, filled in; `{group}` stays where no group is given."""
+        path = self.route.replace("{member}", quote(member.username, safe="@"))
+        return path if group is None else path.replace("{group}", quote(group.name, safe="@"))
 
     def read(self, values: Mapping[str, str]) -> dict[str, Value]:
         """The function's keyword arguments out of a request's parameters.
@@ -188,11 +149,23 @@ class Registry:
     def __init__(self) -> None:
         self._processes: dict[str, Process] = {}
 
-    def add(self, process: Process) -> None:
-        """Add a process; raises ValueError when its name is taken."""
-        if process.name in self._processes:
-            msg = f"A process named '{process.name}' is registered already"
-            raise ValueError(msg)
+    def add(self, process: Process, source: str = "") -> None:
+        """Add a process; raises ValueError when its name, or its route for one of its methods, is taken.
+
+        `source` says in the message where it comes from.
+        """
+        where = f"{process.home}{source}"
+        if (known := self._processes.get(process.name)) is not None:
+            raise ValueError(
+                f"Two processes are named '{process.name}': {known.home} and {where}. Give one of them another "
+                "name with @process(name=…), or leave one of them out"
+            )
+        for other in self:
+            if other.route == process.route and set(other.methods) & set(process.methods):
+                raise ValueError(
+                    f"Two processes have the route '{process.route}': {other.home} and {where}. Give one of "
+                    "them another route, or leave one of them out"
+                )
         self._processes[process.name] = process
 
     def find(self, name: str) -> Process | None:
@@ -207,7 +180,13 @@ class Registry:
 
 
 _DECLARED: Final[list[Process]] = []
-"""Every process that a module which was imported has declared; `load` picks from them."""
+"""Every process that a module which was imported has declared; plugins.py picks from them."""
+
+
+def declared_in(modules: Iterable[str]) -> Iterator[Process]:
+    """The processes that these modules, or the modules of these packages, have declared."""
+    packages = tuple(f"{module}." for module in modules)
+    return (process for process in _DECLARED if f"{process.function.__module__}.".startswith(packages))
 
 
 def process(
@@ -227,80 +206,111 @@ def process(
 
     `title` names a thread of it ("Exporting {path} of {group}": the group's and the member's name
     and the parameters can be used). `route` is below the prefix, with `{member}` and, for work on
-    a group, `{group}`. `role` is the least role that may start it; work on the whole server is for
-    administrators. `time_limit` is in seconds, 0 for the setting's default. `restartable` says
-    that it may run again from its start when its worker is lost. `exclusive` says that it changes the
-    group's documents: such threads run one at a time in a group. One that is not `killable` gets as long as it
-    needs to clean up after a cancel, unless that is forced. `wrapper` names an element to
-    put around the thread in the answer. Raises ValueError for a declaration that cannot work.
+    a group, `{group}`. `name` is the function's with hyphens where none is given. `role` is the least role
+    that may start it; work on the whole server is for administrators. `time_limit` is in seconds, 0 for the
+    setting's default. `restartable` says that it may run again from its start when its worker is lost.
+    `exclusive` says that it changes the group's documents: such threads run one at a time in a group. One
+    that is not `killable` gets as long as it needs to clean up after a cancel, unless that is forced.
+    `wrapper` names an element to put around the thread in the answer. Raises ValueError, naming the process
+    and what to mend, for a declaration that cannot work.
     """
 
     def register(function: Callable[..., Any]) -> Process:
-        made = Process(
-            name=name or function.__name__.replace("_", "-"),
-            function=function,
-            title=title,
-            route=route,
-            methods=methods,
-            scope=Scope.GROUP if "{group}" in route else Scope.SERVER,
-            role=role,
-            parameters=tuple(_parameters(function)),
-            time_limit=time_limit,
-            restartable=restartable,
-            exclusive=exclusive,
-            killable=killable,
-            wrapper=wrapper,
-        )
-        _check(made)
+        called = name or getattr(function, "__name__", "").replace("_", "-")
+        try:
+            made = Process(
+                name=called,
+                function=function,
+                title=title,
+                route=route,
+                methods=methods,
+                scope=Scope.GROUP if "{group}" in route else Scope.SERVER,
+                role=role,
+                parameters=tuple(declared(function)),
+                time_limit=time_limit,
+                restartable=restartable,
+                exclusive=exclusive,
+                killable=killable,
+                wrapper=wrapper,
+            )
+            for check in (_check_function, _check_route, _check_title, _check_options):
+                check(made)
+        except ValueError as error:
+            raise ValueError(f"The process '{called}' cannot be declared so: {error}") from None
+        # A module that is imported again declares the same again.
+        _DECLARED[:] = [one for one in _DECLARED if _place(one) != _place(made)]
         _DECLARED.append(made)
         return made
 
     return register
 
 
-def load(modules: tuple[str, ...]) -> Registry:
-    """Import the modules, or packages, and return a registry of the processes that they declare.
-
-    What some other module declares is not in it, even if it was imported. Raises ImportError when one of
-    the modules cannot be imported, and ValueError when two of the processes have the same name.
-    """
-    for module in modules:
-        importlib.import_module(module)
-    registry = Registry()
-    for declared in _DECLARED:
-        home = declared.function.__module__
-        if any(home == module or home.startswith(f"{module}.") for module in modules):
-            registry.add(declared)
-    return registry
+def _place(process: Process) -> tuple[str, int]:
+    return process.home, process.function.__code__.co_firstlineno
 
 
-def _check(process: Process) -> None:
+def _check_function(process: Process) -> None:
+    if not _NAME.match(process.name):
+        raise ValueError("its name must be of letters, digits, '_' and '-', at most 64, and start with no '-'")
+    late = (inspect.iscoroutinefunction, inspect.isgeneratorfunction, inspect.isasyncgenfunction)
+    if any(is_late(process.function) for is_late in late):
+        raise ValueError("its function must do the work when it is called: without async, and without yield")
+
+
+def _check_route(process: Process) -> None:
+    segments = process.route.split("/")
+    if not process.route.startswith("/") or not all(map(_SEGMENT.match, segments[1:])):
+        raise ValueError(
+            f"its route '{process.route}' must be a path such as /members/{{member}}/groups/{{group}}/count, in "
+            "which only {member} and {group} stand for something"
+        )
+    for part in ("{member}", "{group}"):
+        if process.route.count(part) > 1:
+            raise ValueError(f"its route holds {part} more than once")
     if "{member}" not in process.route:
-        msg = f"The route of '{process.name}' must hold {{member}}, who the work is done for"
-        raise ValueError(msg)
-    if process.wrapper not in _WRAPPERS:
-        msg = f"The wrapper of '{process.name}' must be one that the schema knows: {', '.join(_WRAPPERS[1:])}"
-        raise ValueError(msg)
+        raise ValueError("its route must hold {member}, who the work is done for")
+    if process.route.endswith((".xml", ".json")):
+        raise ValueError("its route must not end in .xml or .json: that is how a request asks for a format")
+    if any(f"{process.route}/".startswith(f"{taken}/") for taken in (*_SERVICES, *_PAGES)):
+        raise ValueError(f"its route '{process.route}' is among those of the services: choose another one")
 
 
-def _parameters(function: Callable[..., Any]) -> Iterator[Parameter]:
-    hints = get_type_hints(function, include_extras=True)
-    for declared in list(inspect.signature(function).parameters.values())[1:]:
-        kind, bounds, choices = _kind(function, declared.name, hints.get(declared.name, str))
-        default = None if declared.default is inspect.Parameter.empty else declared.default
-        yield Parameter(declared.name, kind, default, bounds, choices)
+def _check_title(process: Process) -> None:
+    usable = {"member": "jjones", **({"group": "acme"} if process.scope is Scope.GROUP else {})}
+    samples = usable | {one.name: one.kind() if one.default is None else one.default for one in process.parameters}
+    try:
+        unknown = {field for _, field, _, _ in Formatter().parse(process.title) if field is not None} - samples.keys()
+        known = ", ".join(f"{{{one}}}" for one in samples)
+        problem = f"{{{min(unknown)}}} stands for nothing in it, only {known} do" if unknown else ""
+        if not unknown:
+            process.title.format(**samples)
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        problem = str(error)
+    if problem:
+        raise ValueError(f"its title '{process.title}' cannot be filled in: {problem}")
+    if not process.title.strip():
+        raise ValueError("its title is empty: say what a thread of it does, such as 'Counting in {group}'")
 
 
-def _kind(
-    function: Callable[..., Any], name: str, hint: Any
-) -> tuple[type[str | int | float | bool], Bounds, tuple[str, ...]]:
-    bounds = next((extra for extra in getattr(hint, "__metadata__", ()) if isinstance(extra, Bounds)), Bounds())
-    hint = getattr(hint, "__origin__", hint) if hasattr(hint, "__metadata__") else hint
-    if get_origin(hint) is Literal:
-        return str, bounds, tuple(str(choice) for choice in get_args(hint))
-    if hint in {str, int, float, bool}:
-        return hint, bounds, ()
-    is_union = get_origin(hint) in {Union, types.UnionType}
-    wanted = "one type, not a union" if is_union else "str, int, float, bool or Literal"
-    msg = f"Parameter '{name}' of process '{function.__name__}' must be {wanted}"
-    raise ValueError(msg)
+def _check_options(process: Process) -> None:
+    methods = process.methods
+    if not isinstance(methods, tuple) or not methods or not set(methods) <= set(_METHODS):
+        raise ValueError(f"its methods must be a tuple of some of {', '.join(_METHODS)}")
+    if process.role not in set(Role):
+        raise ValueError("its role must be one of psthreads.access.Role")
+    limit = process.time_limit
+    if isinstance(limit, bool) or not isinstance(limit, int | float) or not 0 <= limit < float("inf"):
+        raise ValueError("its time limit must be a number of seconds, or 0 for the setting's default")
+    if process.wrapper:
+        _check_wrapper(process.wrapper)
+
+
+def _check_wrapper(wrapper: str) -> None:
+    try:
+        is_name = etree.QName(wrapper).localname == wrapper
+    except ValueError:
+        is_name = False
+    if not is_name or ":" in wrapper:
+        raise ValueError(f"its wrapper '{wrapper}' must be an XML name without a colon")
+    if wrapper in _ELEMENTS:
+        raise ValueError(f"its wrapper '{wrapper}' is the name of another answer: choose another one")

@@ -97,6 +97,54 @@ class RemotePage:
     page_size: int
 
 
+@dataclass(frozen=True, slots=True)
+class RemoteParameter:
+    """A parameter of a process; `default` is None where it must be given, and bounds are None where there are none."""
+
+    name: str
+    type: str
+    default: str | None
+    least: float | None
+    greatest: float | None
+    choices: tuple[str, ...]
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteProcess:
+    """What can be started. `time_limit` is in seconds; `{group}` is left in `route` where no group was asked for."""
+
+    name: str
+    title: str
+    summary: str
+    scope: str
+    role: str
+    methods: tuple[str, ...]
+    route: str
+    restartable: bool
+    time_limit: float
+    parameters: tuple[RemoteParameter, ...]
+
+
+def processes(text: str, prefix: str) -> tuple[RemoteProcess, ...]:
+    """The processes of an answer, in its order, with routes below this prefix."""
+    return tuple(
+        RemoteProcess(
+            name=element.get("name", ""),
+            title=element.get("title", ""),
+            summary=element.findtext("summary") or "",
+            scope=element.get("scope", ""),
+            role=element.get("role", ""),
+            methods=tuple(element.get("methods", "POST").split()),
+            route=element.get("route", "").removeprefix(prefix),
+            restartable=element.get("restartable") == "true",
+            time_limit=_bound(element.get("time-limit")) or 0.0,
+            parameters=tuple(map(_parameter, element.iterchildren("parameter"))),
+        )
+        for element in _root(text).iterchildren("process")
+    )
+
+
 def thread(text: str) -> RemoteThread:
     """The thread of an answer, at its root or within it; raises ClientError where there is none."""
     root = _root(text)
@@ -183,6 +231,24 @@ def _thread(element: etree._Element, text: str | None = None) -> RemoteThread:
         heard=_moment(element.get("heard")),
         xml=text if text is not None else etree.tostring(element, encoding="unicode", with_tail=False),
     )
+
+
+def _parameter(element: etree._Element) -> RemoteParameter:
+    return RemoteParameter(
+        name=element.get("name", ""),
+        type=element.get("type", "string"),
+        default=element.get("default"),
+        least=_bound(element.get("least")),
+        greatest=_bound(element.get("greatest")),
+        choices=tuple(map(_content, element.iterchildren("choice"))),
+        description=element.findtext("description") or "",
+    )
+
+
+def _bound(text: str | None) -> float | None:
+    with suppress(ValueError):
+        return None if text is None else float(text)
+    return None
 
 
 def _content(element: etree._Element) -> str:

@@ -8,7 +8,7 @@ lua/, so that it happens whole or not at all, and only where the state allows it
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
@@ -28,6 +28,7 @@ from psthreads.model import (
     SERVER_WIDE,
     Event,
     Level,
+    Line,
     LogPage,
     Outcome,
     Report,
@@ -41,14 +42,24 @@ from psthreads.model import (
 Kind = Status | Literal["active", "finished"]
 """What a listing can be narrowed to: one status, all that are not final, or all that are."""
 
+# A line whose letter is small has a first line for everybody, and more for administrators only.
 _LETTERS: Final = {Level.DEBUG: "D", Level.INFO: "I", Level.WARN: "W", Level.ERROR: "E"}
 _LEVELS: Final = {letter: level for level, letter in _LETTERS.items()}
 _STAMP: Final = 13  # digits of the milliseconds since the epoch, from 2001 until 2286
 _SCANNED: Final = 5_000  # a page of one level looks at this many lines at most, then says where to go on
+_PAGE_BYTES: Final = 4 * 1024 * 1024  # a page of very long lines is cut short, and says where to go on
+_FOLLOWED_BYTES: Final = 64 * 1024  # what a slow reader of a stream holds in memory
+
+FEED: Final = "ps:feed"
+"""A capped Redis stream with an entry for each change that people can see.
+
+`t` and `g` are the ids of the thread and its group; instead, `a` stands where it was changed who may do what.
+"""
+_ACCESS: Final = "ps:access"
 
 SCRIPTS: Final = (
     *("start", "claim", "begin", "report", "beat", "finish", "cancel"),
-    *("abandon", "recover", "survey", "list", "log"),
+    *("abandon", "recover", "unblock", "survey", "list", "log"),
 )
 
 
@@ -65,6 +76,7 @@ class NewThread:
     group_id: int
     group_name: str
     restartable: bool
+    exclusive: bool
     fields: Mapping[str, Any]
 
 
@@ -77,13 +89,26 @@ class Pulse:
     since: float
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Moment:
+    """A thread and a run of its log as they stood together, and the version of who may do what at that time.
+
+    One is equal only to itself: to compare logs would cost more than to read them.
+    """
+
+    thread: Thread
+    log: LogPage
+    access: int
+
+
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """Thread ids that the janitor has to look at; see lua/survey.lua."""
+    """Ids of threads, and of groups in `blocked`, that the janitor has to look at; see lua/survey.lua."""
 
     overdue: tuple[str, ...]
     taken: tuple[str, ...]
     astray: tuple[str, ...]
+    blocked: tuple[str, ...]
 
 
 class ThreadStore:
@@ -111,6 +136,7 @@ class ThreadStore:
             "groupid": new.group_id,
             "groupname": new.group_name,
             "restartable": new.restartable,
+            "exclusive": new.exclusive,
             "message": "Waiting for a worker",
             "xml": "",
             **dict.fromkeys(("started", "ended", "heard", "warnings", "errors", "restarts"), 0),
@@ -173,13 +199,35 @@ class ThreadStore:
     def log(self, thread_id: str, first: int = 1, size: int = 200, level: Level | None = None) -> LogPage:
         """Events from number `first` on, at most `size`; raises ThreadNotFound.
 
-        A negative `first` counts from the end. With a level, only events of this level or a graver one;
-        then at most 5,000 are looked at, and `next` says where to go on.
+        A negative `first` counts from the end. A page of more than 4 MB is cut short. With a level, only events
+        of this level or a graver one; then at most 5,000 are looked at. `next` says where to go on.
         """
-        found = self._run("log", thread_id, first, size if level is None else _SCANNED)
+        found = self._run("log", thread_id, first, size if level is None else _SCANNED, _PAGE_BYTES)
+        return self._moment(thread_id, found, size, level).log
+
+    def follow(self, thread_id: str, first: int, size: int = 500) -> Moment:
+        """The thread and its log from number `first` on, at most 64 kB of it; raises ThreadNotFound."""
+        return self._moment(thread_id, self._run("log", thread_id, first, size, _FOLLOWED_BYTES), size, None)
+
+    def fetch_many(self, thread_ids: Sequence[str]) -> tuple[list[Thread], int]:
+        """Those of the threads that there are, and the version of who may do what."""
+        with translated(self._redis), self._redis.pipeline(transaction=False) as pipeline:
+            pipeline.get(_ACCESS)
+            for thread_id in thread_ids:
+                pipeline.hget(*self.place(thread_id))
+            access, *found = pipeline.execute()
+        threads = [_parsed(each, meta) for each, meta in zip(thread_ids, found, strict=True) if meta]
+        return threads, int(access or 0)
+
+    def access_version(self) -> int:
+        """How often it was changed who may do what."""
+        with translated(self._redis):
+            return int(cast("bytes | None", self._redis.get(_ACCESS)) or 0)
+
+    def _moment(self, thread_id: str, found: list[Any], size: int, level: Level | None) -> Moment:
         if not found:
             raise ThreadNotFound(thread_id)
-        meta, start, *lines = found
+        meta, access, start, *lines = found
         log = json.loads(meta)
         head, dropped = log["log_head"], log["log_dropped"]
         events: list[Event] = []
@@ -190,7 +238,8 @@ class ThreadStore:
             following = event.seq + 1
             if level is None or event.level.is_at_least(level):
                 events.append(event)
-        return LogPage(thread_id, tuple(events), head + dropped + log["log_tail"], dropped, following)
+        page = LogPage(thread_id, tuple(events), head + dropped + log["log_tail"], dropped, following)
+        return Moment(_parsed(thread_id, meta), page, int(access))
 
     def cancel(self, thread_id: str, by: str, *, force: bool = False) -> tuple[Thread, str]:
         """Cancel a thread; raises ThreadNotFound. Returns it as it then stands, and the worker to tell.
@@ -220,7 +269,7 @@ class ThreadStore:
             *("0" if report.message is None else "1", report.message or ""),
             *("0" if report.xml is None else "1", report.xml or ""),
             *(report.warnings, report.errors),
-            *(f"{line.timestamp}{_LETTERS[line.level]}{line.message}" for line in report.lines),
+            *[_line(line) for line in report.lines],
         )
         return Standing(reply.decode())
 
@@ -247,12 +296,23 @@ class ThreadStore:
         return str(self._run("abandon", thread_id, token, clean(why)).decode())
 
     def recover(self, thread_id: str) -> bool:
-        """Queue a thread again that waits and that no worker has claimed."""
+        """Queue a thread again that was queued and that no worker has claimed."""
         return bool(self._run("recover", thread_id))
+
+    def unblock(self, group_id: str) -> int:
+        """Let threads of a group run that wait for a slot which nobody uses; returns how many slots are used."""
+        return int(self._run("unblock", group_id))
 
     def survey(self, many: int = 100) -> Survey:
         """What the janitor has to look at."""
-        return Survey(*(tuple(thread_id.decode() for thread_id in ids) for ids in self._run("survey", many)))
+        return Survey(*(tuple(each.decode() for each in ids) for ids in self._run("survey", many)))
+
+    def existing(self, thread_ids: Collection[str]) -> set[str]:
+        """Those of these ids that a thread is stored under, in one round trip."""
+        with translated(self._redis), self._redis.pipeline(transaction=False) as pipeline:
+            for thread_id in thread_ids:
+                pipeline.exists(Job.key_for(thread_id))
+            return {each for each, found in zip(thread_ids, pipeline.execute(), strict=True) if found}
 
     def _run(self, name: str, *args: Any) -> Any:
         with translated(self._redis):
@@ -278,6 +338,8 @@ def _sources(config: Config) -> dict[str, str]:
         "RETENTION": int(config.retention * 1000),
         "LOST_AFTER": int(config.lost_after * 1000),
         "RESTARTS": config.restarts,
+        "GROUP_THREADS": config.group_threads,
+        "GROUP_CHANGES": config.group_changes,
     }
     folder = files("psthreads") / "lua"
     common = (folder / "common.lua").read_text()
@@ -313,7 +375,15 @@ def _thread(thread_id: str, meta: Mapping[str, Any]) -> Thread:
         restarts=meta["restarts"],
         cancelling=meta.get("cancelling", False),
         cancelled_by=meta.get("cancelled_by", ""),
+        rev=meta["rev"],
     )
+
+
+def _line(line: Line) -> str:
+    letter = _LETTERS[line.level]
+    if line.detail:
+        return f"{line.timestamp}{letter.lower()}{' '.join(line.message.split())}\n{line.detail}"
+    return f"{line.timestamp}{letter}{line.message}"
 
 
 def _events(first: int, lines: list[bytes], head: int, dropped: int) -> Iterator[Event]:
@@ -325,5 +395,8 @@ def _events(first: int, lines: list[bytes], head: int, dropped: int) -> Iterator
             gone = f"{dropped:,} lines are gone from here, numbers {head + 1} to {head + dropped}"
             yield Event(head + dropped, stamp, Level.WARN, gone)
             number = head + dropped + 1
-        yield Event(number, stamp, _LEVELS[text[_STAMP]], text[_STAMP + 1 :])
+        letter, message, detail = text[_STAMP], text[_STAMP + 1 :], ""
+        if letter.islower():
+            message, _, detail = message.partition("\n")
+        yield Event(number, stamp, _LEVELS[letter.upper()], message, detail)
         number += 1

@@ -37,12 +37,13 @@ from psthreads.horse import SIGNALS, Horse, persistently
 from psthreads.jobs import ThreadJob
 from psthreads.lifeline import die_with_parent
 from psthreads.model import Outcome, Standing, Status
-from psthreads.registry import load
+from psthreads.plugins import load_all
 from psthreads.store import ThreadStore
 from psthreads.wakeup import Wakeup
 
 _DEQUEUE_SECONDS: Final = 2  # a stop is noticed within this time by a worker that waits for work
 _AGAIN_SECONDS: Final = 0.5
+_LAST_WORDS: Final = 0.1  # a horse that is killed by force may still write what it had to say
 _log = logging.getLogger(__name__)
 
 
@@ -188,7 +189,7 @@ class ThreadWorker(Worker):
 
     def monitor_work_horse(self, job: Job, queue: Queue, execution: Execution) -> None:  # noqa: ARG002 (RQ's signature)
         """Watch the horse until it is gone; interrupt it, then kill it, where it must end."""
-        watch = _Watch(self._horse.time_limit(cast("ThreadJob", job)), self._config)
+        watch = _Watch(*self._horse.limits(cast("ThreadJob", job)), self._config)
         next_beat = time.monotonic()
         while not self._is_gone():
             now = time.monotonic()
@@ -293,20 +294,22 @@ class ThreadWorker(Worker):
 class _Watch:
     """Why and when a horse must end. Times are on the monotonic clock, in seconds."""
 
-    def __init__(self, limit: float, config: Config) -> None:
+    def __init__(self, limit: float, killable: bool, config: Config) -> None:  # noqa: FBT001 (both are the process's limits)
         self.limit = limit
         self.limit_at = time.monotonic() + limit
         self.kill_at = float("inf")
         self.reason: type[Interrupted] | None = None
         self.was_killed = False
-        self._grace = config.grace
+        # What must not be killed has as long as it needs; only force, and the worker's own end, cut it short.
+        self._grace = config.grace if killable else float("inf")
         self._shutdown = config.shutdown
         self._is_cancelling = False
 
     def cancel(self, since: float, *, forced: bool) -> None:
         """Somebody asked that many seconds ago that the thread be cancelled."""
         self._is_cancelling = True
-        self.kill_at = min(self.kill_at, time.monotonic() + (0.0 if forced else max(0.0, self._grace - since)))
+        grace = _LAST_WORDS if forced else max(0.0, self._grace - since)
+        self.kill_at = min(self.kill_at, time.monotonic() + grace)
 
     def due(self, now: float, *, stopping: bool) -> type[Interrupted] | None:
         """The reason to interrupt the horse, once; the horse is killed some time after."""
@@ -329,5 +332,5 @@ def main(config: Config, parent: int) -> None:
     die_with_parent(parent)
     redis = connect(config.redis_url)
     store = ThreadStore(redis, config)
-    horse = Horse(config, store, load(config.processes))
+    horse = Horse(config, store, load_all(config.processes))
     ThreadWorker(redis, config, horse, store).serve()

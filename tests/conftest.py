@@ -17,7 +17,7 @@ from psthreads.config import Config
 from psthreads.directory import Directory
 from psthreads.documents import Documents
 from psthreads.engine import Engine
-from psthreads.registry import load
+from psthreads.plugins import load
 from psthreads.run.server import Server
 from psthreads.store import ThreadStore
 from psthreads.web import create_app

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import ctypes
 import itertools
+import logging
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
+import warnings
 from contextlib import suppress
 from pathlib import Path
 
@@ -100,6 +103,20 @@ def stubborn(context: Context, mark: str) -> None:
             time.sleep(1000)
 
 
+@process(title="Tidying", route=_ROUTE + "tidy", killable=False)
+def tidy(context: Context, mark: str, until: str) -> None:
+    """Needs long to clean up, and must not be killed meanwhile."""
+    _mark(mark, "started")
+    try:
+        while True:
+            time.sleep(0.01)
+    finally:
+        context.message("Tidying up")
+        while not Path(until).exists():
+            time.sleep(0.01)
+        _mark(mark, "tidy")
+
+
 @process(title="Swallowing", route=_ROUTE + "swallow")
 def swallow(context: Context, mark: str) -> None:
     """Catches the first interrupt, and then reports."""
@@ -187,10 +204,43 @@ HOSTILE = (
 
 
 @process(title="Counting lines", route=_ROUTE + "lines")
-def lines(context: Context, total: int = 1000) -> None:
-    """Logs many lines."""
+def lines(context: Context, total: int = 1000, pause: float = 0.0) -> None:
+    """Logs many lines, and pauses after each hundred."""
     for number in range(1, total + 1):
         context.log(f"line {number}")
+        if pause and not number % 100:
+            time.sleep(pause)
+
+
+@process(title="Chatting", route=_ROUTE + "chatty")
+def chatty(context: Context) -> None:
+    """Says things in every way but by its context."""
+    log = logging.getLogger("some.library")
+    log.setLevel(logging.DEBUG)
+    log.debug("too much")
+    log.info("for %s", "your information")
+    log.warning("be careful")
+    log.error("it failed")
+    warnings.warn("old way", stacklevel=1)
+    os.write(1, b"to stdout\n")
+    print("to stderr", file=sys.stderr, flush=True)  # noqa: T201 (just that)
+    subprocess.run(["/bin/echo", "from another program"], check=True)
+    print("a line that", end="", flush=True)  # noqa: T201 (as above)
+    time.sleep(1.2)
+    print("comes late")  # noqa: T201 (as above)
+    print("without an end", end="")  # noqa: T201 (as above)
+
+
+@process(title="Telling", route=_ROUTE + "indiscreet")
+def indiscreet(context: Context) -> None:
+    """Says secrets wherever it can, and ends with one."""
+    context.log("password=swordfish")
+    context.message("api_key: swordfish")
+    context.warning("redis://:swordfish@localhost")
+    context.element("note", "password=swordfish", {"of": "token=swordfish"})
+    logging.getLogger("some.library").warning("it is hunter2")
+    print("secret: swordfish", flush=True)  # noqa: T201 (just that)
+    raise ValueError("password=swordfish")
 
 
 @process(title="On the server", route="/members/{member}/samples/server-wide")

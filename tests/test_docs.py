@@ -215,7 +215,7 @@ def running() -> Iterator[Running]:
         shutil.rmtree(folder)
 
 
-@pytest.mark.parametrize("name", ["session", "command line", "own process", "members", "rq info"])
+@pytest.mark.parametrize("name", ["session", "command line", "loading", "own process", "members", "rq info"])
 def test_a_session_of_the_readme_shows_what_it_says(running: Running, name: str) -> None:
     parts = running.type(block(f"run: {name}"))
     assert sum(len(said) for _, said in parts) > 1

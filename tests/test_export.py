@@ -16,9 +16,11 @@ from psthreads.access import Group, Member
 from psthreads.context import Cancelled, Context
 from psthreads.documents import Documents, GroupFolder
 from psthreads.errors import BadParameter, DocumentNotFound, PsthreadsError, UnsafePath
+from psthreads.fulldisk import full_after
 from psthreads.model import Level, Report, Standing
 from psthreads.processes.export import Selection, export
 from psthreads.registry import Answer, Start
+from psthreads.results import owner
 
 GROUP = Group(7, "acme")
 MEMBER = Member(1, "jjones")
@@ -77,6 +79,7 @@ class Running:
         try:
             returned = export.function(context, **export.read(values))
         finally:
+            context.clean_up()
             for report in context.close():
                 self.reporter.report(report)
         assert isinstance(returned, str)
@@ -178,10 +181,10 @@ def test_patterns_decide_what_is_counted(run: Running) -> None:
 def test_an_answer_that_fails_leaves_nothing_in_scratch(run: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     run.fill(2)
 
-    def gone(path: str) -> None:
+    def gone(path: str, _most: int) -> None:
         raise DocumentNotFound(path)
 
-    monkeypatch.setattr(run.folder, "open", gone)
+    monkeypatch.setattr(run.folder, "read", gone)
     with pytest.raises(DocumentNotFound):
         run.check()
     assert list(run.documents.scratch.iterdir()) == []
@@ -317,6 +320,35 @@ def test_a_cancel_leaves_no_file(run: Running) -> None:
     assert list(run.results.iterdir()) == []
 
 
+def test_nothing_is_left_in_scratch_and_a_result_has_its_threads_id(run: Running) -> None:
+    run.fill(3)
+    run.run()
+    assert list(run.documents.scratch.iterdir()) == []
+    assert [owner(path.name) for path in run.results.iterdir()] == [THREAD]
+
+
+def test_a_document_that_grew_since_it_was_found_is_exported_whole(run: Running) -> None:
+    run.fill(2)
+    large = os.urandom(400_000)
+
+    def grow(_: Context) -> None:
+        (run.inside / "documents/00000.psml").write_bytes(b"<grown/>")
+        (run.inside / "documents/00001.psml").write_bytes(large)
+
+    run.run(when_packaging(run, grow))
+    with run.zip() as archive:
+        assert archive.read("documents/00000.psml") == b"<grown/>"
+        assert archive.read("documents/00001.psml") == large
+
+
+def test_a_full_disk_fails_and_leaves_nothing(run: Running) -> None:
+    run.fill(30, content=os.urandom(10_000))
+    with pytest.raises(OSError, match="No space left"), full_after(150_000):
+        run.run()
+    assert list(run.results.iterdir()) == []
+    assert list(run.documents.scratch.iterdir()) == []
+
+
 def test_a_groups_name_is_made_fit_for_a_files_name(tmp_path: Path) -> None:
     run = Running(tmp_path / "root")
     run.folder.group = Group(7, "../é x/" * 50)
@@ -357,14 +389,19 @@ LARGE = dedent("""
 """)
 
 
-def test_large_documents_are_exported_in_constant_memory(run: Running) -> None:
+def test_large_documents_and_many_are_exported_in_constant_memory(run: Running) -> None:
     (run.inside / "large").mkdir()
     for number in range(2):
         with (run.inside / "large" / f"{number}.bin").open("wb") as file:
-            file.truncate(200_000_000)
+            file.truncate(750_000_000)
+    for part in range(30):
+        below = run.inside / "large" / f"{part:02}"
+        below.mkdir()
+        for number in range(1_000):
+            (below / f"{number:03}.xml").write_bytes(b"<a/>")
     here = Path(__file__).parent
     command = [sys.executable, "-c", LARGE, str(run.root), str(here)]
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=here.parent)
     outcome, grown = done.stdout.splitlines()
-    assert outcome == "Exported 2 documents (400.0 MB)"
+    assert outcome == "Exported 30,002 documents (1.5 GB)"
     assert int(grown) < 20_000  # kB

@@ -34,7 +34,7 @@ from psthreads.engine import Engine
 from psthreads.errors import Unavailable
 from psthreads.janitor import Janitor
 from psthreads.model import Status
-from psthreads.registry import load
+from psthreads.plugins import load
 from psthreads.run.server import Server
 from psthreads.store import ThreadStore
 

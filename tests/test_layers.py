@@ -14,14 +14,16 @@ PACKAGE = ROOT / "psthreads"
 
 # Each layer may import those before it in this list, and nothing after it. Modules of one layer may import each other.
 LAYERS: list[set[str]] = [
-    {"errors", "model", "lifeline", "wakeup"},
+    {"errors", "model", "lifeline", "offloop", "renaming", "wakeup", "masking", "interrupts"},
     {"access", "config"},
-    {"connection", "folder", "credentials", "passwords", "jobs"},
-    {"directory", "documents", "store"},
+    {"connection", "folder", "credentials", "parameter", "passwords", "jobs"},
+    {"directory", "documents", "loadingzone", "results", "store", "sweeping"},
+    {"reporting", "capture"},
     {"context"},
-    {"registry"},
+    {"outcome", "registry"},
     {"processes"},
-    {"engine", "janitor"},
+    {"engine", "feed", "janitor", "plugins"},
+    {"fulldisk", "sandbox", "testing"},
     {"horse"},
     {"worker", "supervisor"},
 ]
@@ -86,6 +88,7 @@ def test_the_web_reaches_neither_the_worker_nor_the_client() -> None:
         ("psthreads.worker", ("flask", "gunicorn", "gevent")),
         ("psthreads.supervisor", ("flask", "gunicorn", "gevent")),
         ("psthreads.client", ("flask", "redis", "rq", "gevent")),
+        ("psthreads.testing", ("flask", "redis", "rq", "requests", "gevent")),
         ("psthreads.model", ("lxml", "redis", "flask")),
         ("psthreads.store", ("flask", "gevent")),
     ],

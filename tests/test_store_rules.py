@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import threading
-from typing import cast
+from typing import Any, cast
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
@@ -50,16 +51,23 @@ class Threads(RuleBasedStateMachine):
     def connect(self) -> None:
         self.redis = Redis.from_url(self.url)
         self.redis.flushall()
-        config = Config(redis_url=self.url, log_events=100, restarts=2)
+        config = Config(redis_url=self.url, log_events=100, restarts=2, group_threads=2)
         self.clients = [ThreadStore(Redis.from_url(self.url), config) for _ in range(3)]
         self.seen: dict[str, Thread] = {}
         self.asked: set[str] = set()
         self.owner: dict[str, str] = {}
         self.count = 0
 
-    @rule(target=threads, client=st.integers(0, 2), restartable=st.booleans(), in_group=st.booleans())
-    def start(self, client: int, restartable: bool, in_group: bool) -> str:  # noqa: FBT001 (drawn by name)
-        new = new_thread(self.redis, restartable=restartable, group=ACME if in_group else None)
+    @rule(
+        target=threads,
+        client=st.integers(0, 2),
+        restartable=st.booleans(),
+        in_group=st.booleans(),
+        exclusive=st.booleans(),
+    )
+    def start(self, client: int, restartable: bool, in_group: bool, exclusive: bool) -> str:  # noqa: FBT001 (drawn by name)
+        group = ACME if in_group else None
+        new = new_thread(self.redis, restartable=restartable, exclusive=exclusive, group=group)
         thread_id, replayed = self.clients[client].create(new)
         assert (thread_id, replayed) == (new.id, False)
         assert self.clients[client].create(new) == (new.id, False)  # its answer was lost, it is sent again
@@ -69,19 +77,23 @@ class Threads(RuleBasedStateMachine):
     def claim(self, client: int, thread_id: str) -> object:
         self.count += 1
         token = f"token{self.count}"
-        before = self.clients[client].fetch(thread_id)
+        before, waits = self.clients[client].fetch(thread_id), self._meta(thread_id).get("waits")
         if not self.clients[client].claim(thread_id, token, "worker"):
             return multiple()
         assert before.status is Status.INITIALISED
+        assert not waits, "a thread ran before its group's turn"
         assert thread_id not in self.owner, "two executions own a thread"
         assert self.clients[client].claim(thread_id, token, "worker")  # its answer was lost, it is sent again
         self.owner[thread_id] = token
         return Execution(thread_id, token)
 
-    @rule(target=executions, client=st.integers(0, 2), restartable=st.booleans())
-    def run(self, client: int, restartable: bool) -> object:  # noqa: FBT001 (drawn by name)
+    @rule(target=executions, client=st.integers(0, 2), restartable=st.booleans(), in_group=st.booleans())
+    def run(self, client: int, restartable: bool, in_group: bool) -> object:  # noqa: FBT001 (drawn by name)
         """What mostly happens, so that what happens to running threads is tried often, too."""
-        execution = self.claim(client, self.start(client, restartable, in_group=True))
+        thread_id = cast("str", self.start(client, restartable, in_group, exclusive=False))
+        execution = self.claim(client, thread_id)
+        if self._meta(thread_id).get("waits"):
+            return multiple()
         assert isinstance(execution, Execution)
         self.begin(client, execution)
         assert execution.has_begun
@@ -163,6 +175,7 @@ class Threads(RuleBasedStateMachine):
                 self.owner.pop(thread_id, None)
         for thread_id in (*survey.taken, *survey.astray):
             store.recover(thread_id)
+        assert not survey.blocked, "a group waits for nothing"
 
     @rule(client=st.integers(0, 2), execution=executions)
     def shut_down(self, client: int, execution: Execution) -> None:
@@ -220,13 +233,33 @@ class Threads(RuleBasedStateMachine):
             missing = range(51, 50 + page.dropped)  # the gap's last number stands for the whole gap
             assert numbers == [number for number in range(1, page.total + 1) if number not in missing]
             self.seen[thread_id] = now
+        self._turns_are_kept()
+
+    def _turns_are_kept(self) -> None:
+        """A group has no more threads on the way than it may, and none waits that need not."""
+        live = {each: meta for each in self._all() if (meta := self._meta(each))["status"] not in _FINAL}
+        of_group = {each: meta for each, meta in live.items() if meta["groupid"] == ACME.id}
+        admitted = {each for each, meta in of_group.items() if not meta.get("waits")}
+        changing = {each for each in admitted if of_group[each]["exclusive"]}
+        slots = f"ps:slots:{ACME.id}"
+        assert {each.decode() for each in cast("set[bytes]", self.redis.smembers(slots))} == admitted
+        assert {each.decode() for each in cast("set[bytes]", self.redis.smembers(f"{slots}:changes"))} == changing
+        assert len(admitted) <= 2
+        assert len(changing) <= 1
+        if len(admitted) < 2:
+            waiting = [meta for each, meta in of_group.items() if each not in admitted]
+            assert not [meta for meta in waiting if not meta["exclusive"] or not changing]
+        assert not any(meta.get("waits") for meta in live.values() if meta["groupid"] != ACME.id)
+
+    def _meta(self, thread_id: str) -> dict[str, Any]:
+        return dict(json.loads(cast("bytes", self.redis.hget(f"rq:job:{thread_id}", "meta"))))
 
     def teardown(self) -> None:
         if not hasattr(self, "redis"):
             return
         # Whatever happened: with workers and a janitor, every thread ends.
         store = self.clients[0]
-        for attempt in range(5):
+        for attempt in range(5 + len(self._all())):  # one at least has its turn each time
             self.redis.zunionstore("ps:leases", {"ps:leases": 0})  # every lease has run out
             self.reap(0)
             for thread_id in self._all():
@@ -237,7 +270,7 @@ class Threads(RuleBasedStateMachine):
         for thread_id in self._all():
             assert store.fetch(thread_id).status.is_final
         self.holds()
-        assert not self.redis.zcard("ps:leases")
+        assert not self.redis.exists("ps:leases", "ps:queued", "ps:waiting", f"ps:slots:{ACME.id}")
         for client in self.clients:
             client._redis.close()
         self.redis.close()

@@ -37,14 +37,20 @@ class World:
         new = replace(new_thread(self.redis, group=found), member_id=self.people.members[member].id, username=member)
         return self.store.create(new)[0]
 
+    def result(self, group: str, thread: str) -> str:
+        """The name of a file that the thread made."""
+        name = f"result-{thread}.zip"
+        if group != "nope":
+            with self.documents.results(self.people.group(group).id).write(name) as file:
+                file.write(b"zip")
+        return name
+
 
 @pytest.fixture
 def world(app: Flask, people: People, store: ThreadStore, redis: Redis, config: Config) -> World:
     documents = Documents(config.documents)
     for group in (people.acme, people.other):
         documents.group(group).write("/documents/a.xml", b"<a/>")
-        with documents.results(group.id).write("result.zip") as file:
-            file.write(b"zip")
     return World(app, people, store, redis, documents)
 
 
@@ -52,11 +58,11 @@ def rules(app: Flask) -> list[tuple[Rule, str]]:
     return [(rule, method) for rule in app.url_map.iter_rules() for method in sorted(rule.methods or ())]
 
 
-def expected(endpoint: str, who: str, group: str) -> int | set[int]:
+def expected(endpoint: str, who: str, group: str) -> int | set[int]:  # noqa: PLR0911 (a line for each rule)
     """The HTTP status that the contract gives; what is allowed is a set, as its answer depends on the service."""
     name = endpoint.partition(".")[2]
     blueprint = endpoint.partition(".")[0].rstrip("0123456789")
-    allowed = {200, 202, 302, 303, 304, 400}
+    allowed = {200, 202, 302, 303, 304, 400} | ({415} if endpoint == "uploads.post" else set())
     is_page = blueprint == "pages"
     if endpoint in OPEN:
         return allowed | {503, 403}  # 403: a sign-in without the page's own token
@@ -65,10 +71,14 @@ def expected(endpoint: str, who: str, group: str) -> int | set[int]:
     if is_page:
         # A browser's pages know sessions only; here everybody comes with a token, which is as good.
         return allowed if who == "chief" or name == "sign_out" else 403
-    if blueprint == "server" or (blueprint == "starts" and name == "server-wide"):
+    if blueprint in {"server", "server-streams", "server-results"} or (blueprint == "starts" and name == "server-wide"):
         return allowed if who == "chief" else 403
+    if blueprint == "processes" and name == "server":
+        return allowed
     if group == "nope":
         return 404
+    if blueprint == "processes":  # Every member of the group may look.
+        return allowed if who == "chief" or (who in INSIDE if group == "acme" else who == "outsider") else 403
     inside = who == "chief" or (group == "acme" and who in STRONG) or (group == "other" and who == "outsider")
     return allowed if inside else 403
 
@@ -78,7 +88,7 @@ def test_the_table_of_who_may_do_what(world: World) -> None:
     for rule, method in rules(world.app):
         if method == "HEAD":
             continue
-        groups = GROUPS if "group" in rule.arguments else ["acme"]
+        groups = GROUPS if "group" in rule.arguments or rule.endpoint.startswith("uploads.") else ["acme"]
         for who in EVERYBODY:
             client = world.app.test_client(use_cookies=False)
             for group in groups:
@@ -93,18 +103,20 @@ def test_the_table_of_who_may_do_what(world: World) -> None:
 
 
 def path_of(world: World, rule: Rule, who: str, group: str) -> str:
+    is_result = rule.endpoint == "files.member_resource" or "-results" in rule.endpoint
+    thread = world.thread(group) if group != "nope" and (is_result or "thread" in rule.arguments) else "0" * 32
     values = {
         "group": group,
         "member": "contributor" if who == "anonymous" else who,
-        "thread": world.thread(group) if "thread" in rule.arguments and group != "nope" else "0" * 32,
-        "filename": "result.zip" if rule.endpoint == "files.member_resource" else "psthreads.css",
+        "thread": thread,
+        "filename": world.result(group, thread) if is_result else "psthreads.css",
         "suffix": "xml",
     }
     with world.app.test_request_context():
         built = rule.build({name: values[name] for name in rule.arguments}, append_unknown=False)
     assert built is not None
     # Parameters that the samples must have, so that a 400 cannot hide a refusal.
-    return f"{built[1]}?mark=m&how=warn&text=t"
+    return f"{built[1]}?mark=m&how=warn&text=t" + (f"&group={group}" if rule.endpoint.startswith("uploads.") else "")
 
 
 def test_a_thread_of_another_group_looks_absent(world: World) -> None:

@@ -133,6 +133,36 @@ def test_code_that_cannot_be_interrupted_is_killed_after_the_grace(
     assert "It did not stop in time and was killed" in [event.message for event in store.log(thread.id).events]
 
 
+@pytest.mark.usefixtures("running")
+def test_what_must_not_be_killed_gets_as_long_as_it_needs(
+    engine: Engine, store: ThreadStore, config: Config, tmp_path: Path
+) -> None:
+    mark, until = tmp_path / "mark", tmp_path / "until"
+    thread = start(engine, "tidy", mark=str(mark), until=str(until))
+    wait_for(lambda: lines_of(mark))
+    asked = time.monotonic()
+    engine.cancel(thread, by=JONES)
+    # Its grace is long over, and it lives.
+    wait_for(lambda: time.monotonic() > asked + config.grace + 1)
+    assert store.fetch(thread.id).cancelling
+    until.touch()
+    assert ended(store, thread).status is Status.CANCELLED
+    assert lines_of(mark) == ["started", "tidy"]
+
+
+@pytest.mark.usefixtures("running")
+def test_force_kills_also_what_must_not_be_killed_and_keeps_what_it_had_said(
+    engine: Engine, store: ThreadStore, tmp_path: Path
+) -> None:
+    mark = tmp_path / "mark"
+    thread = start(engine, "tidy", mark=str(mark), until=str(tmp_path / "never"))
+    wait_for(lambda: lines_of(mark))
+    engine.cancel(thread, by=JONES, force=True)
+    assert ended(store, thread).status is Status.CANCELLED
+    assert lines_of(mark) == ["started"]
+    assert "Tidying up" in [event.message for event in store.log(thread.id).events]
+
+
 def test_force_skips_the_grace(
     engine: Engine, store: ThreadStore, config: Config, redis: Redis, tmp_path: Path
 ) -> None:

@@ -19,7 +19,12 @@ ACME = Group(7, "acme")
 
 
 def new_thread(
-    redis: Redis, *, group: Group | None = ACME, restartable: bool = False, name: str = "A thread"
+    redis: Redis,
+    *,
+    group: Group | None = ACME,
+    restartable: bool = False,
+    exclusive: bool = False,
+    name: str = "A thread",
 ) -> NewThread:
     thread_id = uuid4().hex
     fields = jobs.fields(thread_id=thread_id, process="count", values={}, title=name, queue="psthreads", redis=redis)
@@ -33,6 +38,7 @@ def new_thread(
         group_id=group.id if group else -1,
         group_name=group.name if group else "",
         restartable=restartable,
+        exclusive=exclusive,
         fields=fields,
     )
 

@@ -14,7 +14,7 @@ elseif not owns(meta, token) then
   return ''
 end
 if meta.status == 'initialised' then  -- Taken, but its code had not begun: it is as good as new.
-  queue_again(id, meta, now, 'LPUSH')
+  queue_again(id, meta, now)
   return 'requeued'
 end
 if meta.restartable and not meta.cancelling and meta.restarts < RESTARTS then
@@ -22,7 +22,7 @@ if meta.restartable and not meta.cancelling and meta.restarts < RESTARTS then
   meta.message = why .. '; queued again, restart ' .. meta.restarts .. ' of ' .. RESTARTS
   meta.started = 0
   append(id, meta, {now .. 'W' .. meta.message})
-  queue_again(id, meta, now, 'LPUSH')
+  queue_again(id, meta, now)
   return 'requeued'
 end
 conclude(id, meta, 'failed', why, '')

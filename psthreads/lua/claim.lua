@@ -2,10 +2,11 @@
 -- A thread that was cancelled meanwhile, or that another worker took, is refused, so it never runs.
 local id, token = ARGV[1], ARGV[2]
 local meta = load(id)
-local mine = meta and meta.status == 'initialised' and (not meta.token or meta.token == token)
+local mine = meta and meta.status == 'initialised' and not meta.waits and (not meta.token or meta.token == token)
 if mine then
   meta.token, meta.worker = token, ARGV[3]
-  save(id, meta)
+  store(id, meta)
+  redis.call('ZREM', QUEUED, id)
   redis.call('ZADD', LEASES, clock() + LOST_AFTER, id)
 end
 redis.call('LREM', TAKEN, 0, id)

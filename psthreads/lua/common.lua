@@ -7,7 +7,9 @@ local JOB, QUEUE, TAKEN, STARTED = '@JOB@', '@QUEUE@', '@TAKEN@', '@STARTED@'
 local EXECUTION, EXECUTIONS = '@EXECUTION@', '@EXECUTIONS@'
 local HALF_EVENTS, HALF_BYTES = @HALF_EVENTS@, @HALF_BYTES@
 local RETENTION, LOST_AFTER, RESTARTS = @RETENTION@, @LOST_AFTER@, @RESTARTS@
-local LEASES = 'ps:leases'
+local GROUP_THREADS, GROUP_CHANGES = @GROUP_THREADS@, @GROUP_CHANGES@
+local LEASES, QUEUED, WAITING, FEED, ACCESS = 'ps:leases', 'ps:queued', 'ps:waiting', 'ps:feed', 'ps:access'
+local FEED_LENGTH = 10000
 local FINAL = {completed = true, failed = true, cancelled = true}
 
 -- What `rq info` and the like show for each of our statuses.
@@ -31,8 +33,15 @@ local function load(id)
   return raw and cjson.decode(raw)
 end
 
-local function save(id, meta)
+local function store(id, meta)
   redis.call('HSET', JOB .. id, 'meta', cjson.encode(meta), 'status', RQ_STATUS[meta.status])
+end
+
+-- Save what people can see, and tell those who follow. `rev` counts these changes: what an ETag is made of.
+local function save(id, meta)
+  meta.rev = (meta.rev or 0) + 1
+  store(id, meta)
+  redis.call('XADD', FEED, 'MAXLEN', '~', FEED_LENGTH, '*', 't', id, 'g', meta.groupid)
 end
 
 -- Give the thread another status, save it, and move it from index to index. `from` is nil for a new one.
@@ -95,6 +104,81 @@ local function append(id, meta, lines)
   end
 end
 
+-- A group's share of the workers. An admitted thread is in the queue or runs, and holds one of the group's slots;
+-- the others wait in two lists, in which those that have ended meanwhile are passed over.
+local function slots(group) return 'ps:slots:' .. group end
+local function changes(group) return 'ps:slots:' .. group .. ':changes' end
+local function waiting(group) return 'ps:waiting:' .. group end
+local function waiting_changes(group) return 'ps:waiting:' .. group .. ':changes' end
+
+local function admit(id, meta, where)
+  if meta.groupid ~= -1 then
+    redis.call('SADD', slots(meta.groupid), id)
+    if meta.exclusive then redis.call('SADD', changes(meta.groupid), id) end
+  end
+  redis.call('ZADD', QUEUED, meta.created, id)
+  redis.call(where, QUEUE, id)
+end
+
+-- Why this thread has to wait for others of its group; nil where it need not.
+local function must_wait(id, meta)
+  local group = meta.groupid
+  if group == -1 or redis.call('SISMEMBER', slots(group), id) == 1 then return nil end
+  if redis.call('SCARD', slots(group)) >= GROUP_THREADS then
+    return 'Waiting for other threads of this group: it may run ' .. GROUP_THREADS .. ' at once'
+  end
+  if meta.exclusive and redis.call('SCARD', changes(group)) >= GROUP_CHANGES then
+    return 'Waiting for another thread, which changes the documents of this group'
+  end
+end
+
+local function wait_in_line(id, meta, why)
+  meta.waits, meta.message = true, why
+  redis.call('RPUSH', (meta.exclusive and waiting_changes or waiting)(meta.groupid), id)
+  redis.call('SADD', WAITING, meta.groupid)
+end
+
+-- The first thread that waits in a list, with its meta; those that have ended meanwhile leave it.
+local function first_of(list)
+  while true do
+    local id = redis.call('LINDEX', list, 0)
+    if not id then return nil end
+    local meta = load(id)
+    if meta and meta.waits and meta.status == 'initialised' then return id, meta end
+    redis.call('LPOP', list)
+  end
+end
+
+-- Admit whoever waits and now need not, in the order in which they came.
+local function promote(group)
+  if redis.call('SISMEMBER', WAITING, group) == 0 then return end
+  while redis.call('SCARD', slots(group)) < GROUP_THREADS do
+    local list = waiting(group)
+    local id, meta = first_of(list)
+    if redis.call('SCARD', changes(group)) < GROUP_CHANGES then
+      local other, its = first_of(waiting_changes(group))
+      if other and (not id or its.created < meta.created) then
+        list, id, meta = waiting_changes(group), other, its
+      end
+    end
+    if not id then break end
+    redis.call('LPOP', list)
+    meta.waits, meta.message = nil, 'Waiting for a worker'
+    save(id, meta)
+    admit(id, meta, 'RPUSH')
+  end
+  if redis.call('EXISTS', waiting(group), waiting_changes(group)) == 0 then redis.call('SREM', WAITING, group) end
+end
+
+-- Give back the slot that the thread has in its group.
+local function leave(id, meta)
+  redis.call('ZREM', QUEUED, id)
+  if meta.groupid == -1 then return end
+  redis.call('SREM', slots(meta.groupid), id)
+  redis.call('SREM', changes(meta.groupid), id)
+  promote(meta.groupid)
+end
+
 -- Forget who runs the thread: its lease, and what RQ keeps of the execution.
 local function release(id, meta)
   redis.call('ZREM', LEASES, id)
@@ -112,24 +196,25 @@ local function conclude(id, meta, status, message, detail)
     status, message = 'cancelled', 'Cancelled by ' .. meta.cancelled_by
     meta.cancelling = nil
   end
-  meta.message, meta.ended, meta.heard = message, now, now
+  meta.message, meta.ended, meta.heard, meta.waits = message, now, now, nil
   local level = status == 'failed' and 'E' or 'I'
   local lines = {now .. level .. message}
   if detail ~= '' then table.insert(lines, 1, now .. 'W' .. detail) end
   append(id, meta, lines)
   change(id, meta, status, now)
   release(id, meta)
+  leave(id, meta)
   for _, key in ipairs({JOB .. id, head_of(id), tail_of(id)}) do redis.call('PEXPIRE', key, RETENTION) end
 end
 
 -- Whether this execution still owns the thread.
 local function owns(meta, token) return meta and not FINAL[meta.status] and meta.token == token end
 
--- Put the thread back into the queue, as if it had not been taken.
-local function queue_again(id, meta, now, where)
+-- Put the thread back at the queue's head, as if it had not been taken. It keeps its group's slot.
+local function queue_again(id, meta, now)
   release(id, meta)
   meta.token, meta.worker, meta.report = nil, nil, nil
   change(id, meta, 'initialised', now)
   redis.call('LREM', TAKEN, 0, id)
-  redis.call(where, QUEUE, id)
+  admit(id, meta, 'LPUSH')
 end

@@ -5,6 +5,7 @@
 -- ps:usernames         hash: username in lower case -> member id; ps:groupnames the same for groups
 -- ps:last-id:<kind>    counter: ids are never given twice
 -- ps:memberships:<id>  hash of a member: group id -> role; ps:members-of:<id> of a group: member id -> role
+-- ps:access            counter: how often it was changed who may do what
 -- ps:token:<sha256>    hash: member, name, created, expires; gone by itself when it expires
 -- ps:tokens-of:<id>    hash of a member: name of the token -> its SHA-256
 
@@ -12,6 +13,11 @@ local NAMES = {member = 'ps:usernames', group = 'ps:groupnames'}
 local LINKS = {member = 'ps:memberships:', group = 'ps:members-of:'}
 local OTHER = {member = 'group', group = 'member'}
 local TOKEN, TOKENS_OF = 'ps:token:', 'ps:tokens-of:'
+
+-- Who may do what has changed: whoever follows threads is asked again before anything more is sent.
+local function changed()
+  redis.call('XADD', 'ps:feed', 'MAXLEN', '~', 10000, '*', 'a', redis.call('INCR', 'ps:access'))
+end
 
 local function record(kind, id) return 'ps:' .. kind .. ':' .. id end
 

@@ -3,6 +3,7 @@
 local member, group, role = ARGV[1], ARGV[2], ARGV[3]
 if redis.call('EXISTS', record('member', member)) == 0 then return 'member' end
 if redis.call('EXISTS', record('group', group)) == 0 then return 'group' end
+changed()
 if role == '' then
   redis.call('HDEL', LINKS.group .. group, member)
   return redis.call('HDEL', LINKS.member .. member, group) == 1 and 'done' or 'membership'

@@ -11,4 +11,5 @@ if kind == 'member' then
 end
 redis.call('HDEL', NAMES[kind], string.lower(found[2]))
 redis.call('DEL', record(kind, id), LINKS[kind] .. id)
+changed()
 return 1

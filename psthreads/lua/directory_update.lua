@@ -2,4 +2,5 @@
 local key = record('member', ARGV[1])
 if redis.call('EXISTS', key) == 0 then return 0 end
 redis.call('HSET', key, unpack(ARGV, 2))
+changed()
 return 1

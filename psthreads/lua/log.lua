@@ -1,20 +1,25 @@
--- ARGV: thread id, first number wanted (negative: counted from the end), how many.
--- Returns {} when there is no such thread, else {meta, the first number wanted, line, ...}. What was dropped
--- from the middle is passed over.
-local id, first, count = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
+-- ARGV: thread id, first number wanted (negative: counted from the end), how many, how many bytes; but one line at
+-- least.
+-- Returns {} when there is no such thread, else {meta, how often it was changed who may do what, the first number
+-- wanted, line, ...}. What was dropped from the middle is passed over.
+local id, first, count, bytes = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local raw = redis.call('HGET', JOB .. id, 'meta')
 if not raw then return {} end
 local meta = cjson.decode(raw)
 local head, dropped = meta.log_head, meta.log_dropped
 local total = head + dropped + meta.log_tail
 if first < 0 then first = math.max(1, total + first + 1) end
-local found = {raw, first}
+local found = {raw, redis.call('GET', ACCESS) or '0', first}
 local function take(key, from, many)
-  for _, line in ipairs(redis.call('LRANGE', key, from, from + many - 1)) do found[#found + 1] = line end
+  for _, line in ipairs(redis.call('LRANGE', key, from, from + many - 1)) do
+    if bytes <= 0 then return end
+    bytes = bytes - #line
+    found[#found + 1] = line
+  end
 end
 if first <= head then
   take(head_of(id), first - 1, count)
-  if #found - 2 < count then take(tail_of(id), 0, count - (#found - 2)) end
+  if #found - 3 < count then take(tail_of(id), 0, count - (#found - 3)) end
 else
   take(tail_of(id), math.max(0, first - head - dropped - 1), count)
 end

@@ -18,7 +18,9 @@ if ARGV[4] ~= '' then
   redis.call('EXPIRE', ARGV[4], ARGV[6])
 end
 append(id, meta, {now .. 'I' .. 'Accepted from ' .. ARGV[3]})
+local why = must_wait(id, meta)
+if why then wait_in_line(id, meta, why) end
 change(id, meta, 'initialised', now)
 redis.call('SADD', '@QUEUES@', QUEUE)
-redis.call('RPUSH', QUEUE, id)
+if not why then admit(id, meta, 'RPUSH') end
 return {'new', id}

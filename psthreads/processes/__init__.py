@@ -5,4 +5,8 @@ anybody's own process is. Importing the package registers them.
 """
 
 from psthreads.processes import export as export
+from psthreads.processes import load as load
+from psthreads.processes import move as move
+from psthreads.processes import publish as publish
+from psthreads.processes import unzip as unzip
 from psthreads.processes import validate as validate

@@ -68,7 +68,8 @@ class Grammar:
         log = list(islice(self.compiled.error_log, MOST_PROBLEMS + 2))
         # Only what follows this message of libxml2's RELAX NG says anything.
         useful = [entry for entry in log if "element , got nothing" not in entry.message] or log
-        return [Finding(_at(root, entry.path), entry.message) for entry in useful[: MOST_PROBLEMS + 1]]
+        places = _Places(root)
+        return [Finding(places.at(entry.path), entry.message) for entry in useful[: MOST_PROBLEMS + 1]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,12 +102,17 @@ class Schemas:
         self._compiled = lru_cache(maxsize=64)(self._compile)
         self._of_group = lru_cache(maxsize=256)(self._find)
 
+    def of_root(self, name: str) -> list[Schema] | None:
+        """The group's for a root element of this local name; None where one of them cannot be had."""
+        schemas = self._of_group(name)
+        return None if isinstance(schemas, Unusable) else schemas
+
     def of(self, root: etree._Element, path: str) -> list[Schema]:
         """The schemas that the document names, and the group's for its root element, each once.
 
         Raises Unusable for the first that cannot be had.
         """
-        schemas = self._of_group(str(root.tag))
+        schemas = self._of_group(str(root.tag).rpartition("}")[2])
         if isinstance(schemas, Unusable):
             raise schemas
         if not _names_some(root):
@@ -118,8 +124,7 @@ class Schemas:
 
     # Inside.
 
-    def _find(self, tag: str) -> list[Schema] | Unusable:
-        name = tag.rpartition("}")[2]
+    def _find(self, name: str) -> list[Schema] | Unusable:
         found: list[Schema | Unusable] = []
         for kind, ending in ((XSD, "xsd"), (RNG, "rng"), (SCH, "sch")):
             path = f"{FOLDER}/{name[:_LONGEST_NAME]}.{ending}"
@@ -222,17 +227,32 @@ def _named(root: etree._Element, path: str) -> Iterator[tuple[str, tuple[tuple[s
             yield kind, (("", inside(path, node.get("href") or "")),)
 
 
-def _at(root: etree._Element, path: str | None) -> etree._Element:
-    """The element that libxml2 means by such a path as `/doc/p[3]` or `/*/*[2]`; the root when in doubt."""
-    found = root
-    for step in (path or "").split("/")[2:]:
-        name, _, number = step.rstrip("]").partition("[")
-        same = [child for child in found.iterchildren("*") if name == "*" or name == _prefixed(child)]
-        place = int(number) - 1 if number.isdigit() else 0
-        if place >= len(same):
-            break
-        found = same[place]
-    return found
+class _Places:
+    """Finds the elements of a document that libxml2 means by such paths as `/doc/p[3]` or `/*/*[2]`."""
+
+    def __init__(self, root: etree._Element) -> None:
+        self._root = root
+        # Many findings are often about the children of one element.
+        self._children: dict[tuple[etree._Element, str], list[etree._Element]] = {}
+
+    def at(self, path: str | None) -> etree._Element:
+        """The element; the last one on the way that is there, when in doubt."""
+        found = self._root
+        for step in (path or "").split("/")[2:]:
+            name, _, number = step.rstrip("]").partition("[")
+            same = self._same(found, name)
+            place = int(number) - 1 if number.isdigit() else 0
+            if place >= len(same):
+                break
+            found = same[place]
+        return found
+
+    def _same(self, above: etree._Element, name: str) -> list[etree._Element]:
+        if (above, name) not in self._children:
+            self._children[above, name] = [
+                child for child in above.iterchildren("*") if name == "*" or name == _prefixed(child)
+            ]
+        return self._children[above, name]
 
 
 def _target(instruction: etree._Element) -> str:

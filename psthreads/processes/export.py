@@ -11,12 +11,10 @@ include matches it, or there are none, and no exclude does.
 from __future__ import annotations
 
 import re
-import struct
 import tempfile
-import time
-import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from fnmatch import fnmatchcase
+from io import BytesIO
 from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, Final, cast
@@ -24,19 +22,12 @@ from typing import BinaryIO, Final, cast
 from psthreads.context import Context
 from psthreads.documents import Document, GroupFolder
 from psthreads.errors import BadParameter, PsthreadsError
+from psthreads.processes._zip import SMALL, Archive
 from psthreads.registry import Answer, Start, process
 
 _AT_ONCE: Final = 20  # documents that need no thread
 _AT_ONCE_BYTES: Final = 64 * 1024 * 1024  # and how large they may be together: whoever asked is waiting
 _LOOKED_AT: Final = 5_000  # documents that are looked at for an answer at once
-_CHUNK: Final = 256 * 1024
-_MAY_GROW: Final = 1024 * 1024 * 1024  # a zip entry must be told beforehand that it may pass 2 GB
-_PACKED: Final = re.compile(
-    r"\.(7z|avi|bz2|docx|epub|flac|gif|gz|jar|jpe?g|m4a|mkv|mov|mp[34]|od[pst]|ogg|png|pptx|rar|web[mp]|woff2?"
-    r"|xlsx|xz|zip|zst)\Z",
-    re.IGNORECASE,
-)
-"""How the names of files end that are compressed already."""
 
 
 @process(
@@ -50,38 +41,33 @@ def export(context: Context, path: str = "/", includes: str = "", excludes: str 
     """Packs the documents below a path into a zip file that can be downloaded."""
     folder = context.folder
     selection = Selection(includes, excludes)
-
-    def left_out(skipped: str, reason: str) -> None:
-        context.warning(f"{skipped} was left out: {reason}.")
-
-    context.message(f"Selecting documents below {path or '/'}")
-    documents: list[Document] = []
-    with context.bar("processing", total=folder.count(path)) as bar:
-        documents.extend(
-            document for document in bar.iter(folder.walk(path, left_out)) if selection.takes(document.path)
-        )
-        bar.total = bar.current  # Documents may have come or gone meanwhile.
-    if not documents:
-        raise selection.empty()
-    context.message(f"Packaging {_documents(len(documents))}")
-    filename = f"{_plain(folder.group.name)}-export-{context.thread_id}.zip"
-    packed = size = 0
-    with (
-        context.bar("packaging", total=len(documents)) as bar,
-        context.result(filename) as file,
-        zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive,
-    ):
-        for document in bar.iter(documents):
-            context.check()
-            try:
-                source = folder.open(document.path)
-            except (PsthreadsError, OSError):
-                context.warning(f"{document.path} was left out: it is gone, or can no longer be read.")
-                continue
-            with source:
-                size += _add(archive, document, source)
-            packed += 1
-    context.element("zip", filename)
+    with context.shield():
+        temporary = context.temporary()
+    # What grows with the number of documents is on disk, for a group may have a million.
+    with (temporary / "chosen").open("w+b") as chosen, (temporary / "directory").open("w+b") as directory:
+        context.message(f"Selecting documents below {path or '/'}")
+        count = _select(context, path, selection, chosen)
+        if not count:
+            raise selection.empty()
+        context.message(f"Packaging {_documents(count)}")
+        packed = size = 0
+        with (
+            context.bar("packaging", total=count) as bar,
+            context.result(f"{_plain(folder.group.name)}-export-{context.thread_id}.zip") as file,
+            folder.staying(),
+        ):
+            archive = Archive(file, directory)
+            for document in bar.iter(_chosen(chosen)):
+                context.check()
+                try:
+                    content = _content(folder, document)
+                except (PsthreadsError, OSError):
+                    context.warning(f"{document.path} was left out: it is gone, or can no longer be read.")
+                    continue
+                size += _add(archive, document, content)
+                packed += 1
+            archive.close()
+    context.element("zip", file.filename)
     return f"Exported {_documents(packed)} ({_size(size)})"
 
 
@@ -100,10 +86,10 @@ def _few_at_once(start: Start) -> Answer | None:
         return None
     with tempfile.NamedTemporaryFile(dir=start.scratch, prefix="export-", suffix=".zip", delete=False) as file:
         try:
-            with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
-                for document in documents:
-                    with folder.open(document.path) as source:
-                        _add(archive, document, source)
+            archive = Archive(cast("BinaryIO", file), BytesIO())
+            for document in documents:
+                _add(archive, document, _content(folder, document))
+            archive.close()
         except BaseException:
             Path(file.name).unlink()
             raise
@@ -119,6 +105,8 @@ class Selection:
 
     def takes(self, path: str) -> bool:
         """Whether a document with this path in the group is exported."""
+        if not self._includes and not self._excludes:
+            return True
         names = path.lstrip("/").split("/")
         if self._includes and not _any(self._includes, names):
             return False
@@ -165,23 +153,48 @@ def _matches(pattern: Sequence[str], names: Sequence[str]) -> bool:
     return all(name == "**" for name in pattern[at:])
 
 
-def _add(archive: zipfile.ZipFile, document: Document, source: BinaryIO) -> int:
-    """Copy a document into the archive, piece by piece; returns its size in bytes."""
-    seconds = document.modified // 1000
-    moment = time.localtime(seconds)[:6]
-    # A zip file knows no time before 1980 or after 2107.
-    date = (1980, 1, 1, 0, 0, 0) if moment[0] < 1980 else min(moment, (2107, 12, 31, 23, 59, 59))  # noqa: PLR2004 (see above)
-    entry = zipfile.ZipInfo(document.path.lstrip("/"), date)
-    if 0 <= seconds < 1 << 31:
-        # The exact time, in no time zone, for readers that know this field.
-        entry.extra = struct.pack("<HHBl", 0x5455, 5, 1, seconds)
-    entry.external_attr = 0o100644 << 16
-    entry.compress_type = zipfile.ZIP_STORED if _PACKED.search(document.path) else zipfile.ZIP_DEFLATED
-    size = 0
-    with archive.open(entry, "w", force_zip64=document.size > _MAY_GROW) as target:
-        while chunk := source.read(_CHUNK):
-            size += target.write(chunk)
-    return size
+def _select(context: Context, path: str, selection: Selection, chosen: BinaryIO) -> int:
+    """Write the documents that are to be exported to a file, a line for each; returns how many there are."""
+    folder = context.folder
+    count = 0
+
+    def left_out(skipped: str, reason: str) -> None:
+        context.warning(f"{skipped} was left out: {reason}.")
+
+    with context.bar("processing", total=folder.count(path)) as bar:
+        for document in bar.iter(folder.walk(path, left_out)):
+            if selection.takes(document.path):
+                # A path holds no line break.
+                chosen.write(f"{document.size} {document.modified} {document.path}\n".encode())
+                count += 1
+        bar.total = bar.current  # Documents may have come or gone meanwhile.
+    return count
+
+
+def _chosen(chosen: BinaryIO) -> Iterator[Document]:
+    chosen.seek(0)
+    for line in chosen:
+        size, modified, path = line.decode().rstrip("\n").split(" ", 2)
+        yield Document(path, int(size), int(modified))
+
+
+def _content(folder: GroupFolder, document: Document) -> bytes | BinaryIO:
+    """What is in a document: its bytes when it is small, else the document opened. Raises as opening it does."""
+    if document.size <= SMALL:
+        data = folder.read(document.path, document.size + 1)
+        if len(data) <= document.size:  # Else it grew since it was found.
+            return data
+    return folder.open(document.path)
+
+
+def _add(archive: Archive, document: Document, content: bytes | BinaryIO) -> int:
+    """Put a document into the archive; returns its size in bytes."""
+    name = document.path.lstrip("/")
+    if isinstance(content, bytes):
+        archive.add(name, document.modified, content)
+        return len(content)
+    with content:
+        return archive.stream(name, document.modified, content, document.size)
 
 
 def _documents(count: int) -> str:

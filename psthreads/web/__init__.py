@@ -10,7 +10,7 @@ from flask import Flask, g
 from psthreads import commands
 from psthreads.config import Config
 from psthreads.model import iso
-from psthreads.web import files, health, pages, problems, schemas, starts, threads, untyped
+from psthreads.web import files, health, loading, pages, problems, processes, schemas, starts, streams, threads, untyped
 from psthreads.web.guard import Guard
 from psthreads.web.headers import Headers
 from psthreads.web.services import Services
@@ -36,6 +36,7 @@ def create_app(config: Config) -> Flask:
     )
     app.url_map.strict_slashes = False
     app.jinja_env.filters["iso"] = iso
+    app.jinja_env.filters["value"] = processes.text
     app.url_value_preprocessor(_take_suffix)
     app.wsgi_app = Headers(app.wsgi_app)  # type: ignore[method-assign] # as Flask's documentation has it
     untyped.install(app)
@@ -45,15 +46,22 @@ def create_app(config: Config) -> Flask:
         for blueprint in (
             threads.make_server_blueprint(services, guard),
             threads.make_group_blueprint(services, guard),
+            streams.make_server_blueprint(services, guard),
+            streams.make_group_blueprint(services, guard),
+            files.make_server_blueprint(services, guard),
+            files.make_group_blueprint(services, guard),
             starts.make_blueprint(services, guard),
+            loading.make_zone_blueprint(services, guard),
+            processes.make_blueprint(services, guard, prefix),
         ):
             # The same routes answer below every prefix; the name must differ.
             name = f"{blueprint.name}{number or ''}"
             app.register_blueprint(blueprint, url_prefix=prefix or None, name=name)
     for blueprint in (
         files.make_blueprint(services, guard),
+        loading.make_upload_blueprint(services, guard),
         pages.make_blueprint(services, guard),
-        schemas.make_blueprint(HOME, guard),
+        schemas.make_blueprint(HOME, guard, services.registry),
         health.make_blueprint(services, guard),
     ):
         app.register_blueprint(blueprint)

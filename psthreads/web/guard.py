@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterable
 from typing import Any, Final
 
 from flask import current_app, g, request, session
 
 from psthreads import access
-from psthreads.access import Sight
+from psthreads.access import Role, Sight
 from psthreads.credentials import Credential, Password, Session, Token
+from psthreads.directory import Directory
 from psthreads.errors import NotAllowed, NotSignedIn, ThreadNotFound
 from psthreads.model import Thread, is_thread_id
 from psthreads.registry import Process
+from psthreads.store import ThreadStore
 from psthreads.web.services import Services
 from psthreads.web.untyped import protect_from_forgery
 
 _SAFE: Final = frozenset({"GET", "HEAD"})
 _BEARER: Final = "Bearer "
+_ASKED_SECONDS: Final = 15.0  # credentials that have run out are noticed after this time
 
 
 class Guard:
@@ -42,12 +47,18 @@ class Guard:
         if not (access.may_use_server(sight) or (self._own_progress and is_progress)):
             raise NotAllowed("Only administrators may use the services of the whole server.")
 
-    def group(self) -> None:
-        """Open to contributors and higher in the group that the path names, and to administrators."""
-        sight = self._identify()
+    def group(self, named: str | None = None) -> None:
+        """Open to contributors and higher in the group that the path names, or else this; and to administrators."""
+        sight = self._identify(named)
         if not access.may_use_group(sight):
             group = sight.group.name if sight.group else ""
             raise NotAllowed(f"This needs at least the role contributor in group '{group}'.")
+
+    def insider(self) -> None:
+        """Open to every member of the group that the path names, and to administrators; without one as `member`."""
+        sight = self._identify()
+        if sight.group is not None and not access.may_use_group(sight, Role.GUEST):
+            raise NotAllowed(f"Only members of group '{sight.group.name}' may see what can be started there.")
 
     def start(self, process: Process | None) -> None:
         """Open to members whose role in the group is enough for the process; on the server, to administrators."""
@@ -58,10 +69,9 @@ class Guard:
             # A link on a stranger's page brings the cookie along.
             raise NotAllowed("With a browser's session, start work with POST and the page's own token.")
         g.process = process
-        if sight.group is None:
-            if not access.may_use_server(sight):
+        if not access.may_start(sight, process.role):
+            if sight.group is None:
                 raise NotAllowed("Only administrators may start work on the whole server.")
-        elif not access.may_use_group(sight, process.role):
             raise NotAllowed(f"This needs at least the role {process.role.value} in group '{sight.group.name}'.")
 
     def thread(self, thread_id: str) -> Thread:
@@ -73,22 +83,74 @@ class Guard:
             raise ThreadNotFound(thread_id)
         return thread
 
-    def _identify(self) -> Sight:
+    def watch(self, *, own_progress: bool = False) -> Watch:
+        """The rule by which the request was let in, to be asked again for as long as its answer goes on.
+
+        With `own_progress` it is the rule for a thread's progress, which may be the starter's own.
+        """
+        own = own_progress and self._own_progress
+        return Watch(self._directory, self._store, g.sight, read_credential(), own_progress=own)
+
+    def _identify(self, named: str | None = None) -> Sight:
         """Who asks, through which group; and the thread that the path names, in the same round trip."""
         credential = read_credential()
         values = request.view_args or {}
+        group: str | None = values.get("group", named)
         thread_id: str = values.get("thread", "")
         if is_thread_id(thread_id):
             place = self._store.place(thread_id)
-            sight, g.thread_meta = self._directory.identify_with(credential, values.get("group"), *place)
+            sight, g.thread_meta = self._directory.identify_with(credential, group, *place)
         else:
-            sight = self._directory.identify(credential, values.get("group"))
+            sight = self._directory.identify(credential, group)
         g.sight = sight
         g.has_session = isinstance(credential, Session)
         if g.has_session and request.method not in _SAFE:
             # Only a browser sends its cookie unasked; the other credentials cannot be borrowed.
             protect_from_forgery(current_app)
         return sight
+
+
+class Watch:
+    """Asks again and again whether whoever asked may still see what is sent; usable outside of the request."""
+
+    def __init__(
+        self,
+        directory: Directory,
+        store: ThreadStore,
+        sight: Sight,
+        credential: Credential,
+        *,
+        own_progress: bool = False,
+    ) -> None:
+        self.sight = sight
+        self._own_progress = own_progress
+        self._directory = directory
+        self._store = store
+        self._credential = credential
+        self._version = -1
+        self._asked = float("-inf")
+
+    def check(self, version: int, threads: Iterable[Thread] = ()) -> None:
+        """Raise NotSignedIn, NotAllowed or ThreadNotFound where something of this is not to be seen any more.
+
+        `version` is that of who may do what when these threads were read; where nobody has changed that since the last
+        time, and that is not long ago, nothing needs to be asked.
+        """
+        if version > self._version or time.monotonic() > self._asked + _ASKED_SECONDS:
+            self.ask()
+        for thread in threads:
+            if not access.shows(self.sight, thread, own_progress=self._own_progress):
+                raise ThreadNotFound(thread.id)
+
+    def ask(self) -> None:
+        """Ask the directory. Raises NotSignedIn, NotAllowed, GroupNotFound, Unavailable."""
+        version = self._store.access_version()
+        group = self.sight.group
+        self.sight = self._directory.identify(self._credential, str(group.id) if group else None)
+        may_use = access.may_use_group(self.sight) if group else access.may_use_server(self.sight)
+        if not (may_use or self._own_progress):
+            raise NotAllowed("The role that this needs is gone.")
+        self._version, self._asked = version, time.monotonic()
 
 
 def read_credential() -> Credential:

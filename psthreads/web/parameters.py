@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from typing import Final
 
 from flask import request
 
 from psthreads.errors import BadParameter
 from psthreads.registry import Bounds, Parameter
+
+_WAIT: Final = re.compile(r"(?:^|[,;])\s*wait\s*=\s*\"?(\d{1,6})\"?\s*(?=$|[,;])", re.IGNORECASE)
+_LONGEST_WAIT: Final = 30.0
 
 
 def number(name: str, default: int, *, least: int, greatest: int) -> int:
@@ -43,3 +48,11 @@ def values() -> dict[str, str]:
 def is_page() -> bool:
     """Whether the request is for a page that a person reads, and not for a service."""
     return request.blueprint == "pages"
+
+
+def preferred_wait() -> float | None:
+    """For how long the client prefers to wait (RFC 7240, section 4.3), in seconds; None for not at all."""
+    if "HTTP_PREFER" not in request.environ:
+        return None
+    found = _WAIT.search(",".join(request.headers.getlist("Prefer")))
+    return min(float(found[1]), _LONGEST_WAIT) if found else None

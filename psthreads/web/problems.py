@@ -7,7 +7,7 @@ from typing import Final
 
 from flask import Flask, Response, redirect, render_template, request, url_for
 from redis.exceptions import RedisError
-from werkzeug.exceptions import HTTPException, MethodNotAllowed
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestedRangeNotSatisfiable
 
 from psthreads.errors import NotSignedIn, PsthreadsError, Unavailable
 from psthreads.web import respond
@@ -21,6 +21,7 @@ _SENTENCES: Final = {
     413: "The request's body is too large.",
     414: "The request's address is too long.",
     415: "Send the parameters in the query or as a form.",
+    416: "The file is not that long: ask for a part that there is, or for all of it.",
     500: "Something went wrong here; it was written to the server's log.",
 }
 _log = logging.getLogger(__name__)
@@ -60,6 +61,8 @@ def _http(error: HTTPException) -> Response:
         problem = PsthreadsError(f"{request.method} is not possible here: use {allowed}.")
         problem.status, problem.code = 405, "0103"
         headers["Allow"] = allowed
+    if isinstance(error, RequestedRangeNotSatisfiable) and error.length is not None:
+        headers["Content-Range"] = f"{error.units} */{error.length}"
     return _page(problem, headers) if is_page() else respond.error(problem, headers)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
@@ -13,7 +13,7 @@ from jinja2 import Environment
 from lxml import etree
 
 from psthreads.errors import PsthreadsError
-from psthreads.model import LogPage, Thread, ThreadPage, clean, iso
+from psthreads.model import Event, LogPage, Thread, ThreadPage, clean, iso
 
 _XML: Final = "application/xml; charset=utf-8"
 _JSON: Final = "application/json"
@@ -40,44 +40,105 @@ class Bar:
 def thread(one: Thread, *, status: int = 200, wrapper: str = "", headers: Mapping[str, str] | None = None) -> Response:
     """One thread, within the element that its process wants around it, if any."""
     if _wants_json():
-        content = _thread(one)
+        content = describe(one)
         return _json({_camel(wrapper): {"thread": content}} if wrapper else content, status, headers)
     if wrapper:
         return _xml("wrapped.xml", status, headers, thread=one, wrapper=wrapper)
     return _answer(_rendered(current_app.jinja_env, one), status, headers, _XML)
 
 
+def progress(one: Thread, headers: Mapping[str, str], *, is_known: bool) -> Response:
+    """A thread with its ETag; or 304 without a body to whoever has it already."""
+    response = Response(status=304) if is_known else thread(one)
+    response.headers.update({"ETag": etag(one), "Vary": "Accept", "Cache-Control": "private, no-cache"} | dict(headers))
+    return response
+
+
+def etag(one: Thread) -> str:
+    """What names this state of the thread, in the format that is asked for.
+
+    A weak one (RFC 9110, section 8.8.1): when the thread was last heard from does not count.
+    """
+    return f'W/"{one.rev}-{"json" if _wants_json() else "xml"}"'
+
+
+def is_known(one: Thread) -> bool:
+    """Whether this state of the thread is what the request's If-None-Match names."""
+    return request.if_none_match.contains_weak(etag(one).removeprefix("W/").strip('"'))
+
+
 def threads(page: ThreadPage) -> Response:
     """A page of threads."""
     if _wants_json():
-        listed = [_thread(one) for one in page.threads]
+        listed = [describe(one) for one in page.threads]
         return _json({"page": page.page, "pageSize": page.page_size, "total": page.total, "threads": listed})
     return _xml("threads.xml", page=page)
 
 
-def logs(log: LogPage) -> Response:
-    """A page of a log."""
+def logs(log: LogPage, *, with_detail: bool) -> Response:
+    """A page of a log; with the details that administrators see, or without."""
     if _wants_json():
-        events = [
-            {
-                "seq": event.seq,
-                "timestamp": event.timestamp,
-                "datetime": iso(event.timestamp),
-                "level": event.level,
-                "message": event.message,
-            }
-            for event in log.events
-        ]
+        events = [log_event(event, with_detail=with_detail) for event in log.events]
         counts = {name: getattr(log, name) for name in ("first", "last", "total", "dropped", "next")}
         return _json({"threadid": log.thread_id, **counts, "events": events})
-    return _xml("logs.xml", log=log)
+    return _xml("logs.xml", log=log, with_detail=with_detail)
+
+
+def log_event(event: Event, *, with_detail: bool) -> dict[str, Any]:
+    """One line of a log, in JSON."""
+    return {
+        "seq": event.seq,
+        "timestamp": event.timestamp,
+        "datetime": iso(event.timestamp),
+        "level": event.level,
+        "message": event.told(with_detail=with_detail),
+    }
+
+
+def log_head(log: LogPage) -> str:
+    """The beginning of a whole log in XML, up to its first event."""
+    counts = f'total="{log.total}" dropped="{log.dropped}" next="{log.total + 1}"'
+    return f'{_PROLOG}<logs threadid="{log.thread_id}" first="{min(1, log.total)}" last="{log.total}" {counts}>\n'
+
+
+def log_lines(events: Sequence[Event], kind: str, *, with_detail: bool) -> str:
+    """Lines of a log as they stand in a file: `text`, `jsonl` (one JSON value on each line) or `xml`."""
+    if kind == "jsonl":
+        told = (json.dumps(log_event(event, with_detail=with_detail), ensure_ascii=False) for event in events)
+        return "".join(f"{line}\n" for line in told)
+    if kind == "xml":
+        return "".join(f"{_event(event, with_detail)}\n" for event in events)
+    return "".join(_text(event, with_detail=with_detail) for event in events)
+
+
+def _event(event: Event, with_detail: bool) -> str:  # noqa: FBT001 (as the template calls it)
+    element = etree.Element(
+        "event",
+        seq=str(event.seq),
+        timestamp=str(event.timestamp),
+        datetime=iso(event.timestamp),
+        level=event.level,
+    )
+    etree.SubElement(element, "message").text = event.told(with_detail=with_detail)
+    return etree.tostring(element, encoding="unicode")
+
+
+def _text(event: Event, *, with_detail: bool) -> str:
+    # What follows a line's first break is set in, so that no message can look like another line of the log.
+    told = "\n    ".join(event.told(with_detail=with_detail).splitlines())
+    return f"{event.seq} {iso(event.timestamp)} {event.level:<5} {told}\n"
 
 
 def cancelled(one: Thread | None) -> Response:
     """The thread as it stands after a request to cancel it; nothing when it is not there."""
     if _wants_json():
-        return _json({"thread": _thread(one)} if one else {})
+        return _json({"thread": describe(one)} if one else {})
     return _xml("thread-cancel.xml", thread=one)
+
+
+def processes(listed: Sequence[Mapping[str, Any]]) -> Response:
+    """What can be started."""
+    return _json({"processes": listed}) if _wants_json() else _xml("processes.xml", processes=listed)
 
 
 def error(problem: PsthreadsError, headers: Mapping[str, str] | None = None) -> Response:
@@ -132,7 +193,8 @@ def _answer(text: str, status: int, headers: Mapping[str, str] | None, kind: str
     return response
 
 
-def _thread(one: Thread) -> dict[str, Any]:
+def describe(one: Thread) -> dict[str, Any]:
+    """A thread in JSON."""
     content: dict[str, Any] = {
         "id": one.id,
         "name": one.name,
@@ -182,3 +244,16 @@ def _value(name: str, value: str) -> str | int:
 def _camel(name: object) -> str:
     first, *rest = str(name).split("-")
     return first + "".join(part.capitalize() for part in rest)
+
+
+def uploaded(files: Mapping[str, int], *, wrapped: bool, status: int) -> Response:
+    """The files that were uploaded, each with its size in bytes; or one of them, without a list around it."""
+    found = [{"filename": clean(name), "size": size} for name, size in files.items()]
+    if _wants_json():
+        return _json({"uploads": found} if wrapped else found[0], status)
+    return _xml("uploads.xml", status, uploads=found, wrapped=wrapped)
+
+
+def cleared(count: int) -> Response:
+    """How many files were removed from a loading zone."""
+    return _json({"filesremoved": count}) if _wants_json() else _xml("load-clear.xml", count=count)

@@ -3,23 +3,37 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Final
 
 from flask import Blueprint, Response, send_file
+from lxml import etree
 
+from psthreads.registry import Registry
 from psthreads.web.guard import Guard
 
+_WRAPPERS: Final = "  <!-- Those of the plug-ins that are installed here follow. -->\n"
 
-def make_blueprint(home: Path, guard: Guard) -> Blueprint:
-    """The XSD, and the schema of the same answers in JSON."""
+
+def make_blueprint(home: Path, guard: Guard, registry: Registry) -> Blueprint:
+    """The XSD, with the wrappers of these processes, and the schema of the same answers in JSON."""
     blueprint = Blueprint("schemas", __name__)
     blueprint.before_request(guard.anyone)
+    schema = _with_wrappers((home / "schemas" / "thread.xsd").read_text(), registry)
 
     @blueprint.get("/schemas/thread.xsd", provide_automatic_options=False)
     def xsd() -> Response:
-        return send_file(home / "schemas" / "thread.xsd", mimetype="application/xml")
+        return Response(schema, mimetype="application/xml")
 
     @blueprint.get("/schemas/thread.schema.json", provide_automatic_options=False)
     def json_schema() -> Response:
         return send_file(home / "schemas" / "thread.schema.json", mimetype="application/schema+json")
 
     return blueprint
+
+
+def _with_wrappers(schema: str, registry: Registry) -> str:
+    """The schema with an element for each wrapper that it does not have: an XSD has no word for any name."""
+    wrappers = sorted({process.wrapper for process in registry if process.wrapper})
+    known = {element.get("name") for element in etree.fromstring(schema.encode()).iterchildren("{*}element")}
+    elements = (f'  <xs:element name="{name}" type="wrapper"/>\n' for name in wrappers if name not in known)
+    return schema.replace(_WRAPPERS, _WRAPPERS + "".join(elements))

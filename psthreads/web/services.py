@@ -12,9 +12,12 @@ from psthreads.connection import connect
 from psthreads.directory import Directory
 from psthreads.documents import Documents
 from psthreads.engine import Engine
+from psthreads.feed import Feed
 from psthreads.janitor import Janitor
-from psthreads.registry import Registry, load
+from psthreads.plugins import load_all
+from psthreads.registry import Registry
 from psthreads.store import ThreadStore
+from psthreads.web.slots import Slots
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,23 +29,27 @@ class Services:
     directory: Directory
     store: ThreadStore
     engine: Engine
+    feed: Feed
     documents: Documents
     registry: Registry
     janitor: Janitor
+    slots: Slots
 
     @classmethod
     def make(cls, config: Config) -> Self:
         """Put the layers together for these settings. Nothing is sent to Redis yet."""
         redis = connect(config.redis_url)
         store = ThreadStore(redis, config)
-        registry = load(config.processes)
+        registry = load_all(config.processes)
         return cls(
             config=config,
             redis=redis,
             directory=Directory(redis),
             store=store,
             engine=Engine(redis, config, store, registry),
+            feed=Feed(redis, store),
             documents=Documents(config.documents),
             registry=registry,
+            slots=Slots(config.streams),
             janitor=Janitor(redis, config, store),
         )

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
-import time
 from typing import Any, Final
 
 from flask import Blueprint, Response, g, request, send_file, url_for
@@ -19,10 +17,6 @@ from psthreads.web import parameters, respond
 from psthreads.web.guard import Guard
 from psthreads.web.services import Services
 
-_WAIT: Final = re.compile(r"(?:^|[,;])\s*wait\s*=\s*\"?(\d{1,6})\"?\s*(?=$|[,;])", re.IGNORECASE)
-_LONGEST_WAIT: Final = 30.0
-_FIRST_LOOK: Final = 0.02
-_LONGEST_LOOK: Final = 0.25
 _LONGEST_KEY: Final = 255
 _FORMS: Final = frozenset({"", "application/x-www-form-urlencoded", "multipart/form-data"})
 
@@ -38,9 +32,9 @@ def make_blueprint(services: Services, guard: Guard) -> Blueprint:
             raise MethodNotAllowed(process.methods)  # HEAD, which comes with GET, must not start anything.
         if request.mimetype not in _FORMS and request.content_length:
             raise UnsupportedMediaType("Send the parameters in the query or as a form.")
-        member = _acting(services, path["member"])
+        member = acting(services, path["member"])
         values = process.read(parameters.values())
-        key, wait = _idempotency_key(), _wait()
+        key, wait = _idempotency_key(), parameters.preferred_wait()
         group = g.sight.group
         who: dict[str, Any] = {"member": member, "by": g.sight.member, "group": group, "key": key}
         # A repeat gets what the first request got, even if it would be refused by now.
@@ -52,6 +46,7 @@ def make_blueprint(services: Services, guard: Guard) -> Blueprint:
             folder=services.documents.group(group) if group else None,
             scratch=services.documents.scratch,
             values=values,
+            loading_zone=services.documents.loading_zone(group, member.id) if group else None,
         )
         for check in process.checks:
             if (answer := check(about)) is not None:
@@ -74,7 +69,9 @@ def make_blueprint(services: Services, guard: Guard) -> Blueprint:
 def _answer(services: Services, process: Process, thread: Thread, wait: float | None) -> Response:
     headers = {"Location": _progress_url(thread), "Retry-After": str(respond.RETRY_SECONDS)}
     if wait is not None:
-        thread = _await(services, thread, wait)
+        with services.slots.one() as is_free:
+            if is_free:
+                thread = services.feed.wait(thread, lambda now: now.status.is_final, wait)
         headers["Preference-Applied"] = f"wait={wait:g}"
         if thread.status.is_final:
             del headers["Retry-After"]
@@ -86,7 +83,7 @@ def _endpoint() -> str:
     return (request.endpoint or "").rpartition(".")[2]
 
 
-def _acting(services: Services, ref: str) -> Member:
+def acting(services: Services, ref: str) -> Member:
     """The member that the path names, whom whoever asks may act as."""
     own: Member = g.sight.member
     if ref.removeprefix("~").lower() in {own.username.lower(), str(own.id)}:
@@ -104,22 +101,6 @@ def _idempotency_key() -> str:
     if len(key) > _LONGEST_KEY:
         raise BadParameter("Idempotency-Key", f"The Idempotency-Key is longer than {_LONGEST_KEY} characters.")
     return key
-
-
-def _wait() -> float | None:
-    """For how long the client prefers to wait (RFC 7240, section 4.3), in seconds; None for not at all."""
-    found = _WAIT.search(",".join(request.headers.getlist("Prefer")))
-    return min(float(found[1]), _LONGEST_WAIT) if found else None
-
-
-def _await(services: Services, thread: Thread, seconds: float) -> Thread:
-    deadline = time.monotonic() + seconds
-    pause = _FIRST_LOOK
-    while not thread.status.is_final and (left := deadline - time.monotonic()) > 0:
-        time.sleep(min(pause, left))
-        pause = min(pause * 1.5, _LONGEST_LOOK)
-        thread = services.store.fetch(thread.id)
-    return thread
 
 
 def _progress_url(thread: Thread) -> str:

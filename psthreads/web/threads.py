@@ -7,12 +7,13 @@ from typing import Final, cast
 
 from flask import Blueprint, Response, g, request
 
+from psthreads import access
 from psthreads.errors import BadParameter, ThreadNotFound
-from psthreads.model import SERVER_WIDE, Level, Status
+from psthreads.model import SERVER_WIDE, Level, Status, Thread
 from psthreads.store import Kind
 from psthreads.web import respond
 from psthreads.web.guard import Guard
-from psthreads.web.parameters import choice, flag, number
+from psthreads.web.parameters import choice, flag, number, preferred_wait
 from psthreads.web.services import Services
 
 _KINDS: Final = ("active", "finished", *(str(status) for status in Status))
@@ -50,7 +51,13 @@ def _make_blueprint(name: str, base: str, services: Services, guard: Guard, allo
         return respond.threads(page)
 
     def progress(thread: str, **_: str) -> Response:
-        return respond.thread(guard.thread(thread))
+        found, known = guard.thread(thread), request.environ.get("HTTP_IF_NONE_MATCH")
+        headers = {}
+        if (wait := preferred_wait()) is not None:
+            found = _awaited(services, found, wait, is_new=known is None)
+            guard.watch(own_progress=True).check(0, (found,))  # The role may be gone since.
+            headers["Preference-Applied"] = f"wait={wait:g}"
+        return respond.progress(found, headers, is_known=known is not None and respond.is_known(found))
 
     def logs(thread: str, **_: str) -> Response:
         found = guard.thread(thread)
@@ -60,7 +67,8 @@ def _make_blueprint(name: str, base: str, services: Services, guard: Guard, allo
         if tail and "from" in request.args:
             raise BadParameter("tail", "Give either 'from' or 'tail', not both.")
         first = -tail if tail else number("from", 1, least=1, greatest=2**53)
-        return respond.logs(services.store.log(found.id, first, tail or size, Level(level) if level else None))
+        log = services.store.log(found.id, first, tail or size, Level(level) if level else None)
+        return respond.logs(log, with_detail=access.sees_details(g.sight))
 
     def cancel(thread: str, **_: str) -> Response:
         try:
@@ -74,3 +82,13 @@ def _make_blueprint(name: str, base: str, services: Services, guard: Guard, allo
     route("/threads/<thread>/logs", "GET", logs)
     route("/threads/<thread>/cancel", "POST", cancel)
     return blueprint
+
+
+def _awaited(services: Services, thread: Thread, seconds: float, *, is_new: bool) -> Thread:
+    """The thread once it has ended, for a client that knows nothing of it; once it has changed, for one that does."""
+
+    def is_enough(now: Thread) -> bool:
+        return now.status.is_final if is_new else not respond.is_known(now)
+
+    with services.slots.one() as is_free:
+        return services.feed.wait(thread, is_enough, seconds) if is_free else thread

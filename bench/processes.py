@@ -1,0 +1,214 @@
+"""Documents per second of each process on 10,000 small documents, beside the plain way to do the same.
+
+Our side runs the process's own function in a forked child, as a worker does, with a context whose reports
+go to a real Redis. Both sides take turns, and the ratio is that of their medians: below 1 we are faster.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from statistics import median
+
+from redis import Redis
+
+from bench import documents
+from bench.servers import redis_server
+from psthreads.access import Group, Member
+from psthreads.config import Config
+from psthreads.connection import connect
+from psthreads.context import Context
+from psthreads.documents import Documents
+from psthreads.engine import Engine
+from psthreads.model import Report, Standing
+from psthreads.plugins import load as load_processes
+from psthreads.registry import Value
+from psthreads.store import ThreadStore
+
+ROUNDS = 7
+MEMBER, GROUP = Member(1, "bench"), Group(1, "bench")
+
+Plain = Callable[[Path, Path], Sequence[str]]
+"""The plain command, for the group's folder (its working directory) and a new folder for what it makes."""
+
+
+def _unchanged(_folder: Path) -> None:
+    """What is done to the group's folder before each run: nothing, as most processes change nothing."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A process with its parameters, and the plain way to do the same.
+
+    `package` is what apt-get installs to have the plain command; `prepare` puts the group's folder in
+    order before each run of either side. `programs` are those that the plain command runs where it is a shell's.
+    """
+
+    figure: str
+    process: str
+    plain: Plain
+    package: str
+    values: dict[str, Value] = field(default_factory=dict)
+    prepare: Callable[[Path], None] = _unchanged
+    programs: tuple[str, ...] = ()
+
+
+def _names(folder: Path, below: str) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in (folder / below).rglob("*") if path.is_file())
+
+
+ENTRIES: Sequence[Entry] = (
+    Entry(
+        "export_by_zip",
+        "export",
+        lambda _, made: ["zip", "-r", "-q", str(made / "documents.zip"), "documents"],
+        "zip",
+        {"path": "/documents", "includes": "", "excludes": ""},
+    ),
+    Entry(
+        "validate_by_xmllint",
+        "validate",
+        lambda folder, _: ["xmllint", "--noout", *_names(folder, "documents")],
+        "libxml2-utils",
+        {"path": "/documents", "warn": False},
+    ),
+    Entry(
+        "validate_with_schema_by_xmllint",
+        "validate",
+        lambda folder, _: ["xmllint", "--noout", "--schema", "schemas/document.xsd", *_names(folder, "documents")],
+        "libxml2-utils",
+        {"path": "/documents", "warn": False},
+        documents.add_schema,
+    ),
+    Entry(
+        "publish_by_xsltproc_and_zip",
+        "publish",
+        lambda folder, made: [
+            *("sh", "-c", 'xsltproc -o "$0/" stylesheets/each.xsl "$@" && cd "$0" && zip -r -q documents.zip .'),
+            *(str(made), *_names(folder, "documents")),
+        ],
+        "xsltproc zip",
+        {"path": "/documents", "stylesheet": "/stylesheets/publish.xsl"},
+        documents.add_stylesheet,
+        ("xsltproc", "zip"),
+    ),
+    Entry(
+        "move_by_mv",  # which renames the folder, and says nothing of the documents
+        "move",
+        lambda _folder, _made: ["mv", "documents", "moved"],
+        "coreutils",
+        {"path": "/documents", "destination": "/moved", "merge": False},
+        documents.put_back,
+    ),
+)
+
+
+def measure() -> dict[str, float]:
+    """The time of each process by that of the plain command; without the command, only our own is printed."""
+    ratios: dict[str, float] = {}
+    with redis_server() as config, connect(config.redis_url) as redis:
+        for entry in ENTRIES:
+            folder = Documents(config.documents).group(GROUP)
+            folder.create()
+            inside = config.documents / "groups" / str(GROUP.id)
+            shutil.rmtree(inside)
+            documents.fill(inside / "documents")
+            programs = entry.programs or tuple(entry.plain(inside, inside)[:1])
+            command = " and ".join(programs)
+            has_plain = all(map(shutil.which, programs))
+            if not has_plain:
+                print(f"  {entry.figure}: {command} is not installed: apt-get install {entry.package}")
+            ours, plain = [], []
+            for number in range(ROUNDS + 1):
+                entry.prepare(inside)
+                our_seconds = _ours(redis, config, entry)
+                entry.prepare(inside)
+                plain_seconds = _plain(entry, inside, config.documents / "made") if has_plain else 0.0
+                if number:  # The first round fills the caches.
+                    ours.append(our_seconds)
+                    plain.append(plain_seconds)
+            beside = f", {documents.COUNT / median(plain):8,.0f}/s by {command}" if has_plain else ""
+            print(f"  {entry.figure}: {documents.COUNT / median(ours):8,.0f} documents/s{beside}")
+            if has_plain:
+                ratios[entry.figure] = median(ours) / median(plain)
+    return ratios
+
+
+class _Reporter:
+    def __init__(self, store: ThreadStore, thread_id: str) -> None:
+        self._store = store
+        self._thread_id = thread_id
+
+    def report(self, report: Report) -> Standing:
+        return self._store.report(self._thread_id, "bench", report)
+
+
+def run(redis: Redis, config: Config, name: str, values: dict[str, Value]) -> None:
+    """Run a process of GROUP to its end in this operating system process, its reports written to the store."""
+    store = ThreadStore(redis, config)
+    registry = load_processes(config.processes)
+    process = registry.find(name)
+    assert process is not None
+    thread = Engine(redis, config, store, registry).start(process, values, member=MEMBER, by=MEMBER, group=GROUP).thread
+    assert store.claim(thread.id, "bench", "bench")
+    redis_time = store.begin(thread.id, "bench")
+    root = Documents(config.documents)
+    context = Context(
+        thread_id=thread.id,
+        member=MEMBER,
+        group=GROUP,
+        folder=root.group(GROUP),
+        results=root.results(GROUP.id),
+        scratch=root.scratch,
+        reporter=_Reporter(store, thread.id),
+        redis_time=redis_time,
+        interval=config.report_interval,
+    )
+    context.start()
+    try:
+        process.function(context, **values)
+    finally:
+        context.clean_up()
+        for report in context.close():
+            store.report(thread.id, "bench", report)
+
+
+def _ours(redis: Redis, config: Config, entry: Entry) -> float:
+    load_processes(config.processes)  # as a worker does before it forks
+    shutil.rmtree(config.documents / "results", ignore_errors=True)
+    seconds = in_child(partial(run, redis, config, entry.process, entry.values))
+    redis.flushall()
+    return seconds
+
+
+def _plain(entry: Entry, inside: Path, made: Path) -> float:
+    shutil.rmtree(made, ignore_errors=True)
+    made.mkdir()
+    command = entry.plain(inside, made)
+    started = time.perf_counter()
+    subprocess.run(command, cwd=inside, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return time.perf_counter() - started
+
+
+def in_child(work: Callable[[], None]) -> float:
+    """The seconds that the work takes in a forked child; ends the program when it fails there."""
+    sys.stdout.flush()
+    started = time.perf_counter()
+    child = os.fork()
+    if child == 0:
+        try:
+            work()
+        except BaseException:  # noqa: BLE001 (whatever it is, the child must not come back)
+            sys.excepthook(*sys.exc_info())
+            os._exit(1)
+        os._exit(0)
+    _, status = os.waitpid(child, 0)
+    assert status == 0, "the process failed"
+    return time.perf_counter() - started

@@ -1,0 +1,71 @@
+"""The process, run without Redis, workers and HTTP."""
+
+import pytest
+from psthreads_wordcount import word_count
+
+from psthreads.errors import BadParameter
+from psthreads.testing import check, run
+
+DOCUMENTS = {
+    "/notes/a.txt": "One fish two fish",
+    "/notes/b.txt": "red fish, blue FISH",
+    "/notes/picture.png": b"\x89PNG\xff",
+    "/other.txt": "elsewhere",
+}
+
+
+def test_words_are_counted_and_listed_most_frequent_first() -> None:
+    done = run(word_count, {"path": "/notes", "top": 1}, documents=DOCUMENTS)
+    assert done.status == "completed"
+    assert done.message == "Counted 8 words, 5 of them different"
+    assert done.results["words.csv"] == b"word,count\r\nfish,4\r\n"
+    assert done.elements["csv"].text == done.filenames["words.csv"]
+    assert done.elements["words"].attributes == {"total": "8", "different": "5"}
+    assert done.bars["progress"].states == ((0, 3), (1, 3), (2, 3), (3, 3))
+
+
+def test_upper_and_lower_case_differ_where_that_is_asked_for() -> None:
+    done = run(word_count, {"case": "keep"}, documents={"/a.txt": "Fish fish"})
+    assert done.results["words.csv"] == b"word,count\r\nFish,1\r\nfish,1\r\n"
+
+
+def test_what_is_no_text_is_left_out_with_a_warning() -> None:
+    done = run(word_count, {"path": "/notes"}, documents=DOCUMENTS)
+    assert done.warnings == 1
+    assert "/notes/picture.png is no text in UTF-8: it was left out." in done.log
+
+
+def test_what_the_package_logs_is_in_the_threads_log() -> None:
+    done = run(word_count, {"path": "/other.txt"}, documents=DOCUMENTS)
+    assert "psthreads_wordcount.process: /other.txt has been counted" in done.log
+
+
+def test_a_cancel_at_any_point_leaves_no_file_but_a_whole_one() -> None:
+    whole = run(word_count, documents=DOCUMENTS)
+    assert whole.checkpoints > 10
+    for n in range(whole.checkpoints):
+        done = run(word_count, documents=DOCUMENTS, cancel_at=n)
+        assert (done.status, done.message) == ("cancelled", "Cancelled by jjones")
+        assert done.leftovers == ()
+        assert done.results in ({}, whole.results)
+        assert done.documents == whole.documents
+
+
+def test_a_full_disk_fails_the_thread_and_leaves_nothing() -> None:
+    done = run(word_count, documents=DOCUMENTS, disk_full_after=20)
+    assert (done.status, done.message) == ("failed", "OSError: [Errno 28] No space left on device")
+    assert done.results == {}
+    assert done.leftovers == ()
+
+
+@pytest.mark.parametrize(("parameters", "named"), [({"top": "0"}, "top"), ({"case": "upper"}, "case")])
+def test_a_wrong_parameter_is_refused_before_anything_starts(parameters: dict[str, str], named: str) -> None:
+    with pytest.raises(BadParameter) as refused:
+        run(word_count, parameters, documents=DOCUMENTS)
+    assert refused.value.name == named
+
+
+def test_a_path_with_nothing_below_it_is_refused() -> None:
+    assert check(word_count, {"path": "/notes"}, documents=DOCUMENTS) is None
+    with pytest.raises(BadParameter):
+        check(word_count, {"path": "/"}, documents={})

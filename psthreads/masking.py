@@ -1,0 +1,68 @@
+"""Keeps secrets out of logs: what looks like one is masked before it is stored.
+
+Nothing can tell a secret for certain. What is masked is what has the form of one: a value that is named
+as a password, secret, token or key, credentials in a URL or an Authorization header, private keys, and the
+tokens of psthreads and of well-known services.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Final
+
+MASK: Final = "[masked]"
+"""What stands in place of a secret."""
+
+# In each, the first group that took part is the secret; without groups, the whole match is.
+_PATTERNS: Final = (
+    (
+        r"""(?i:pass(?:word|wd|phrase)|pwd|secret|token|credential|(?:api|access|private|secret)[ _-]?key)"""
+        r"""(?:[\w-]*["']?\s*(?:[:=]|=>)\s*)(?:"([^"]+)"|'([^']+)'|([^\s"',;&<>]+))"""
+    ),
+    r"""(?i:\bauthorization["']?\s*[:=]\s*["']?(?:basic|digest|negotiate)\s+)([^\s"']+)""",
+    r"(?i:\bbearer\s+)([A-Za-z0-9._~+/=-]{12,})",
+    r"://[^\s/:@]*:([^\s/@]+)@",
+    r"\bpst_[A-Za-z0-9_-]{16,}",
+    r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b",
+    r"\bgh[pousr]_[A-Za-z0-9]{20,}",
+    r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*",
+    r"(?s:-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z))",
+)
+# One of these is in whatever the patterns match. To look for them costs a fraction of what the patterns cost.
+_HINTS: Final = (
+    *("pass", "pwd", "secret", "token", "credential", "key", "bearer", "authorization"),
+    *("@", "pst_", "akia", "asia", "eyj", "ghp_", "gho_", "ghu_", "ghs_", "ghr_"),
+)
+
+
+class Masker:
+    """Masks what looks like a secret. `more` are regular expressions besides the built-in ones.
+
+    Where one has groups, the first that took part in the match is masked, else the whole match. Raises re.error for one
+    that is none.
+    """
+
+    def __init__(self, more: Sequence[str] = ()) -> None:
+        self._patterns = [re.compile(pattern) for pattern in (*_PATTERNS, *more)]
+        self._more = self._patterns[len(_PATTERNS) :]
+
+    def may_hold_secret(self, text: str) -> bool:
+        """False only where there is nothing to mask; quick, for many lines in one text."""
+        lower = text.lower()
+        return any(hint in lower for hint in _HINTS) or any(pattern.search(text) for pattern in self._more)
+
+    def __call__(self, text: str) -> str:
+        """The text with its secrets masked."""
+        if not self.may_hold_secret(text):
+            return text
+        for pattern in self._patterns:
+            text = pattern.sub(_mask, text)
+        return text
+
+
+def _mask(found: re.Match[str]) -> str:
+    if found.lastindex is None:
+        return MASK
+    start, end = next(found.span(number) for number in range(1, found.re.groups + 1) if found[number] is not None)
+    return found.string[found.start() : start] + MASK + found.string[end : found.end()]

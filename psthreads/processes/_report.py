@@ -1,0 +1,205 @@
+"""The report of a validation, as XML for programs and as HTML for people.
+
+What was found is collected on disk, so that a million findings take no memory; the summary stands first
+in the report, and is known only at the end.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, BinaryIO, Final, NamedTuple
+
+from lxml import etree
+
+from psthreads.context import Context
+from psthreads.model import clean, iso
+from psthreads.processes._parsing import MOST_PROBLEMS, Problem
+
+if TYPE_CHECKING:
+    from lxml.etree._serializer import _IncrementalFileWriter
+
+_COLUMNS: Final = ("Line", "Column", "Schema", "What is wrong")
+_STYLE: Final = """
+:root { color-scheme: light dark; --line: #8886; --quiet: #666; }
+@media (prefers-color-scheme: dark) { :root { --quiet: #aaa; } }
+body { font: 16px/1.5 system-ui, sans-serif; margin: 0 auto; max-width: 70rem; padding: 1rem; }
+h1 { font-size: 1.5rem; }
+h2 { border-top: 1px solid var(--line); font-size: 1.05rem; margin: 2rem 0 0.5rem; padding-top: 1rem; }
+h2, td { overflow-wrap: anywhere; }
+dl { display: grid; gap: 0 1rem; grid-template-columns: max-content 1fr; }
+dt, .quiet { color: var(--quiet); }
+dd { margin: 0; }
+.verdict { font-size: 1.15rem; font-weight: 600; }
+table { border-collapse: collapse; width: 100%; }
+th, td { border-bottom: 1px solid var(--line); padding: 0.25rem 0.5rem; text-align: left; vertical-align: top; }
+.number { font-variant-numeric: tabular-nums; text-align: right; width: 4rem; }
+"""
+
+
+class Found(NamedTuple):
+    """What was found in one document. `unapplied` names schemas that it was too large for."""
+
+    path: str
+    problems: list[Problem]
+    has_more: bool
+    unapplied: str
+
+
+@dataclass(slots=True)
+class Summary:
+    """What was validated, and how many documents there were of each kind; `left_out` could not be read."""
+
+    group: str
+    path: str
+    checked: int = 0
+    broken: int = 0
+    others: int = 0
+    left_out: int = 0
+    verdict: str = ""
+
+
+class Findings:
+    """Everything that a validation found, in an empty file that it is given."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._total = 0
+        self._is_capped = False
+
+    def add(self, path: str, problems: Sequence[Problem], unapplied: str = "") -> None:
+        """Note what is wrong with a document, its first MOST_PROBLEMS problems at most."""
+        told = problems[:MOST_PROBLEMS]
+        has_more = len(problems) > len(told)
+        self._total += len(told)
+        self._is_capped |= has_more
+        lines = [(problem.line, problem.column, problem.schema, problem.text) for problem in told]
+        self._file.write(json.dumps((path, lines, has_more, unapplied)).encode() + b"\n")
+
+    def report(self, context: Context, summary: Summary) -> None:
+        """Write both reports and name them in the thread's XML. When it is interrupted, there is neither."""
+        with ExitStack() as pending:
+            html = pending.enter_context(context.result("report.html"))
+            xml = pending.enter_context(context.result("report.xml"))
+            self._write_xml(xml, summary, context.thread_id)
+            self._write_html(html, summary)
+            with context.shield():
+                pending.close()
+                context.element("report", html.filename)
+                context.element("report-xml", xml.filename)
+
+    # Inside.
+
+    def _documents(self) -> Iterator[Found]:
+        self._file.seek(0)
+        for line in self._file:
+            path, problems, has_more, unapplied = json.loads(line)
+            yield Found(
+                clean(path),
+                [Problem(number, column, clean(text), clean(schema)) for number, column, schema, text in problems],
+                has_more,
+                clean(unapplied),
+            )
+
+    def _write_xml(self, file: BinaryIO, summary: Summary, thread_id: str) -> None:
+        about = {
+            "thread": thread_id,
+            "group": clean(summary.group),
+            "path": clean(summary.path),
+            "created": iso(time.time_ns() // 1_000_000),
+            "checked": str(summary.checked),
+            "invalid": str(summary.broken),
+            "others": str(summary.others),
+            "left-out": str(summary.left_out),
+            "problems": str(self._total),
+            "most-of-one-document": str(MOST_PROBLEMS),
+        }
+        with etree.xmlfile(file, encoding="utf-8") as report:
+            report.write_declaration()
+            with report.element("validation-report", about):
+                report.write("\n", _element("summary", summary.verdict), "\n")
+                for found in self._documents():
+                    attributes = {"path": found.path, "problems": str(len(found.problems))}
+                    attributes |= {"more": "true"} if found.has_more else {}
+                    attributes |= {"not-checked-by": found.unapplied} if found.unapplied else {}
+                    with report.element("document", attributes):
+                        for problem in found.problems:
+                            where = {"line": str(problem.line), "column": str(problem.column)}
+                            where |= {"schema": problem.schema} if problem.schema else {}
+                            report.write("\n  ", _element("problem", problem.text, where))
+                        report.write("\n")
+                    report.write("\n")
+
+    def _write_html(self, file: BinaryIO, summary: Summary) -> None:
+        title = f"Validation of {clean(summary.path)} in group {clean(summary.group)}"
+        with etree.htmlfile(file, encoding="utf-8") as page:
+            page.write_doctype("<!DOCTYPE html>")
+            with page.element("html", {"lang": "en"}):
+                page.write(_head(title))
+                with page.element("body"):
+                    page.write(_element("h1", title), _element("p", summary.verdict, {"class": "verdict"}))
+                    page.write(_counts(summary, self._total))
+                    if self._is_capped:
+                        cap = f"Of each document the first {MOST_PROBLEMS:,} problems by each schema are looked at, "
+                        cap += f"and {MOST_PROBLEMS:,} at most are told here."
+                        page.write(_element("p", cap, {"class": "quiet"}))
+                    for found in self._documents():
+                        page.write(_element("h2", found.path))
+                        self._write_problems(page, found)
+
+    def _write_problems(self, page: _IncrementalFileWriter, found: Found) -> None:
+        if found.unapplied:
+            page.write(_element("p", f"It is too large to be checked by {found.unapplied}.", {"class": "quiet"}))
+        if not found.problems:
+            return
+        with page.element("table"):
+            page.write(_row("th", _COLUMNS))
+            for problem in found.problems:
+                page.write(_row("td", (str(problem.line), str(problem.column), problem.schema, problem.text)))
+        if found.has_more:
+            page.write(_element("p", f"There are more than these {MOST_PROBLEMS:,}.", {"class": "quiet"}))
+
+
+def _element(name: str, text: str = "", attributes: dict[str, str] | None = None) -> etree._Element:
+    element = etree.Element(name, attributes or {})
+    element.text = text
+    return element
+
+
+def _row(name: str, cells: Sequence[str]) -> etree._Element:
+    row = etree.Element("tr")
+    for number, text in enumerate(cells):
+        cell = etree.SubElement(row, name, {"class": "number"} if number < 2 else {})  # noqa: PLR2004 (line and column)
+        cell.text = text
+        if name == "th":
+            cell.set("scope", "col")
+    return row
+
+
+def _head(title: str) -> etree._Element:
+    head = etree.Element("head")
+    etree.SubElement(head, "meta", {"charset": "utf-8"})
+    # Whatever a finding might smuggle in, the page loads and runs nothing.
+    policy = {"http-equiv": "Content-Security-Policy", "content": "default-src 'none'; style-src 'unsafe-inline'"}
+    etree.SubElement(head, "meta", policy)
+    etree.SubElement(head, "meta", {"name": "viewport", "content": "width=device-width, initial-scale=1"})
+    head.append(_element("title", title))
+    head.append(_element("style", _STYLE))
+    return head
+
+
+def _counts(summary: Summary, total: int) -> etree._Element:
+    counts = etree.Element("dl")
+    for name, number in (
+        ("Documents checked", summary.checked),
+        ("Not valid", summary.broken),
+        ("Problems told here", total),
+        ("Other files, not checked", summary.others),
+        ("Left out", summary.left_out),
+    ):
+        counts.append(_element("dt", name))
+        counts.append(_element("dd", f"{number:,}"))
+    return counts

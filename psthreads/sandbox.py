@@ -1,0 +1,225 @@
+"""Where psthreads.testing runs a process: folders for one run, and a context that counts its checkpoints."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, Final, Self
+
+from psthreads.access import Group, Member
+from psthreads.context import Bar, Context, Interrupted
+from psthreads.documents import Documents, GroupFolder, ResultFile
+from psthreads.errors import NotFound
+from psthreads.folder import TEMPORARY
+from psthreads.loadingzone import LoadingZone
+from psthreads.model import SERVER_WIDE, Level, Line, Report, Standing
+from psthreads.registry import Process, Scope
+
+ACME: Final = Group(7, "acme")
+_THREAD_ID: Final = "0123456789abcdef" * 2
+_one_at_a_time: Final = threading.RLock()
+
+
+class WatchedContext(Context):
+    """A context that counts its checkpoints, and is interrupted at one of them: `at` is its number, from 0.
+
+    It counts only while `is_live`, and only in the Python thread that made it.
+    """
+
+    def __init__(self, at: tuple[int, Interrupted | None], **more: Any) -> None:
+        super().__init__(**more)
+        self.at, self.reason = at
+        self.is_live = False
+        self.interrupted = False
+        self.checkpoints = 0
+        self.messages: list[str] = []
+        self.bars: dict[str, Bar] = {}
+        self.states: dict[str, list[tuple[int, int]]] = {}
+        self.filenames: dict[str, str] = {}
+        self._owner = threading.get_ident()
+        self._bar = _watched(self)
+
+    def message(self, text: str) -> None:
+        """Report, and count a checkpoint."""
+        super().message(text)
+        self.messages.append(self.masked(self.last_message))
+        self.step()
+
+    def warning(self, text: str) -> None:
+        """Report, and count a checkpoint."""
+        super().warning(text)
+        self.messages.append(self.masked(self.last_message))
+        self.step()
+
+    def error(self, text: str) -> None:
+        """Report, and count a checkpoint."""
+        super().error(text)
+        self.messages.append(self.masked(self.last_message))
+        self.step()
+
+    def log(self, text: str, level: Level = Level.INFO, *, detail: str = "") -> None:
+        """Write a line, and count a checkpoint."""
+        super().log(text, level, detail=detail)
+        self.step()
+
+    def element(self, name: str, text: str | None = None, attributes: Mapping[str, str] | None = None) -> None:
+        """Set an element, and count a checkpoint."""
+        super().element(name, text, attributes)
+        self.step()
+
+    def bar(self, name: str = "progress", total: int = 0) -> Bar:
+        """A bar whose every step is a checkpoint."""
+        made = super().bar(name, total)
+        self.bars[name] = made
+        self.states.setdefault(name, []).append((made.current, made.total))
+        made.__class__ = self._bar
+        self.step()
+        return made
+
+    def check(self) -> None:
+        """A checkpoint."""
+        super().check()
+        self.step()
+
+    @contextmanager
+    def result(self, filename: str, **more: Any) -> Iterator[ResultFile]:
+        """A result file, whose beginning and end are checkpoints."""
+        with super().result(filename, **more) as file:
+            public = str(getattr(file, "filename", filename))
+            self.step()
+            yield file
+        self.filenames[filename] = public
+        self.step()
+
+    def step(self) -> None:
+        """Count a checkpoint, and be interrupted if it is the one."""
+        if self.is_live and threading.get_ident() == self._owner:
+            number = self.checkpoints
+            self.checkpoints += 1
+            if number == self.at and self.reason is not None:
+                self.interrupted = True
+                self.interrupt(self.reason)
+
+
+def _watched(context: WatchedContext) -> type[Bar]:
+    """A bar whose every step is a checkpoint of the context."""
+
+    class Watched(Bar):
+        __slots__ = ()
+
+        def __setattr__(self, name: str, value: Any) -> None:
+            super().__setattr__(name, value)
+            if name in {"current", "total"} and context.bars.get(self.name) is self:
+                context.states[self.name].append((self.current, self.total))
+                context.step()
+
+    return Watched
+
+
+class Sandbox:
+    """The documents, results and temporary folders of one run, and the reports that it makes."""
+
+    def __init__(
+        self,
+        process: Process,
+        group: Group | None,
+        member: Member,
+        documents: Mapping[str, bytes | str],
+        zone: Mapping[str, bytes | str],
+    ) -> None:
+        if process.scope is Scope.SERVER and (group or documents or zone):
+            raise ValueError(
+                f"The process '{process.name}' works on the whole server: it has no group and no documents"
+            )
+        self.group = None if process.scope is Scope.SERVER else group or ACME
+        self.zone: LoadingZone | None = None
+        self.folder: GroupFolder | None = None
+        self._member = member
+        self._given = (documents, zone)
+        self.lines: list[Line] = []
+        self.xml = ""
+
+    def __enter__(self) -> Self:
+        _one_at_a_time.acquire()
+        self._root = Path(tempfile.mkdtemp(prefix="psthreads-"))
+        self._system = self._root / "system"
+        self._tempdir, tempfile.tempdir = tempfile.tempdir, str(self._system)
+        try:
+            self._system.mkdir()
+            self.files = Documents(self._root / "files")
+            self.results = self.files.results(self.group.id if self.group else SERVER_WIDE)
+            if self.group is not None:
+                self._fill(self.group)
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        tempfile.tempdir = self._tempdir
+        shutil.rmtree(self._root, ignore_errors=True)
+        _one_at_a_time.release()
+
+    def _fill(self, group: Group) -> None:
+        documents, zone = self._given
+        self.folder = self.files.group(group)
+        self.folder.create()
+        for path, content in documents.items():
+            if path.endswith("/"):
+                self.folder.place(f"{path}any")
+            else:
+                self.folder.write(path, _bytes(content))
+        self.zone = self.files.loading_zone(group, self._member.id)
+        for path, content in zone.items():
+            with self.zone.write(path.lstrip("/"), len(_bytes(content))) as file:
+                file.write(_bytes(content))
+
+    def context(self, at: tuple[int, Interrupted | None]) -> WatchedContext:
+        """The context of the run."""
+        return WatchedContext(
+            at,
+            thread_id=_THREAD_ID,
+            member=self._member,
+            group=self.group,
+            folder=self.folder,
+            loading_zone=self.zone,
+            results=self.results,
+            scratch=self.files.scratch,
+            reporter=self,
+        )
+
+    def report(self, report: Report) -> Standing:
+        """Keep what is reported."""
+        self.lines.extend(report.lines)
+        self.xml = self.xml if report.xml is None else report.xml
+        return Standing.OWNED
+
+    def leftovers(self) -> tuple[str, ...]:
+        """What is in our folder for temporary files or in the system's, and every file that is still hidden."""
+        left = [*self._system.iterdir(), *self.files.scratch.iterdir(), *self._root.rglob(f"{TEMPORARY}*")]
+        return tuple(sorted(str(path.relative_to(self._root)) for path in left))
+
+    def whole(self, filenames: Mapping[str, str]) -> Iterator[tuple[str, bytes]]:
+        """The result files that are there, by the names that the process asked for."""
+        for asked, public in filenames.items():
+            with suppress(NotFound), self.results.open(public) as file:
+                yield asked, file.read()
+
+
+def _bytes(content: bytes | str) -> bytes:
+    return content.encode() if isinstance(content, str) else content
+
+
+def contents(folder: GroupFolder | LoadingZone | None) -> dict[str, bytes]:
+    """Every document or file there, by its path."""
+    found: dict[str, bytes] = {}
+    if folder is None:
+        return found
+    for document in folder.walk(on_skip=lambda _path, _reason: None):
+        with folder.open(document.path) as file:
+            found[document.path] = file.read()
+    return found

@@ -1,0 +1,83 @@
+"""The services that say what can be started here, by whoever is signed in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from flask import Blueprint, Response, g, request
+
+from psthreads import access
+from psthreads.access import Sight
+from psthreads.model import clean
+from psthreads.parameter import Parameter, plain
+from psthreads.registry import Process, Scope
+from psthreads.web import respond
+from psthreads.web.guard import Guard
+from psthreads.web.services import Services
+
+
+def make_blueprint(services: Services, guard: Guard, prefix: str) -> Blueprint:
+    """The list for the whole server, and the list for one group, with routes below this prefix."""
+    blueprint = Blueprint("processes", __name__)
+    blueprint.before_request(guard.insider)
+
+    def listed(**_: str) -> Response:
+        sight: Sight = g.sight
+        base = request.script_root + prefix
+        found = _of_group(services, sight) if sight.group else _of_server(services, sight)
+        limit = services.config.time_limit
+        return respond.processes([_described(process, sight, base, process.time_limit or limit) for process in found])
+
+    for endpoint, rule in (("server", "/processes"), ("group", "/groups/<group>/processes")):
+        for suffix in ("", ".<any(xml, json):suffix>"):
+            blueprint.add_url_rule(rule + suffix, endpoint, listed, methods=["GET"], provide_automatic_options=False)
+    return blueprint
+
+
+def _of_group(services: Services, sight: Sight) -> Iterator[Process]:
+    """What the role in this group allows."""
+    return (one for one in services.registry if one.scope is Scope.GROUP and access.may_start(sight, one.role))
+
+
+def _of_server(services: Services, sight: Sight) -> Iterator[Process]:
+    """What may be started on the whole server, and what in one of the member's groups at least."""
+    sights = [Sight(sight.member, link.group, link.role) for link in services.directory.memberships(sight.member)]
+    for one in services.registry:
+        where = [sight] if one.scope is Scope.SERVER or sight.member.admin else sights
+        if any(access.may_start(there, one.role) for there in where):
+            yield one
+
+
+def _described(process: Process, sight: Sight, base: str, limit: float) -> dict[str, Any]:
+    """The process in words and numbers that both formats can carry."""
+    return {
+        "name": process.name,
+        "title": clean(process.title),
+        "scope": process.scope.value,
+        "role": process.role.value if process.scope is Scope.GROUP else "administrator",
+        "methods": list(process.methods),
+        "route": base + process.path(sight.member, sight.group),
+        "restartable": process.restartable,
+        "timeLimit": limit,
+        "summary": clean(process.summary),
+        "parameters": [_parameter(one) for one in process.parameters],
+    }
+
+
+def _parameter(one: Parameter) -> dict[str, Any]:
+    found: dict[str, Any] = {"name": one.wire, "type": one.type, "required": one.default is None}
+    if one.default is not None:
+        found["default"] = clean(one.default) if isinstance(one.default, str) else one.default
+    bounds = {"least": one.bounds.least, "greatest": one.greatest}
+    found |= {name: bound for name, bound in bounds.items() if bound is not None}
+    if one.choices:
+        found["choices"] = [clean(choice) for choice in one.choices]
+    if one.description:
+        found["description"] = clean(one.description)
+    return found
+
+
+def text(value: str | float | bool) -> str:  # noqa: FBT001 (one of the values that a parameter may have)
+    """A default or a bound as a request, and so an attribute, has it."""
+    return value if isinstance(value, str) else str(value).lower() if isinstance(value, bool) else plain(value)

@@ -1,0 +1,133 @@
+"""A group's folder in which a test runs a process by itself: without Redis, worker or HTTP."""
+
+from __future__ import annotations
+
+import random
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from psthreads.access import Group, Member
+from psthreads.context import Cancelled, Context
+from psthreads.documents import Documents, GroupFolder
+from psthreads.model import Level, Outcome, Report, Standing
+from psthreads.outcome import NOTHING, conclude
+from psthreads.registry import Process, Start
+
+GROUP = Group(7, "acme")
+MEMBER = Member(1, "jjones")
+THREAD = "349f4fbcd872d514751f7809acf4d888"
+
+
+class Reports:
+    """A reporter that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.reports: list[Report] = []
+
+    def report(self, report: Report) -> Standing:
+        self.reports.append(report)
+        return Standing.OWNED
+
+    def lines(self, level: Level | None = None) -> list[str]:
+        lines = (line for report in self.reports for line in report.lines)
+        return [line.message for line in lines if level in {None, line.level}]
+
+    @property
+    def xml(self) -> str:
+        return [report.xml for report in self.reports if report.xml is not None][-1]
+
+
+class GroupOfDocuments:
+    """The group's folder, and one process that is run in it."""
+
+    def __init__(self, root: Path, process: Process) -> None:
+        self.process = process
+        self.documents = Documents(root)
+        self.folder: GroupFolder = self.documents.group(GROUP)
+        self.inside = root / "groups" / str(GROUP.id)
+        self.results = root / "results" / str(GROUP.id)
+        self.scratch = self.documents.scratch
+        self.reporter = Reports()
+        self.folder.create()
+
+    def write(self, documents: dict[str, str]) -> None:
+        for path, text in documents.items():
+            (self.inside / path).parent.mkdir(parents=True, exist_ok=True)
+            (self.inside / path).write_text(text)
+
+    def contents(self) -> dict[str, bytes]:
+        """Every file of the group by its path, as the file system has them."""
+        files = (path for path in self.inside.rglob("*") if path.is_file() and not path.is_symlink())
+        return {str(path.relative_to(self.inside)): path.read_bytes() for path in files}
+
+    def leftovers(self) -> list[str]:
+        """What no ended thread leaves behind, in the whole of the documents' folder."""
+        return [str(path) for path in self.inside.parents[1].rglob("*") if THREAD in path.name or path.name[:1] == "."]
+
+    def check(self, **values: str) -> None:
+        read = self.process.read(values)
+        for check in self.process.checks:
+            check(Start(MEMBER, GROUP, self.folder, self.scratch, read))
+
+    def context(self) -> Context:
+        self.reporter = Reports()
+        return Context(
+            thread_id=THREAD,
+            member=MEMBER,
+            group=GROUP,
+            folder=self.documents.group(GROUP),
+            results=self.documents.results(GROUP.id),
+            scratch=self.scratch,
+            reporter=self.reporter,
+        )
+
+    def run(self, *, after: float = 0, context: Context | None = None, **values: str) -> Outcome:
+        """Run the process to its end, or cancel it after so many seconds; gives how its thread would end."""
+        context = context or self.context()
+        returned: Any = NOTHING
+        error: BaseException | None = None
+        try:
+            with _interrupted(context, after):
+                try:
+                    returned = self.process.function(context, **self.process.read(values))
+                finally:
+                    context.stop_interrupts()
+                    context.clean_up()
+        except BaseException as raised:  # noqa: BLE001 (as a worker does)
+            error = raised
+        outcome = conclude(context, returned, error, 0)
+        for report in context.close():
+            self.reporter.report(report)
+        assert outcome is not None
+        return outcome
+
+
+@contextmanager
+def _interrupted(context: Context, seconds: float) -> Iterator[None]:
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        context.interrupt(Cancelled())
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def moments(count: int, longest: float) -> Iterator[float]:
+    """Random moments, in seconds, all over a run that takes that long."""
+    chance = random.Random(longest)  # noqa: S311 (a test's choice)
+    for _ in range(count):
+        yield max(chance.uniform(0, longest), 0.0001)
+
+
+def seconds_of(work: Callable[[], object], clock: Callable[[], float]) -> float:
+    started = clock()
+    work()
+    return clock() - started

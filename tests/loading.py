@@ -1,0 +1,111 @@
+"""A group, a member's loading zone, and a process run there as a horse runs it, for the tests of loading."""
+
+from __future__ import annotations
+
+import gc
+import random
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+
+from psthreads.access import Group, Member
+from psthreads.context import Cancelled, Context
+from psthreads.documents import Documents
+from psthreads.model import Level, Outcome, Report, Standing, Status
+from psthreads.registry import Process
+
+GROUP = Group(7, "acme")
+MEMBER = Member(1, "jjones")
+
+
+class Place:
+    """The folders on disk, and what the last run reported."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.documents = Documents(root)
+        self.folder = self.documents.group(GROUP)
+        self.zone = self.documents.loading_zone(GROUP, MEMBER.id)
+        self.zone_path = root / "loading" / "7" / "1"
+        self.group_path = root / "groups" / "7"
+        self.reports: list[Report] = []
+        self.folder.create()
+
+    def report(self, report: Report) -> Standing:
+        self.reports.append(report)
+        return Standing.OWNED
+
+    def upload(self, path: str, content: bytes = b"<new/>") -> None:
+        with self.zone.write(path, 1 << 30, lambda _: None) as file:
+            file.write(content)
+
+    def lines(self, level: Level = Level.ERROR) -> list[str]:
+        return [line.message for report in self.reports for line in report.lines if line.level is level]
+
+    @property
+    def xml(self) -> str:
+        return [report.xml for report in self.reports if report.xml is not None][-1]
+
+    def context(self) -> Context:
+        self.reports = []
+        return Context(
+            thread_id="3" * 32,
+            member=MEMBER,
+            group=GROUP,
+            folder=self.folder,
+            results=self.documents.results(GROUP.id),
+            scratch=self.documents.scratch,
+            reporter=self,
+            loading_zone=self.zone,
+        )
+
+    def run(self, process: Process, act: Callable[[Context], object] | None = None, **values: str) -> Outcome:
+        """Run it to its end. `act` is called with the context before; what it leaves behind is cleaned up."""
+        context = self.context()
+        if act is not None:
+            act(context)
+        try:
+            returned = process.function(context, **process.read(values))
+        finally:
+            context.stop_interrupts()
+            context.clean_up()
+            self.reports.extend(context.close())
+        return returned if isinstance(returned, Outcome) else Outcome(Status.COMPLETED, returned)
+
+    def run_and_cancel(self, process: Process, within: float, **values: str) -> bool:
+        """Run it and cancel it by a signal at a random moment; whether it was cancelled before its end."""
+
+        def aim(context: Context) -> None:
+            def cancel(_number: int, _frame: FrameType | None) -> None:
+                context.interrupt(Cancelled())
+
+            signal.signal(signal.SIGALRM, cancel)
+            signal.setitimer(signal.ITIMER_REAL, random.uniform(0.0001, within))  # noqa: S311 (a moment, no secret)
+
+        before = signal.getsignal(signal.SIGALRM)
+        try:
+            self.run(process, aim, **values)
+        except Cancelled:
+            return True
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, before)
+            gc.collect()  # What was interrupted just when it was opened is closed now, and not in another test.
+        return False
+
+    def hidden(self) -> list[Path]:
+        """What is left of anything temporary."""
+        return [path for path in self.root.rglob("*") if path.name.startswith(".") or path.parent.name == "tmp"]
+
+    def files(self, root: Path) -> dict[str, bytes]:
+        """Everything below a folder, by its path there."""
+        return {path.relative_to(root).as_posix(): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+
+
+def seconds(work: Callable[[], object]) -> float:
+    """How long the work takes."""
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
