@@ -24,7 +24,7 @@ from psthreads.model import Status, Thread
 from psthreads.store import ThreadStore
 
 _STILL_SECONDS: Final = 60.0  # a thread is stuck when, after the storm, none has ended for so long
-_BROKEN: Final = ("lost", "stuck", "flipped", "ran twice", "unexplained", "misplaced", "wrong answers")
+_BROKEN: Final = ("lost", "stuck", "flipped", "ran twice", "unexplained", "misplaced", "slots held", "wrong answers")
 _QUIT: Final = "Its process ended by itself, with exit code 0"
 _READY_SECONDS: Final = 60.0
 _RECOVERY_SECONDS: Final = 4.0  # a detection is timed only where Redis was left alone, and for so long before
@@ -93,7 +93,8 @@ def _blow(folder: Path, given: argparse.Namespace) -> dict[str, float]:
         store = ThreadStore(redis, world.config)
         directory = Directory(redis)
         member = directory.add_member("storm", "a password for a storm")
-        directory.set_membership(member, directory.add_group("storm"), Role.MANAGER)
+        group = directory.add_group("storm")
+        directory.set_membership(member, group, Role.MANAGER)
         clients = Clients(world.address, directory.create_token(member, "storm"), marks, given.threads, given.seed)
         storm, watch = Storm(world, given.seed), Watch(store, clients)
         if not wait_until(lambda: len(world.workers()) == given.supervisors * given.workers, _READY_SECONDS):
@@ -110,7 +111,10 @@ def _blow(folder: Path, given: argparse.Namespace) -> dict[str, float]:
         clients.look_again()
         took = time.monotonic() - begun
         print(f"  faults: {', '.join(f'{count} {name}' for name, count in storm.struck.most_common())}")
-        return _judge(store, _as_stored(store, clients), clients, watch, storm, marks, stuck) | {"seconds": round(took)}
+        # Every thread has ended: none may hold a place in its group.
+        held = sum(redis.exists(f"ps:slots:{group.id}{kind}") for kind in ("", ":changes"))
+        figures = _judge(store, _as_stored(store, clients), clients, watch, storm, marks, stuck)
+        return figures | {"slots held": held if not stuck else 0, "seconds": round(took)}
 
 
 def _as_stored(store: ThreadStore, clients: Clients) -> dict[str, Thread | None]:

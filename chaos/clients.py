@@ -31,6 +31,8 @@ class Seen:
     """The accepted threads: id and kind."""
     final: dict[str, tuple[str, str, str]] = field(default_factory=dict)
     """The first final answer for each thread: status, message and time of the end."""
+    ended: dict[str, float] = field(default_factory=dict)
+    """When that answer was noted, on the monotonic clock."""
     asked: dict[str, float] = field(default_factory=dict)
     """When a thread was first told to be cancelled, on the monotonic clock."""
     cancelled: dict[str, float] = field(default_factory=dict)
@@ -40,8 +42,8 @@ class Seen:
     """Answers that nobody should get."""
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def note(self, thread: dict[str, Any]) -> None:
-        """Take down one answer about a thread."""
+    def note(self, thread: dict[str, Any], asked: float) -> None:
+        """Take down one answer about a thread, and when it was asked for."""
         thread_id = thread["id"]
         with self.lock:
             known = self.final.get(thread_id)
@@ -49,11 +51,12 @@ class Seen:
                 told = (thread["status"], thread["message"], thread["ended"])
                 if known is None:
                     self.final[thread_id] = told
+                    self.ended[thread_id] = time.monotonic()
                 elif known != told:
                     self.flipped.add(thread_id)
                 if thread["status"] == "cancelled" and thread_id in self.asked:
                     self.cancelled.setdefault(thread_id, time.monotonic())
-            elif known is not None:
+            elif known is not None and asked > self.ended[thread_id]:  # An older answer may be noted late.
                 self.flipped.add(thread_id)
 
 
@@ -125,7 +128,8 @@ class Clients:
                 time.sleep(0.02)
 
     def _look(self, session: requests.Session, thread_id: str) -> None:
-        self.seen.note(self._ask(session, "GET", f"/groups/storm/threads/{thread_id}/progress"))
+        asked = time.monotonic()
+        self.seen.note(self._ask(session, "GET", f"/groups/storm/threads/{thread_id}/progress"), asked)
 
     def _cancel(self, _number: int, draw: random.Random) -> None:
         with requests.Session() as session:
@@ -141,7 +145,7 @@ class Clients:
                     if thread.get("cancelling") or thread["status"] == "cancelled":
                         with self.seen.lock:
                             self.seen.asked.setdefault(thread_id, asked)
-                    self.seen.note(thread)
+                    self.seen.note(thread, asked)
 
     def _ask(self, session: requests.Session, method: str, path: str, **more: Any) -> dict[str, Any]:
         """The answer, however often it must be asked for; every request here may be sent again."""

@@ -42,7 +42,7 @@ def restartable(context: Context, marks: str, seconds: float) -> None:
     _work(context, marks, seconds)
 
 
-@process(title="Failing", route=_ROUTE + "failing")
+@process(title="Failing", route=_ROUTE + "failing", exclusive=True)
 def failing(context: Context, marks: str, seconds: float) -> None:
     """Works for a while and ends badly."""
     _work(context, marks, seconds / 2)

