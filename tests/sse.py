@@ -22,7 +22,7 @@ class Stream:
     """One connection to a stream. Iterating gives its events, until the server ends it or the limit is reached."""
 
     def __init__(self, port: int, path: str, headers: Mapping[str, str], last: str = "", limit: int = 0) -> None:
-        """Connect and ask. With a limit the connection breaks after that many bytes."""
+        """Connect and ask. With a limit the connection breaks after that many bytes of the stream."""
         self._socket = socket.socket()
         self._socket.settimeout(60)
         try:
@@ -38,8 +38,11 @@ class Stream:
         lines += [f"Last-Event-ID: {last}"] if last else []
         self._socket.sendall("\r\n".join([*lines, "", ""]).encode())
         self._rest = b""
-        self._limit = limit or float("inf")
+        self._limit = float("inf")
         head = self._until(b"\r\n\r\n").decode()
+        if limit:
+            self._rest = self._rest[:limit]
+            self._limit = limit - len(self._rest)
         self.status = int(head.split()[1])
         self.head = head
 
@@ -66,8 +69,7 @@ class Stream:
 
     def _until(self, end: bytes) -> bytes:
         while end not in self._rest:
-            chunk = self._socket.recv(int(min(65536, self._limit)))
-            if not chunk:
+            if not self._limit or not (chunk := self._socket.recv(int(min(65536, self._limit)))):
                 return b""
             self._limit -= len(chunk)
             self._rest += chunk

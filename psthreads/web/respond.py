@@ -28,6 +28,12 @@ _LINKS: Final = {
 }
 
 
+_REVALIDATED: Final = {
+    kind: [*links.items(), ("Vary", "Accept"), ("Cache-Control", "private, no-cache")] for kind, links in _LINKS.items()
+}
+"""The headers of an answer that may be kept, and is asked for again each time."""
+
+
 @dataclass(frozen=True, slots=True)
 class Bar:
     """A named progress bar, as it stands."""
@@ -49,22 +55,23 @@ def thread(one: Thread, *, status: int = 200, wrapper: str = "", headers: Mappin
 
 def progress(one: Thread, headers: Mapping[str, str], *, is_known: bool) -> Response:
     """A thread with its ETag; or 304 without a body to whoever has it already."""
-    response = Response(status=304) if is_known else thread(one)
-    response.headers.update({"ETag": etag(one), "Vary": "Accept", "Cache-Control": "private, no-cache"} | dict(headers))
-    return response
-
-
-def etag(one: Thread) -> str:
-    """What names this state of the thread, in the format that is asked for.
-
-    A weak one (RFC 9110, section 8.8.1): when the thread was last heard from does not count.
-    """
-    return f'W/"{one.rev}-{"json" if _wants_json() else "xml"}"'
+    wants_json = _wants_json()
+    kind = _JSON if wants_json else _XML
+    # A weak tag (RFC 9110, section 8.8.1): when the thread was last heard from does not count.
+    given = [*_REVALIDATED[kind], ("ETag", f'W/"{_tag(one, wants_json=wants_json)}"'), *headers.items()]
+    if is_known:
+        return Response(status=304, headers=given)
+    text = json.dumps(describe(one)) if wants_json else _rendered(current_app.jinja_env, one)
+    return Response(text, headers=given, content_type=kind)
 
 
 def is_known(one: Thread) -> bool:
     """Whether this state of the thread is what the request's If-None-Match names."""
-    return request.if_none_match.contains_weak(etag(one).removeprefix("W/").strip('"'))
+    return request.if_none_match.contains_weak(_tag(one, wants_json=_wants_json()))
+
+
+def _tag(one: Thread, *, wants_json: bool) -> str:
+    return f"{one.rev}-{'json' if wants_json else 'xml'}"
 
 
 def threads(page: ThreadPage) -> Response:
