@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from bench import heartbeat, processes, progress, reporting, stored, streams
+from bench import heartbeat, memory, processes, progress, reporting, stored, streams
 
 MEASUREMENTS: Mapping[str, Callable[[], dict[str, float]]] = {
     "progress": progress.measure,
@@ -16,6 +16,7 @@ MEASUREMENTS: Mapping[str, Callable[[], dict[str, float]]] = {
     "stored": stored.measure,
     "streams": streams.measure,
     "processes": processes.measure,
+    "memory": memory.measure,
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
 from pathlib import Path
 
 COUNT = 10_000
@@ -89,12 +90,16 @@ ONE_FILE_EACH = """\
 
 def fill(folder: Path) -> None:
     """Write 10,000 documents of 1 to 8 kB, a hundred in each folder, always the same ones."""
+    for number, document in enumerate(documents(COUNT)):
+        below = folder / f"{number // 100:03}"
+        below.mkdir(parents=True, exist_ok=True)
+        (below / f"document-{number % 100:03}.psml").write_text(document)
+
+
+def documents(count: int) -> Iterator[str]:
+    """So many documents, always the same ones."""
     chance = random.Random(7)  # noqa: S311 (the same documents each time is the point)
-    for part in range(COUNT // 100):
-        below = folder / f"{part:03}"
-        below.mkdir(parents=True)
-        for number in range(100):
-            (below / f"document-{number:03}.psml").write_text(_document(chance, part * 100 + number))
+    return (_document(chance, number) for number in range(count))
 
 
 def _document(chance: random.Random, number: int) -> str:

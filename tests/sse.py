@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -59,6 +60,12 @@ class Stream:
             last = fields.get("id", last)
             if "event" in fields:
                 yield Event(fields["event"], json.loads(fields["data"]), last)
+
+    def has_comment(self) -> bool:
+        """Whether a comment has come; it does not wait for one."""
+        with suppress(BlockingIOError):
+            self._rest += self._socket.recv(65536, socket.MSG_DONTWAIT)
+        return b"\n:\n" in b"\n" + self._rest
 
     def body(self) -> bytes:
         """All that is left."""

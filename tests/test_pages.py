@@ -157,3 +157,20 @@ def test_every_state_has_its_page(browser: FlaskClient, redis: Redis, store: Thr
     assert "Page 1 of 2" in first
     assert "Newer" in browser.get("/dashboard?page=2").text
     assert browser.post("/dashboard").status_code == 405
+
+
+def test_the_page_of_a_thread_leads_to_its_files_and_its_whole_log_and_shows_tracebacks(
+    browser: FlaskClient, redis: Redis, store: ThreadStore, people: People
+) -> None:
+    thread_id = running_thread(redis, store)
+    name = f"report-{thread_id}.html"
+    lines = (Line(1_652_667_241_924, Level.ERROR, "It failed", "Traceback: <b>"),)
+    store.report(thread_id, "t", Report(2, xml=f"<report>{name}</report><note>../{thread_id}</note>", lines=lines))
+    assert sign_in(browser, "chief") == 303
+    page = browser.get(f"/dashboard/threads/{thread_id}").text
+    assert f'href="/threads/{thread_id}/results/{name}"' in page
+    assert "Traceback: &lt;b&gt;" in page
+    assert f"../{thread_id}" not in page
+    for found in re.findall(r'href="(/threads/[^"]+/download[^"]*)"', page):
+        answer = browser.get(found.replace("&amp;", "&"))
+        assert (answer.status_code, "It failed" in answer.text) == (200, True)

@@ -289,6 +289,19 @@ def test_a_stream_lives_through_an_outage_of_redis(site: Site, redis: Redis) -> 
             pass
 
 
+def test_a_silent_stream_shows_every_15_seconds_that_it_lives(site: Site) -> None:
+    with worker(site.config):
+        mark = site.config.documents.parent / "mark"
+        thread = start(site.engine, "sleep", group=site.people.acme, mark=str(mark))
+        wait_for(mark.exists)
+        with site.events(thread) as one, site.stream("/groups/acme/threads/events") as many:
+            for stream in (one, many):
+                assert next(iter(stream)).data
+            begin = time.monotonic()
+            wait_for(lambda: all(stream.has_comment() for stream in (one, many)), 30)
+            assert time.monotonic() - begin > 5
+
+
 def test_a_stop_does_not_wait_for_streams(site: Site) -> None:
     thread = site.running()
     with site.events(thread) as stream:

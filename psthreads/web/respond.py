@@ -14,6 +14,7 @@ from lxml import etree
 
 from psthreads.errors import PsthreadsError
 from psthreads.model import Event, LogPage, Thread, ThreadPage, clean, iso
+from psthreads.results import owner
 
 _XML: Final = "application/xml; charset=utf-8"
 _JSON: Final = "application/json"
@@ -164,6 +165,12 @@ def bars(one: Thread) -> list[Bar]:
         for element in _elements(one.xml)
         if element.get("total", "").isdecimal() and element.get("current", "").isdecimal()
     ]
+
+
+def results(one: Thread) -> list[str]:
+    """The names of the files that the thread made and names in its own XML."""
+    texts = [element.text or "" for element in _elements(one.xml)]
+    return [text for text in texts if owner(text) == one.id and "/" not in text]
 
 
 def _wants_json() -> bool:
