@@ -3,23 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import shutil
-import signal
-import subprocess
-import sys
-import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
-from itertools import groupby
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import pytest
-import requests
 from lxml import etree
-from stack import ROOT, free_port, wait_for
+from sessions import Running, block_of, holds, newcomer, started
+from stack import ROOT
 
 from psthreads.config import Config
 from psthreads.model import Status
@@ -30,7 +23,6 @@ ARCHITECTURE = (ROOT / "ARCHITECTURE.md").read_text()
 PAGES = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md"]
 PACKAGE = ROOT / "psthreads"
 PICTURE = "docs/images/life-of-a-thread.svg"
-DEADLINE = 60.0
 
 # The settings of the command line, which are no part of Config.
 OF_THE_CLIENT = {f"PSTHREADS_{name}" for name in ("SERVER", "TOKEN", "USERNAME", "PASSWORD", "MEMBER")}
@@ -126,102 +118,23 @@ def test_every_link_within_the_docs_leads_somewhere(page: str) -> None:
 # What people type must work.
 
 
-@dataclass(frozen=True)
-class Running:
-    """`make run`, in a folder of its own, with the README's own process."""
-
-    folder: Path
-    port: int
-
-    def type(self, block: str) -> list[tuple[str, list[str]]]:
-        """Type a session; gives what each part of it showed, and the fragments that it is said to show.
-
-        A part is what stands before a row of `# ->` lines. A line that fails ends the session, and the test.
-        """
-        port, programs = f"127.0.0.1:{self.port}", f"{Path(sys.executable).parent}/"
-        lines = block.replace("127.0.0.1:8000", port).replace(".venv/bin/", programs).splitlines()
-        parts: list[tuple[list[str], list[str]]] = []
-        for is_shown, some in groupby(lines, key=lambda line: line.startswith("# -> ")):
-            if is_shown:
-                parts[-1][1].extend(line.removeprefix("# -> ") for line in some)
-            else:
-                parts.append((list(some), []))
-        mark = "@@ the next part @@"
-        script = f"\necho '{mark}'\n".join("\n".join(commands) for commands, _ in parts)
-        done = subprocess.run(
-            ["bash", "-e", "-u", "-o", "pipefail", "-c", script],
-            cwd=self.folder,
-            env=environment(self.folder),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=DEADLINE,
-            check=False,
-        )
-        assert done.returncode == 0, done.stdout
-        return [(shown, said) for shown, (_, said) in zip(done.stdout.split(mark), parts, strict=True)]
-
-
-def environment(folder: Path, **more: str) -> dict[str, str]:
-    """The environment of a newcomer, with the checkout where Python finds it."""
-    ours = ("PSTHREADS_", "REDIS_URL", "RQ_")
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
-    path = os.pathsep.join((str(ROOT), str(folder)))
-    return {**kept, "HOME": str(folder), "PYTHONPATH": path, "NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1", **more}
-
-
 def block(marker: str) -> str:
-    """The fenced block of the README that stands below this marker."""
-    found = re.search(rf"^<!-- {re.escape(marker)} -->\n```\w+\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
-    assert found is not None, marker
-    return found[1]
+    return block_of(README, marker)
 
 
 @pytest.fixture(scope="module")
 def running() -> Iterator[Running]:
-    # Not tmp_path: the name of a Unix socket below it would be too long on some systems.
-    folder = Path(tempfile.mkdtemp(prefix="docs-"))
-    (folder / "counting.py").write_text(block("file: counting.py"))
-    named = re.search(r"^PSTHREADS_PROCESSES=(\S+) make run$", README, re.MULTILINE)
-    assert named is not None
-    port = free_port()
-    output = (folder / "output").open("w")
-    process = subprocess.Popen(
-        [sys.executable, "-m", "psthreads.run", "--tied"],
-        cwd=folder,
-        env=environment(folder, PORT=str(port), PSTHREADS_PROCESSES=named[1]),
-        stdin=subprocess.DEVNULL,
-        stdout=output,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-    )
-
-    def is_ready() -> bool:
-        assert process.poll() is None, (folder / "output").read_text()
-        try:
-            answer = requests.get(f"http://127.0.0.1:{port}/readyz", timeout=5)
-        except requests.RequestException:
-            return False
-        return answer.ok and " 0 workers" not in answer.text
-
-    try:
-        wait_for(is_ready, DEADLINE)
-        yield Running(folder, port)
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(DEADLINE)
-        output.close()
-        shutil.rmtree(folder)
+    with newcomer() as folder:
+        (folder / "counting.py").write_text(block("file: counting.py"))
+        named = re.search(r"^PSTHREADS_PROCESSES=(\S+) make run$", README, re.MULTILINE)
+        assert named is not None
+        with started(folder, named[1]) as programs:
+            yield programs
 
 
 @pytest.mark.parametrize("name", ["session", "command line", "loading", "own process", "members", "rq info"])
 def test_a_session_of_the_readme_shows_what_it_says(running: Running, name: str) -> None:
-    parts = running.type(block(f"run: {name}"))
-    assert sum(len(said) for _, said in parts) > 1
-    for shown, said in parts:
-        for fragment in said:
-            assert fragment in shown
+    holds(running.type(block(f"run: {name}")))
 
 
 def test_the_same_idempotency_key_gives_one_thread_as_the_readme_says(running: Running) -> None:

@@ -5,17 +5,15 @@ from __future__ import annotations
 import inspect
 import re
 import shutil
-import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import requests
-from stack import ROOT, free_port, wait_for
-from test_docs import DEADLINE, Running, anchors, environment
+from sessions import Running, block_of, environment, holds, newcomer, started
+from stack import ROOT
+from test_docs import anchors
 
 from psthreads.registry import process
 
@@ -25,20 +23,15 @@ FILES = re.findall(r"^<!-- file: (\S+) -->$", TEXT, re.MULTILINE)
 
 
 def block(marker: str) -> str:
-    """The fenced block of the page that stands below this marker."""
-    found = re.search(rf"^<!-- {re.escape(marker)} -->\n```\w+\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
-    assert found is not None, marker
-    return found[1]
+    return block_of(TEXT, marker)
 
 
 @pytest.fixture(scope="module")
 def folder() -> Iterator[Path]:
-    # Not tmp_path: the name of a Unix socket below it would be too long on some systems.
-    made = Path(tempfile.mkdtemp(prefix="docs-"))
-    for name in FILES:
-        (made / name).write_text(block(f"file: {name}"))
-    yield made
-    shutil.rmtree(made)
+    with newcomer() as made:
+        for name in FILES:
+            (made / name).write_text(block(f"file: {name}"))
+        yield made
 
 
 @pytest.fixture(scope="module")
@@ -46,39 +39,8 @@ def running(folder: Path) -> Iterator[Running]:
     """What the page's command starts."""
     command = re.fullmatch(r"PSTHREADS_PROCESSES=(\S+) make run\n", block("start"))
     assert command is not None
-    port = free_port()
-    with (folder / "output").open("w") as output:
-        programs = subprocess.Popen(
-            [sys.executable, "-m", "psthreads.run", "--tied"],
-            cwd=folder,
-            env=environment(folder, PORT=str(port), PSTHREADS_PROCESSES=command[1]),
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-
-        def is_ready() -> bool:
-            assert programs.poll() is None, (folder / "output").read_text()
-            try:
-                answer = requests.get(f"http://127.0.0.1:{port}/readyz", timeout=5)
-            except requests.RequestException:
-                return False
-            return answer.ok and " 0 workers" not in answer.text
-
-        try:
-            wait_for(is_ready, DEADLINE)
-            yield Running(folder, port)
-        finally:
-            programs.send_signal(signal.SIGTERM)
-            programs.wait(DEADLINE)
-
-
-def holds(parts: list[tuple[str, list[str]]]) -> None:
-    assert sum(len(said) for _, said in parts) > 0
-    for shown, said in parts:
-        for fragment in said:
-            assert fragment in shown
+    with started(folder, command[1]) as programs:
+        yield programs
 
 
 def test_the_process_is_listed_run_downloaded_from_and_cancelled_by_real_programs(running: Running) -> None:
