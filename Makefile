@@ -16,7 +16,7 @@ install = echo "Installing the packages of $(1) into $(VENV)" && \
 	"$$(grep . $(PIP_LOG) | tail -n 1)" >&2; exit 1; }
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format bench chaos lock clean
+.PHONY: help run test cancels check format bench chaos fuzz audit lock clean
 
 help:  ## say what the commands are
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -27,10 +27,15 @@ run: $(VENV)/.run  ## start everything on this machine and do the main job once;
 test: $(VENV)/.dev  ## run every test, with real Redis servers and real workers
 	@$(BIN)/python -m pytest -n $(WORKERS_OF_TESTS) $(ARGS)
 
-check: $(VENV)/.dev  ## ruff, mypy --strict, and the direction of the imports
+cancels: $(VENV)/.dev  ## cancel every process on 10,000 documents at 50 random moments; DOCUMENTS=1000 CANCELS=5
+	@DOCUMENTS=$(or $(DOCUMENTS),10000) CANCELS=$(or $(CANCELS),50) $(BIN)/python -m pytest -n $(WORKERS_OF_TESTS) \
+		$(ARGS) tests/test_cancels.py
+
+check: $(VENV)/.dev  ## ruff, mypy --strict, bandit, and the direction of the imports
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/mypy
+	@$(BIN)/bandit -q -c pyproject.toml -r psthreads app.py worker.py gunicorn.conf.py
 	@$(BIN)/python -m pytest -q tests/test_layers.py
 
 format: $(VENV)/.dev  ## format the code
@@ -41,6 +46,13 @@ bench: $(VENV)/.dev  ## measure, print the ratios and write them to var/bench.js
 
 chaos: $(VENV)/.dev  ## kill workers, web processes and Redis at random, and prove that nothing is lost; SEED=7 THREADS=2000
 	@$(BIN)/python -m chaos $(if $(SEED),--seed $(SEED)) $(if $(THREADS),--threads $(THREADS))
+
+fuzz: $(VENV)/.dev  ## send 50,000 random requests to a real web process; SEED=7 FUZZ=50000
+	@FUZZ_REQUESTS=$(or $(FUZZ),50000) FUZZ_SEED=$(or $(SEED),7) $(BIN)/python -m pytest -q -s tests/test_fuzz.py
+
+audit: $(VENV)/.dev  ## bandit, and pip-audit of every pinned package; this asks PyPI which are known to be vulnerable
+	@$(BIN)/bandit -q -c pyproject.toml -r psthreads app.py worker.py gunicorn.conf.py
+	@$(BIN)/pip-audit --strict --require-hashes --disable-pip -r requirements.lock
 
 lock: $(VENV)/.dev  ## pin the newest versions that pyproject.toml allows
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-annotate --upgrade \

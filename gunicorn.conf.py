@@ -5,8 +5,11 @@ from __future__ import annotations
 import contextlib
 import os
 import resource
+import subprocess
+import sys
 import threading
 import time
+from dataclasses import replace
 from typing import Any
 
 from psthreads.config import Config
@@ -25,6 +28,11 @@ control_socket_disable = True  # it would be made in the home of whoever starts 
 limit_request_line = 8_190
 limit_request_fields = 100
 limit_request_field_size = 8_190
+# Who asked, and by which scheme, is told by PSTHREADS_PROXIES alone: gunicorn would believe any local program.
+secure_scheme_headers: dict[str, str] = {}
+forwarder_headers = ""
+if _config.certificate:
+    certfile, keyfile = _config.certificate, _config.private_key
 
 
 # Each stream holds a descriptor, and the usual limit is 1,024.
@@ -32,6 +40,28 @@ _soft, _hard = resource.getrlimit(resource.RLIMIT_NOFILE)
 if _soft != resource.RLIM_INFINITY:
     with contextlib.suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (min(_hard, 65_536) if _hard > 0 else 65_536, _hard))
+
+
+def on_starting(server: Any) -> None:
+    """In production, refuse to be unsafe: before anything listens, and by what gunicorn was really told."""
+    if not _config.production:
+        return
+    for host in {where[0] for where in server.cfg.address if isinstance(where, tuple)} or {"127.0.0.1"}:
+        asked = replace(_config, host=host, certificate=server.cfg.certfile or "", private_key=server.cfg.keyfile or "")
+        # In a process of its own: gevent wants to be in this one before anything that speaks to Redis.
+        if code := subprocess.run(
+            [sys.executable, "-m", "psthreads.doctor"], env=_environment(asked), check=False
+        ).returncode:
+            sys.exit(code)
+
+
+def _environment(config: Config) -> dict[str, str]:
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in {"PSTHREADS_CERTIFICATE", "PSTHREADS_PRIVATE_KEY"}
+    }
+    return {**kept, **config.to_env()}
 
 
 def post_worker_init(worker: Any) -> None:

@@ -6,6 +6,7 @@ import logging
 import sys
 
 from psthreads.config import Config
+from psthreads.doctor import refuse_unless_safe
 from psthreads.errors import PsthreadsError
 from psthreads.plugins import load_all
 from psthreads.supervisor import Supervisor
@@ -17,6 +18,7 @@ def main() -> int:
     try:
         config = Config.from_env()
         load_all(config.processes)  # A plug-in that is broken is told once, here, and not by every worker for ever.
+        refuse_unless_safe(config, for_web=False)
         Supervisor(config).run()
     except PsthreadsError as error:
         sys.stderr.write(f"{error}\n")

@@ -45,22 +45,58 @@ class Group:
 
 
 @dataclass(frozen=True, slots=True)
+class Reach:
+    """To what a token narrows its member: to reading, to acting, and to the groups of these ids."""
+
+    read: bool = True
+    act: bool = True
+    groups: frozenset[int] | None = None
+
+    def covers(self, group_id: int) -> bool:
+        """Whether what belongs to the group is within reach."""
+        return self.groups is None or group_id in self.groups
+
+    def within(self, other: Reach) -> bool:
+        """Whether this allows nothing that the other does not."""
+        in_groups = other.groups is None or (self.groups is not None and self.groups <= other.groups)
+        return self.read <= other.read and self.act <= other.act and in_groups
+
+
+@dataclass(frozen=True, slots=True)
 class Sight:
-    """Who asks, through which group if any, and the role that the membership there gives."""
+    """Who asks, through which group if any, the role that the membership there gives, and what narrows it if anything.
+
+    The rules below know the reach: what a token does not reach is as closed as what its member may not do.
+    """
 
     member: Member
     group: Group | None = None
     role: Role | None = None
+    reach: Reach | None = None
+
+
+def beyond_reach(sight: Sight, *, acts: bool) -> str:
+    """Why the token does not reach this, which only reads or also acts, as a sentence; empty where it does."""
+    reach = sight.reach
+    if reach is None:
+        return ""
+    if acts and not reach.act:
+        return "This token may only read: use one that may act."
+    if not (acts or reach.read):
+        return "This token may only act: use one that may read."
+    if sight.group is not None and not reach.covers(sight.group.id):
+        return f"This token is for other groups than '{sight.group.name}': use one that is for it."
+    return ""
 
 
 def may_use_server(sight: Sight) -> bool:
-    """Whether the server-level services are open to whoever asks."""
-    return sight.member.admin
+    """Whether the server-level services are open to whoever asks; to a token that is for some groups, they are not."""
+    return sight.member.admin and (sight.reach is None or sight.reach.groups is None)
 
 
 def may_use_group(sight: Sight, needed: Role = Role.CONTRIBUTOR) -> bool:
     """Whether the services of the sight's group are open: by role, or to an administrator."""
-    if sight.group is None:
+    if sight.group is None or not (sight.reach is None or sight.reach.covers(sight.group.id)):
         return False
     return sight.member.admin or (sight.role is not None and sight.role.allows(needed))
 
@@ -88,4 +124,5 @@ def shows(sight: Sight, thread: Thread, *, own_progress: bool = False) -> bool:
     """
     if sight.group is not None:
         return may_use_group(sight) and thread.group_id == sight.group.id != SERVER_WIDE
-    return may_use_server(sight) or (own_progress and thread.member_id == sight.member.id)
+    is_own = thread.member_id == sight.member.id and (sight.reach is None or sight.reach.covers(thread.group_id))
+    return may_use_server(sight) or (own_progress and is_own)

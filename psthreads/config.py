@@ -14,6 +14,8 @@ from psthreads.errors import ConfigError
 DAY: Final = 86_400
 _LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 _PREFIX: Final = re.compile(r"(/[A-Za-z0-9._~-]+)+\Z")
+_RATE: Final = re.compile(r"[1-9][0-9]{0,6} ?/ ?([1-9][0-9]{0,3} )?(second|minute|hour|day)s?\Z")
+_ISSUER: Final = re.compile(r"(https://[^\s/?#@]+|http://(127\.0\.0\.1|localhost|\[::1\])(:\d+)?)(/[^\s?#]*)?\Z")
 
 
 def _setting(env: str, default: Any, meaning: str, read: Callable[[str], Any], least: float | None = None) -> Any:
@@ -55,6 +57,19 @@ def _patterns(text: str) -> tuple[str, ...]:
         except re.error as error:
             raise ValueError(f"'{pattern}' is no regular expression: {error}") from None
     return tuple(text.split())
+
+
+def _rate(text: str) -> str:
+    if not _RATE.match(text):
+        raise ValueError("it must be a number and a time, such as 10/minute or 10/5 minutes")
+    return text
+
+
+def _issuer(text: str) -> str:
+    # Whoever could change what the provider answers could sign in as anybody.
+    if not _ISSUER.match(text):
+        raise ValueError("it must begin with https://, or with http:// on this machine")
+    return text
 
 
 def _level(text: str) -> str:
@@ -187,6 +202,57 @@ class Config:
     streams: int = _setting(
         "PSTHREADS_STREAMS", 1_500, "how many event streams one web process keeps open at once", int, 1
     )
+    oauth_expires: int = _setting(
+        "PSTHREADS_OAUTH_EXPIRES", 3600, "how long an access token lives that a client is given", int, 1
+    )
+    oidc_issuer: str = _setting(
+        "PSTHREADS_OIDC_ISSUER",
+        "",
+        "the OpenID Connect provider at which people may sign in, as it names itself; none when empty",
+        _issuer,
+    )
+    oidc_client_id: str = _setting("PSTHREADS_OIDC_CLIENT_ID", "", "the id that the provider knows this server by", str)
+    oidc_client_secret: str = _setting("PSTHREADS_OIDC_CLIENT_SECRET", "", "the secret that goes with that id", str)
+    oidc_username_claim: str = _setting(
+        "PSTHREADS_OIDC_USERNAME_CLAIM", "preferred_username", "the provider's claim that is the username here", str
+    )
+    oidc_admin_claim: str = _setting(
+        "PSTHREADS_OIDC_ADMIN_CLAIM",
+        "",
+        "the provider's claim that makes administrators, when it is true, or as claim=value; when empty, none does",
+        str,
+    )
+    session_idle: float = _setting(
+        "PSTHREADS_SESSION_IDLE", 8 * 3600, "how long a browser's session lasts without a request", float, 1
+    )
+    session_life: float = _setting(
+        "PSTHREADS_SESSION_LIFE", 7 * DAY, "how long a browser's session lasts at the most", float, 1
+    )
+    failures_per_account: str = _setting(
+        "PSTHREADS_FAILURES_PER_ACCOUNT",
+        "10/5 minutes",
+        "how many wrong passwords are checked for one username; never counts what is right",
+        _rate,
+    )
+    failures_per_address: str = _setting(
+        "PSTHREADS_FAILURES_PER_ADDRESS",
+        "100/5 minutes",
+        "how many wrong passwords, secrets and tokens are taken from one address",
+        _rate,
+    )
+    lock_after: int = _setting(
+        "PSTHREADS_LOCK_AFTER",
+        100,
+        "after how many wrong passwords in a row an account is locked until an administrator unlocks it; 0 for never",
+        int,
+        0,
+    )
+    starts_per_member: str = _setting(
+        "PSTHREADS_STARTS_PER_MEMBER", "", "how many threads one member may start, such as 100/minute", _rate
+    )
+    starts_per_group: str = _setting(
+        "PSTHREADS_STARTS_PER_GROUP", "", "how many threads may be started in one group, such as 500/hour", _rate
+    )
     max_body: int = _setting("PSTHREADS_MAX_BODY", 1024 * 1024, "the largest body of a request", int, 1024)
     max_upload: int = _setting(
         "PSTHREADS_MAX_UPLOAD",
@@ -196,6 +262,25 @@ class Config:
         1024,
     )
 
+    production: bool = _setting(
+        "PSTHREADS_PRODUCTION",
+        False,
+        "whether the programs refuse to start where that would be unsafe, instead of only saying so when asked",
+        _truth,
+    )
+    proxies: int = _setting(
+        "PSTHREADS_PROXIES",
+        0,
+        "how many proxies stand before the web process, each of which sets the X-Forwarded headers",
+        int,
+        0,
+    )
+    certificate: str = _setting(
+        "PSTHREADS_CERTIFICATE", "", "the file of the TLS certificate, where the web process itself speaks TLS", str
+    )
+    private_key: str = _setting("PSTHREADS_PRIVATE_KEY", "", "the file of that certificate's key", str)
+    debug: bool = _setting("FLASK_DEBUG", False, "Flask's own debug mode, which shows what goes wrong inside", _truth)
+
     def __post_init__(self) -> None:
         if not self.redis_url.startswith(("redis://", "rediss://", "unix://")):
             raise ConfigError(f"REDIS_URL is '{self.redis_url}', but must start with redis://, rediss:// or unix://.")
@@ -203,8 +288,12 @@ class Config:
             least = setting.metadata["least"]
             if least is not None and getattr(self, setting.name) < least:
                 raise ConfigError(f"{setting.metadata['env']} must be at least {least:g}.")
+        if bool(self.certificate) != bool(self.private_key):
+            raise ConfigError("PSTHREADS_CERTIFICATE and PSTHREADS_PRIVATE_KEY must be given together.")
         if self.lost_after < 2 * self.heartbeat:
             raise ConfigError("PSTHREADS_LOST_AFTER must be at least twice PSTHREADS_HEARTBEAT.")
+        if self.oidc_issuer and not self.oidc_client_id:
+            raise ConfigError("PSTHREADS_OIDC_ISSUER needs PSTHREADS_OIDC_CLIENT_ID: set it to the id there.")
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] = os.environ) -> Self:

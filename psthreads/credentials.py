@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
-from psthreads.access import Group, Member, Role, Sight
+from psthreads.access import Group, Member, Reach, Role, Sight
 from psthreads.errors import BadParameter
 
 _NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@-]{0,63}")
@@ -17,7 +17,7 @@ _NOBODY: Final = "?"  # stands for a name that nothing can have
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A personal token, as its owner was shown it."""
+    """A personal token, as its owner was shown it, or an access token."""
 
     plain: str
 
@@ -42,15 +42,20 @@ class Password:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """What a session cookie carries; it holds until the member's password or stamp changes."""
+    """What a session cookie carries; it holds until the session is signed out, or the member's stamp changes.
+
+    `key` is the session's own, `until` the moment of its end in seconds since the epoch, 0 for none.
+    """
 
     member_id: int
     stamp: str
+    key: str = ""
+    until: float = 0.0
 
     @property
     def claim(self) -> tuple[str, str, str]:
         """As for a token."""
-        return "session", str(self.member_id), self.stamp
+        return "session", str(self.member_id), f"{self.stamp}:{self.key}"
 
 
 Credential = Token | Password | Session
@@ -61,20 +66,54 @@ def asked(credential: Credential, group_ref: str | None) -> tuple[str, str, str,
     return (*credential.claim, "" if group_ref is None else key_of(group_ref))
 
 
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What the directory knows of a claim: the sight, and for a password what it takes to verify it.
+
+    `stored` is None where no password will do: none is asked for, or the account is locked.
+    """
+
+    sight: Sight
+    stored: str | None = None
+    stamp: str = ""
+    failures: int = 0
+
+
 @lru_cache(maxsize=4096)
-def read(line: bytes) -> tuple[Sight, str | None, str]:
-    """The sight in an answer of directory_identify.lua, and for a password its stored hash and the stamp.
+def read(line: bytes) -> Found:
+    """What an answer of directory_identify.lua says.
 
     A pure function of the line, so what is remembered of it cannot be out of date.
     """
-    member_id, username, admin, group_id, group_name, role, *secrets = line.decode().split(" ")
+    member_id, username, admin, group_id, group_name, role, reach, *secrets = line.decode().split(" ")
     sight = Sight(
         Member(int(member_id), username, admin == "1"),
         None if group_id == "-" else Group(int(group_id), group_name),
         None if role == "-" else Role(role),
+        None if reach == "-" else read_reach(reach),
     )
-    stored, stamp = secrets or (None, "")
-    return sight, stored, stamp
+    if not secrets:
+        return Found(sight)
+    stored, stamp, failures = secrets
+    return Found(sight, None if stored == "-" else stored, stamp, int(failures))
+
+
+def write_reach(reach: Reach | None) -> str:
+    """A reach as it is stored: `r` for reading, `a` for acting, and after a colon the ids of groups; empty for none."""
+    if reach is None or reach == Reach():
+        return ""
+    groups = "" if reach.groups is None else f":{','.join(str(group_id) for group_id in sorted(reach.groups))}"
+    # A reach of nothing must not look like none.
+    return f"{'r' * reach.read}{'a' * reach.act or '0'}{groups}"
+
+
+def read_reach(text: str) -> Reach | None:
+    """The reach that is stored so."""
+    if not text:
+        return None
+    kinds, colon, ids = text.partition(":")
+    groups = frozenset(map(int, filter(None, ids.split(",")))) if colon else None
+    return Reach("r" in kinds, "a" in kinds, groups)
 
 
 def digest(token: str) -> str:

@@ -10,39 +10,45 @@ never digits only, so that a reference is either an id or a name.
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 from dataclasses import dataclass
-from importlib.resources import files
 from operator import attrgetter
-from typing import Any, Final
+from typing import Final
 
 from redis import Redis
-from redis.exceptions import NoScriptError
 
-from psthreads.access import Group, Member, Role, Sight
-from psthreads.connection import translated
+from psthreads.access import Group, Member, Reach, Role, Sight
 from psthreads.credentials import (
     Credential,
+    Found,
     Password,
     Session,
+    Token,
     asked,
     check_name,
     check_name_is_no_id,
     digest,
     key_of,
     read,
+    read_reach,
+    write_reach,
 )
 from psthreads.errors import BadParameter, Conflict, GroupNotFound, MemberNotFound, NotFound, NotSignedIn
+from psthreads.oauth_clients import Clients
 from psthreads.passwords import Passwords
+from psthreads.scripts import Scripts
+from psthreads.throttles import Throttles
 
 SCRIPTS: Final = (
     *("identify", "find", "list", "add", "update", "remove", "link", "links"),
-    *("create_token", "tokens", "revoke_token"),
+    *("create_token", "tokens", "revoke_token", "guessed", "unlock", "locks", "end_session"),
 )
 
 _LONGEST_EXPIRY: Final = 10 * 366 * 24 * 3600
-_REFUSED: Final = "These credentials are not accepted: check them, or sign in again."
+# The same for all that can be wrong: to be told of a lock would be to be told that there is such a member.
+_REFUSED: Final = (
+    "These credentials are not accepted: check them, or ask an administrator whether they have expired or are locked."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,35 +67,31 @@ class TokenInfo:
     name: str
     created: int
     expires: int
+    reach: Reach | None = None
 
 
 class Directory:
     """The members, the groups and who belongs where. The client must hand out bytes, as it does by default."""
 
-    def __init__(self, redis: Redis, passwords: Passwords | None = None) -> None:
+    def __init__(self, redis: Redis, passwords: Passwords | None = None, throttles: Throttles | None = None) -> None:
         self.passwords = passwords or Passwords()
-        self._redis = redis
-        folder = files("psthreads") / "lua"
-        common = (folder / "directory_common.lua").read_text()
-        self._source = {name: common + (folder / f"directory_{name}.lua").read_text() for name in SCRIPTS}
-        self._sha = {
-            # Redis names scripts so; nothing rests on it.
-            name: hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()
-            for name, source in self._source.items()
-        }
+        self.clients = Clients(redis)
+        self._throttles = throttles
+        self._run = Scripts(redis, SCRIPTS).run
 
     # Who asks: one round trip, on the path of every request.
 
-    def identify(self, credential: Credential, group_ref: str | None = None) -> Sight:
+    def identify(self, credential: Credential, group_ref: str | None = None, *, address: str | None = None) -> Sight:
         """Who holds the credential, and their role in the group with this id or name.
 
         Raises NotSignedIn, in the same words whatever was wrong, and only for good credentials
-        GroupNotFound. A password costs tens of milliseconds when it was not seen lately.
+        GroupNotFound. A password costs tens of milliseconds when it was not seen lately. With the address that it
+        comes from, what is wrong is counted, and too much of it raises TooManyRequests.
         """
-        return self.sight(credential, group_ref, self._run("identify", *asked(credential, group_ref)))
+        return self._sight(credential, group_ref, self._run("identify", *asked(credential, group_ref)), address)
 
     def identify_with(
-        self, credential: Credential, group_ref: str | None, key: str, field: str
+        self, credential: Credential, group_ref: str | None, key: str, field: str, *, address: str | None = None
     ) -> tuple[Sight, bytes | None]:
         """As `identify`, and in the same round trip a field of a hash that somebody else owns.
 
@@ -97,25 +99,58 @@ class Directory:
         """
         reply = self._run("identify", *asked(credential, group_ref), key, field)
         line, value = reply or (None, None)
-        return self.sight(credential, group_ref, line), value
+        return self._sight(credential, group_ref, line, address), value
 
-    def sight(self, credential: Credential, group_ref: str | None, line: bytes | None) -> Sight:
-        """The sight in what the script answers to these arguments; raises as `identify` does."""
-        sight, stored, _ = (None, None, "") if line is None else read(line)
-        # An unknown username has its password verified too, so that it takes as long.
-        wrong = isinstance(credential, Password) and not self.passwords.verify(stored, credential.plain)
-        if sight is None or wrong:
-            raise NotSignedIn(_REFUSED)
-        if group_ref is not None and sight.group is None:
-            raise GroupNotFound(group_ref)
-        return sight
-
-    def sign_in(self, username: str, password: str) -> tuple[Member, Session]:
+    def sign_in(self, username: str, password: str, *, address: str | None = None) -> tuple[Member, Session]:
         """The member behind a username and password, and what their session's cookie has to carry."""
         credential = Password(username, password)
         line = self._run("identify", *asked(credential, None))
-        member = self.sight(credential, None, line).member
-        return member, Session(member.id, read(line)[2])
+        member = self._sight(credential, None, line, address).member
+        return member, Session(member.id, read(line).stamp, _nonce())
+
+    def vouched(self, username: str) -> tuple[Member, Session]:
+        """As `sign_in` for whom somebody else vouches for; raises MemberNotFound, also for a locked account."""
+        line = self._run("identify", *asked(Password(username, ""), None))
+        found = None if line is None else read(line)
+        if found is None or found.stored is None:
+            raise MemberNotFound(username)
+        return found.sight.member, Session(found.sight.member.id, found.stamp, _nonce())
+
+    def end_session(self, session: Session, seconds: int) -> None:
+        """End this session; `seconds` is for how long its cookie would still be taken."""
+        self._run("end_session", session.key, max(1, seconds))
+
+    def _sight(self, credential: Credential, group_ref: str | None, line: bytes | None, address: str | None) -> Sight:
+        """The sight in what the script answers to these arguments; raises as `identify` does."""
+        found = None if line is None else read(line)
+        if isinstance(credential, Password):
+            if not self._is_right(credential, found, address):
+                raise NotSignedIn(_REFUSED)
+        elif found is None and self._throttles and address is not None and isinstance(credential, Token):
+            self._throttles.count_wrong(address)
+        if found is None:
+            raise NotSignedIn(_REFUSED)
+        if group_ref is not None and found.sight.group is None:
+            raise GroupNotFound(group_ref)
+        return found.sight
+
+    def _is_right(self, credential: Password, found: Found | None, address: str | None) -> bool:
+        stored = found.stored if found else None
+        throttles = None if address is None else self._throttles
+        name, origin = key_of(credential.username), address or ""
+        # An unknown username has its password verified too, so that it takes as long.
+        if throttles is None:
+            right = self.passwords.verify(stored, credential.plain)
+        else:
+
+            def count() -> None:
+                throttles.count_guess(name, origin)
+                self._run("guessed", name, throttles.lock_after)
+
+            right = self.passwords.verify(stored, credential.plain, lambda: throttles.admit_guess(name, origin), count)
+        if right and found and found.failures:
+            self._run("unlock", found.sight.member.id, 0)
+        return right
 
     # Members.
 
@@ -138,8 +173,18 @@ class Directory:
         """End all sessions of the member; password and tokens stay. Raises MemberNotFound."""
         self._update(member, "stamp", _nonce())
 
+    def unlock(self, member: Member) -> bool:
+        """Lift the lock of the member's account; gives whether there was one. Raises MemberNotFound."""
+        if (lifted := self._run("unlock", member.id, 1)) < 0:
+            raise MemberNotFound(member.username)
+        return bool(lifted)
+
+    def locks(self) -> dict[int, int]:
+        """The ids of the members whose accounts are locked, and since when, in milliseconds since the epoch."""
+        return {int(member_id): int(since) for member_id, since in self._run("locks")}
+
     def remove_member(self, member: Member) -> None:
-        """Remove the member with its memberships, sessions and tokens; its id is never given again.
+        """Remove the member with its memberships, sessions, tokens and clients; its id is never given again.
 
         Raises MemberNotFound.
         """
@@ -206,7 +251,7 @@ class Directory:
 
     # Tokens.
 
-    def create_token(self, member: Member, name: str, expires_in: int | None = None) -> str:
+    def create_token(self, member: Member, name: str, expires_in: int | None = None, reach: Reach | None = None) -> str:
         """A new token of the member, which is stored as a hash only: nobody can be shown it again.
 
         `expires_in` is in seconds, from 1 to ten years, None for never. Raises BadParameter,
@@ -216,7 +261,7 @@ class Directory:
         if expires_in is not None and not 1 <= expires_in <= _LONGEST_EXPIRY:
             raise BadParameter("expires", "A token expires after 1 second to 10 years: choose another time.")
         plain = f"pst_{secrets.token_urlsafe(32)}"
-        verdict = self._run("create_token", member.id, name, digest(plain), expires_in or 0)
+        verdict = self._run("create_token", member.id, name, digest(plain), expires_in or 0, write_reach(reach))
         if verdict == b"member":
             raise MemberNotFound(member.username)
         if verdict == b"name":
@@ -226,7 +271,10 @@ class Directory:
     def tokens(self, member: Member) -> tuple[TokenInfo, ...]:
         """The member's tokens that have not expired, oldest first."""
         tokens = self._run("tokens", member.id)
-        found = (TokenInfo(name.decode(), int(created), int(expires)) for name, created, expires in tokens)
+        found = (
+            TokenInfo(name.decode(), int(created), int(expires), read_reach((reach or b"").decode()))
+            for name, created, expires, reach in tokens
+        )
         return tuple(sorted(found, key=attrgetter("created", "name")))
 
     def revoke_token(self, member: Member, name: str) -> None:
@@ -253,14 +301,6 @@ class Directory:
     def _update(self, member: Member, *fields: str | int) -> None:
         if not self._run("update", member.id, *fields):
             raise MemberNotFound(member.username)
-
-    def _run(self, name: str, *args: str | int) -> Any:
-        with translated(self._redis):
-            try:
-                return self._redis.evalsha(self._sha[name], 0, *args)
-            except NoScriptError:
-                # A server that is new, or was started again, does not know our scripts.
-                return self._redis.eval(self._source[name], 0, *args)
 
 
 def _nonce() -> str:

@@ -150,6 +150,17 @@ class IdempotencyConflict(PsthreadsError):
         super().__init__("This Idempotency-Key was used for another request: use a new key for a new request.")
 
 
+class TooManyRequests(PsthreadsError):
+    """A limit is reached; `retry_after` is in how many seconds it is worth another try."""
+
+    status = 429
+    code = "0429"
+
+    def __init__(self, message: str, retry_after: int) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
 class Unavailable(PsthreadsError):
     """Redis is away or refuses writes; nothing was changed and the request can be sent again."""
 

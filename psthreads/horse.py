@@ -29,7 +29,7 @@ from psthreads.jobs import ThreadJob
 from psthreads.masking import Masker
 from psthreads.model import SERVER_WIDE, Level, Outcome, Report, Standing, Status, Thread
 from psthreads.outcome import NOTHING, conclude, is_uncaught
-from psthreads.registry import Process, Registry
+from psthreads.registry import Parameter, Process, Registry
 from psthreads.store import ThreadStore
 
 T = TypeVar("T")
@@ -76,7 +76,7 @@ class Horse:
             return
         thread = persistently(lambda: self._store.fetch(job.id))
         try:
-            process, values = self._read(job)
+            process, values = self._read(job, thread)
         except (LookupError, DeserializationError) as error:
             reason = str(error.args[0]) if isinstance(error, LookupError) else "Its job's data cannot be read"
             persistently(lambda: self._store.finish(job.id, token, Outcome(Status.FAILED, reason)))
@@ -106,7 +106,7 @@ class Horse:
                 stack.enter_context(output_into(log))
             yield
 
-    def _read(self, job: ThreadJob) -> tuple[Process, dict[str, Any]]:
+    def _read(self, job: ThreadJob, thread: Thread) -> tuple[Process, dict[str, Any]]:
         name = job.func_name or ""
         process = self._registry.find(name)
         if process is None:
@@ -114,6 +114,11 @@ class Horse:
         declared = {parameter.name for parameter in process.parameters}
         if job.instance is not None or job.args or not declared.issuperset(job.kwargs):
             raise LookupError(f"The job's data does not fit the process '{name}'")
+        # What is in Redis was read from a request once, but may have been changed there since.
+        if not all(_fits(one, job.kwargs[one.name]) for one in process.parameters if one.name in job.kwargs):
+            raise LookupError(f"The job's data does not fit the process '{name}'")
+        if type(thread.group_id) is not int or type(thread.member_id) is not int:
+            raise LookupError("The thread's record names no group or no member: folders are called after both")
         return process, dict(job.kwargs)
 
     def _context(self, thread: Thread, token: str, redis_time: int) -> Context:
@@ -154,6 +159,11 @@ class Horse:
         if is_uncaught(error):
             _log.error("Thread %s: %s", context.thread_id, process.name, exc_info=error)
         return conclude(context, returned, error, limit)
+
+
+def _fits(parameter: Parameter, value: Any) -> bool:
+    """Whether a request could have had this value."""
+    return type(value) is parameter.kind and not parameter.objection(value)
 
 
 class _Reporter:

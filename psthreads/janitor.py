@@ -141,6 +141,12 @@ class Janitor:
             if self._files is None:
                 self._files_at = time.monotonic() + _FILES_SECONDS
 
+    @staticmethod
+    def leads_somewhere(redis: Redis) -> bool:
+        """Whether some process is the janitor now. Raises Unavailable."""
+        with translated(redis):
+            return bool(redis.exists(_LOCK))
+
     def _lead(self) -> bool:
         """Whether this janitor is the leader now; the lock runs out when a leader dies."""
         if self._redis.set(_LOCK, self._name, nx=True, ex=_LEADS_SECONDS):

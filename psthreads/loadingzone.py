@@ -14,13 +14,11 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Final, TypeVar
+from typing import BinaryIO, Final, TypeVar
 
 from psthreads.errors import Conflict, DocumentNotFound, NotFound, PsthreadsError, TooLarge, UnsafePath
 from psthreads.folder import TEMPORARY, Folder, OnSkip, ResultFile, shown
-
-if TYPE_CHECKING:
-    from psthreads.documents import Document, GroupFolder  # which makes loading zones, and so imports this module
+from psthreads.groupfolder import Document, GroupFolder
 
 T = TypeVar("T")
 
@@ -156,6 +154,10 @@ class LoadingZone:
             with suppress(FileNotFoundError):
                 os.unlink(staged, dir_fd=target.fd)
         self.remove(path)
+
+    def sync(self) -> None:
+        """Wait until all that was put into the zone is on the disk, and survives a power cut."""
+        self._folder.sync()
 
     def remove(self, path: str) -> None:
         """Remove a file; nothing happens when it is gone already."""

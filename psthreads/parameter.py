@@ -74,11 +74,10 @@ class Parameter:
         if isinstance(value, bool):
             return ""
         size = len(value) if isinstance(value, str) else value
-        unit = " characters" if isinstance(value, str) else ""
         if self.bounds.least is not None and size < self.bounds.least:
-            return f"at least {plain(self.bounds.least)}{unit}"
+            return f"at least {_amount(self.bounds.least, value)}"
         if self.greatest is not None and size > self.greatest:
-            return f"at most {plain(self.greatest)}{unit}"
+            return f"at most {_amount(self.greatest, value)}"
         return ""
 
     def _convert(self, text: str) -> Value:
@@ -107,6 +106,12 @@ class Parameter:
 def plain(number: float) -> str:
     """A number as people write it, a whole one without a point."""
     return str(int(number)) if number == int(number) else repr(number)
+
+
+def _amount(number: float, of: Value) -> str:
+    """A bound of a value, with its unit where it has one."""
+    unit = "character" if number == 1 else "characters"
+    return f"{plain(number)} {unit}" if isinstance(of, str) else plain(number)
 
 
 def declared(function: Callable[..., Any]) -> Iterator[Parameter]:

@@ -8,6 +8,7 @@ import threading
 import time
 import unicodedata
 from collections import OrderedDict
+from collections.abc import Callable
 from functools import cached_property
 from typing import Final
 
@@ -58,8 +59,18 @@ class Passwords:
             raise BadParameter("password", f"Choose a password of {_SHORTEST} to {_LONGEST:,} characters.")
         return off_the_loop(lambda: self._hasher.hash(_encoded(password)))
 
-    def verify(self, stored: str | None, password: str) -> bool:
-        """Whether the password is the one behind the stored hash; with None, False in the same time."""
+    def verify(
+        self,
+        stored: str | None,
+        password: str,
+        admit: Callable[[], None] | None = None,
+        count: Callable[[], None] | None = None,
+    ) -> bool:
+        """Whether the password is the one behind the stored hash; with None, False in the same time.
+
+        `admit` is called before Argon2 runs, and what it raises comes instead; `count` after it ran in vain. Of those
+        that are let in at once, so many at most are not yet counted as run at once. What is remembered needs neither.
+        """
         entry = hmac.digest(self._key, f"{stored}\0".encode() + _encoded(password), "sha256")
         if self._remembers(entry):
             return True
@@ -67,10 +78,14 @@ class Passwords:
             # Of many first requests at once with the same password, all but a few find it done here.
             if self._remembers(entry):
                 return True
+            if admit is not None:
+                admit()
             with self._lock:
                 self.verifications += 1
-            right = off_the_loop(lambda: self._matches(stored or _DUMMY, password))
-        if stored is None or not right:
+            right = off_the_loop(lambda: self._matches(stored or _DUMMY, password)) and stored is not None
+            if count is not None and not right:
+                count()
+        if not right:
             return False
         with self._lock:
             self._until[entry] = time.monotonic() + self._seconds

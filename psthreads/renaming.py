@@ -19,7 +19,7 @@ def rename_to_new(from_folder: int, name: str, to_folder: int, new: str) -> None
 
     Raises FileExistsError when the new name is taken, at whatever moment that came to be, and OSError as a
     rename does. Where the system has no such rename, the file gets its second name before it loses its first:
-    a crash between the two leaves it under both.
+    a crash or an interrupt between the two leaves it under both.
     """
     if sys.platform == "linux" and hasattr(_libc, "renameat2"):
         if _libc.renameat2(from_folder, os.fsencode(name), to_folder, os.fsencode(new), _RENAME_NOREPLACE) == 0:
@@ -35,6 +35,6 @@ def link_then_unlink(from_folder: int, name: str, to_folder: int, new: str) -> N
     os.link(name, new, src_dir_fd=from_folder, dst_dir_fd=to_folder, follow_symlinks=False)
     try:
         os.unlink(name, dir_fd=from_folder)
-    except BaseException:
+    except OSError:  # Not for an interrupt: it may come after the first name is gone, and this one is then the last.
         os.unlink(new, dir_fd=to_folder)
         raise

@@ -86,13 +86,12 @@ class WatchedContext(Context):
         self.step()
 
     @contextmanager
-    def result(self, filename: str, **more: Any) -> Iterator[ResultFile]:
+    def result(self, filename: str) -> Iterator[ResultFile]:
         """A result file, whose beginning and end are checkpoints."""
-        with super().result(filename, **more) as file:
-            public = str(getattr(file, "filename", filename))
+        with super().result(filename) as file:
             self.step()
             yield file
-        self.filenames[filename] = public
+        self.filenames[filename] = file.filename
         self.step()
 
     def step(self) -> None:

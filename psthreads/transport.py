@@ -120,7 +120,7 @@ class Transport:
         accept = "application/json" if as_json else "application/xml, */*;q=0.1"
         delay = 0.25
         while True:
-            pause = delay * random.uniform(0.8, 1.2)  # noqa: S311 (spreads clients out, keeps no secret)
+            pause = delay * random.uniform(0.8, 1.2)  # noqa: S311 (spreads clients out, keeps no secret) # nosec B311
             try:
                 response = self._session.request(
                     method,

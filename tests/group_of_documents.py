@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import random
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -118,16 +117,3 @@ def _interrupted(context: Context, seconds: float) -> Iterator[None]:
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
-
-
-def moments(count: int, longest: float) -> Iterator[float]:
-    """Random moments, in seconds, all over a run that takes that long."""
-    chance = random.Random(longest)  # noqa: S311 (a test's choice)
-    for _ in range(count):
-        yield max(chance.uniform(0, longest), 0.0001)
-
-
-def seconds_of(work: Callable[[], object], clock: Callable[[], float]) -> float:
-    started = clock()
-    work()
-    return clock() - started

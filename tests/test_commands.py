@@ -109,10 +109,10 @@ def test_lists_are_tables_for_people_and_json_for_programs(shell: Shell) -> None
     shell.ok("member add root --admin --generate")
     shell.ok("group add acme")
     shell.ok("membership set jjones acme moderator-and-approver")
-    assert shell.ok("member list") == "id  username  admin\n1   jjones    no\n2   root      yes\n"
+    assert shell.ok("member list") == "id  username  admin  locked\n1   jjones    no     no\n2   root      yes    no\n"
     assert json.loads(shell.ok("member list --json")) == [
-        {"id": 1, "username": "jjones", "admin": False},
-        {"id": 2, "username": "root", "admin": True},
+        {"id": 1, "username": "jjones", "admin": False, "locked": False},
+        {"id": 2, "username": "root", "admin": True, "locked": False},
     ]
     assert json.loads(shell.ok("group list --json")) == [{"id": 1, "name": "acme"}]
     one = {"member": "jjones", "group": "acme", "role": "moderator-and-approver"}
@@ -186,7 +186,13 @@ def test_a_member_and_a_group_are_removed(shell: Shell) -> None:
         ("token create t --member jjones --expires 0s", "1 second to 10 years"),
         ("token create t --member jjones --expires 9999999w", "1 second to 10 years"),
         ("token create a/b --member jjones", "cannot be a name"),
+        ("token create t --member jjones --group nope", "'nope' does not exist"),
         ("token revoke t --member jjones", "no token 't'"),
+        ("member unlock nobody", "does not exist"),
+        ("client add c --member nobody", "does not exist"),
+        ("client add a/b --member jjones", "cannot be a name"),
+        ("client add c --member jjones --group nope", "'nope' does not exist"),
+        ("client remove c --member jjones", "no client 'c'"),
     ],
 )
 def test_what_goes_wrong_is_one_sentence_and_exit_code_1(shell: Shell, line: str, sentence: str) -> None:

@@ -10,6 +10,7 @@ import pytest
 from psthreads.access import Group
 from psthreads.documents import Documents, GroupFolder
 from psthreads.errors import Conflict, DocumentNotFound, UnsafePath
+from psthreads.syncing import sync_all
 
 SECRET = b"outside the group's folder"
 
@@ -169,3 +170,19 @@ def test_a_document_is_never_written_through_a_link(folder: GroupFolder, inside:
     folder.write("file.xml", b"mine")  # The link is replaced, not what it names.
     assert (secret / "secret.xml").read_bytes() == SECRET
     assert read(folder, "file.xml") == b"mine"
+
+
+def test_the_groups_own_folder_is_neither_moved_nor_replaced(folder: GroupFolder) -> None:
+    with pytest.raises(DocumentNotFound):
+        folder.move("/", "/documents/a")
+    with pytest.raises(Conflict, match="no document"):
+        folder.move("/readme.txt", "//")
+    assert read(folder, "readme.txt") == b"read me"
+
+
+def test_what_was_put_into_a_folder_can_be_waited_for(folder: GroupFolder, tmp_path: Path) -> None:
+    folder.sync()
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        sync_all(-1)
+    with pytest.raises(FileNotFoundError):
+        Documents(tmp_path / "nowhere").group(Group(8, "none")).sync()

@@ -14,21 +14,22 @@ PACKAGE = ROOT / "psthreads"
 
 # Each layer may import those before it in this list, and nothing after it. Modules of one layer may import each other.
 LAYERS: list[set[str]] = [
-    {"errors", "model", "lifeline", "offloop", "renaming", "wakeup", "masking", "interrupts"},
+    {"errors", "model", "lifeline", "offloop", "renaming", "syncing", "wakeup", "masking", "interrupts"},
     {"access", "config"},
-    {"connection", "folder", "credentials", "parameter", "passwords", "jobs"},
-    {"directory", "documents", "loadingzone", "results", "store", "sweeping"},
+    {"connection", "folder", "groupfolder", "credentials", "parameter", "passwords", "jobs", "scripts", "throttles"},
+    {"directory", "documents", "loadingzone", "oauth_clients", "results", "store", "sweeping"},
     {"reporting", "capture"},
     {"context"},
     {"outcome", "registry"},
     {"processes"},
     {"engine", "feed", "janitor", "plugins"},
+    {"doctor"},
     {"fulldisk", "sandbox", "testing"},
     {"horse"},
     {"worker", "supervisor"},
 ]
 HTTP_ONLY = {"client", "remote", "transport", "watch", "cli", "cli_settings"}
-WEB = {"web", "commands"}
+WEB = {"web", "commands", "credential_commands", "shell"}
 RUN = {"run"}
 
 

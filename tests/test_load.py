@@ -6,11 +6,13 @@ import errno
 import gc
 import os
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
-from loading import Place, seconds
+from loading import Place
+from moments import DOCUMENTS, Moments, seconds_of
 from redis import Redis
 from stack import worker
 from threads import ended
@@ -50,6 +52,7 @@ def test_the_zones_files_become_documents_and_leave_the_zone(place: Place) -> No
         "Loaded /a.xml",
         "Loaded /b/c.xml",
         "Loaded /b/picture.png",
+        "Waiting for the disk",
     ]
     assert not place.hidden()
 
@@ -264,6 +267,20 @@ def test_a_load_that_was_stopped_goes_on_where_it_was(place: Place) -> None:
     assert load.exclusive
 
 
+def test_a_load_ends_only_after_all_that_it_moved_is_on_the_disk(place: Place) -> None:
+    for number in range(3):
+        place.upload(f"{number}.xml")
+    sync, seen = place.folder.sync, []
+
+    def look_first() -> None:
+        seen.append(set(place.files(place.group_path)))
+        sync()
+
+    place.folder.sync = look_first  # type: ignore[method-assign]
+    place.run(load)
+    assert seen == [{"0.xml", "1.xml", "2.xml"}]
+
+
 def test_ten_thousand_files_are_all_loaded(place: Place) -> None:
     files = {
         f"docs/{number % 100:02}/{number:05}.psml": b'<document level="portable"><p>%d</p></document>' % number
@@ -283,7 +300,7 @@ def test_ten_thousand_files_are_all_loaded(place: Place) -> None:
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("overwrite", ["true", "false"])
 def test_a_cancel_at_any_moment_leaves_every_document_old_or_new(tmp_path: Path, overwrite: str) -> None:
-    names = [f"docs/{number % 7}/{number}.xml" for number in range(200)]
+    names = [f"docs/{number % 7}/{number}.xml" for number in range(DOCUMENTS)]
     old = dict.fromkeys(names[::2], b"<old>" + b"o" * 500) if overwrite == "true" else {}
     new = dict.fromkeys(names, b"<new>" + b"n" * 500)
 
@@ -296,11 +313,11 @@ def test_a_cancel_at_any_moment_leaves_every_document_old_or_new(tmp_path: Path,
         return place
 
     first = fresh(0)
-    takes = seconds(lambda: first.run(load, overwrite=overwrite))
-    cancelled = midway = number = 0
-    while cancelled < 50 and (number := number + 1) < 500:
+    moments = Moments(seconds_of(lambda: first.run(load, overwrite=overwrite)))
+    midway = 0
+    for number, moment in enumerate(moments, start=1):
         place = fresh(number)
-        was_cancelled = place.run_and_cancel(load, takes, overwrite=overwrite)
+        was_cancelled = place.run_and_cancel(load, moment, overwrite=overwrite)
         there, waiting = place.files(place.group_path), place.files(place.zone_path)
         loaded = new.keys() - waiting.keys()
         assert waiting.items() <= new.items()
@@ -308,14 +325,14 @@ def test_a_cancel_at_any_moment_leaves_every_document_old_or_new(tmp_path: Path,
         assert was_cancelled or not waiting
         assert set(place.lines(Level.INFO)) >= {f"Loaded /{name}" for name in loaded}
         assert not place.hidden()
-        cancelled += was_cancelled
+        moments.note(in_time=was_cancelled)
         midway += 0 < len(waiting) < len(new)
         if waiting:  # Started again, it finishes.
             assert place.run(load, overwrite=overwrite).message.startswith("Successfully loaded")
             assert place.files(place.group_path) == new
+        shutil.rmtree(place.root)
     gc.collect()  # What was interrupted just when it was opened is closed now, and not in another test.
-    assert cancelled == 50
-    assert midway
+    assert midway >= 15, f"Only {midway} of {moments.in_time} cancels came while files were put in place"
 
 
 def test_a_real_worker_loads_what_was_uploaded(redis: Redis, config: Config, store: ThreadStore) -> None:

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import os
 import threading
-import time
 from pathlib import Path
 
 import pytest
-from group_of_documents import GroupOfDocuments, moments, seconds_of
+from group_of_documents import GroupOfDocuments
 from lxml import etree
+from moments import DOCUMENTS, Moments, seconds_of
 from people import People
 from stack import worker
 from threads import ended
 
 from psthreads.access import Role
 from psthreads.config import Config
+from psthreads.context import Cancelled
 from psthreads.documents import Documents
 from psthreads.errors import BadParameter, Conflict, DocumentNotFound, MissingParameter, PsthreadsError, UnsafePath
 from psthreads.model import Level, Status
@@ -272,6 +273,33 @@ def test_neither_way_to_rename_replaces_anything(tmp_path: Path, rename: object)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["b", "ä"]
 
 
+def test_an_interrupt_in_the_midst_of_a_rename_in_two_steps_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a").write_text("a")
+    fd, unlink = os.open(tmp_path, os.O_RDONLY), os.unlink
+
+    def interrupted(name: str, *, dir_fd: int) -> None:
+        unlink(name, dir_fd=dir_fd)
+        raise Cancelled
+
+    monkeypatch.setattr(os, "unlink", interrupted)
+    with pytest.raises(Cancelled):
+        link_then_unlink(fd, "a", fd, "b")
+    os.close(fd)
+    assert [path.name for path in tmp_path.iterdir()] == ["b"]
+
+
+def test_a_folder_can_become_one_with_the_groups_own(group: GroupOfDocuments) -> None:
+    group.write({"documents/a.psml": "a", "documents/b/c.psml": "c", "b/x.psml": "x"})
+    outcome = group.run(path="/documents", destination="/", merge="true")
+    assert outcome.message == "Successfully moved 4 files/folders"
+    assert sorted(group.contents()) == ["a.psml", "b/c.psml", "b/x.psml"]
+    group.write({"more/a.psml": "new"})
+    outcome = group.run(path="/more", destination="/", merge="true")
+    assert outcome.message.startswith("Nothing was moved, since nothing is overwritten: '/a.psml' is there already")
+
+
 def test_links_and_pipes_are_left_in_place_with_a_warning(group: GroupOfDocuments, tmp_path: Path) -> None:
     group.write({"documents/a.psml": "a", "documents/b/c.psml": "c"})
     (tmp_path / "secret").write_text("secret")
@@ -347,12 +375,13 @@ def test_ten_thousand_documents_are_moved_each_with_its_content(group: GroupOfDo
 def test_a_move_that_is_cancelled_anywhere_leaves_each_document_in_one_place_and_can_be_continued(
     group: GroupOfDocuments,
 ) -> None:
-    fill(group, 1_000)
+    fill(group, DOCUMENTS)
     whole = {path.partition("/")[2]: data for path, data in group.contents().items()}
     places = ("documents", "moved")
-    longest = seconds_of(lambda: group.run(path="/documents", destination="/moved"), time.perf_counter)
+    longest = seconds_of(lambda: group.run(path="/documents", destination="/moved"))
     cut_short = 0
-    for number, moment in enumerate(moments(50, longest)):
+    moments = Moments(longest)
+    for number, moment in enumerate(moments):
         source, target = places[(number + 1) % 2], places[number % 2]
         outcome = group.run(after=moment, path=f"/{source}", destination=f"/{target}")
         found = group.contents()
@@ -363,6 +392,7 @@ def test_a_move_that_is_cancelled_anywhere_leaves_each_document_in_one_place_and
         lines = group.reporter.lines()
         logged = {line.removeprefix(f"Moving /{source}/") for line in lines if line.startswith("Moving /")}
         assert {path.partition("/")[2] for path in moved} == {name for name in logged if name.endswith(".psml")}
+        moments.note(in_time=outcome.status is Status.CANCELLED)
         if outcome.status is Status.CANCELLED:
             cut_short += 0 < len(moved) < len(whole)
             assert not [
@@ -371,7 +401,7 @@ def test_a_move_that_is_cancelled_anywhere_leaves_each_document_in_one_place_and
             group.run(path=f"/{source}", destination=f"/{target}", merge="true")
         assert not (group.inside / source).exists()
         assert len(group.contents()) == len(whole)
-    assert cut_short > 20
+    assert cut_short > 20, f"Only {cut_short} of {moments.in_time} cancels came while documents were moved"
 
 
 def test_a_cancelled_move_says_what_stands_where(group: GroupOfDocuments) -> None:

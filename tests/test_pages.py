@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 from flask import Flask
@@ -12,8 +13,10 @@ from people import PASSWORD, People
 from redis import Redis
 from threads import new_thread
 
+from psthreads.config import Config
 from psthreads.model import Level, Line, Report, Status
 from psthreads.store import ThreadStore
+from psthreads.web import create_app
 
 HOSTILE = "<img src=x onerror=alert(1)>"
 
@@ -174,3 +177,36 @@ def test_the_page_of_a_thread_leads_to_its_files_and_its_whole_log_and_shows_tra
     for found in re.findall(r'href="(/threads/[^"]+/download[^"]*)"', page):
         answer = browser.get(found.replace("&amp;", "&"))
         assert (answer.status_code, "It failed" in answer.text) == (200, True)
+
+
+def test_the_page_of_a_member_makes_and_removes_clients_and_lifts_a_lock(
+    people: People, redis: Redis, config: Config
+) -> None:
+    directory, member = people.directory, people.members["manager"]
+    app = create_app(replace(config, lock_after=3))
+    browser, guesser = app.test_client(), app.test_client()
+    assert sign_in(browser, "chief") == 303
+    assert browser.get("/dashboard/members?member=Manager").headers["Location"] == "/dashboard/members/manager"
+    assert browser.get(f"/dashboard/members?member={HOSTILE}").status_code == 404
+    path = "/dashboard/members/manager"
+    form = {"csrf_token": token_in(browser.get(path).text), "name": "nightly"}
+    made = browser.post(f"{path}/clients", data=form)
+    (client,) = directory.clients.of(member)
+    (secret,) = re.findall(r"<code>(pss_[^<]+)</code>", made.text)
+    assert client.id in made.text
+    found = directory.clients.find(client.id)
+    assert found is not None
+    assert found.has_secret(secret)
+    assert secret not in browser.get(path).text
+    assert browser.post(f"{path}/clients", data=form).status_code == 409
+    assert browser.post(f"{path}/clients", data={**form, "csrf_token": "x"}).status_code == 403
+    assert browser.post(f"{path}/clients", data={**form, "name": HOSTILE}).status_code == 400
+    assert browser.post(f"{path}/clients/remove", data=form).status_code == 303
+    assert directory.clients.of(member) == ()
+    assert browser.post(f"{path}/tokens/revoke", data={**form, "name": "test"}).status_code == 303
+    assert directory.tokens(member) == ()
+    for _ in range(3):
+        sign_in(guesser, "manager", "wrong")
+    assert "locked since" in browser.get(path).text
+    assert browser.post(f"{path}/unlock", data=form).status_code == 303
+    assert "locked since" not in browser.get(path).text

@@ -14,8 +14,9 @@ from typing import Any
 
 import psutil
 import pytest
-from group_of_documents import THREAD, GroupOfDocuments, moments, seconds_of
+from group_of_documents import THREAD, GroupOfDocuments
 from lxml import etree
+from moments import DOCUMENTS, Moments, seconds_of
 from people import People
 from stack import worker
 from threads import ended
@@ -535,12 +536,13 @@ def limited(monkeypatch: pytest.MonkeyPatch, **limits: float) -> None:
 def test_a_publication_that_is_cancelled_anywhere_leaves_no_file_or_one_that_is_whole_and_named(
     group: Publishing,
 ) -> None:
-    group.fill(1_000)
+    group.fill(DOCUMENTS)
     before, children = group.contents(), set(psutil.Process().children())
-    longest = seconds_of(lambda: group.run(path="/documents"), time.perf_counter)
+    longest = seconds_of(lambda: group.run(path="/documents"))
     (group.results / NAME).unlink()
     cut_short = 0
-    for moment in moments(50, longest):
+    moments = Moments(longest)
+    for moment in moments:
         outcome = group.run(after=moment, path="/documents")
         assert set(psutil.Process().children()) <= children
         assert not list(group.scratch.iterdir())
@@ -548,8 +550,9 @@ def test_a_publication_that_is_cancelled_anywhere_leaves_no_file_or_one_that_is_
         is_named = any("<zip>" in (report.xml or "") for report in group.reporter.reports)
         assert (group.results / NAME).exists() == is_named
         cut_short += outcome.status is Status.CANCELLED and not is_named
+        moments.note(in_time=outcome.status is Status.CANCELLED)
         if is_named:
-            assert len(group.published()) == 1_000
+            assert len(group.published()) == DOCUMENTS
             (group.results / NAME).unlink()
     assert cut_short > 20
     assert group.contents() == before

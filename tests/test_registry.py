@@ -211,7 +211,7 @@ def test_two_processes_cannot_have_one_route_but_for_different_methods() -> None
 
 def takes_path(
     context: Context,
-    path: str,
+    path: Annotated[str, Bounds(1)],
     up_to: Annotated[int, Bounds(1, 10)] = 5,
     share: Annotated[float, Bounds(0, 1)] = 0.5,
 ) -> None: ...
@@ -228,6 +228,7 @@ def takes_path(
         ({"path": "x", "share": "inf"}, "must be a number"),
         ({"path": "a\x00b"}, "text without control characters"),
         ({"path": "x" * 4097}, "at most 4096 characters"),
+        ({"path": ""}, "at least 1 character."),
     ],
 )
 def test_a_bad_parameter_is_named(values: dict[str, str], said: str) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from group_of_documents import GroupOfDocuments
-from validating import NOTE_RNG, NOTE_SCH, NOTE_XSD, XSI
+from validating import NOTE_RNG, NOTE_SCH, NOTE_XSD, XS, XSI
 
 from psthreads.documents import Document
 from psthreads.processes import _checking
@@ -48,8 +48,13 @@ BASES = [
     b"<note><p>1</p><p>2</p></note>",
     b'<?xml version="1.0" encoding="UTF-8"?>\n<note>\n<p>1</p>\n</note>\n',
     b"<other a='1'><p>x</p><p/></other>",
+    b"<lax a='1'><p b='http://a.org/'>x: y</p><p/></lax>",
     b"<n:note xmlns:n='urn:n'><n:p>1</n:p></n:note>",
 ]
+LAX_XSD = f"""\
+<xs:schema {XS}><xs:element name="lax"><xs:complexType mixed="true"><xs:sequence>
+<xs:any namespace="##any" processContents="skip" minOccurs="0" maxOccurs="unbounded"/></xs:sequence>
+<xs:anyAttribute namespace="##any" processContents="skip"/></xs:complexType></xs:element></xs:schema>"""
 
 
 @pytest.fixture
@@ -71,7 +76,7 @@ def mutants(chance: random.Random, count: int) -> list[bytes]:
 def test_whatever_is_let_through_is_found_valid_the_slow_way_too(
     group: GroupOfDocuments, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    group.write({"schemas/note.xsd": NOTE_XSD})
+    group.write({"schemas/note.xsd": NOTE_XSD, "schemas/lax.xsd": LAX_XSD})
     checker = Checker(group.context(), group.folder)
     chance = random.Random(7)  # noqa: S311 (a test's choice)
     let_through = {data for data in mutants(chance, 20_000) if checker._is_surely_valid(data)}

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from group_of_documents import THREAD, GroupOfDocuments, moments, seconds_of
+from group_of_documents import THREAD, GroupOfDocuments
 from lxml import etree
+from moments import DOCUMENTS, Moments, seconds_of
 from people import People
 from stack import wait_for, worker
 from validating import NOTE_XSD
@@ -94,19 +95,23 @@ def test_a_validation_counts_what_grep_counts(validated: GroupOfDocuments) -> No
 @pytest.mark.parametrize(("process", "made"), [(export, {ZIP}), (validate, REPORTS)])
 def test_a_cancel_at_any_moment_leaves_nothing_or_everything(tmp_path: Path, process: Process, made: set[str]) -> None:
     group = GroupOfDocuments(tmp_path, process)
-    fill(group.inside, 2_000)
-    longest = seconds_of(lambda: group.run(path="/documents"), time.perf_counter)
+    fill(group.inside, DOCUMENTS)
+    longest = seconds_of(lambda: group.run(path="/documents"))
+    before = group.contents()
     cut_short = 0
-    for moment in moments(50, longest):
+    moments = Moments(longest)
+    for moment in moments:
         for path in group.results.iterdir():
             path.unlink()
         outcome = group.run(after=moment, path="/documents")
         there = {path.name for path in group.results.iterdir()}
         assert there in (set(), made)
         assert list(group.scratch.iterdir()) == []
-        is_named = any(name in (report.xml or "") for report in group.reporter.reports for name in made)
-        assert is_named <= (there == made)
+        assert group.contents() == before
+        named = {name for name in made if any(name in (report.xml or "") for report in group.reporter.reports)}
+        assert named == there
         cut_short += outcome.status is Status.CANCELLED and not there
+        moments.note(in_time=outcome.status is Status.CANCELLED)
     assert cut_short > 20
 
 

@@ -6,6 +6,7 @@ import gc
 import io
 import random
 import re
+import shutil
 import stat
 import struct
 import subprocess
@@ -17,7 +18,8 @@ from pathlib import Path
 from textwrap import dedent
 
 import pytest
-from loading import Place, seconds
+from loading import Place
+from moments import DOCUMENTS, Moments, seconds_of
 from redis import Redis
 from stack import worker
 from threads import ended
@@ -327,7 +329,7 @@ def test_ten_thousand_documents_are_all_unpacked(place: Place) -> None:
 # An interrupt may come between the opening of a file and its `with` block: the file is then closed by itself.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_cancel_at_any_moment_leaves_whole_files_and_nothing_temporary(tmp_path: Path) -> None:
-    archive = many(200)
+    archive = many(DOCUMENTS)
     with zipfile.ZipFile(io.BytesIO(archive)) as opened:
         whole = {f"docs/{info.filename.partition('/')[2]}": opened.read(info) for info in opened.infolist()}
 
@@ -336,24 +338,29 @@ def test_a_cancel_at_any_moment_leaves_whole_files_and_nothing_temporary(tmp_pat
         place.upload("in.zip", archive)
         return place
 
-    takes = seconds(lambda: fresh(0).run(unzip, path="in.zip"))
-    cancelled = number = 0
-    while cancelled < 50 and (number := number + 1) < 500:
+    first = fresh(0)
+    moments = Moments(seconds_of(lambda: first.run(unzip, path="in.zip")))
+    before = midway = 0
+    for number, moment in enumerate(moments, start=1):
         place = fresh(number)
-        was_cancelled = place.run_and_cancel(unzip, takes, path="in.zip")
+        was_cancelled = place.run_and_cancel(unzip, moment, path="in.zip")
         left = place.files(place.zone_path)
         has_archive = left.pop("in.zip", None)
         assert left.items() <= whole.items()
         assert has_archive == archive or left == whole
         assert was_cancelled or left == whole
         assert not place.hidden()
-        cancelled += was_cancelled
+        moments.note(in_time=was_cancelled)
+        before += not left
+        midway += 0 < len(left) < len(whole)
         # Started again, it finishes.
         if has_archive:
-            assert place.run(unzip, path="in.zip").message == "Successfully unzipped 200 files"
+            assert place.run(unzip, path="in.zip").message == f"Successfully unzipped {DOCUMENTS:,} files"
             assert place.files(place.zone_path) == whole
+        shutil.rmtree(place.root)
     gc.collect()  # What was interrupted just when it was opened is closed now, and not in another test.
-    assert cancelled == 50
+    assert before >= 15, f"Only {before} of {moments.in_time} cancels came before the first file was in place"
+    assert midway, "No cancel came while files were put in place"
 
 
 def test_a_cancel_before_the_first_file_is_in_place_leaves_the_zone_as_it_was(place: Place) -> None:
@@ -393,6 +400,25 @@ def test_a_cancel_while_files_are_put_in_place_leaves_some_whole_ones_and_the_ar
         place.run(unzip, at_the_fifth, path="in.zip")
     assert set(place.files(place.zone_path)) == {"kept.xml", "in.zip", *(f"docs/{n:04}.xml" for n in range(5))}
     assert not place.hidden()
+
+
+def test_the_archive_goes_only_after_all_that_was_in_it_is_on_the_disk(place: Place) -> None:
+    place.upload("in.zip", many(3))
+    sync, seen = place.zone.sync, []
+
+    def look_first() -> None:
+        seen.append(set(place.files(place.zone_path)))
+        sync()
+
+    place.zone.sync = look_first  # type: ignore[method-assign]
+    place.run(unzip, path="in.zip")
+    assert seen == [{"kept.xml", "in.zip", *(f"docs/{number:04}.xml" for number in range(3))}]
+
+
+def test_an_archive_that_went_meanwhile_is_told_with_what_that_may_mean(place: Place) -> None:
+    outcome = place.run(unzip, path="in.zip")
+    assert outcome.status is Status.FAILED
+    assert outcome.message.startswith("There is no 'in.zip' in the loading zone any more.")
 
 
 LARGE = dedent("""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import socket
 import threading
 from collections.abc import Iterator
@@ -408,3 +409,27 @@ FORM = b'--XX\r\nContent-Disposition: form-data; name="f"; filename="form.bin"\r
 
 def test_create_app_makes_the_limit_of_one_request_only(config: Config) -> None:
     assert create_app(config).config["MAX_CONTENT_LENGTH"] == config.max_body
+
+
+def test_packing_an_export_for_an_answer_at_once_does_not_stop_other_requests(served: Served) -> None:
+    below = served.config.documents / "groups" / "1" / "documents"
+    below.mkdir(parents=True)
+    for number in range(20):
+        (below / f"{number}.txt").write_bytes(os.urandom(1_500_000).hex().encode())
+    base = served.url.partition("/ps/")[0]
+    slowest, done = 0.0, threading.Event()
+
+    def watch() -> None:
+        nonlocal slowest
+        while not done.is_set():
+            slowest = max(slowest, requests.get(f"{base}/healthz", timeout=60).elapsed.total_seconds())
+
+    watching = threading.Thread(target=watch)
+    watching.start()
+    try:
+        answer = requests.get(f"{base}/members/contributor/groups/acme/export", headers=served.headers, timeout=60)
+    finally:
+        done.set()
+        watching.join()
+    assert answer.headers["Content-Type"] == "application/zip"
+    assert slowest < answer.elapsed.total_seconds() / 2

@@ -229,6 +229,14 @@ def test_whatever_is_no_xml_is_one_error_with_line_and_column(run: Running, cont
     assert "XML_PARSE_HUGE" not in error
 
 
+def test_a_wrong_namespace_is_found_in_a_document_of_any_size(run: Running) -> None:
+    run.write(schemas__note_xsd=NOTE_XSD)
+    for many in (1, 20_000, 2_000_000):
+        run.write(a_xml=f"<note xmlns:xml='urn:x'>{'<p>1</p>' * many}</note>")
+        (error,) = run.errors("a.xml")
+        assert "namespace" in error
+
+
 LARGE = dedent("""
     import sys
     from pathlib import Path

@@ -21,7 +21,16 @@ from psthreads.web import create_app
 EVERYBODY = ["anonymous", *INSIDE, "outsider", "loner", "chief"]
 GROUPS = ["acme", "other", "nope"]
 STRONG = {role.value for role in Role if role.allows(Role.CONTRIBUTOR)}
-OPEN = {"static", "schemas.xsd", "schemas.json_schema", "health.healthz", "health.readyz", "pages.sign_in"}
+OPEN = {
+    "static",
+    "schemas.xsd",
+    "schemas.json_schema",
+    "openapi.openapi",
+    "openapi.api",
+    "health.healthz",
+    "health.readyz",
+    "pages.sign_in",
+}
 
 
 @dataclass(frozen=True)
@@ -64,6 +73,10 @@ def expected(endpoint: str, who: str, group: str) -> int | set[int]:  # noqa: PL
     blueprint = endpoint.partition(".")[0].rstrip("0123456789")
     allowed = {200, 202, 302, 303, 304, 400} | ({415} if endpoint == "uploads.post" else set())
     is_page = blueprint == "pages"
+    if blueprint == "oauth":
+        return {400, 401}  # Whoever asks must be a client, and nobody here is one.
+    if endpoint in {"pages.outside", "pages.outside_return"}:
+        return 404  # Without the setting there is no provider.
     if endpoint in OPEN:
         return allowed | {503, 403}  # 403: a sign-in without the page's own token
     if who == "anonymous":

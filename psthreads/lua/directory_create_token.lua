@@ -1,4 +1,4 @@
--- ARGV: member id, name, SHA-256 of the token, seconds until it expires, 0 for never.
+-- ARGV: member id, name, SHA-256 of the token, seconds until it expires, 0 for never, reach.
 -- Returns 'done', 'member' where there is none such, 'name' where a living token of the member has it.
 local member, name, digest, seconds = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
 if redis.call('EXISTS', record('member', member)) == 0 then return 'member' end
@@ -13,7 +13,7 @@ for i = 1, #tokens, 2 do
 end
 local now = clock()
 local expires = seconds > 0 and string.format('%.0f', now + seconds * 1000) or 0
-redis.call('HSET', TOKEN .. digest, 'member', member, 'name', name, 'created', now, 'expires', expires)
+redis.call('HSET', TOKEN .. digest, 'member', member, 'name', name, 'created', now, 'expires', expires, 'reach', ARGV[5])
 if seconds > 0 then redis.call('EXPIRE', TOKEN .. digest, seconds) end
 redis.call('HSET', TOKENS_OF .. member, name, digest)
 return 'done'

@@ -100,9 +100,9 @@ class Checker:
         self._context.log(f"Document {document.path} has {size}: it is checked while it is read.")
         with self._folder.open(document.path) as file:
             schemas = self._schemas.of(_parsing.head(file), document.path)
-        found: list[Problem] = []
         unapplied = []
         with self._folder.open(document.path) as file:
+            found = _parsing.read_through(file)
             for schema in schemas:
                 streaming = schema.streaming if isinstance(schema, Grammar) else None
                 if streaming is None:
@@ -110,9 +110,6 @@ class Checker:
                     continue
                 file.seek(0)
                 found += _parsing.read_through(file, streaming, schema.path)
-            if len(unapplied) == len(schemas):
-                file.seek(0)
-                found += _parsing.read_through(file)
         self.unapplied = " and ".join(unapplied)
         return found
 

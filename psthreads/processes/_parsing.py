@@ -37,6 +37,9 @@ _PLAIN: Final = re.compile(
     rb"""(?:\s+standalone=["'](?:yes|no)["'])?\s*\?>)?"""
     rb"\s*<(?:[A-Za-z_][\w.-]*:)?([A-Za-z_][\w.-]*)[\s/>]"
 )
+# Whether there may be a tag, or an attribute, whose name has a prefix.
+_PREFIXED_TAG: Final = re.compile(rb"<[^\s<>/:]*+:")
+_PREFIXED_ATTRIBUTE: Final = re.compile(rb""":[^\s"'<>=:]*+\s*+=""")
 # What may name a schema, and an attribute whose rules are only checked in a tree.
 _TELLING: Final = (b"chemaLocation", b"xml:id")
 
@@ -94,7 +97,9 @@ def parse(data: bytes, strict: etree.XMLParser, url: str | None = None) -> etree
 def plain_root(data: bytes) -> str:
     """The local name of the root element, where it alone says which schemas apply; else "", to be looked at closely."""
     found = _PLAIN.match(data)
-    return "" if found is None or any(word in data for word in _TELLING) else found[1].decode()
+    if found is None or (_PREFIXED_ATTRIBUTE.search(data) and any(word in data for word in _TELLING)):
+        return ""
+    return found[1].decode()
 
 
 class Sieve:
@@ -105,9 +110,13 @@ class Sieve:
 
     def __init__(self, schema: etree.XMLSchema | None) -> None:
         self._strict = _without_tree(schema)
+        self._has_schema = schema is not None
 
     def passes(self, data: bytes) -> bool:
         """Whether there is certainly nothing wrong with these bytes, 9 MB of them at most."""
+        # With a schema, libxml2 does not tell what is wrong with namespaces.
+        if self._has_schema and _may_have_namespaces(data):
+            return False
         try:
             etree.fromstring(data, self._strict)
         except etree.LxmlError:
@@ -136,8 +145,9 @@ def head(file: BinaryIO) -> etree._Element:
 def read_through(file: BinaryIO, schema: etree.XMLSchema | None = None, path: str = "") -> list[Problem]:
     """What is wrong by the schema, found while the file is read and without a tree in memory.
 
-    `path` is the schema's. Gives one more than MOST_PROBLEMS when there are more. Raises NotWellFormed. The
-    document must have passed `head`, which refuses entities.
+    What is wrong with namespaces is only found without a schema. `path` is the schema's. Gives one more than
+    MOST_PROBLEMS when there are more. Raises NotWellFormed. The document must have passed `head`, which refuses
+    entities.
     """
     enough = MOST_PROBLEMS + 1
     guilty = {number for number, _ in islice(_errors(file, schema, ()), enough)}
@@ -199,6 +209,13 @@ def _without_tree(schema: etree.XMLSchema | None) -> etree.XMLParser[Any]:
     )
     strict.resolvers.add(_Refuse())
     return strict
+
+
+def _may_have_namespaces(data: bytes) -> bool:
+    has_colon = b":" in data
+    return b"xmlns" in data or (
+        has_colon and (_PREFIXED_ATTRIBUTE.search(data) is not None or _PREFIXED_TAG.search(data) is not None)
+    )
 
 
 def _errors(file: BinaryIO, schema: etree.XMLSchema | None, exact: Collection[int]) -> Iterator[tuple[int, Problem]]:

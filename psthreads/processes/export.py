@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from fnmatch import fnmatchcase
 from io import BytesIO
 from itertools import islice
@@ -21,7 +22,7 @@ from typing import BinaryIO, Final, cast
 
 from psthreads.context import Context
 from psthreads.documents import Document, GroupFolder
-from psthreads.errors import BadParameter, PsthreadsError
+from psthreads.errors import BadParameter, DocumentNotFound, PsthreadsError, UnsafePath
 from psthreads.processes._zip import SMALL, Archive
 from psthreads.registry import Answer, Start, process
 
@@ -41,22 +42,22 @@ def export(context: Context, path: str = "/", includes: str = "", excludes: str 
     """Packs the documents below a path into a zip file that can be downloaded."""
     folder = context.folder
     selection = Selection(includes, excludes)
-    with context.shield():
-        temporary = context.temporary()
+    temporary = context.temporary()
     # What grows with the number of documents is on disk, for a group may have a million.
-    with (temporary / "chosen").open("w+b") as chosen, (temporary / "directory").open("w+b") as directory:
+    with (
+        (temporary / "chosen").open("w+b") as chosen,
+        (temporary / "directory").open("w+b") as directory,
+        ExitStack() as pending,
+    ):
         context.message(f"Selecting documents below {path or '/'}")
         count = _select(context, path, selection, chosen)
         if not count:
             raise selection.empty()
         context.message(f"Packaging {_documents(count)}")
         packed = size = 0
-        with (
-            context.bar("packaging", total=count) as bar,
-            context.result(f"{_plain(folder.group.name)}-export-{context.thread_id}.zip") as file,
-            folder.staying(),
-        ):
-            archive = Archive(file, directory)
+        file = pending.enter_context(context.result(f"{_plain(folder.group.name)}-export-{context.thread_id}.zip"))
+        archive = Archive(file, directory)
+        with context.bar("packaging", total=count) as bar, folder.staying():
             for document in bar.iter(_chosen(chosen)):
                 context.check()
                 try:
@@ -66,8 +67,10 @@ def export(context: Context, path: str = "/", includes: str = "", excludes: str 
                     continue
                 size += _add(archive, document, content)
                 packed += 1
-            archive.close()
-    context.element("zip", file.filename)
+        archive.close()
+        with context.shield():  # The file is there if and only if the thread names it.
+            pending.close()
+            context.element("zip", file.filename)
     return f"Exported {_documents(packed)} ({_size(size)})"
 
 
@@ -90,6 +93,10 @@ def _few_at_once(start: Start) -> Answer | None:
             for document in documents:
                 _add(archive, document, _content(folder, document))
             archive.close()
+            file.flush()  # A disk that is full fails here, and not when nobody removes the file any more.
+        except (DocumentNotFound, UnsafePath, PermissionError):  # A thread will say what it left out.
+            Path(file.name).unlink()
+            return None
         except BaseException:
             Path(file.name).unlink()
             raise

@@ -3,7 +3,8 @@
 What is promised: a document is at any moment either as it was before or as it was uploaded, and never half of
 one. Each file is moved in one step and leaves the zone by that, so that a load that was stopped goes on where it
 was when it is started again. Before the first file is moved, everything is checked that can be: nothing is loaded
-when a document exists already and may not be overwritten, or when one is not valid and that was asked for.
+when a document exists already and may not be overwritten, or when one is not valid and that was asked for. The thread
+is completed once everything is on the disk.
 """
 
 from __future__ import annotations
@@ -85,6 +86,8 @@ class _Load:
         with context.bar("progress", total=len(self._files)) as bar:
             for path, document in bar.iter(self._files):
                 loaded += self._load(path, document.path)
+        context.message("Waiting for the disk")
+        self._documents.sync()
         self._zone.tidy()
         sentence = f"Successfully loaded {_files(loaded)}"
         if missing := len(self._files) - loaded:

@@ -24,11 +24,10 @@ from typing import Annotated, Final, cast
 from psthreads.context import Bar, Context
 from psthreads.documents import GroupFolder
 from psthreads.errors import BadParameter, Conflict, DocumentNotFound, PsthreadsError, UnsafePath
-from psthreads.folder import MAX_PATH, OnSkip
+from psthreads.folder import MAX_NAME, MAX_PATH, OnSkip
 from psthreads.model import Level, Outcome, Status
 from psthreads.registry import Bounds, Start, process
 
-_LONGEST_NAME: Final = 255  # bytes, on every file system in common use
 _NAMED: Final = 5  # of all that is in the way, in one message
 
 
@@ -70,7 +69,7 @@ def _places(folder: GroupFolder, path: str, destination: str, *, merge: bool) ->
         raise BadParameter("destination", f"'{source}' is there already: choose another destination.")
     if target.startswith(f"{source}/"):
         raise BadParameter("destination", f"'{to}' is in the folder that is moved: choose one outside of it.")
-    if len(target) > MAX_PATH or any(len(name.encode()) > _LONGEST_NAME for name in target.split("/")):
+    if len(target) > MAX_PATH or any(len(name.encode()) > MAX_NAME for name in target.split("/")):
         raise BadParameter("destination", "The new path, or a name in it, would be too long: choose a shorter one.")
     for above in _above(target):
         if (there := _there(folder, above)) not in {None, _FOLDER}:
@@ -134,7 +133,7 @@ class _Move:
     # Inside.
 
     def _new(self, path: str) -> str:
-        return self._target + path[len(self._source) :]
+        return self._target.rstrip("/") + path[len(self._source) :] or "/"
 
     def _survey(self) -> int:
         """How many documents and folders there are to move; raises Conflict when one of them has no place."""

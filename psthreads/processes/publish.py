@@ -83,10 +83,8 @@ def _publish(context: Context, path: str, transformer: Transformer) -> Outcome:
     filename = f"{plain}-publish-{context.thread_id}.zip"
     published = 0
     names: set[str] = set()
-    with context.shield():  # From when it is made to when its removal is arranged.
-        temporary = context.temporary()
     with ExitStack() as stack:
-        directory = stack.enter_context((temporary / "directory").open("w+b"))
+        directory = stack.enter_context((context.temporary() / "directory").open("w+b"))
         file = stack.enter_context(context.result(filename))
         archive = Archive(file, directory)
         bar = context.bar("progress", total=total)

@@ -5,8 +5,9 @@ anything is written, and unpacked into a temporary folder, which proves every ch
 is put in its place. So whatever is wrong with an archive, or a cancel until then, leaves the zone as it was. From
 there on files are put in place one by one, each in one step: a cancel leaves some of them, and each of these whole.
 
-A file of the zone that has the same path is replaced. The archive is removed once all of its files are in place,
-for it would be loaded with them; after a failure or a cancel it is still there. Folders without files are not made.
+A file of the zone that has the same path is replaced. The archive is removed once all of its files are in place and
+on the disk, for it would be loaded with them; after a failure or a cancel it is still there, so that the work can be
+done again from its start. Folders without files are not made.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import Annotated, Final, cast
 
 from psthreads.context import Context
-from psthreads.errors import PsthreadsError
+from psthreads.errors import NotFound, PsthreadsError
 from psthreads.folder import shown
 from psthreads.loadingzone import LoadingZone
 from psthreads.model import Level, Outcome, Status
@@ -37,7 +38,10 @@ _TOLD: Final = 20  # entries that are refused, each by an event
 def unzip(context: Context, path: Annotated[str, Bounds(1), "the zip file in the loading zone"]) -> Outcome | str:
     """Unpacks a zip file in the member's loading zone."""
     zone = context.loading_zone
-    path = zone.resolve(path)
+    try:
+        path = zone.resolve(path)
+    except NotFound:  # It was there when the thread was accepted.
+        return _gone(path)
     context.message(f"Checking {path}")
     with zone.open(path) as file:
         try:
@@ -46,8 +50,7 @@ def unzip(context: Context, path: Annotated[str, Bounds(1), "the zip file in the
             context.error(f"{path} cannot be unpacked: {error}.")
             return _nothing(path)
         base = path.rpartition("/")[0]
-        with context.shield():  # A folder that is made and not yet registered would stay.
-            staging = context.temporary()
+        staging = context.temporary()
         if not _is_acceptable(context, archive, path, base, shutil.disk_usage(staging).free):
             return _nothing(path)
         files = archive.files
@@ -65,6 +68,9 @@ def unzip(context: Context, path: Annotated[str, Bounds(1), "the zip file in the
     for number, entry in enumerate(files):
         with context.shield():
             zone.take(staging / str(number), f"{base}{entry.path}")
+    # Until what was in it is on the disk, the archive is the only copy that survives a power cut.
+    context.message("Waiting for the disk")
+    zone.sync()
     with context.shield():
         zone.remove(path)
         context.log(f"Removed {path}, since all that was in it is now beside it")
@@ -117,6 +123,14 @@ def _no_place(zone: LoadingZone, entry: Entry, path: str, archive: str) -> str:
 def _unpack(archive: Archive, entry: Entry, path: Path) -> None:
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o640), "wb") as target:
         archive.unpack(entry, target)
+
+
+def _gone(path: str) -> Outcome:
+    return Outcome(
+        Status.FAILED,
+        f"There is no '{shown(path)}' in the loading zone any more. Somebody removed it; or its worker was lost after "
+        "unpacking it, and then its files are there: look, and upload it again if they are not.",
+    )
 
 
 def _nothing(path: str) -> Outcome:

@@ -50,9 +50,7 @@ def is_xml(name: str) -> bool:
 )
 def validate(context: Context, path: str = "/", warn: bool = False) -> Outcome:  # noqa: FBT001, FBT002 (a parameter on the wire)
     """Checks that every XML document below a path is well-formed and valid."""
-    with context.shield():
-        temporary = context.temporary()
-    with (temporary / "findings").open("w+b") as file:
+    with (context.temporary() / "findings").open("w+b") as file:
         findings = Findings(file)
         summary = _check_all(context, path, findings, warn=warn)
         summary.verdict = _verdict(summary)

@@ -106,6 +106,8 @@ class Server:
                     client.ping()
                 except redis.BusyLoadingError:
                     deadline = time.monotonic() + _START_SECONDS
+                except (redis.AuthenticationError, redis.exceptions.NoPermissionError):
+                    return  # It answers: that it does not know us.
                 except redis.RedisError:
                     pass
                 else:

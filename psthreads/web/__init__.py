@@ -6,13 +6,31 @@ from pathlib import Path
 from typing import Final
 
 from flask import Flask, g
+from werkzeug.middleware.proxy_fix import ProxyFix
 
 from psthreads import commands
 from psthreads.config import Config
 from psthreads.model import iso
-from psthreads.web import files, health, loading, pages, problems, processes, schemas, starts, streams, threads, untyped
+from psthreads.web import (
+    checkup,
+    files,
+    health,
+    loading,
+    oauth,
+    openapi,
+    pages,
+    problems,
+    processes,
+    schemas,
+    starts,
+    streams,
+    threads,
+    untyped,
+)
 from psthreads.web.guard import Guard
 from psthreads.web.headers import Headers
+from psthreads.web.pageseeder import PathParameters
+from psthreads.web.routing import Application
 from psthreads.web.services import Services
 from psthreads.web.sessions import Sessions
 
@@ -23,10 +41,10 @@ HOME: Final = Path(__file__).resolve().parents[2]
 def create_app(config: Config) -> Flask:
     """The application for these settings. Nothing is sent to Redis before the first request."""
     services = Services.make(config)
-    app = Flask("psthreads", root_path=str(HOME), template_folder="templates", static_folder="static")
+    app = Application("psthreads", root_path=str(HOME), template_folder="templates", static_folder="static")
     app.extensions["psthreads"] = services
     app.secret_key = config.secret_key or None
-    app.session_interface = Sessions(services.redis)
+    app.session_interface = Sessions(services.redis, config.session_idle, config.session_life)
     app.config.update(
         MAX_CONTENT_LENGTH=config.max_body,
         MAX_FORM_MEMORY_SIZE=config.max_body,
@@ -38,7 +56,10 @@ def create_app(config: Config) -> Flask:
     app.jinja_env.filters["iso"] = iso
     app.jinja_env.filters["value"] = processes.text
     app.url_value_preprocessor(_take_suffix)
-    app.wsgi_app = Headers(app.wsgi_app)  # type: ignore[method-assign] # as Flask's documentation has it
+    app.wsgi_app = Headers(PathParameters(app.wsgi_app))  # type: ignore[method-assign] # as Flask's documentation has it
+    if near := config.proxies:
+        # Only as many entries of X-Forwarded headers are believed as there are proxies that add one.
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=near, x_proto=near, x_host=near)  # type: ignore[method-assign]
     untyped.install(app)
     problems.install(app)
     guard = Guard(services)
@@ -63,9 +84,12 @@ def create_app(config: Config) -> Flask:
         pages.make_blueprint(services, guard),
         schemas.make_blueprint(HOME, guard, services.registry),
         health.make_blueprint(services, guard),
+        oauth.make_blueprint(services, guard),
+        openapi.make_blueprint(services, HOME, guard),
     ):
         app.register_blueprint(blueprint)
     commands.register(app, lambda: services.directory)
+    checkup.register(app, config)
     return app
 
 

@@ -15,9 +15,23 @@ from psthreads.errors import NotFound, ThreadNotFound
 from psthreads.model import Thread
 from psthreads.results import owner
 from psthreads.web.guard import Guard
+from psthreads.web.operation import IF_NONE_MATCH, RANGE, Answer, Operation, Who, declares
 from psthreads.web.services import Services
 
 _TEXT: Final = frozenset({"text/html", "text/xml", "text/plain", "text/csv"})
+
+
+def _downloading(who: Who) -> Operation:
+    """What each of the routes to a file is for."""
+    file = Answer("The file, with the media type that its name gives", ("*/*",))
+    answers = {
+        200: file,
+        206: Answer("The part of the file that was asked for", file.media),
+        304: Answer("Nothing has changed"),
+        412: Answer("The file is another one than If-Match or If-Unmodified-Since says"),
+        416: Answer("The file is not that long"),
+    }
+    return Operation("Downloads a file that a thread made", who, answers, headers=(RANGE, IF_NONE_MATCH))
 
 
 def make_blueprint(services: Services, guard: Guard) -> Blueprint:
@@ -26,6 +40,7 @@ def make_blueprint(services: Services, guard: Guard) -> Blueprint:
     blueprint.before_request(guard.group)
 
     @blueprint.get("/ps/member-resource/<group>/<filename>", provide_automatic_options=False)
+    @declares(_downloading(Who.GROUP))
     def member_resource(filename: str, **_: str) -> Response:
         thread_id = owner(filename)
         if thread_id is None:
@@ -57,6 +72,7 @@ def make_group_blueprint(services: Services, guard: Guard) -> Blueprint:
 
 def _with_results(blueprint: Blueprint, base: str, services: Services, guard: Guard) -> Blueprint:
     @blueprint.get(f"{base}/threads/<thread>/results/<filename>", provide_automatic_options=False)
+    @declares(_downloading(Who.GROUP if base else Who.SERVER))
     def result(thread: str, filename: str, **_: str) -> Response:
         found = guard.thread(thread)
         if owner(filename) != found.id:

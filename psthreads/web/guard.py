@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Final
 
-from flask import current_app, g, request, session
+from flask import current_app, g, request
 
 from psthreads import access
 from psthreads.access import Role, Sight
@@ -17,6 +17,7 @@ from psthreads.model import Thread, is_thread_id
 from psthreads.registry import Process
 from psthreads.store import ThreadStore
 from psthreads.web.services import Services
+from psthreads.web.sessions import of_cookie
 from psthreads.web.untyped import protect_from_forgery
 
 _SAFE: Final = frozenset({"GET", "HEAD"})
@@ -45,7 +46,7 @@ class Guard:
         sight = self._identify()
         is_progress = (request.endpoint or "").endswith(".progress")
         if not (access.may_use_server(sight) or (self._own_progress and is_progress)):
-            raise NotAllowed("Only administrators may use the services of the whole server.")
+            raise _not_on_the_server(sight, "Only administrators may use the services of the whole server.")
 
     def group(self, named: str | None = None) -> None:
         """Open to contributors and higher in the group that the path names, or else this; and to administrators."""
@@ -62,7 +63,7 @@ class Guard:
 
     def start(self, process: Process | None) -> None:
         """Open to members whose role in the group is enough for the process; on the server, to administrators."""
-        sight = self._identify()
+        sight = self._identify(acts=True)
         if process is None:
             raise NotAllowed("There is no such process.")
         if g.has_session and request.method in _SAFE:
@@ -71,7 +72,7 @@ class Guard:
         g.process = process
         if not access.may_start(sight, process.role):
             if sight.group is None:
-                raise NotAllowed("Only administrators may start work on the whole server.")
+                raise _not_on_the_server(sight, "Only administrators may start work on the whole server.")
             raise NotAllowed(f"This needs at least the role {process.role.value} in group '{sight.group.name}'.")
 
     def thread(self, thread_id: str) -> Thread:
@@ -91,18 +92,27 @@ class Guard:
         own = own_progress and self._own_progress
         return Watch(self._directory, self._store, g.sight, read_credential(), own_progress=own)
 
-    def _identify(self, named: str | None = None) -> Sight:
-        """Who asks, through which group; and the thread that the path names, in the same round trip."""
+    def _identify(self, named: str | None = None, *, acts: bool = False) -> Sight:
+        """Who asks, through which group; and the thread that the path names, in the same round trip.
+
+        What comes with another method than GET and HEAD acts, and so does what is said to.
+        """
         credential = read_credential()
         values = request.view_args or {}
         group: str | None = values.get("group", named)
         thread_id: str = values.get("thread", "")
         if is_thread_id(thread_id):
             place = self._store.place(thread_id)
-            sight, g.thread_meta = self._directory.identify_with(credential, group, *place)
+            sight, g.thread_meta = self._directory.identify_with(
+                credential, group, *place, address=request.remote_addr or ""
+            )
         else:
-            sight = self._directory.identify(credential, group)
+            sight = self._directory.identify(credential, group, address=request.remote_addr or "")
         g.sight = sight
+        if sight.reach is not None and (
+            problem := access.beyond_reach(sight, acts=acts or request.method not in _SAFE)
+        ):
+            raise NotAllowed(problem)
         g.has_session = isinstance(credential, Session)
         if g.has_session and request.method not in _SAFE:
             # Only a browser sends its cookie unasked; the other credentials cannot be borrowed.
@@ -144,6 +154,8 @@ class Watch:
 
     def ask(self) -> None:
         """Ask the directory. Raises NotSignedIn, NotAllowed, GroupNotFound, Unavailable."""
+        if isinstance(self._credential, Session) and 0 < self._credential.until < time.time():
+            raise NotSignedIn
         version = self._store.access_version()
         group = self.sight.group
         self.sight = self._directory.identify(self._credential, str(group.id) if group else None)
@@ -151,6 +163,13 @@ class Watch:
         if not (may_use or self._own_progress):
             raise NotAllowed("The role that this needs is gone.")
         self._version, self._asked = version, time.monotonic()
+
+
+def _not_on_the_server(sight: Sight, sentence: str) -> NotAllowed:
+    """The refusal of what is the whole server's; to an administrator it is the token that is in the way."""
+    return NotAllowed(
+        "This token is for some groups only, not for the whole server." if sight.member.admin else sentence
+    )
 
 
 def read_credential() -> Credential:
@@ -165,8 +184,7 @@ def read_credential() -> Credential:
         if given is not None and given.type == "basic" and given.username is not None:
             return Password(given.username, given.password or "")
         raise NotSignedIn("The Authorization header is neither Basic nor Bearer, or cannot be read.")
-    known: Any = session.get("_user_id")
+    known = of_cookie()
     if known is None:
         raise NotSignedIn
-    member_id, _, stamp = str(known).partition(":")
-    return Session(int(member_id), stamp)
+    return known

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from flask import Blueprint, Response
 
 from psthreads.errors import Unavailable
 from psthreads.model import Status
 from psthreads.web.guard import Guard
+from psthreads.web.operation import Answer, Operation, Who, declares
 from psthreads.web.services import Services
+
+_TEXT: Final = Answer("One line", ("text/plain",))
 
 
 def make_blueprint(services: Services, guard: Guard) -> Blueprint:
@@ -16,10 +21,12 @@ def make_blueprint(services: Services, guard: Guard) -> Blueprint:
     blueprint.before_request(guard.anyone)
 
     @blueprint.get("/healthz", provide_automatic_options=False)
+    @declares(Operation("Whether this web process answers", Who.EVERYBODY, {200: _TEXT}))
     def healthz() -> Response:
         return Response("ok\n", mimetype="text/plain")
 
     @blueprint.get("/readyz", provide_automatic_options=False)
+    @declares(Operation("Whether threads that are started now would run", Who.EVERYBODY, {200: _TEXT}))
     def readyz() -> Response:
         waiting, workers = services.store.count(Status.INITIALISED), services.engine.workers()
         if waiting and not workers:

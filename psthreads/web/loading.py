@@ -23,8 +23,10 @@ from werkzeug.sansio.multipart import Data, Epilogue, Field, File, MultipartDeco
 from psthreads.errors import BadParameter, MissingParameter, NoSpace, PsthreadsError, TooLarge
 from psthreads.loadingzone import Arrival, LoadingZone
 from psthreads.offloop import off_the_loop
+from psthreads.parameter import Parameter
 from psthreads.web import parameters, respond
 from psthreads.web.guard import Guard
+from psthreads.web.operation import BYTES, MULTIPART, Answer, Operation, Who, declares, service
 from psthreads.web.services import Services
 from psthreads.web.starts import acting
 
@@ -53,6 +55,21 @@ class _NoGroup(MissingParameter):
         self.args = ("Parameter 'group' is missing: add it to the query, or to the form before its first file.",)
 
 
+_UPLOAD: Final = (
+    Parameter("group", str, "", description="the group's name or id"),
+    Parameter("filename", str, "", description="the file's path in the loading zone, such as docs/a.xml"),
+)
+
+
+def _uploaded(schema: str) -> dict[int, Answer]:
+    """The answers to an upload."""
+    return {
+        200: service("Every file has replaced another", schema),
+        201: service("The files are there", schema),
+        507: service("The server's disk is full; nothing was kept", "error"),
+    }
+
+
 def make_upload_blueprint(services: Services, guard: Guard) -> Blueprint:
     """The route to upload to, where PageSeeder has it."""
     blueprint = Blueprint("uploads", __name__)
@@ -77,6 +94,15 @@ def make_upload_blueprint(services: Services, guard: Guard) -> Blueprint:
         return services.documents.loading_zone(g.sight.group, g.sight.member.id)
 
     @blueprint.put("/ps/servlet/upload", provide_automatic_options=False)
+    @declares(
+        Operation(
+            "Puts the body into a file of one's loading zone",
+            Who.GROUP,
+            _uploaded("upload"),
+            _UPLOAD,
+            body=(BYTES,),
+        )
+    )
     def put() -> Response:
         name = parameters.values().get("filename")
         if not name:
@@ -90,6 +116,16 @@ def make_upload_blueprint(services: Services, guard: Guard) -> Blueprint:
         return respond.uploaded({name: arrival.size}, wrapped=False, status=201 if is_new else 200)
 
     @blueprint.post("/ps/servlet/upload", provide_automatic_options=False)
+    @declares(
+        Operation(
+            "Puts the files of a form into one's loading zone",
+            Who.GROUP,
+            _uploaded("uploads"),
+            _UPLOAD,
+            body=(MULTIPART,),
+            fields=("group", "filename", "file"),
+        )
+    )
     def post() -> Response:
         if request.mimetype != "multipart/form-data":
             raise _NoForm
@@ -108,6 +144,13 @@ def make_zone_blueprint(services: Services, guard: Guard) -> Blueprint:
     blueprint = Blueprint("loading", __name__)
     blueprint.before_request(guard.group)
 
+    @declares(
+        Operation(
+            "Removes every file of a loading zone",
+            Who.SELF,
+            {200: service("How many there were", "clear")},
+        )
+    )
     def clear(member: str, **_: str) -> Response:
         zone = services.documents.loading_zone(g.sight.group, acting(services, member).id)
         return respond.cleared(off_the_loop(zone.clear))

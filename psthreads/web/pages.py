@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from typing import Final, cast
-from urllib.parse import urlsplit
 
 from flask import Blueprint, Response, current_app, g, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
-from psthreads.errors import NotSignedIn
 from psthreads.model import SERVER_WIDE, Status
 from psthreads.store import Kind
-from psthreads.web import respond, untyped
+from psthreads.web import members, oidc, respond, sign_in
 from psthreads.web.guard import Guard
 from psthreads.web.parameters import choice, number
 from psthreads.web.services import Services
@@ -28,7 +26,12 @@ def make_blueprint(services: Services, guard: Guard) -> Blueprint:
     def allow() -> None:
         # Every page has a form, and a form needs a token that was signed.
         cast("Sessions", current_app.session_interface).need_key(current_app)
-        {"pages.sign_in": guard.anyone, "pages.sign_out": guard.member}.get(request.endpoint or "", guard.server)()
+        {
+            "pages.sign_in": guard.anyone,
+            "pages.outside": guard.anyone,
+            "pages.outside_return": guard.anyone,
+            "pages.sign_out": guard.member,
+        }.get(request.endpoint or "", guard.server)()
 
     blueprint.before_request(allow)
     blueprint.after_request(_protect)
@@ -47,7 +50,8 @@ def make_blueprint(services: Services, guard: Guard) -> Blueprint:
     def thread(thread: str) -> str:
         found = guard.thread(thread)
         log = services.store.log(found.id, -_TAIL, _TAIL)
-        return render_template("thread.html", thread=found, bars=respond.bars(found), log=log)
+        bars, results = respond.bars(found), respond.results(found)
+        return render_template("thread.html", thread=found, bars=bars, results=results, log=log)
 
     @blueprint.post("/dashboard/threads/<thread>/cancel")
     def cancel(thread: str) -> AnyResponse:
@@ -55,25 +59,9 @@ def make_blueprint(services: Services, guard: Guard) -> Blueprint:
         services.engine.cancel(found, by=g.sight.member, force="force" in request.form)
         return redirect(url_for("pages.thread", thread=found.id), 303)
 
-    @blueprint.route("/sign-in", methods=["GET", "POST"])
-    def sign_in() -> AnyResponse | tuple[str, int] | str:
-        following = _own_path(request.values.get("next", ""))
-        if request.method == "GET":
-            return render_template("sign-in.html", following=following, problem="")
-        untyped.protect_from_forgery(current_app)
-        username, password = request.form.get("username", ""), request.form.get("password", "")
-        try:
-            member, signed = services.directory.sign_in(username, password)
-        except NotSignedIn as error:
-            return render_template("sign-in.html", following=following, problem=error.message), 401
-        untyped.sign_in(member, signed.stamp)
-        return redirect(following, 303)
-
-    @blueprint.post("/sign-out")
-    def sign_out() -> AnyResponse:
-        untyped.sign_out()
-        return redirect(url_for("pages.sign_in"), 303)
-
+    members.add_to(blueprint, services)
+    sign_in.add_to(blueprint, services)
+    oidc.add_to(blueprint, services)
     return blueprint
 
 
@@ -84,10 +72,3 @@ def _protect(response: Response) -> Response:
     )
     response.headers["Referrer-Policy"] = "same-origin"
     return response
-
-
-def _own_path(path: str) -> str:
-    """The path to go on to, where it is one of ours; the start page otherwise."""
-    parts = urlsplit(path.replace("\\", "/"))
-    is_ours = path.startswith("/") and not path.startswith(("//", "/\\")) and not parts.netloc
-    return path if is_ours and path.isprintable() else "/"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 from flask import request
 
@@ -13,6 +13,14 @@ from psthreads.registry import Bounds, Parameter
 
 _WAIT: Final = re.compile(r"(?:^|[,;])\s*wait\s*=\s*\"?(\d{1,6})\"?\s*(?=$|[,;])", re.IGNORECASE)
 _LONGEST_WAIT: Final = 30.0
+
+
+def given(parameter: Parameter) -> Any:
+    """The value of a declared parameter, its default when absent."""
+    text = request.values.get(parameter.wire)
+    if text is not None:
+        return parameter.read(text)
+    return "" if parameter.default is None else parameter.default
 
 
 def number(name: str, default: int, *, least: int, greatest: int) -> int:

@@ -41,7 +41,7 @@ def answer(problem: PsthreadsError) -> Response:
     if isinstance(problem, NotSignedIn):
         headers["WWW-Authenticate"] = _CHALLENGE
     if problem.status in {429, 503}:
-        headers["Retry-After"] = _RETRY_AFTER
+        headers["Retry-After"] = str(getattr(problem, "retry_after", _RETRY_AFTER))
     if not is_page():
         return respond.error(problem, headers)
     if isinstance(problem, NotSignedIn):

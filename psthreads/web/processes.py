@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from flask import Blueprint, Response, g, request
@@ -14,6 +15,7 @@ from psthreads.parameter import Parameter, plain
 from psthreads.registry import Process, Scope
 from psthreads.web import respond
 from psthreads.web.guard import Guard
+from psthreads.web.operation import Operation, Who, declares, service
 from psthreads.web.services import Services
 
 
@@ -22,6 +24,11 @@ def make_blueprint(services: Services, guard: Guard, prefix: str) -> Blueprint:
     blueprint = Blueprint("processes", __name__)
     blueprint.before_request(guard.insider)
 
+    listing = Operation(
+        "Lists what can be started here, by whoever asks", Who.INSIDER, {200: service("The processes", "processes")}
+    )
+
+    @declares(listing)
     def listed(**_: str) -> Response:
         sight: Sight = g.sight
         base = request.script_root + prefix
@@ -42,9 +49,10 @@ def _of_group(services: Services, sight: Sight) -> Iterator[Process]:
 
 def _of_server(services: Services, sight: Sight) -> Iterator[Process]:
     """What may be started on the whole server, and what in one of the member's groups at least."""
-    sights = [Sight(sight.member, link.group, link.role) for link in services.directory.memberships(sight.member)]
+    links = services.directory.memberships(sight.member)
+    sights = [replace(sight, group=link.group, role=link.role) for link in links]
     for one in services.registry:
-        where = [sight] if one.scope is Scope.SERVER or sight.member.admin else sights
+        where = [sight] if one.scope is Scope.SERVER or access.may_use_server(sight) else sights
         if any(access.may_start(there, one.role) for there in where):
             yield one
 

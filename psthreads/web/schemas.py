@@ -10,7 +10,9 @@ from lxml import etree
 
 from psthreads.registry import Registry
 from psthreads.web.guard import Guard
+from psthreads.web.operation import XML, Answer, Operation, Who, declares
 
+_SAME: Final = Answer("Nothing has changed")
 _WRAPPERS: Final = "  <!-- Those of the plug-ins that are installed here follow. -->\n"
 
 
@@ -21,10 +23,14 @@ def make_blueprint(home: Path, guard: Guard, registry: Registry) -> Blueprint:
     schema = _with_wrappers((home / "schemas" / "thread.xsd").read_text(), registry)
 
     @blueprint.get("/schemas/thread.xsd", provide_automatic_options=False)
+    @declares(Operation("The schema of the answers in XML", Who.EVERYBODY, {200: Answer("An XSD", (XML,))}))
     def xsd() -> Response:
         return Response(schema, mimetype="application/xml")
 
+    json = Answer("A JSON schema", ("application/schema+json",))
+
     @blueprint.get("/schemas/thread.schema.json", provide_automatic_options=False)
+    @declares(Operation("The schema of the answers in JSON", Who.EVERYBODY, {200: json, 304: _SAME}))
     def json_schema() -> Response:
         return send_file(home / "schemas" / "thread.schema.json", mimetype="application/schema+json")
 

@@ -17,6 +17,7 @@ from psthreads.janitor import Janitor
 from psthreads.plugins import load_all
 from psthreads.registry import Registry
 from psthreads.store import ThreadStore
+from psthreads.throttles import Throttles
 from psthreads.web.slots import Slots
 
 
@@ -27,6 +28,7 @@ class Services:
     config: Config
     redis: Redis
     directory: Directory
+    throttles: Throttles
     store: ThreadStore
     engine: Engine
     feed: Feed
@@ -40,11 +42,13 @@ class Services:
         """Put the layers together for these settings. Nothing is sent to Redis yet."""
         redis = connect(config.redis_url)
         store = ThreadStore(redis, config)
+        throttles = Throttles(redis, config)
         registry = load_all(config.processes)
         return cls(
             config=config,
             redis=redis,
-            directory=Directory(redis),
+            directory=Directory(redis, throttles=throttles),
+            throttles=throttles,
             store=store,
             engine=Engine(redis, config, store, registry),
             feed=Feed(redis, store),

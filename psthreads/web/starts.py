@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 from flask import Blueprint, Response, g, request, send_file, url_for
@@ -10,11 +12,14 @@ from werkzeug.exceptions import MethodNotAllowed, UnsupportedMediaType
 
 from psthreads import access
 from psthreads.access import Member
-from psthreads.errors import BadParameter, NotAllowed
+from psthreads.errors import BadParameter, NotAllowed, PsthreadsError
 from psthreads.model import Thread
+from psthreads.offloop import off_the_loop
 from psthreads.registry import Answer, Process, Scope, Start
 from psthreads.web import parameters, respond
 from psthreads.web.guard import Guard
+from psthreads.web.operation import FORM, IDEMPOTENCY_KEY, MULTIPART, PREFER, Operation, Who, service
+from psthreads.web.operation import Answer as Answering
 from psthreads.web.services import Services
 
 _LONGEST_KEY: Final = 255
@@ -48,8 +53,15 @@ def make_blueprint(services: Services, guard: Guard) -> Blueprint:
             values=values,
             loading_zone=services.documents.loading_zone(group, member.id) if group else None,
         )
+        services.throttles.count_start(
+            g.sight.member.id, g.sight.member.username, group.id if group else None, group.name if group else ""
+        )
         for check in process.checks:
-            if (answer := check(about)) is not None:
+            # It may look at thousands of documents, or pack some.
+            answer = off_the_loop(partial(_checked, check, about))
+            if isinstance(answer, PsthreadsError):
+                raise answer
+            if answer is not None:
                 return _send(answer)
         return _answer(services, process, services.engine.start(process, values, **who).thread, wait)
 
@@ -64,6 +76,29 @@ def make_blueprint(services: Services, guard: Guard) -> Blueprint:
                 provide_automatic_options=False,
             )
     return blueprint
+
+
+def _checked(check: Callable[[Start], Answer | None], about: Start) -> Answer | PsthreadsError | None:
+    """What a check says, also when it refuses the start."""
+    try:
+        return check(about)
+    except PsthreadsError as refusal:
+        return refusal
+
+
+def declaration(process: Process) -> Operation:
+    """What the routes of a process are for."""
+    schema = "wrapper" if process.wrapper else "thread"
+    answers = {
+        200: service("The thread, which has ended while the answer was held", schema),
+        202: service("The thread that was started", schema),
+        422: service("The Idempotency-Key was used for another request", "error"),
+    }
+    if process.checks:
+        answers[200] = Answering("The same, or a file where the work was done at once", ("*/*",))
+    summary = process.summary or f"Starts the process {process.name}"
+    who = Who.SELF if process.scope is Scope.GROUP else Who.SERVER
+    return Operation(summary, who, answers, process.parameters, (PREFER, IDEMPOTENCY_KEY), (FORM, MULTIPART))
 
 
 def _answer(services: Services, process: Process, thread: Thread, wait: float | None) -> Response:

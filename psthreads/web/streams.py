@@ -22,12 +22,15 @@ from psthreads import access
 from psthreads.errors import BadParameter, NotAllowed, NotFound, NotSignedIn, Unavailable
 from psthreads.feed import Behind, Feed, Follower
 from psthreads.model import SERVER_WIDE, Level, Thread
+from psthreads.parameter import Parameter
 from psthreads.store import Moment, ThreadStore
 from psthreads.web import respond
 from psthreads.web.guard import Guard, Watch
-from psthreads.web.parameters import choice, number
+from psthreads.web.operation import LAST_EVENT_ID, Answer, Operation, Who, declares
+from psthreads.web.parameters import given
 from psthreads.web.services import Services
 from psthreads.web.slots import Slots
+from psthreads.web.threads import FROM, LEVEL, TAIL, first_event
 
 _LOOK_SECONDS: Final = 5.0  # between two looks whether a client to whom nothing is sent is still there
 _QUIET_LOOKS: Final = 3  # after which a comment shows that the stream lives
@@ -39,13 +42,15 @@ _COMMENT: Final = ":\n\n"
 _AWAY: Final = ": the store does not answer\n\n"
 _FIRST_THREADS: Final = 200
 _KNOWN_THREADS: Final = 1_000
-_LONGEST_TAIL: Final = 5_000
 _NAMES: Final = {"text": "log", "jsonl": "jsonl", "xml": "xml"}
 _KINDS: Final = {
     "text": "text/plain; charset=utf-8",
     "jsonl": "application/jsonl; charset=utf-8",
     "xml": "application/xml; charset=utf-8",
 }
+_FORMAT: Final = Parameter("format", str, "text", choices=tuple(_NAMES), description="of the file")
+_LAST: Final = Parameter("last_event_id", str, "", description="the same as the header Last-Event-ID")
+_EVENTS: Final = Answer("Server-Sent Events, as long as there are any", ("text/event-stream",))
 
 
 def make_server_blueprint(services: Services, guard: Guard) -> Blueprint:
@@ -62,13 +67,21 @@ def _make_blueprint(name: str, base: str, services: Services, guard: Guard, allo
     blueprint = Blueprint(name, __name__)
     blueprint.before_request(allow)
 
+    who = Who.GROUP if base else Who.SERVER
+
+    @declares(
+        Operation(
+            "Follows a thread: its state and its log as they change",
+            who,
+            {200: _EVENTS, 204: Answer("Its end was sent already")},
+            (FROM, TAIL, LEVEL, _LAST),
+            (LAST_EVENT_ID,),
+        )
+    )
     def events(thread: str, **_: str) -> Response:
         found = guard.thread(thread)
-        level = choice("level", tuple(Level), "")
-        tail = number("tail", 0, least=0, greatest=_LONGEST_TAIL)
-        if tail and "from" in request.args:
-            raise BadParameter("tail", "Give either 'from' or 'tail', not both.")
-        first = -tail if tail else number("from", 1, least=1, greatest=2**53)
+        level = given(LEVEL)
+        first, _tail = first_event()
         if last := _last_event_id():
             if not last.isdecimal():
                 raise BadParameter("Last-Event-ID", "The Last-Event-ID must be the number of an event of this log.")
@@ -78,14 +91,23 @@ def _make_blueprint(name: str, base: str, services: Services, guard: Guard, allo
         stream = _OneThread(services.feed, guard.watch(), _Client(), found.id, Level(level) if level else None)
         return _stream(stream.events(first), services.slots)
 
+    @declares(Operation("Follows all threads as they change", who, {200: _EVENTS}, (_LAST,), (LAST_EVENT_ID,)))
     def all_events(**_: str) -> Response:
         group = g.sight.group
         stream = _ManyThreads(services.feed, services.store, guard.watch(), _Client(), group.id if group else None)
         return _stream(stream.events(_last_event_id()), services.slots)
 
+    @declares(
+        Operation(
+            "Gives a thread's whole log as a file",
+            who,
+            {200: Answer("The log", tuple(kind.partition(";")[0] for kind in _KINDS.values()))},
+            (_FORMAT,),
+        )
+    )
     def download(thread: str, **_: str) -> Response:
         found = guard.thread(thread)
-        kind = choice("format", tuple(_NAMES), "text")
+        kind = str(given(_FORMAT))
         pieces = _Download(services.store, guard.watch(), found.id, kind).pieces()
         response = Response(pieces, content_type=_KINDS[kind])
         response.headers["Content-Disposition"] = f'attachment; filename="thread-{found.id}.{_NAMES[kind]}"'
@@ -125,12 +147,14 @@ class _Client:
         try:
             # What can be read is the end, or a next request that came early.
             return bool(select([self._socket], [], [], 0)[0]) and not self._socket.recv(1, socket.MSG_PEEK)
+        except ValueError:
+            return False  # Through TLS nothing can be peeked at: the next comment that is sent finds out.
         except OSError:
             return True
 
 
 def _last_event_id() -> str:
-    return request.headers.get("Last-Event-ID", "").strip() or request.args.get("last-event-id", "").strip()
+    return request.headers.get("Last-Event-ID", "").strip() or str(given(_LAST)).strip()
 
 
 def _event(kind: str, data: object, event_id: str = "") -> str:

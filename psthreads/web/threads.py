@@ -10,15 +10,34 @@ from flask import Blueprint, Response, g, request
 from psthreads import access
 from psthreads.errors import BadParameter, ThreadNotFound
 from psthreads.model import SERVER_WIDE, Level, Status, Thread
+from psthreads.parameter import Bounds, Parameter
 from psthreads.store import Kind
 from psthreads.web import respond
 from psthreads.web.guard import Guard
-from psthreads.web.parameters import choice, flag, number, preferred_wait
+from psthreads.web.operation import IF_NONE_MATCH, PREFER, Answer, Operation, Who, declares, service
+from psthreads.web.parameters import given, preferred_wait
 from psthreads.web.services import Services
 
 _KINDS: Final = ("active", "finished", *(str(status) for status in Status))
-_LONGEST_PAGE: Final = 500
 _LONGEST_LOG_PAGE: Final = 5_000
+_STATUS: Final = Parameter(
+    "status", str, "active", choices=_KINDS, description="those that are not final, those that are, or of one status"
+)
+_PAGE: Final = Parameter("page", int, 1, Bounds(1, 1_000_000_000), description="which page")
+_PAGE_SIZE: Final = Parameter("page_size", int, 50, Bounds(1, 500), description="how many threads a page has")
+_LOG_SIZE: Final = Parameter("page_size", int, 200, Bounds(1, _LONGEST_LOG_PAGE), description="how many events")
+FROM: Final = Parameter("from_", int, 1, Bounds(1, 2**53), description="the number of the first event")
+"""Where to begin in a log."""
+
+TAIL: Final = Parameter(
+    "tail", int, 0, Bounds(0, _LONGEST_LOG_PAGE), description="the last so many events, in place of 'from'"
+)
+"""How many events of a log's end, where it is not 0."""
+
+LEVEL: Final = Parameter("level", str, "", choices=tuple(Level), description="events of this level or a graver one")
+"""The least level of a log's events."""
+
+_FORCE: Final = Parameter("force", bool, False, description="kill it without the time to clean up")
 
 
 def make_server_blueprint(services: Services, guard: Guard) -> Blueprint:
@@ -41,15 +60,33 @@ def _make_blueprint(name: str, base: str, services: Services, guard: Guard, allo
                 base + rule + suffix, view_func=view, methods=[method], provide_automatic_options=False
             )
 
+    who = Who.GROUP if base else Who.SERVER
+
+    @declares(
+        Operation(
+            "Lists threads, newest first",
+            who,
+            {200: service("A page of threads", "threads")},
+            (_STATUS, _PAGE, _PAGE_SIZE),
+        )
+    )
     def threads(**_: str) -> Response:
         page = services.store.page(
-            cast("Kind", choice("status", _KINDS, "active")),
+            cast("Kind", given(_STATUS)),
             g.sight.group.id if g.sight.group else SERVER_WIDE,
-            number("page", 1, least=1, greatest=1_000_000_000),
-            number("page-size", 50, least=1, greatest=_LONGEST_PAGE),
+            int(given(_PAGE)),
+            int(given(_PAGE_SIZE)),
         )
         return respond.threads(page)
 
+    @declares(
+        Operation(
+            "Says how a thread stands",
+            who,
+            {200: service("The thread", "thread"), 304: Answer("Nothing has changed")},
+            headers=(PREFER, IF_NONE_MATCH),
+        )
+    )
     def progress(thread: str, **_: str) -> Response:
         found, known = guard.thread(thread), request.environ.get("HTTP_IF_NONE_MATCH")
         headers = {}
@@ -59,21 +96,34 @@ def _make_blueprint(name: str, base: str, services: Services, guard: Guard, allo
             headers["Preference-Applied"] = f"wait={wait:g}"
         return respond.progress(found, headers, is_known=known is not None and respond.is_known(found))
 
+    @declares(
+        Operation(
+            "Gives a page of a thread's log",
+            who,
+            {200: service("The events", "logs")},
+            (FROM, _LOG_SIZE, LEVEL, TAIL),
+        )
+    )
     def logs(thread: str, **_: str) -> Response:
         found = guard.thread(thread)
-        size = number("page-size", 200, least=1, greatest=_LONGEST_LOG_PAGE)
-        level = choice("level", tuple(Level), "")
-        tail = number("tail", 0, least=0, greatest=_LONGEST_LOG_PAGE)
-        if tail and "from" in request.args:
-            raise BadParameter("tail", "Give either 'from' or 'tail', not both.")
-        first = -tail if tail else number("from", 1, least=1, greatest=2**53)
+        size = int(given(_LOG_SIZE))
+        level = given(LEVEL)
+        first, tail = first_event()
         log = services.store.log(found.id, first, tail or size, Level(level) if level else None)
         return respond.logs(log, with_detail=access.sees_details(g.sight))
 
+    @declares(
+        Operation(
+            "Cancels a thread; without effect on one that has ended, or is not here",
+            who,
+            {200: service("The thread as it then stands; nothing where there is none", "cancel")},
+            (_FORCE,),
+        )
+    )
     def cancel(thread: str, **_: str) -> Response:
         try:
             found = guard.thread(thread)
-            return respond.cancelled(services.engine.cancel(found, by=g.sight.member, force=flag("force")))
+            return respond.cancelled(services.engine.cancel(found, by=g.sight.member, force=bool(given(_FORCE))))
         except ThreadNotFound:
             return respond.cancelled(None)
 
@@ -82,6 +132,14 @@ def _make_blueprint(name: str, base: str, services: Services, guard: Guard, allo
     route("/threads/<thread>/logs", "GET", logs)
     route("/threads/<thread>/cancel", "POST", cancel)
     return blueprint
+
+
+def first_event() -> tuple[int, int]:
+    """The number of the first event that is asked for, negative from the end, and how many from there; 0 for all."""
+    tail = int(given(TAIL))
+    if tail and "from" in request.args:
+        raise BadParameter("tail", "Give either 'from' or 'tail', not both.")
+    return (-tail, tail) if tail else (int(given(FROM)), 0)
 
 
 def _awaited(services: Services, thread: Thread, seconds: float, *, is_new: bool) -> Thread:

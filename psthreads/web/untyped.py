@@ -5,23 +5,24 @@ from __future__ import annotations
 from typing import Any, cast
 
 from flask import Flask
-from flask_login import LoginManager, UserMixin, login_user, logout_user
+from flask_login import LoginManager, UserMixin, login_user
 from flask_wtf.csrf import CSRFError, CSRFProtect, generate_csrf
 
 from psthreads.access import Member
+from psthreads.credentials import Session
 from psthreads.errors import NotAllowed
 
 
 class SignedIn(UserMixin):  # type: ignore[misc] # the library has no types
-    """A member, as Flask-Login wants one; the id in the cookie carries the member's stamp."""
+    """A member, as Flask-Login wants one; the id in the cookie carries the member's stamp and the session's key."""
 
-    def __init__(self, member: Member, stamp: str) -> None:
+    def __init__(self, member: Member, session: Session) -> None:
         self.member = member
-        self._stamp = stamp
+        self._session = session
 
     def get_id(self) -> str:
         """What the session cookie holds."""
-        return f"{self.member.id}:{self._stamp}"
+        return f"{self.member.id}:{self._session.stamp}:{self._session.key}"
 
 
 def install(app: Flask) -> None:
@@ -43,14 +44,9 @@ def install(app: Flask) -> None:
     app.jinja_env.globals["csrf_token"] = generate_csrf
 
 
-def sign_in(member: Member, stamp: str) -> None:
-    """Begin a session for the member."""
-    login_user(SignedIn(member, stamp))
-
-
-def sign_out() -> None:
-    """End the session."""
-    logout_user()
+def sign_in(member: Member, session: Session) -> None:
+    """Write the member's session into the cookie."""
+    login_user(SignedIn(member, session))
 
 
 def protect_from_forgery(app: Flask) -> None:

@@ -35,6 +35,12 @@ def test_what_is_no_text_is_left_out_with_a_warning() -> None:
     assert "/notes/picture.png is no text in UTF-8: it was left out." in done.log
 
 
+def test_what_is_too_large_is_left_out_and_not_counted_in_part() -> None:
+    done = run(word_count, documents={"/large.txt": b"word " * 4_000_000, "/small.txt": "word"})
+    assert done.message == "Counted 1 words, 1 of them different"
+    assert "/large.txt is larger than 16,777,216 bytes: it was left out." in done.log
+
+
 def test_what_the_package_logs_is_in_the_threads_log() -> None:
     done = run(word_count, {"path": "/other.txt"}, documents=DOCUMENTS)
     assert "psthreads_wordcount.process: /other.txt has been counted" in done.log

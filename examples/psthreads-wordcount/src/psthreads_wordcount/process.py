@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Annotated, Literal
 
 from psthreads.context import Context
-from psthreads.errors import BadParameter
+from psthreads.errors import BadParameter, DocumentNotFound
 from psthreads.registry import Bounds, Start, process
 
 _MOST_BYTES = 16 * 1024 * 1024
@@ -35,11 +35,15 @@ def word_count(
     context.message(f"Counting words below {path}")
     with context.bar("progress", total=context.folder.count(path)) as bar:
         for document in bar.iter(context.folder.walk(path)):
-            data = context.folder.read(document.path, _MOST_BYTES)
+            if document.size > _MOST_BYTES:
+                context.warning(f"{document.path} is larger than {_MOST_BYTES:,} bytes: it was left out.")
+                continue
             try:
-                counts.update(_words(data.decode(), case))
+                counts.update(_words(context.folder.read(document.path, _MOST_BYTES).decode(), case))
             except UnicodeDecodeError:
                 context.warning(f"{document.path} is no text in UTF-8: it was left out.")
+            except DocumentNotFound:
+                context.warning(f"{document.path} is gone: it was left out.")
             else:
                 _log.info("%s has been counted", document.path)
     found = counts.most_common(top)
@@ -47,7 +51,7 @@ def word_count(
         file.write(b"word,count\r\n")
         for word, count in bar.iter(found):
             file.write(f"{word},{count}\r\n".encode())
-        context.element("csv", file.filename)
+    context.element("csv", file.filename)
     context.element("words", attributes={"total": str(counts.total()), "different": str(len(counts))})
     return f"Counted {counts.total():,} words, {len(counts):,} of them different"
 

@@ -1,0 +1,108 @@
+"""OAuth 2.0 clients: programs that act as the member they belong to, and the access tokens they are given.
+
+Their keys are the directory's, and named in lua/directory_common.lua. A client's secret and its access tokens are kept
+as hashes only. An access token is a token like any other, that expires, and that no list shows.
+"""
+
+from __future__ import annotations
+
+import hmac
+import re
+import secrets
+from dataclasses import dataclass
+from operator import attrgetter
+from typing import TYPE_CHECKING, Final
+
+from psthreads.credentials import check_name, digest, read_reach, write_reach
+from psthreads.errors import Conflict, MemberNotFound, NotFound
+from psthreads.scripts import Scripts
+
+if TYPE_CHECKING:
+    from redis import Redis
+
+    from psthreads.access import Member, Reach
+
+SCRIPTS: Final = ("add_client", "client", "clients", "remove_client", "grant", "return")
+MOST_TOKENS: Final = 1_000
+"""How many access tokens a client has at once; with one more, its oldest ends."""
+
+_ID: Final = re.compile(r"[a-zA-Z0-9=.+/_-]{16,128}")
+
+
+@dataclass(frozen=True, slots=True)
+class ClientInfo:
+    """What is known of a client without its secret. `created` is in milliseconds since the epoch."""
+
+    id: str
+    name: str
+    created: int
+    reach: Reach | None
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """A client as it is asked for by its id: the hash of its secret, and to what it narrows its member."""
+
+    id: str
+    reach: Reach | None
+    _secret: str
+
+    def has_secret(self, secret: str) -> bool:
+        """Whether this is the client's secret."""
+        return hmac.compare_digest(digest(secret), self._secret)
+
+
+class Clients:
+    """The clients of all members. Every method is one round trip, and raises Unavailable when Redis is away."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._run = Scripts(redis, SCRIPTS).run
+
+    def add(self, member: Member, name: str, reach: Reach | None = None) -> tuple[str, str]:
+        """The id and the secret of a new client of the member; the secret cannot be shown again.
+
+        Raises BadParameter, MemberNotFound, and Conflict where another client of the member has the name.
+        """
+        check_name("name", name)
+        client_id, secret = f"psc_{secrets.token_urlsafe(18)}", f"pss_{secrets.token_urlsafe(32)}"
+        verdict = self._run("add_client", member.id, name, client_id, digest(secret), write_reach(reach))
+        if verdict == b"member":
+            raise MemberNotFound(member.username)
+        if verdict == b"name":
+            raise Conflict(f"Member '{member.username}' has a client '{name}': remove it, or choose another name.")
+        return client_id, secret
+
+    def of(self, member: Member) -> tuple[ClientInfo, ...]:
+        """The member's clients, oldest first."""
+        found = (
+            ClientInfo(client_id.decode(), name.decode(), int(created), read_reach(reach.decode()))
+            for client_id, name, reach, created in self._run("clients", member.id)
+        )
+        return tuple(sorted(found, key=attrgetter("created", "name")))
+
+    def remove(self, member: Member, name: str) -> None:
+        """Remove a client, which ends its access tokens at once; raises NotFound where there is none of this name."""
+        check_name("name", name)
+        if not self._run("remove_client", member.id, name):
+            raise NotFound(f"Member '{member.username}' has no client '{name}'.")
+
+    def find(self, client_id: str) -> Client | None:
+        """The client of this id, if there is one."""
+        if not _ID.fullmatch(client_id) or not (found := self._run("client", client_id)):
+            return None
+        secret, reach = found
+        return Client(client_id, read_reach(reach.decode()), secret.decode())
+
+    def grant(self, client: Client, token: str, reach: Reach | None, seconds: int) -> None:
+        """Make this an access token of the client; raises NotFound where the client is gone."""
+        if not self._run("grant", client.id, digest(token), write_reach(reach), seconds, MOST_TOKENS):
+            raise NotFound("The client was removed meanwhile.")
+
+    def give_back(self, client: Client, token: str) -> bool:
+        """End an access token of the client, if there is one; gives False where the token is somebody else's."""
+        return int(self._run("return", client.id, digest(token))) >= 0
+
+
+def new_access_token() -> str:
+    """An access token of 256 random bits, as nobody holds it yet."""
+    return f"psa_{secrets.token_urlsafe(32)}"

@@ -1,0 +1,68 @@
+"""What the groups of commands share: where they find the directory, and how they show what they found.
+
+Standard output carries only what was asked for: a list, a new password, a new token. What was done, and
+what went wrong, is one sentence on standard error; a domain error ends with exit code 1.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from typing import Any, Final, cast
+
+import click
+from flask import Flask, current_app
+from flask.cli import AppGroup
+
+from psthreads.directory import Directory
+from psthreads.errors import PsthreadsError
+
+_EXTENSION: Final = "psthreads.directory"
+
+
+class Commands(AppGroup):
+    """A group of commands whose domain errors are sentences for whoever typed them."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; a domain error ends it with exit code 1."""
+        try:
+            return super().invoke(ctx)
+        except PsthreadsError as error:
+            raise click.ClickException(error.message) from error
+
+
+as_json = click.option("--json", "as_json", is_flag=True, help="A JSON list instead of a table.")
+of_member = click.option("--member", "member_ref", required=True, metavar="MEMBER", help="Username or id.")
+
+
+def install(app: Flask, directory: Callable[[], Directory]) -> None:
+    """Say where the commands find the directory, which they ask for when they run."""
+    app.extensions[_EXTENSION] = directory
+
+
+def directory() -> Directory:
+    """The directory."""
+    return cast("Directory", current_app.extensions[_EXTENSION]())
+
+
+def say(sentence: str) -> None:
+    """Tell whoever typed the command what was done."""
+    click.echo(sentence, err=True)
+
+
+def show(columns: tuple[str, ...], rows: Iterable[tuple[Any, ...]], *, as_json: bool) -> None:
+    """Print a list, as a table or as JSON."""
+    if as_json:
+        click.echo(json.dumps([dict(zip(columns, row, strict=True)) for row in rows], indent=2))
+        return
+    table = [columns, *(tuple(map(_word, row)) for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    for line in table:
+        cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
+        click.echo("  ".join(cells).rstrip())
+
+
+def _word(cell: object) -> str:
+    if isinstance(cell, bool):
+        return "yes" if cell else "no"
+    return "never" if cell is None else str(cell)

@@ -1,0 +1,118 @@
+"""OAuth 2.0 for programs: a client trades its id and secret for an access token, and gives one back."""
+
+from __future__ import annotations
+
+from typing import Final
+from urllib.parse import unquote
+
+from flask import Blueprint, Response, g, request
+
+from psthreads.access import Reach
+from psthreads.errors import GroupNotFound
+from psthreads.oauth_clients import Client, new_access_token
+from psthreads.web.guard import Guard
+from psthreads.web.operation import FORM, JSON, Answer, Operation, Who, declares
+from psthreads.web.services import Services
+from psthreads.web.untyped_oauth import Hooks, Server
+
+_GROUP: Final = "group:"
+_MOST_GROUPS: Final = 100
+_REFUSALS: Final = {
+    400: Answer("The request is not one of OAuth 2.0 that is taken here; `error` says why", (JSON,)),
+    401: Answer("The client id and secret are not accepted", (JSON,)),
+    429: Answer("Too many wrong secrets came from there: Retry-After says when to come again", (JSON,)),
+}
+
+
+def make_blueprint(services: Services, guard: Guard) -> Blueprint:
+    """The two routes, where PageSeeder has them."""
+    blueprint = Blueprint("oauth", __name__)
+
+    def allow() -> None:
+        guard.anyone()
+        g.suffix = "json"  # RFC 6749 knows no other format.
+
+    blueprint.before_request(allow)
+
+    rules = _Rules(services)
+    hooks = Hooks(rules.authenticate, new_access_token, rules.narrow, rules.grant, services.directory.clients.give_back)
+    server = Server(hooks, services.config.oauth_expires)
+
+    @blueprint.post("/ps/oauth/token", provide_automatic_options=False)
+    @declares(
+        Operation(
+            "Gives an OAuth client an access token",
+            Who.EVERYBODY,
+            {200: Answer("access_token, token_type and expires_in, in seconds", (JSON,)), **_REFUSALS},
+            body=(FORM,),
+            fields=("grant_type", "scope", "client_id", "client_secret"),
+        )
+    )
+    def token() -> Response:
+        return server.token()
+
+    @blueprint.post("/ps/oauth/revoke", provide_automatic_options=False)
+    @declares(
+        Operation(
+            "Ends an access token of an OAuth client",
+            Who.EVERYBODY,
+            {200: Answer("The token is no token any more", (JSON,)), **_REFUSALS},
+            body=(FORM,),
+            fields=("token", "token_type_hint", "client_id", "client_secret"),
+        )
+    )
+    def revoke() -> Response:
+        return server.revocation()
+
+    return blueprint
+
+
+class _Rules:
+    """Whom a client is, and what it gets."""
+
+    def __init__(self, services: Services) -> None:
+        self._directory = services.directory
+        self._throttles = services.throttles
+        self._expires = services.config.oauth_expires
+
+    def authenticate(self, form: dict[str, str]) -> Client | None:
+        credentials = _credentials(form)
+        if credentials is None:
+            return None
+        client = self._directory.clients.find(credentials[0])
+        if client is None or not client.has_secret(credentials[1]):
+            self._throttles.count_wrong(request.remote_addr or "")
+            return None
+        return client
+
+    def narrow(self, client: Client, scope: str) -> str | None:
+        return None if self._reach(client, scope) is None else " ".join(scope.split())
+
+    def grant(self, client: Client, token: str, scope: str) -> None:
+        self._directory.clients.grant(client, token, self._reach(client, scope), self._expires)
+
+    def _reach(self, client: Client, scope: str) -> Reach | None:
+        """The reach that a scope stands for: that of the client, or less; None where it is no such scope."""
+        words, whole = set(scope.split()), client.reach or Reach()
+        kinds = words & {"read", "act"}
+        names = {word.removeprefix(_GROUP) for word in words if word.startswith(_GROUP)}
+        if len(kinds) + len(names) < len(words) or len(names) > _MOST_GROUPS:
+            return None
+        try:
+            groups = frozenset(self._directory.find_group(name).id for name in names) if names else whole.groups
+        except GroupNotFound:
+            return None
+        asked = Reach("read" in kinds if kinds else whole.read, "act" in kinds if kinds else whole.act, groups)
+        return asked if asked.within(whole) else None
+
+
+def _credentials(form: dict[str, str]) -> tuple[str, str] | None:
+    """The client's id and secret, by HTTP Basic or in the form; None where there are none, or both."""
+    given = request.authorization
+    in_form = form.get("client_secret")
+    if given is None:
+        return (form.get("client_id", ""), in_form) if in_form is not None else None
+    if given.type != "basic" or given.username is None or in_form is not None:
+        return None
+    # RFC 6749, section 2.3.1: both were encoded as for a form.
+    return unquote(given.username), unquote(given.password or "")

@@ -1,0 +1,86 @@
+"""Signing in at an outside OpenID Connect provider: who that says they are must be a member here already."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from flask import Blueprint, render_template, request, session, url_for
+from werkzeug.wrappers import Response as AnyResponse
+
+from psthreads.access import Member
+from psthreads.credentials import Session
+from psthreads.directory import Directory
+from psthreads.errors import MemberNotFound, NotFound, NotSignedIn, PsthreadsError
+from psthreads.web.operation import HTML, Answer, Operation, Who, declares
+from psthreads.web.services import Services
+from psthreads.web.sign_in import go_on, own_path
+from psthreads.web.untyped_oidc import Provider
+
+_FOLLOWING: Final = "following"
+_ON: Final = Answer("On to another address")
+
+
+def add_to(blueprint: Blueprint, services: Services) -> None:
+    """Add the way to the provider and the way back; without the setting, both are absent to whoever asks."""
+    config = services.config
+    provider = (
+        Provider(config.oidc_issuer, config.oidc_client_id, config.oidc_client_secret) if config.oidc_issuer else None
+    )
+
+    def known() -> Provider:
+        if provider is None:
+            raise NotFound("Signing in by an outside provider is not set up here: see PSTHREADS_OIDC_ISSUER.")
+        return provider
+
+    @blueprint.get("/sign-in/oidc", provide_automatic_options=False)
+    @declares(Operation("Leads to the provider to sign in there", Who.EVERYBODY, {302: _ON}))
+    def outside() -> AnyResponse:
+        left = known().leave(url_for("pages.outside_return", _external=True))
+        session[_FOLLOWING] = own_path(request.args.get("next", ""))
+        return left
+
+    @blueprint.get("/sign-in/oidc/callback", provide_automatic_options=False)
+    @declares(
+        Operation(
+            "Where the provider leads back to",
+            Who.EVERYBODY,
+            {303: _ON, 401: Answer("The sign-in page, which says why not", (HTML,))},
+        )
+    )
+    def outside_return() -> AnyResponse | tuple[str, int]:
+        following = own_path(str(session.get(_FOLLOWING, "")))
+        try:
+            member, signed = _member(services.directory, known().claims(), config.oidc_username_claim)
+        except NotSignedIn as error:
+            return _refused(error, following)
+        except MemberNotFound:
+            return _refused(NotSignedIn(_NOBODY), following)
+        return go_on(services, member, signed, following)
+
+    def _member(directory: Directory, claims: Mapping[str, Any], claim: str) -> tuple[Member, Session]:
+        username = claims.get(claim)
+        if not isinstance(username, str) or not username:
+            raise NotSignedIn(f"The provider does not say who you are: its claim '{claim}' is missing.")
+        member, signed = directory.vouched(username)
+        if config.oidc_admin_claim and member.admin != (admin := is_admin(claims, config.oidc_admin_claim)):
+            member = directory.set_admin(member, admin=admin)
+        return member, signed
+
+
+_NOBODY: Final = (
+    "The provider knows you, but you are no member here or your account is locked: ask an administrator of this server."
+)
+
+
+def is_admin(claims: Mapping[str, Any], setting: str) -> bool:
+    """Whether the claims make an administrator: one claim is true or, as `claim=value`, is that or has it."""
+    name, equals, value = setting.partition("=")
+    found = claims.get(name)
+    if not equals:
+        return found is True
+    return value in found if isinstance(found, list) else found == value
+
+
+def _refused(problem: PsthreadsError, following: str) -> tuple[str, int]:
+    return render_template("sign-in.html", following=following, problem=problem.message, outside=True), 401

@@ -1,0 +1,66 @@
+"""Signing in and out with a browser, and what every way to do so ends with."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from flask import Blueprint, Response, current_app, g, redirect, render_template, request, url_for
+from werkzeug.wrappers import Response as AnyResponse
+
+from psthreads.access import Member
+from psthreads.credentials import Session
+from psthreads.errors import NotSignedIn, TooManyRequests
+from psthreads.web import sessions, untyped
+from psthreads.web.services import Services
+
+
+def add_to(blueprint: Blueprint, services: Services) -> None:
+    """Add the sign-in page with its form, and the way to sign out."""
+
+    @blueprint.route("/sign-in", methods=["GET", "POST"], endpoint="sign_in")
+    def sign_in_here() -> AnyResponse | str:
+        following = own_path(request.values.get("next", ""))
+        if request.method == "GET":
+            return form(following, "")
+        untyped.protect_from_forgery(current_app)
+        username, password = request.form.get("username", ""), request.form.get("password", "")
+        try:
+            member, signed = services.directory.sign_in(username, password, address=request.remote_addr or "")
+        except NotSignedIn as error:
+            return Response(form(following, error.message), 401)
+        except TooManyRequests as error:
+            return Response(form(following, error.message), 429, {"Retry-After": str(error.retry_after)})
+        return go_on(services, member, signed, following)
+
+    @blueprint.post("/sign-out")
+    def sign_out() -> AnyResponse:
+        if g.has_session and "everywhere" in request.form:
+            services.directory.sign_out_everywhere(g.sight.member)
+        end(services)
+        return redirect(url_for("pages.sign_in"), 303)
+
+    def form(following: str, problem: str) -> str:
+        outside = bool(services.config.oidc_issuer)
+        return render_template("sign-in.html", following=following, problem=problem, outside=outside)
+
+
+def go_on(services: Services, member: Member, session: Session, following: str) -> AnyResponse:
+    """Begin the member's session in place of any other of this browser, and lead to one of our own pages."""
+    end(services)
+    sessions.begin()
+    untyped.sign_in(member, session)
+    return redirect(own_path(following), 303)
+
+
+def end(services: Services) -> None:
+    """End the browser's session, if there is one, so that a copy of its cookie is of no use either."""
+    if (known := sessions.of_cookie()) is not None:
+        services.directory.end_session(known, int(services.config.session_life))
+    sessions.forget()
+
+
+def own_path(path: str) -> str:
+    """The path to go on to, where it is one of ours; the start page otherwise."""
+    parts = urlsplit(path.replace("\\", "/"))
+    is_ours = path.startswith("/") and not path.startswith(("//", "/\\")) and not parts.netloc
+    return path if is_ours and path.isprintable() else "/"

@@ -1,0 +1,146 @@
+"""The corner of Authlib's server for OAuth 2.0, which has no types, kept in one place."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from authlib.integrations.flask_oauth2 import AuthorizationServer
+from authlib.oauth2.rfc6749 import ClientMixin, OAuth2Payload, OAuth2Request
+from authlib.oauth2.rfc6749.errors import InvalidClientError, InvalidGrantError, InvalidRequestError
+from authlib.oauth2.rfc6749.grants import ClientCredentialsGrant
+from authlib.oauth2.rfc6750 import BearerTokenGenerator
+from authlib.oauth2.rfc7009 import RevocationEndpoint
+from flask import Response, request
+
+_METHODS: Final = ["client_secret_basic", "client_secret_post"]
+_REFUSED: Final = "The client id and secret are not accepted: check them, and send them by HTTP Basic or in the form."
+
+
+@dataclass(frozen=True, slots=True)
+class Hooks:
+    """What decides, in our own terms; a client is whatever `authenticate` gives.
+
+    `authenticate` takes the form, and gives None for wrong credentials; `narrow` takes a client and the scope that it
+    asks for, and gives the one that it gets, or None where it asks for too much; `grant` takes a client, a new token
+    and that scope; `give_back` takes a client and a token, and gives whether it was not somebody else's.
+    """
+
+    authenticate: Callable[[dict[str, str]], Any]
+    new_token: Callable[[], str]
+    narrow: Callable[[Any, str], str | None]
+    grant: Callable[[Any, str, str], None]
+    give_back: Callable[[Any, str], bool]
+
+
+class Server(AuthorizationServer):  # type: ignore[misc] # the library has no types
+    """The endpoints for tokens, by RFC 6749 (client credentials) and RFC 7009, for the request that is handled."""
+
+    def __init__(self, hooks: Hooks, expires: int) -> None:
+        super().__init__(query_client=lambda _: None, save_token=self._save)
+        self.hooks = hooks
+        generator = BearerTokenGenerator(lambda **_: hooks.new_token(), None, lambda _client, _grant: expires)
+        self.register_token_generator("default", generator)
+        self.register_grant(_ByClient)
+        self.register_endpoint(_Revocation)
+
+    def token(self) -> Response:
+        """The answer to a request for an access token."""
+        answered: Response = self.create_token_response()
+        return answered
+
+    def revocation(self) -> Response:
+        """The answer to a request to end an access token."""
+        answered: Response = self.create_endpoint_response(_Revocation.ENDPOINT_NAME)
+        return answered
+
+    def create_oauth2_request(self, _request: Any) -> OAuth2Request:
+        """The request that is handled, as Authlib wants it."""
+        return _Request()
+
+    def authenticate_client(self, request: Any, _methods: Any, _endpoint: str = "token") -> ClientMixin:
+        """The client of the request, in the same words whatever is wrong."""
+        found = self.hooks.authenticate(request.payload.fields)
+        if found is None:
+            raise InvalidClientError(status_code=401, description=_REFUSED)
+        return _Client(found, self.hooks)
+
+    def handle_response(self, status_code: int, payload: Any, headers: Any) -> Response:
+        """The answer."""
+        answered: Response = super().handle_response(status_code, payload, headers)
+        answered.headers["Cache-Control"] = "no-store"
+        if status_code == 401:  # noqa: PLR2004 (HTTP's number)
+            answered.headers["WWW-Authenticate"] = 'Basic realm="psthreads", charset="UTF-8"'
+        return answered
+
+    def _save(self, token: dict[str, Any], request: Any) -> None:
+        self.hooks.grant(request.client.found, token["access_token"], token.get("scope", ""))
+
+
+class _Payload(OAuth2Payload):  # type: ignore[misc]
+    """The form, and nothing of the query, which ends up in logs."""
+
+    def __init__(self) -> None:
+        self.fields: dict[str, str] = request.form.to_dict()
+
+    @property
+    def data(self) -> dict[str, str]:
+        return self.fields
+
+    @property
+    def datalist(self) -> defaultdict[str, list[str]]:
+        return defaultdict(list, request.form.to_dict(flat=False))
+
+
+class _Request(OAuth2Request):  # type: ignore[misc]
+    def __init__(self) -> None:
+        # Authlib takes no plain HTTP, but TLS ends at the proxy in front, of which we may not hear.
+        super().__init__("POST", request.url.replace("http://", "https://", 1), headers=request.headers)
+        self.payload = _Payload()
+
+    @property
+    def form(self) -> dict[str, str]:
+        return self.payload.fields
+
+
+class _Client(ClientMixin):  # type: ignore[misc]
+    def __init__(self, found: Any, hooks: Hooks) -> None:
+        self.found = found
+        self._hooks = hooks
+
+    def check_grant_type(self, grant_type: str) -> bool:
+        return bool(grant_type == ClientCredentialsGrant.GRANT_TYPE)
+
+    def get_allowed_scope(self, scope: str | None) -> str | None:
+        return self._hooks.narrow(self.found, scope or "")
+
+
+class _ByClient(ClientCredentialsGrant):  # type: ignore[misc]
+    TOKEN_ENDPOINT_AUTH_METHODS = _METHODS
+
+    def validate_token_request(self) -> None:
+        if any(len(values) > 1 for values in self.request.payload.datalist.values()):
+            raise InvalidRequestError(description="A parameter is given more than once.")
+        super().validate_token_request()
+
+
+class _Revocation(RevocationEndpoint):  # type: ignore[misc]
+    CLIENT_AUTH_METHODS = _METHODS
+
+    def query_token(self, token_string: str, _hint: str | None) -> _Given:
+        return _Given(token_string)
+
+    def revoke_token(self, token: _Given, request: Any) -> None:
+        # To look whose it is and to end it is one step.
+        if not self.server.hooks.give_back(request.client.found, token.plain):
+            raise InvalidGrantError(description="The token is not one of this client.")
+
+
+@dataclass(frozen=True, slots=True)
+class _Given:
+    plain: str
+
+    def check_client(self, _client: Any) -> bool:
+        return True

@@ -1,0 +1,205 @@
+"""Scopes of tokens: each narrows what its member may do, on every route, in streams and downloads too."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import product
+
+import pytest
+from click.testing import Result
+from flask import Flask
+from people import People
+from redis import Redis
+from test_who_may_do_what import World, path_of, rules, world
+from threads import new_thread
+
+from psthreads import access
+from psthreads.access import Group, Member, Reach, Role, Sight
+from psthreads.config import Config
+from psthreads.credentials import Token, read_reach, write_reach
+from psthreads.errors import NotAllowed
+from psthreads.model import Level, Line, Report, Status, Thread
+from psthreads.store import ThreadStore
+from psthreads.web import create_app
+from psthreads.web.guard import Watch
+
+__all__ = ["world"]
+OPEN = {"static", "schemas", "health", "openapi", "oauth"}
+SIGN_IN = {"pages.sign_in", "pages.outside", "pages.outside_return"}
+
+
+def bearer(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}
+
+
+def scoped(people: People, who: str, name: str, reach: Reach) -> dict[str, str]:
+    return bearer(people.directory.create_token(people.members[who], name, reach=reach))
+
+
+def test_a_scope_only_ever_takes_away_on_every_route_and_says_which(world: World) -> None:
+    """Whatever a token of an administrator cannot reach is 403, and what it reaches is answered as without a scope."""
+    people = world.people
+    client = world.app.test_client(use_cookies=False)
+    read = scoped(people, "chief", "read", Reach(act=False))
+    act = scoped(people, "chief", "act", Reach(read=False))
+    acme = scoped(people, "chief", "acme", Reach(groups=frozenset({people.acme.id})))
+    checked = 0
+    for rule, method in rules(world.app):
+        blueprint = rule.endpoint.partition(".")[0].rstrip("0123456789")
+        if method in {"HEAD", "OPTIONS"} or blueprint in OPEN or rule.endpoint in SIGN_IN:
+            continue
+        acts = method not in {"GET", "OPTIONS"} or blueprint == "starts"
+        in_group = "group" in rule.arguments or blueprint == "uploads"
+        for group in ("acme", "other") if in_group else ("acme",):
+            for headers, is_reached in (
+                (read, not acts),
+                (act, acts),
+                (acme, group == "acme" if in_group else rule.endpoint.startswith(("processes", "pages.sign_out"))),
+            ):
+                path = path_of(world, rule, "chief", group)
+                with client.open(path, method=method, headers=headers) as response:
+                    where = f"{method} {path} gave {response.status}"
+                    if is_reached:
+                        assert response.status_code in {200, 202, 302, 303, 304, 400, 415}, where
+                    else:
+                        assert response.status_code == 403, where
+                        assert "This token" in response.get_data(as_text=True), where
+                        assert len(response.data) < 3_000
+                checked += 1
+    assert checked > 300
+
+
+@pytest.mark.parametrize("who", ["guest", "reviewer", "outsider", "loner"])
+def test_a_scope_gives_nothing_that_the_member_has_not(world: World, who: str) -> None:
+    headers = scoped(world.people, who, "all", Reach(True, True, frozenset({world.people.acme.id})))
+    client = world.app.test_client(use_cookies=False)
+    for path in ("/groups/acme/threads", "/groups/acme/threads/events", "/threads", "/dashboard"):
+        assert client.get(path, headers=headers).status_code == 403
+
+
+def test_the_pure_rules_never_allow_more_with_a_reach_than_without() -> None:
+    group, other = Group(1, "acme"), Group(2, "other")
+    thread = Thread("0" * 32, "t", "p", "m", 1, 1, "acme", Status.INPROGRESS)
+    reaches = [
+        Reach(r, a, g) for r, a in product((True, False), repeat=2) for g in (None, frozenset({1}), frozenset({2}))
+    ]
+    for admin, place, role, reach in product((True, False), (None, group, other), (None, *Role), reaches):
+        free = Sight(Member(1, "m", admin), place, role)
+        narrow = replace(free, reach=reach)
+        for rule in (
+            access.may_use_server,
+            access.may_use_group,
+            lambda sight: access.may_start(sight, Role.CONTRIBUTOR),
+            lambda sight: access.shows(sight, thread),
+            lambda sight: access.shows(sight, thread, own_progress=True),
+        ):
+            assert rule(narrow) <= rule(free)
+        if reach.groups is not None and place is not None and place.id not in reach.groups:
+            assert not access.may_use_group(narrow)
+            assert access.beyond_reach(narrow, acts=False)
+            assert access.beyond_reach(narrow, acts=True)
+        assert bool(access.beyond_reach(narrow, acts=True)) >= (not reach.act)
+        assert bool(access.beyond_reach(narrow, acts=False)) >= (not reach.read)
+
+
+def test_a_reach_is_stored_and_read_as_it_was() -> None:
+    for read, act, groups in product((True, False), (True, False), (None, frozenset({3}), frozenset({1, 22, 333}))):
+        reach = Reach(read, act, groups)
+        assert read_reach(write_reach(reach)) == (None if reach == Reach() else reach)
+        assert " " not in write_reach(reach)
+    assert read_reach(":") == Reach(read=False, act=False, groups=frozenset())
+
+
+def test_what_can_be_started_is_listed_within_the_groups_of_the_token(world: World) -> None:
+    people = world.people
+    people.directory.set_membership(people.members["contributor"], people.other, Role.MANAGER)
+    client = world.app.test_client(use_cookies=False)
+    listed = {}
+    for name, groups in (("both", {people.acme.id, people.other.id}), ("acme", {people.acme.id}), ("none", {99})):
+        headers = scoped(people, "contributor", name, Reach(groups=frozenset(groups)))
+        found = client.get("/processes.json", headers=headers).json
+        assert found is not None
+        listed[name] = {one["name"] for one in found["processes"]}
+    everything = client.get("/processes.json", headers=people.bearer("contributor")).json
+    assert everything is not None
+    assert listed["both"] == {one["name"] for one in everything["processes"]}
+    assert listed["acme"] <= listed["both"]
+    assert not listed["none"]
+    administrator = scoped(people, "chief", "acme", Reach(groups=frozenset({people.acme.id})))
+    found = client.get("/processes.json", headers=administrator).json
+    assert found is not None
+    assert not [one for one in found["processes"] if one["scope"] == "server"]
+
+
+def test_ones_own_progress_at_server_level_stays_within_the_groups_of_the_token(
+    config: Config, people: People, store: ThreadStore, redis: Redis
+) -> None:
+    own = create_app(replace(config, own_progress=True)).test_client(use_cookies=False)
+    new = replace(new_thread(redis, group=people.acme), member_id=people.members["manager"].id, username="manager")
+    thread, _ = store.create(new)
+    inside, outside = (
+        scoped(people, "manager", str(group.id), Reach(groups=frozenset({group.id})))
+        for group in (people.acme, people.other)
+    )
+    assert own.get(f"/threads/{thread}/progress", headers=inside).status_code == 200
+    assert own.get(f"/threads/{thread}/progress", headers=outside).status_code == 404
+
+
+def test_a_stream_and_a_download_of_a_token_that_only_acts_never_begin(
+    app: Flask, people: People, store: ThreadStore, redis: Redis
+) -> None:
+    thread, _ = store.create(new_thread(redis, group=people.acme))
+    assert store.claim(thread, "t", "w")
+    assert store.begin(thread, "t")
+    store.report(thread, "t", Report(1, lines=(Line(1_652_667_241_924, Level.INFO, "secret line"),)))
+    client = app.test_client(use_cookies=False)
+    base = f"/groups/acme/threads/{thread}"
+    acting = scoped(people, "manager", "act", Reach(read=False))
+    for path in (f"{base}/events", f"{base}/logs/download", "/groups/acme/threads/events", f"{base}/logs"):
+        refused = client.get(path, headers=acting)
+        assert refused.status_code == 403
+        assert "secret line" not in refused.text
+    reading = scoped(people, "manager", "read", Reach(act=False))
+    assert "secret line" in client.get(f"{base}/logs/download", headers=reading).text
+    cancelled = client.post(f"{base}/cancel", headers=reading)
+    assert cancelled.status_code == 403
+    assert not store.fetch(thread).cancelling
+    assert client.post(f"{base}/cancel", headers=acting).status_code == 200
+    assert store.fetch(thread).cancelling
+
+
+def test_whoever_follows_is_asked_again_with_the_scope_that_they_came_with(
+    people: People, store: ThreadStore, redis: Redis
+) -> None:
+    credential = Token(
+        people.directory.create_token(people.members["chief"], "t", reach=Reach(groups=frozenset({people.acme.id})))
+    )
+    sight = people.directory.identify(credential, "acme")
+    Watch(people.directory, store, sight, credential).ask()
+    everywhere = Watch(people.directory, store, replace(sight, group=None), credential)
+    with pytest.raises(NotAllowed):
+        everywhere.ask()
+    other = Watch(people.directory, store, replace(sight, group=people.other), credential)
+    with pytest.raises(NotAllowed):
+        other.ask()
+
+
+def test_a_narrowed_token_is_made_and_shown_on_the_command_line(app: Flask, people: People) -> None:
+    def shell(line: str) -> Result:
+        return app.test_cli_runner().invoke(args=line.split())
+
+    made = shell("token create ci --member manager --read-only --group acme --group other")
+    token = Token(made.stdout.strip())
+    groups = frozenset({people.acme.id, people.other.id})
+    assert people.directory.identify(token).reach == Reach(act=False, groups=groups)
+    assert "read group:acme group:other" in shell("token list --member manager").stdout
+    client = shell("client add ci --member manager --act-only --group acme")
+    client_id, secret = client.stdout.split()
+    assert secret not in client.stderr
+    listed = shell("client list --member manager").stdout
+    assert client_id in listed
+    assert secret not in listed
+    assert "act group:acme" in listed
+    assert shell("client remove ci --member manager").exit_code == 0
+    assert client_id not in shell("client list --member manager").stdout
+    assert shell("token create x --member manager --read-only --act-only").exit_code == 2
