@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import resource
 import subprocess
@@ -67,6 +68,8 @@ def _environment(config: Config) -> dict[str, str]:
 def post_worker_init(worker: Any) -> None:
     """Every web process can be the janitor, so that a server without workers still tidies up."""
     services = worker.wsgi.extensions["psthreads"]
+    gc.collect()
+    gc.freeze()  # What is loaded by now stays: to look through it again and again would hold up streams and requests.
     services.janitor.start()
     threading.Thread(target=_end_streams, args=(worker, services.feed), name="end", daemon=True).start()
 

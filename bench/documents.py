@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -134,6 +135,27 @@ def add_stylesheet(folder: Path) -> None:
     (folder / "stylesheets").mkdir(exist_ok=True)
     (folder / "stylesheets" / "publish.xsl").write_text(STYLESHEET)
     (folder / "stylesheets" / "each.xsl").write_text(ONE_FILE_EACH)
+
+
+def zip_in_zone(folder: Path) -> None:
+    """Put a zip file of the documents, and nothing else, into the loading zone of member 1."""
+    archive = folder.parents[1] / "documents.zip"
+    if not archive.exists():
+        shutil.make_archive(str(archive.with_suffix("")), "zip", folder, "documents")
+    shutil.copy(archive, _empty_zone(folder))
+
+
+def files_in_zone(folder: Path) -> None:
+    """Put the documents themselves there, and take away those that were loaded before."""
+    shutil.rmtree(folder / "loaded", ignore_errors=True)
+    shutil.copytree(folder / "documents", _empty_zone(folder) / "documents")
+
+
+def _empty_zone(folder: Path) -> Path:
+    zone = folder.parents[1] / "loading" / folder.name / "1"
+    shutil.rmtree(zone, ignore_errors=True)
+    zone.mkdir(parents=True)
+    return zone
 
 
 def put_back(folder: Path) -> None:

@@ -100,6 +100,22 @@ ENTRIES: Sequence[Entry] = (
         ("xsltproc", "zip"),
     ),
     Entry(
+        "unzip_by_unzip",
+        "unzip",
+        lambda folder, made: ["unzip", "-q", str(folder.parents[1] / "documents.zip"), "-d", str(made)],
+        "unzip",
+        {"path": "/documents.zip"},
+        documents.zip_in_zone,
+    ),
+    Entry(
+        "load_by_cp",  # a load moves each file, syncs the disk once and names each in the log
+        "load",
+        lambda _, made: ["cp", "-r", "documents", str(made)],
+        "coreutils",
+        {"validate": False, "overwrite": False, "folder": "/loaded"},
+        documents.files_in_zone,
+    ),
+    Entry(
         "move_by_mv",  # which renames the folder, and says nothing of the documents
         "move",
         lambda _folder, _made: ["mv", "documents", "moved"],
@@ -168,6 +184,7 @@ def run(redis: Redis, config: Config, name: str, values: dict[str, Value]) -> No
         results=root.results(GROUP.id),
         scratch=root.scratch,
         reporter=_Reporter(store, thread.id),
+        loading_zone=root.loading_zone(GROUP, MEMBER.id),
         redis_time=redis_time,
         interval=config.report_interval,
     )

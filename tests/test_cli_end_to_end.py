@@ -119,7 +119,10 @@ def test_a_watched_validation_of_broken_documents_ends_as_it_was_asked_to(
 ) -> None:
     done = psthreads.run("start", "validate", "-g", "acme", "-p", "path=/broken", "-p", f"warn={warn}", "--watch")
     assert (done.returncode, done.stderr) == (code, "")
-    assert done.stdout.splitlines()[-1] == f"{status}  3/3  2 of 3 documents are not valid."
+    *_, last, page, data = done.stdout.splitlines()
+    assert last == f"{status}  3/3  2 of 3 documents are not valid."
+    assert re.fullmatch(r"  report: report-[0-9a-f]{32}\.html", page)
+    assert re.fullmatch(r"  report-xml: report-[0-9a-f]{32}\.xml", data)
 
 
 def test_what_is_wrong_with_a_document_is_in_the_log_and_can_be_asked_for_by_level(psthreads: Psthreads) -> None:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable
 from typing import Final
 
-from flask import current_app, g, request
+from flask import Request, current_app, g, request
 
 from psthreads import access
 from psthreads.access import Role, Sight
@@ -79,8 +79,9 @@ class Guard:
         """The thread of that id, if there is one here for whoever asks; raises ThreadNotFound."""
         if not is_thread_id(thread_id):
             raise ThreadNotFound(thread_id)
-        thread = self._store.parse(thread_id, g.thread_meta)
-        if not access.shows(g.sight, thread, own_progress=self._own_progress):
+        kept = g._get_current_object()  # noqa: SLF001 (see _identify)
+        thread = self._store.parse(thread_id, kept.thread_meta)
+        if not access.shows(kept.sight, thread, own_progress=self._own_progress):
             raise ThreadNotFound(thread_id)
         return thread
 
@@ -90,31 +91,31 @@ class Guard:
         With `own_progress` it is the rule for a thread's progress, which may be the starter's own.
         """
         own = own_progress and self._own_progress
-        return Watch(self._directory, self._store, g.sight, read_credential(), own_progress=own)
+        return Watch(self._directory, self._store, g.sight, read_credential(request), own_progress=own)
 
     def _identify(self, named: str | None = None, *, acts: bool = False) -> Sight:
         """Who asks, through which group; and the thread that the path names, in the same round trip.
 
         What comes with another method than GET and HEAD acts, and so does what is said to.
         """
-        credential = read_credential()
-        values = request.view_args or {}
+        # Each use of Flask's `request` and `g` looks up whose they are: once is enough, on the way of every request.
+        asked, kept = request._get_current_object(), g._get_current_object()  # type: ignore[attr-defined] # noqa: SLF001 (as Flask's documentation has it)
+        credential = read_credential(asked)
+        values = asked.view_args or {}
         group: str | None = values.get("group", named)
         thread_id: str = values.get("thread", "")
         if is_thread_id(thread_id):
             place = self._store.place(thread_id)
-            sight, g.thread_meta = self._directory.identify_with(
-                credential, group, *place, address=request.remote_addr or ""
+            sight, kept.thread_meta = self._directory.identify_with(
+                credential, group, *place, address=asked.remote_addr or ""
             )
         else:
-            sight = self._directory.identify(credential, group, address=request.remote_addr or "")
-        g.sight = sight
-        if sight.reach is not None and (
-            problem := access.beyond_reach(sight, acts=acts or request.method not in _SAFE)
-        ):
+            sight = self._directory.identify(credential, group, address=asked.remote_addr or "")
+        kept.sight = sight
+        if sight.reach is not None and (problem := access.beyond_reach(sight, acts=acts or asked.method not in _SAFE)):
             raise NotAllowed(problem)
-        g.has_session = isinstance(credential, Session)
-        if g.has_session and request.method not in _SAFE:
+        kept.has_session = isinstance(credential, Session)
+        if kept.has_session and asked.method not in _SAFE:
             # Only a browser sends its cookie unasked; the other credentials cannot be borrowed.
             protect_from_forgery(current_app)
         return sight
@@ -172,13 +173,13 @@ def _not_on_the_server(sight: Sight, sentence: str) -> NotAllowed:
     )
 
 
-def read_credential() -> Credential:
+def read_credential(asked: Request) -> Credential:
     """The credentials of the request; raises NotSignedIn where there are none that can be read."""
-    header: str | None = request.environ.get("HTTP_AUTHORIZATION")
+    header: str | None = asked.environ.get("HTTP_AUTHORIZATION")
     if header is not None:
         if header.startswith(_BEARER) and (plain := header[len(_BEARER) :].strip()):
             return Token(plain)  # The common case, without parsing.
-        given = request.authorization
+        given = asked.authorization
         if given is not None and given.type == "bearer" and given.token:
             return Token(given.token)
         if given is not None and given.type == "basic" and given.username is not None:

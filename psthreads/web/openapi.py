@@ -40,7 +40,13 @@ _PATH: Final[Mapping[str, tuple[str, Mapping[str, Any]]]] = {
     "thread": ("the thread's id", {"type": "string", "pattern": "^[0-9a-f]{32}$"}),
     "suffix": ("the format of the answer, whatever Accept says", {"enum": ["xml", "json"]}),
 }
-_NAMES: Final = {"service": "Services", "process": "Starting threads", "file": "Files and streams", "page": "Pages", "open": "Open"}
+_NAMES: Final = {
+    "service": "Services",
+    "process": "Starting threads",
+    "file": "Files and streams",
+    "page": "Pages",
+    "open": "Open",
+}
 
 
 @dataclass(frozen=True, slots=True)
