@@ -39,7 +39,7 @@ def measure() -> dict[str, float]:
             idle = spent(redis, WINDOW_SECONDS)
             member, group = Member(1, "bench"), Group(1, "bench")
             seconds = {"seconds": WINDOW_SECONDS + 10}
-            thread = engine.start(process, seconds, member=member, by=member, group=group).thread
+            thread = engine.start(process, seconds, member=member, by=member, group=group)
             while not store.fetch(thread.id).status.is_running:
                 time.sleep(0.1)
             running = spent(redis, WINDOW_SECONDS)

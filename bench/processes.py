@@ -27,7 +27,7 @@ from psthreads.connection import connect
 from psthreads.context import Context
 from psthreads.documents import Documents
 from psthreads.engine import Engine
-from psthreads.model import Report, Standing
+from psthreads.horse import ToStore
 from psthreads.plugins import load as load_processes
 from psthreads.registry import Value
 from psthreads.store import ThreadStore
@@ -157,22 +157,13 @@ def measure() -> dict[str, float]:
     return ratios
 
 
-class _Reporter:
-    def __init__(self, store: ThreadStore, thread_id: str) -> None:
-        self._store = store
-        self._thread_id = thread_id
-
-    def report(self, report: Report) -> Standing:
-        return self._store.report(self._thread_id, "bench", report)
-
-
 def run(redis: Redis, config: Config, name: str, values: dict[str, Value]) -> None:
     """Run a process of GROUP to its end in this operating system process, its reports written to the store."""
     store = ThreadStore(redis, config)
     registry = load_processes(config.processes)
     process = registry.find(name)
     assert process is not None
-    thread = Engine(redis, config, store, registry).start(process, values, member=MEMBER, by=MEMBER, group=GROUP).thread
+    thread = Engine(redis, config, store, registry).start(process, values, member=MEMBER, by=MEMBER, group=GROUP)
     assert store.claim(thread.id, "bench", "bench")
     redis_time = store.begin(thread.id, "bench")
     root = Documents(config.documents)
@@ -183,7 +174,7 @@ def run(redis: Redis, config: Config, name: str, values: dict[str, Value]) -> No
         folder=root.group(GROUP),
         results=root.results(GROUP.id),
         scratch=root.scratch,
-        reporter=_Reporter(store, thread.id),
+        reporter=ToStore(store, thread.id, "bench"),
         loading_zone=root.loading_zone(GROUP, MEMBER.id),
         redis_time=redis_time,
         interval=config.report_interval,

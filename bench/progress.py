@@ -40,7 +40,7 @@ def measure() -> dict[str, float]:
         engine = Engine(redis, config, store, registry)
         process = registry.find("validate")
         assert process is not None
-        thread = engine.start(process, {"path": "/", "warn": False}, member=member, by=member, group=group).thread
+        thread = engine.start(process, {"path": "/", "warn": False}, member=member, by=member, group=group)
         assert store.claim(thread.id, "t", "w")
         assert store.begin(thread.id, "t")
         store.report(

@@ -18,7 +18,7 @@ from psthreads.connection import connect
 from psthreads.context import Context
 from psthreads.documents import Documents
 from psthreads.engine import Engine
-from psthreads.horse import _Reporter
+from psthreads.horse import ToStore
 from psthreads.model import Outcome, Status
 from psthreads.plugins import load
 from psthreads.store import ThreadStore
@@ -54,7 +54,7 @@ def measure() -> dict[str, float]:
         member, group = Member(1, "bench"), Group(1, "bench")
 
         def context() -> Context:
-            thread = engine.start(process, {"path": "/", "warn": False}, member=member, by=member, group=group).thread
+            thread = engine.start(process, {"path": "/", "warn": False}, member=member, by=member, group=group)
             assert store.claim(thread.id, "t", "w")
             assert store.begin(thread.id, "t")
             made = Context(
@@ -64,7 +64,7 @@ def measure() -> dict[str, float]:
                 folder=None,
                 results=documents.results(1),
                 scratch=documents.scratch,
-                reporter=_Reporter(store, thread.id, "t"),
+                reporter=ToStore(store, thread.id, "t"),
             )
             made.start()
             return made

@@ -35,7 +35,7 @@ def measure() -> dict[str, float]:
         process = engine.registry.find("validate")
         assert process is not None
         member, group = Member(1, "bench"), Group(7, "bench")
-        thread = engine.start(process, {"path": "/", "warn": False}, member=member, by=member, group=group).thread
+        thread = engine.start(process, {"path": "/", "warn": False}, member=member, by=member, group=group)
         assert store.claim(thread.id, "t", "w")
         assert store.begin(thread.id, "t")
         for number in range(1, config.log_events * 3 // 2 // BATCH + 1):

@@ -48,7 +48,7 @@ def measure() -> dict[str, float]:
         assert process is not None
         ids = []
         for _ in range(THREADS):
-            thread = engine.start(process, {"path": "/", "warn": False}, member=member, by=member, group=group).thread
+            thread = engine.start(process, {"path": "/", "warn": False}, member=member, by=member, group=group)
             assert store.claim(thread.id, "t", "w")
             assert store.begin(thread.id, "t")
             ids.append(thread.id)

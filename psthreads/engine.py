@@ -6,7 +6,6 @@ import hashlib
 import json
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from uuid import uuid4
 
 from redis import Redis
@@ -29,14 +28,6 @@ LOOK = "look"
 """The command that tells a worker to look at how its thread stands; it looks by itself, too."""
 
 
-@dataclass(frozen=True, slots=True)
-class Started:
-    """A thread that was started, or with `replayed` the one that an earlier request had started."""
-
-    thread: Thread
-    replayed: bool
-
-
 class Engine:
     """Starts and cancels threads. Raises Unavailable when Redis is away or takes no writes."""
 
@@ -55,7 +46,7 @@ class Engine:
         by: Member,
         group: Group | None = None,
         key: str = "",
-    ) -> Started:
+    ) -> Thread:
         """Start a thread of this process for a member, as `by` asks. Once it returns, the thread will run.
 
         With a key (from the Idempotency-Key of `by`), the same start again gives the same
@@ -83,10 +74,8 @@ class Engine:
                 redis=self._redis,
             ),
         )
-        stored, replayed = self.store.create(
-            new, _digest(key) if key else "", _fingerprint(process, values, member, group)
-        )
-        return Started(self.store.fetch(stored), replayed)
+        stored, _ = self.store.create(new, _digest(key) if key else "", _fingerprint(process, values, member, group))
+        return self.store.fetch(stored)
 
     def replay(
         self,

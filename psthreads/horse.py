@@ -131,7 +131,7 @@ class Horse:
             loading_zone=self._documents.loading_zone(group, thread.member_id) if group else None,
             results=self._documents.results(thread.group_id),
             scratch=self._documents.scratch,
-            reporter=_Reporter(self._store, thread.id, token),
+            reporter=ToStore(self._store, thread.id, token),
             redis_time=redis_time,
             interval=self._config.report_interval,
             mask=self._mask,
@@ -166,13 +166,16 @@ def _fits(parameter: Parameter, value: Any) -> bool:
     return type(value) is parameter.kind and not parameter.objection(value)
 
 
-class _Reporter:
+class ToStore:
+    """A reporter that writes to the store, for one execution."""
+
     def __init__(self, store: ThreadStore, thread_id: str, token: str) -> None:
         self._store = store
         self._thread_id = thread_id
         self._token = token
 
     def report(self, report: Report) -> Standing:
+        """Write a report, as Reporter has it."""
         return self._store.report(self._thread_id, self._token, report)
 
 

@@ -47,7 +47,7 @@ def start(engine: Engine, name: str, group: Group | None = ACME, key: str = "", 
     process = engine.registry.find(name)
     assert process is not None
     read = process.read({name.replace("_", "-"): str(value) for name, value in values.items()})
-    return engine.start(process, read, member=JONES, by=JONES, group=group, key=key).thread
+    return engine.start(process, read, member=JONES, by=JONES, group=group, key=key)
 
 
 def ended(store: ThreadStore, thread: Thread, seconds: float = 30.0) -> Thread:

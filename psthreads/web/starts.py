@@ -63,7 +63,7 @@ def make_blueprint(services: Services, guard: Guard) -> Blueprint:
                 raise answer
             if answer is not None:
                 return _send(answer)
-        return _answer(services, process, services.engine.start(process, values, **who).thread, wait)
+        return _answer(services, process, services.engine.start(process, values, **who), wait)
 
     for process in services.registry:
         rule = process.route.replace("{", "<").replace("}", ">")
