@@ -8,7 +8,7 @@ lua/, so that it happens whole or not at all, and only where the state allows it
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
@@ -20,6 +20,7 @@ from rq import Queue
 from rq.defaults import RQ_KEY_PREFIX
 from rq.job import Job
 
+from psthreads import loglines
 from psthreads.access import Member
 from psthreads.config import Config
 from psthreads.connection import translated
@@ -28,7 +29,6 @@ from psthreads.model import (
     SERVER_WIDE,
     Event,
     Level,
-    Line,
     LogPage,
     Outcome,
     Report,
@@ -42,10 +42,6 @@ from psthreads.model import (
 Kind = Status | Literal["active", "finished"]
 """What a listing can be narrowed to: one status, all that are not final, or all that are."""
 
-# A line whose letter is small has a first line for everybody, and more for administrators only.
-_LETTERS: Final = {Level.DEBUG: "D", Level.INFO: "I", Level.WARN: "W", Level.ERROR: "E"}
-_LEVELS: Final = {letter: level for level, letter in _LETTERS.items()}
-_STAMP: Final = 13  # digits of the milliseconds since the epoch, from 2001 until 2286
 _SCANNED: Final = 5_000  # a page of one level looks at this many lines at most, then says where to go on
 _PAGE_BYTES: Final = 4 * 1024 * 1024  # a page of very long lines is cut short, and says where to go on
 _FOLLOWED_BYTES: Final = 64 * 1024  # what a slow reader of a stream holds in memory
@@ -232,7 +228,7 @@ class ThreadStore:
         head, dropped = log["log_head"], log["log_dropped"]
         events: list[Event] = []
         following = start
-        for event in _events(start, lines, head, dropped):
+        for event in loglines.read(start, lines, head, dropped):
             if len(events) == size:
                 break
             following = event.seq + 1
@@ -269,7 +265,7 @@ class ThreadStore:
             *("0" if report.message is None else "1", report.message or ""),
             *("0" if report.xml is None else "1", report.xml or ""),
             *(report.warnings, report.errors),
-            *[_line(line) for line in report.lines],
+            *[loglines.write(line) for line in report.lines],
         )
         return Standing(reply.decode())
 
@@ -377,26 +373,3 @@ def _thread(thread_id: str, meta: Mapping[str, Any]) -> Thread:
         cancelled_by=meta.get("cancelled_by", ""),
         rev=meta["rev"],
     )
-
-
-def _line(line: Line) -> str:
-    letter = _LETTERS[line.level]
-    if line.detail:
-        return f"{line.timestamp}{letter.lower()}{' '.join(line.message.split())}\n{line.detail}"
-    return f"{line.timestamp}{letter}{line.message}"
-
-
-def _events(first: int, lines: list[bytes], head: int, dropped: int) -> Iterator[Event]:
-    number = first
-    for line in lines:
-        text = line.decode()
-        stamp = int(text[:_STAMP])
-        if head < number <= head + dropped:
-            gone = f"{dropped:,} lines are gone from here, numbers {head + 1} to {head + dropped}"
-            yield Event(head + dropped, stamp, Level.WARN, gone)
-            number = head + dropped + 1
-        letter, message, detail = text[_STAMP], text[_STAMP + 1 :], ""
-        if letter.islower():
-            message, _, detail = message.partition("\n")
-        yield Event(number, stamp, _LEVELS[letter.upper()], message, detail)
-        number += 1

@@ -9,13 +9,15 @@ from pathlib import Path
 
 import pytest
 from flask import Flask
+from group_folder import SECRET
 from people import People
 from redis import Redis
 from stack import free_port
 
+from psthreads.access import Group
 from psthreads.config import Config
 from psthreads.directory import Directory
-from psthreads.documents import Documents
+from psthreads.documents import Documents, GroupFolder
 from psthreads.engine import Engine
 from psthreads.plugins import load
 from psthreads.run.server import Server
@@ -74,3 +76,30 @@ def app(redis: Redis, config: Config) -> Flask:
 @pytest.fixture
 def people(redis: Redis, config: Config) -> People:
     return People(Directory(redis), Documents(config.documents))
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return tmp_path / "documents"
+
+
+@pytest.fixture
+def inside(root: Path) -> Path:
+    return root / "groups" / "7"
+
+
+@pytest.fixture
+def folder(root: Path) -> GroupFolder:
+    made = Documents(root).group(Group(7, "acme"))
+    made.write("documents/a.psml", b"<a/>")
+    made.write("documents/b/c.psml", b"<c/>")
+    made.write("readme.txt", b"read me")
+    return made
+
+
+@pytest.fixture
+def secret(tmp_path: Path) -> Path:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "secret.xml").write_bytes(SECRET)
+    return outside

@@ -6,53 +6,12 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from group_folder import SECRET, names, paths, read
 
 from psthreads.access import Group
 from psthreads.documents import Documents, GroupFolder
 from psthreads.errors import Conflict, DocumentNotFound, UnsafePath
 from psthreads.syncing import sync_all
-
-SECRET = b"outside the group's folder"
-
-
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    return tmp_path / "documents"
-
-
-@pytest.fixture
-def inside(root: Path) -> Path:
-    return root / "groups" / "7"
-
-
-@pytest.fixture
-def folder(root: Path) -> GroupFolder:
-    made = Documents(root).group(Group(7, "acme"))
-    made.write("documents/a.psml", b"<a/>")
-    made.write("documents/b/c.psml", b"<c/>")
-    made.write("readme.txt", b"read me")
-    return made
-
-
-@pytest.fixture
-def secret(tmp_path: Path) -> Path:
-    outside = tmp_path / "outside"
-    outside.mkdir()
-    (outside / "secret.xml").write_bytes(SECRET)
-    return outside
-
-
-def read(folder: GroupFolder, path: str) -> bytes:
-    with folder.open(path) as file:
-        return file.read()
-
-
-def names(folder: Path) -> list[str]:
-    return [each.name for each in folder.iterdir()]
-
-
-def paths(folder: GroupFolder, path: str = "") -> list[str]:
-    return [document.path for document in folder.walk(path)]
 
 
 def write(folder: GroupFolder, path: str) -> None:

@@ -15,8 +15,19 @@ PACKAGE = ROOT / "psthreads"
 # Each layer may import those before it in this list, and nothing after it. Modules of one layer may import each other.
 LAYERS: list[set[str]] = [
     {"errors", "model", "lifeline", "offloop", "renaming", "syncing", "wakeup", "masking", "interrupts"},
-    {"access", "config"},
-    {"connection", "folder", "groupfolder", "credentials", "parameter", "passwords", "jobs", "scripts", "throttles"},
+    {"access", "config", "loglines"},
+    {
+        "connection",
+        "folder",
+        "groupfolder",
+        "credentials",
+        "parameter",
+        "passwords",
+        "jobs",
+        "loglines",
+        "scripts",
+        "throttles",
+    },
     {"directory", "documents", "loadingzone", "oauth_clients", "results", "store", "sweeping"},
     {"reporting", "capture"},
     {"context"},

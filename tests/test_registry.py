@@ -84,7 +84,7 @@ MISTAKES: dict[str, dict[str, Any]] = {
     "must be a path such as": {"route": "members/{member}"},
     "'/members/{member}/{thing}' must be a path": {"route": "/members/{member}/{thing}"},
     "'/members/{member}//work' must be a path": {"route": "/members/{member}//work"},
-    "'/members/{member}/work/' must be a path": {"route": "/members/{member}/work/"},
+    "'/members/{member}/count/' must be a path": {"route": "/members/{member}/count/"},
     "'/members/{member}/<x>' must be a path": {"route": "/members/{member}/<x>"},
     "'' must be a path": {"route": ""},
     "must hold {member}": {"route": "/groups/{group}/work"},

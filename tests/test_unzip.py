@@ -363,7 +363,7 @@ def test_a_cancel_at_any_moment_leaves_whole_files_and_nothing_temporary(
         shutil.rmtree(place.root)
     gc.collect()  # What was interrupted just when it was opened is closed now, and not in another test.
     # Those that come while files are put in place are few: another test sees to them.
-    assert before >= 5, f"Only {before} of {moments.in_time} cancels came before the first file was in place"
+    assert before >= 15, f"Only {before} of {moments.in_time} cancels came before the first file was in place"
 
 
 def test_a_cancel_before_the_first_file_is_in_place_leaves_the_zone_as_it_was(place: Place) -> None:
