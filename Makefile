@@ -16,7 +16,7 @@ install = echo "Installing the packages of $(1) into $(VENV)" && \
 	"$$(grep . $(PIP_LOG) | tail -n 1)" >&2; exit 1; }
 
 .DEFAULT_GOAL := help
-.PHONY: help run test cancels check format bench chaos fuzz audit lock clean
+.PHONY: help run test browser screenshots cancels check format bench chaos fuzz audit lock vendor clean
 
 help:  ## say what the commands are
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -24,8 +24,14 @@ help:  ## say what the commands are
 run: $(VENV)/.run  ## start everything on this machine and do the main job once; ONCE=1 ends after it
 	@exec $(BIN)/python -m psthreads.run --tied $(if $(ONCE),--once)
 
-test: $(VENV)/.dev  ## run every test, with real Redis servers and real workers
+test: $(VENV)/.dev  ## run every test, with real Redis servers, real workers and a real browser
 	@$(BIN)/python -m pytest -n $(WORKERS_OF_TESTS) $(ARGS)
+
+browser:  ## say which browser the tests use, and install Chromium with apt-get where there is none
+	@$(PYTHON) tests/chromium.py
+
+screenshots: $(VENV)/.dev  ## take pictures of every page into docs/images; OUT=/tmp/shots PAGES=thread,log
+	@cd tests && ../$(BIN)/python -m screenshots $(if $(OUT),--out $(abspath $(OUT))) $(if $(PAGES),--pages $(PAGES))
 
 cancels: $(VENV)/.dev  ## cancel every process on 10,000 documents at 50 random moments; DOCUMENTS=1000 CANCELS=5
 	@DOCUMENTS=$(or $(DOCUMENTS),10000) CANCELS=$(or $(CANCELS),50) $(BIN)/python -m pytest -n $(WORKERS_OF_TESTS) \
@@ -50,15 +56,33 @@ chaos: $(VENV)/.dev  ## kill workers, web processes and Redis at random, and pro
 fuzz: $(VENV)/.dev  ## send 50,000 random requests to a real web process; SEED=7 FUZZ=50000
 	@FUZZ_REQUESTS=$(or $(FUZZ),50000) FUZZ_SEED=$(or $(SEED),7) $(BIN)/python -m pytest -q -s tests/test_fuzz.py
 
-audit: $(VENV)/.dev  ## bandit, and pip-audit of every pinned package; this asks PyPI which are known to be vulnerable
+audit: $(VENV)/.dev  ## bandit, and pip-audit of every pinned package, which asks PyPI; ARGS='--vulnerability-service osv' asks OSV
 	@$(BIN)/bandit -q -c pyproject.toml -r psthreads app.py worker.py gunicorn.conf.py
-	@$(BIN)/pip-audit --strict --require-hashes --disable-pip -r requirements.lock
+	@for lock in requirements.lock requirements-dev.lock; do \
+		$(BIN)/pip-audit --strict --require-hashes --disable-pip $(ARGS) -r $$lock || exit; done
 
 lock: $(VENV)/.dev  ## pin the newest versions that pyproject.toml allows
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-annotate --upgrade \
 		--custom-compile-command 'make lock' --extra install pyproject.toml -o requirements.lock
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-annotate --upgrade --extra install --extra dev \
 		--custom-compile-command 'make lock' -c requirements.lock pyproject.toml -o requirements-dev.lock
+
+HTMX := 4.0.1
+HTMX_SHA512 := oF7JgXhDW9UXCy/k1ZYFUQgzu/rm19ORWPSPNL91vPluB2PB9+MV55tyQdH/w7o2EAbTYUG5SDW1R60mdkdqGg==
+
+vendor:  ## fetch the pages' one library, htmx, from npm, and check that it is what was looked at
+	@set -e; unpacked=$$(mktemp -d); trap 'rm -rf "$$unpacked"' EXIT; \
+		npm pack --silent --pack-destination "$$unpacked" htmx.org@$(HTMX) >/dev/null; \
+		$(PYTHON) -c 'import base64, hashlib, sys; \
+			got = base64.b64encode(hashlib.sha512(open(sys.argv[1], "rb").read()).digest()).decode(); \
+			sys.exit(got != sys.argv[2] and "htmx.org@$(HTMX) is not the package that the Makefile names: " + got)' \
+			"$$unpacked/htmx.org-$(HTMX).tgz" "$(HTMX_SHA512)"; \
+		tar -xzf "$$unpacked/htmx.org-$(HTMX).tgz" -C "$$unpacked"; \
+		mkdir -p static/vendor/htmx; \
+		cp "$$unpacked/package/LICENSE" static/vendor/htmx/LICENSE; \
+		sed '/^\/\/# sourceMappingURL=/d' "$$unpacked/package/dist/htmx.min.js" >static/vendor/htmx/htmx.min.js; \
+		echo "htmx $(HTMX), dist/htmx.min.js of the npm package htmx.org; 'make vendor' fetches it again." \
+			>static/vendor/htmx/VERSION
 
 clean:  ## remove the virtual environment and everything that was made
 	rm -rf $(VENV) var .mypy_cache .ruff_cache .pytest_cache .hypothesis

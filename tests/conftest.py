@@ -5,12 +5,16 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from browser import Pages, Site, launched, serving
+from chromium import NoBrowser
 from flask import Flask
 from group_folder import SECRET
 from people import People
+from playwright.sync_api import Browser, Page
 from redis import Redis
 from stack import free_port
 
@@ -103,3 +107,32 @@ def secret(tmp_path: Path) -> Path:
     outside.mkdir()
     (outside / "secret.xml").write_bytes(SECRET)
     return outside
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    with ExitStack() as stack:
+        try:
+            browser = stack.enter_context(launched())
+        except NoBrowser as error:
+            # Not a skip: pages that nobody looked at would pass for good ones.
+            pytest.fail(str(error), pytrace=False)
+        yield browser
+
+
+@pytest.fixture
+def site(config: Config, people: People) -> Iterator[Site]:
+    with serving(config, people) as running:
+        yield running
+
+
+@pytest.fixture
+def new_page(chromium: Browser, site: Site) -> Iterator[Pages]:
+    pages = Pages(chromium, site.address)
+    yield pages
+    pages.close()
+
+
+@pytest.fixture
+def page(new_page: Pages) -> Page:
+    return new_page()
