@@ -7,13 +7,14 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from bench import heartbeat, memory, processes, progress, reporting, stored, streams
+from bench import heartbeat, memory, pages, processes, progress, reporting, stored, streams
 
 MEASUREMENTS: Mapping[str, Callable[[], dict[str, float]]] = {
     "progress": progress.measure,
     "heartbeat": heartbeat.measure,
     "reporting": reporting.measure,
     "stored": stored.measure,
+    "pages": pages.measure,
     "streams": streams.measure,
     "processes": processes.measure,
     "memory": memory.measure,

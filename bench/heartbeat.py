@@ -12,6 +12,7 @@ from redis import Redis
 
 from bench.servers import ROOT, redis_server
 from psthreads.access import Group, Member
+from psthreads.audit import SETUP
 from psthreads.connection import connect
 from psthreads.engine import Engine
 from psthreads.plugins import load
@@ -39,7 +40,7 @@ def measure() -> dict[str, float]:
             idle = spent(redis, WINDOW_SECONDS)
             member, group = Member(1, "bench"), Group(1, "bench")
             seconds = {"seconds": WINDOW_SECONDS + 10}
-            thread = engine.start(process, seconds, member=member, by=member, group=group)
+            thread = engine.start(process, seconds, member=member, by=SETUP, group=group)
             while not store.fetch(thread.id).status.is_running:
                 time.sleep(0.1)
             running = spent(redis, WINDOW_SECONDS)

@@ -22,6 +22,7 @@ from redis import Redis
 from bench import documents
 from bench.servers import redis_server
 from psthreads.access import Group, Member
+from psthreads.audit import SETUP
 from psthreads.config import Config
 from psthreads.connection import connect
 from psthreads.context import Context
@@ -163,7 +164,7 @@ def run(redis: Redis, config: Config, name: str, values: dict[str, Value]) -> No
     registry = load_processes(config.processes)
     process = registry.find(name)
     assert process is not None
-    thread = Engine(redis, config, store, registry).start(process, values, member=MEMBER, by=MEMBER, group=GROUP)
+    thread = Engine(redis, config, store, registry).start(process, values, member=MEMBER, by=SETUP, group=GROUP)
     assert store.claim(thread.id, "bench", "bench")
     redis_time = store.begin(thread.id, "bench")
     root = Documents(config.documents)

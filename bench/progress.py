@@ -8,6 +8,7 @@ from uuid import uuid4
 
 from bench.servers import gunicorn, load, redis_server
 from psthreads.access import Role
+from psthreads.audit import SETUP
 from psthreads.connection import connect
 from psthreads.directory import Directory
 from psthreads.engine import Engine
@@ -31,16 +32,16 @@ def measure() -> dict[str, float]:
     """The rate of progress requests by that of the bare view, and the same for their slowest hundredth."""
     with redis_server() as config, connect(config.redis_url) as redis:
         directory = Directory(redis)
-        member = directory.add_member("bench", uuid4().hex)
-        group = directory.add_group("bench")
-        directory.set_membership(member, group, Role.CONTRIBUTOR)
-        token = directory.create_token(member, "bench")
+        member = directory.by(SETUP).add_member("bench", uuid4().hex)
+        group = directory.by(SETUP).add_group("bench")
+        directory.by(SETUP).set_membership(member, group, Role.CONTRIBUTOR)
+        token = directory.by(SETUP).create_token(member, "bench")
         store = ThreadStore(redis, config)
         registry = load_processes(config.processes)
         engine = Engine(redis, config, store, registry)
         process = registry.find("validate")
         assert process is not None
-        thread = engine.start(process, {"path": "/", "warn": False}, member=member, by=member, group=group)
+        thread = engine.start(process, {"path": "/", "warn": False}, member=member, by=SETUP, group=group)
         assert store.claim(thread.id, "t", "w")
         assert store.begin(thread.id, "t")
         store.report(

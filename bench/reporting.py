@@ -14,6 +14,7 @@ from rq import Queue
 
 from bench.servers import redis_server
 from psthreads.access import Group, Member
+from psthreads.audit import SETUP
 from psthreads.connection import connect
 from psthreads.context import Context
 from psthreads.documents import Documents
@@ -54,7 +55,7 @@ def measure() -> dict[str, float]:
         member, group = Member(1, "bench"), Group(1, "bench")
 
         def context() -> Context:
-            thread = engine.start(process, {"path": "/", "warn": False}, member=member, by=member, group=group)
+            thread = engine.start(process, {"path": "/", "warn": False}, member=member, by=SETUP, group=group)
             assert store.claim(thread.id, "t", "w")
             assert store.begin(thread.id, "t")
             made = Context(

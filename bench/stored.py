@@ -13,6 +13,7 @@ from redis import Redis
 
 from bench.servers import redis_server
 from psthreads.access import Group, Member
+from psthreads.audit import SETUP
 from psthreads.connection import connect
 from psthreads.engine import Engine
 from psthreads.model import Level, Line, Outcome, Report, Status
@@ -35,7 +36,7 @@ def measure() -> dict[str, float]:
         process = engine.registry.find("validate")
         assert process is not None
         member, group = Member(1, "bench"), Group(7, "bench")
-        thread = engine.start(process, {"path": "/", "warn": False}, member=member, by=member, group=group)
+        thread = engine.start(process, {"path": "/", "warn": False}, member=member, by=SETUP, group=group)
         assert store.claim(thread.id, "t", "w")
         assert store.begin(thread.id, "t")
         for number in range(1, config.log_events * 3 // 2 // BATCH + 1):
@@ -69,7 +70,8 @@ def store_meta(redis: Redis, thread_id: str) -> bytes:
 
 def fill(redis: Redis, meta: bytes, group: int, many: int) -> None:
     """Put copies of a finished thread in, as the store's scripts leave one."""
-    ended = json.loads(meta)["ended"]
+    known = json.loads(meta)
+    ended = known["ended"]
     fields: dict[Any, Any] = {"meta": meta, "status": "finished", "description": "A thread", "origin": "psthreads"}
     for first in range(0, many, BATCH):
         with redis.pipeline(transaction=False) as pipeline:
@@ -77,8 +79,9 @@ def fill(redis: Redis, meta: bytes, group: int, many: int) -> None:
             for thread_id in ids:
                 pipeline.hset(f"rq:job:{thread_id}", mapping=fields)
             for scope in ("server", group):
-                for kind in ("finished", "completed"):
-                    pipeline.zadd(f"ps:threads:{scope}:{kind}", ids)
+                pipeline.zadd(f"ps:threads:{scope}:completed", ids)
+            for scope in ("server", group, f"member:{known['memberid']}", f"process:{known['process']}"):
+                pipeline.zadd(f"ps:threads:{scope}:finished", ids)
             pipeline.execute()
 
 

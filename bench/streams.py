@@ -17,6 +17,7 @@ import psutil
 
 from bench.servers import ROOT, gunicorn, load, redis_server
 from psthreads.access import Role
+from psthreads.audit import SETUP
 from psthreads.connection import connect
 from psthreads.directory import Directory
 from psthreads.engine import Engine
@@ -38,17 +39,17 @@ def measure() -> dict[str, float]:
         # Nobody renews the leases here, and all threads run.
         config = replace(found, lost_after=3_600, group_threads=THREADS)
         directory = Directory(redis)
-        member = directory.add_member("bench", uuid4().hex)
-        group = directory.add_group("bench")
-        directory.set_membership(member, group, Role.CONTRIBUTOR)
-        token = directory.create_token(member, "bench")
+        member = directory.by(SETUP).add_member("bench", uuid4().hex)
+        group = directory.by(SETUP).add_group("bench")
+        directory.by(SETUP).set_membership(member, group, Role.CONTRIBUTOR)
+        token = directory.by(SETUP).create_token(member, "bench")
         store = ThreadStore(redis, config)
         engine = Engine(redis, config, store, load_processes(config.processes))
         process = engine.registry.find("validate")
         assert process is not None
         ids = []
         for _ in range(THREADS):
-            thread = engine.start(process, {"path": "/", "warn": False}, member=member, by=member, group=group)
+            thread = engine.start(process, {"path": "/", "warn": False}, member=member, by=SETUP, group=group)
             assert store.claim(thread.id, "t", "w")
             assert store.begin(thread.id, "t")
             ids.append(thread.id)

@@ -16,6 +16,7 @@ from chaos.clients import Clients
 from chaos.storm import Storm
 from chaos.world import World, wait_until
 from psthreads.access import Role
+from psthreads.audit import SETUP
 from psthreads.connection import connect
 from psthreads.directory import Directory
 from psthreads.errors import PsthreadsError, ThreadNotFound
@@ -92,10 +93,12 @@ def _blow(folder: Path, given: argparse.Namespace) -> dict[str, float]:
     with World(folder, given.supervisors, given.workers) as world, connect(world.config.redis_url) as redis:
         store = ThreadStore(redis, world.config)
         directory = Directory(redis)
-        member = directory.add_member("storm", "a password for a storm")
-        group = directory.add_group("storm")
-        directory.set_membership(member, group, Role.MANAGER)
-        clients = Clients(world.address, directory.create_token(member, "storm"), marks, given.threads, given.seed)
+        member = directory.by(SETUP).add_member("storm", "a password for a storm")
+        group = directory.by(SETUP).add_group("storm")
+        directory.by(SETUP).set_membership(member, group, Role.MANAGER)
+        clients = Clients(
+            world.address, directory.by(SETUP).create_token(member, "storm"), marks, given.threads, given.seed
+        )
         storm, watch = Storm(world, given.seed), Watch(store, clients)
         if not wait_until(lambda: len(world.workers()) == given.supervisors * given.workers, _READY_SECONDS):
             raise TimeoutError("The workers did not start.")

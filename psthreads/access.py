@@ -106,6 +106,11 @@ def may_start(sight: Sight, needed: Role) -> bool:
     return may_use_server(sight) if sight.group is None else may_use_group(sight, needed)
 
 
+def may_delete(sight: Sight) -> bool:
+    """Whether threads that have ended may be deleted: by managers and higher in a group, and by administrators."""
+    return may_use_server(sight) if sight.group is None else may_use_group(sight, Role.MANAGER)
+
+
 def may_act_as(sight: Sight, member: Member) -> bool:
     """Whether whoever asks may start something under this member's name."""
     return sight.member.admin or sight.member.id == member.id

@@ -14,7 +14,7 @@ from psthreads.access import Role
 from psthreads.directory import Directory
 from psthreads.errors import BadParameter
 from psthreads.model import iso
-from psthreads.shell import Commands, as_json, say, show
+from psthreads.shell import Commands, as_json, say, show, with_reason
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -45,10 +45,11 @@ def _password_options(command: F) -> F:
 @click.argument("username")
 @click.option("--admin", is_flag=True, help="Make the member an administrator.")
 @_password_options
+@with_reason
 def _member_add(username: str, *, admin: bool, password_stdin: bool, generate: bool) -> None:
     """Add a member."""
     password = _new_password(from_stdin=password_stdin, generate=generate)
-    member = shell.directory().add_member(username, password, admin=admin)
+    member = shell.changes().add_member(username, password, admin=admin)
     say(f"Member '{member.username}' added with id {member.id}.")
     if generate:
         click.echo(password)
@@ -59,20 +60,21 @@ def _member_add(username: str, *, admin: bool, password_stdin: bool, generate: b
 def _member_list(*, as_json: bool) -> None:
     """List the members."""
     directory = shell.directory()
-    locks = directory.locks()
-    rows = ((m.id, m.username, m.admin, iso(locks[m.id]) if m.id in locks else False) for m in directory.members())
+    locks = {account.member.id: iso(account.locked) for account in directory.locked()}
+    rows = ((m.id, m.username, m.admin, locks.get(m.id, False)) for m in directory.members())
     show(("id", "username", "admin", "locked"), rows, as_json=as_json)
 
 
 @_member.command("passwd")
 @click.argument("member")
 @_password_options
+@with_reason
 def _member_passwd(member: str, *, password_stdin: bool, generate: bool) -> None:
     """Change a member's password, which ends their sessions."""
     directory = shell.directory()
     found = directory.find_member(member)
     password = _new_password(from_stdin=password_stdin, generate=generate)
-    directory.change_password(found, password)
+    shell.changes().change_password(found, password)
     say(f"The password of '{found.username}' is changed, and their sessions are ended.")
     if generate:
         click.echo(password)
@@ -81,30 +83,33 @@ def _member_passwd(member: str, *, password_stdin: bool, generate: bool) -> None
 @_member.command("admin")
 @click.argument("member")
 @click.option("--on/--off", default=True, help="Make them an administrator (default), or no longer one.")
+@with_reason
 def _member_admin(member: str, *, on: bool) -> None:
     """Make a member an administrator, or no longer one."""
     directory = shell.directory()
-    found = directory.set_admin(directory.find_member(member), admin=on)
+    found = shell.changes().set_admin(directory.find_member(member), admin=on)
     say(f"Member '{found.username}' is {'now' if on else 'not'} an administrator.")
 
 
 @_member.command("sign-out")
 @click.argument("member")
+@with_reason
 def _member_sign_out(member: str) -> None:
     """End all sessions of a member, not their tokens."""
     directory = shell.directory()
     found = directory.find_member(member)
-    directory.sign_out_everywhere(found)
+    shell.changes().sign_out_everywhere(found)
     say(f"All sessions of '{found.username}' are ended.")
 
 
 @_member.command("unlock")
 @click.argument("member")
+@with_reason
 def _member_unlock(member: str) -> None:
     """Let a member sign in again whose account was locked after too many wrong passwords."""
     directory = shell.directory()
     found = directory.find_member(member)
-    if directory.unlock(found):
+    if shell.changes().unlock(found):
         say(f"The account of '{found.username}' is unlocked.")
     else:
         say(f"The account of '{found.username}' was not locked.")
@@ -112,19 +117,21 @@ def _member_unlock(member: str) -> None:
 
 @_member.command("remove")
 @click.argument("member")
+@with_reason
 def _member_remove(member: str) -> None:
     """Remove a member with their memberships, sessions and tokens."""
     directory = shell.directory()
     found = directory.find_member(member)
-    directory.remove_member(found)
+    shell.changes().remove_member(found)
     say(f"Member '{found.username}' is removed.")
 
 
 @_group.command("add")
 @click.argument("name")
+@with_reason
 def _group_add(name: str) -> None:
     """Add a group."""
-    group = shell.directory().add_group(name)
+    group = shell.changes().add_group(name)
     say(f"Group '{group.name}' added with id {group.id}.")
 
 
@@ -137,11 +144,12 @@ def _group_list(*, as_json: bool) -> None:
 
 @_group.command("remove")
 @click.argument("group")
+@with_reason
 def _group_remove(group: str) -> None:
     """Remove a group and its memberships, not its documents and threads."""
     directory = shell.directory()
     found = directory.find_group(group)
-    directory.remove_group(found)
+    shell.changes().remove_group(found)
     say(f"Group '{found.name}' is removed.")
 
 
@@ -149,21 +157,23 @@ def _group_remove(group: str) -> None:
 @click.argument("member")
 @click.argument("group")
 @click.argument("role", type=click.Choice([role.value for role in Role]))
+@with_reason
 def _membership_set(member: str, group: str, role: str) -> None:
     """Give a member this role in a group, in place of any other."""
     directory = shell.directory()
-    made = directory.set_membership(directory.find_member(member), directory.find_group(group), Role(role))
+    made = shell.changes().set_membership(directory.find_member(member), directory.find_group(group), Role(role))
     say(f"Member '{made.member.username}' is {made.role.value} in group '{made.group.name}'.")
 
 
 @_membership.command("remove")
 @click.argument("member")
 @click.argument("group")
+@with_reason
 def _membership_remove(member: str, group: str) -> None:
     """End a member's membership in a group."""
     directory = shell.directory()
     found, place = directory.find_member(member), directory.find_group(group)
-    directory.remove_membership(found, place)
+    shell.changes().remove_membership(found, place)
     say(f"Member '{found.username}' is no longer in group '{place.name}'.")
 
 

@@ -122,6 +122,9 @@ class Config:
     retention: float = _setting(
         "PSTHREADS_RETENTION", 30 * DAY, "how long a finished thread and its log are kept", float, 1
     )
+    audit_retention: float = _setting(
+        "PSTHREADS_AUDIT_RETENTION", 365 * DAY, "how long it is kept who did what: the audit", float, 1
+    )
     idempotency: float = _setting("PSTHREADS_IDEMPOTENCY", DAY, "how long an Idempotency-Key is remembered", float, 1)
     time_limit: float = _setting(
         "PSTHREADS_TIME_LIMIT", 6 * 3600, "how long a thread may run whose process names no limit", float, 1

@@ -11,6 +11,7 @@ import shutil
 import signal
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from functools import partial
@@ -38,6 +39,8 @@ _TAKEN: Final = frozenset(
     ("id", "name", "username", "groupid", "status", "cancelling", "created", "started", "ended", "heard")
 ) | {"warnings", "errors", "message", "thread"}  # in JSON, elements and attributes share their names
 
+_TELLING_SECONDS: Final = 1.0  # a bar that has just begun may have jumped
+
 
 class Bar:
     """A named progress bar: `<name total="…" current="…"/>` in the thread's XML.
@@ -45,12 +48,13 @@ class Bar:
     A context manager and a source of iterators. Both counts are plain attributes and may be set.
     """
 
-    __slots__ = ("current", "name", "total")
+    __slots__ = ("_since", "current", "name", "total")
 
     def __init__(self, name: str, total: int) -> None:
         self.name = name
         self.total = total
         self.current = 0
+        self._since = time.monotonic()
 
     def advance(self, by: int = 1) -> None:
         """Count `by` more as done."""
@@ -61,6 +65,15 @@ class Bar:
         for item in items:
             yield item
             self.current += 1
+
+    @property
+    def rate(self) -> float:
+        """How much was done in a second so far, 0 at the very start, when that would tell nothing.
+
+        By this machine's own clock, which need not agree with any other.
+        """
+        seconds = time.monotonic() - self._since
+        return self.current / seconds if seconds > _TELLING_SECONDS else 0.0
 
     def to_xml(self) -> str:
         """The element, well-formed, as it stands now."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Final, TypeVar
 
 import click
@@ -12,7 +12,8 @@ from psthreads import shell
 from psthreads.access import Reach
 from psthreads.errors import BadParameter
 from psthreads.model import iso
-from psthreads.shell import Commands, as_json, of_member, say, show
+from psthreads.roster import scope
+from psthreads.shell import Commands, as_json, of_member, say, show, with_reason
 
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 24 * 3600, "w": 7 * 24 * 3600}
 _DURATION: Final = re.compile(r"([0-9]{1,9})([smhdw])")
@@ -36,6 +37,7 @@ def _reach_options(command: F) -> F:
 @of_member
 @click.option("--expires", metavar="TIME", help="When it ends: 90s, 30m, 12h, 30d or 8w from now; else never.")
 @_reach_options
+@with_reason
 def _token_create(
     name: str, member_ref: str, expires: str | None, group_refs: tuple[str, ...], *, read_only: bool, act_only: bool
 ) -> None:
@@ -43,7 +45,8 @@ def _token_create(
     seconds = None if expires is None else _seconds(expires)
     directory = shell.directory()
     found = directory.find_member(member_ref)
-    plain = directory.create_token(found, name, seconds, _reach(group_refs, read_only=read_only, act_only=act_only))
+    reach = _reach(group_refs, read_only=read_only, act_only=act_only)
+    plain = shell.changes().create_token(found, name, seconds, reach)
     say(f"Token '{name}' of '{found.username}' is made. Keep it now: it is not shown again.")
     click.echo(plain)
 
@@ -55,7 +58,7 @@ def _token_list(member_ref: str, *, as_json: bool) -> None:
     """List a member's tokens, by name."""
     directory = shell.directory()
     tokens = directory.tokens(directory.find_member(member_ref))
-    told = _Told()
+    told = _told(it.reach for it in tokens)
     rows = ((it.name, told(it.reach), iso(it.created), iso(it.expires) if it.expires else None) for it in tokens)
     show(("name", "scope", "created", "expires"), rows, as_json=as_json)
 
@@ -63,11 +66,12 @@ def _token_list(member_ref: str, *, as_json: bool) -> None:
 @token.command("revoke")
 @click.argument("name")
 @of_member
+@with_reason
 def _token_revoke(name: str, member_ref: str) -> None:
     """End a token at once."""
     directory = shell.directory()
     found = directory.find_member(member_ref)
-    directory.revoke_token(found, name)
+    shell.changes().revoke_token(found, name)
     say(f"Token '{name}' of '{found.username}' is revoked.")
 
 
@@ -75,11 +79,12 @@ def _token_revoke(name: str, member_ref: str) -> None:
 @click.argument("name")
 @of_member
 @_reach_options
+@with_reason
 def _client_add(name: str, member_ref: str, group_refs: tuple[str, ...], *, read_only: bool, act_only: bool) -> None:
     """Make a client that acts as the member, and print its id and its secret, this once."""
     found = shell.directory().find_member(member_ref)
     reach = _reach(group_refs, read_only=read_only, act_only=act_only)
-    client_id, secret = shell.directory().clients.add(found, name, reach)
+    client_id, secret = shell.changes().add_client(found, name, reach)
     say(f"Client '{name}' of '{found.username}' is made. Keep its secret, the second line, now: it is not shown again.")
     click.echo(client_id)
     click.echo(secret)
@@ -91,7 +96,7 @@ def _client_add(name: str, member_ref: str, group_refs: tuple[str, ...], *, read
 def _client_list(member_ref: str, *, as_json: bool) -> None:
     """List a member's clients."""
     found = shell.directory().clients.of(shell.directory().find_member(member_ref))
-    told = _Told()
+    told = _told(it.reach for it in found)
     rows = ((it.name, it.id, told(it.reach), iso(it.created)) for it in found)
     show(("name", "id", "scope", "created"), rows, as_json=as_json)
 
@@ -99,10 +104,11 @@ def _client_list(member_ref: str, *, as_json: bool) -> None:
 @client.command("remove")
 @click.argument("name")
 @of_member
+@with_reason
 def _client_remove(name: str, member_ref: str) -> None:
     """Remove a client, which ends its access tokens at once."""
     found = shell.directory().find_member(member_ref)
-    shell.directory().clients.remove(found, name)
+    shell.changes().remove_client(found, name)
     say(f"Client '{name}' of '{found.username}' is removed, and its access tokens are ended.")
 
 
@@ -116,22 +122,11 @@ def _reach(group_refs: tuple[str, ...], *, read_only: bool, act_only: bool) -> R
     return Reach(not act_only, not read_only, groups)
 
 
-class _Told:
-    """Says what a token or client is narrowed to, in the words of an OAuth scope."""
-
-    def __init__(self) -> None:
-        self._names: dict[int, str] | None = None
-
-    def __call__(self, reach: Reach | None) -> str:
-        if reach is None:
-            return "all"
-        words = [word for word, is_so in (("read", reach.read), ("act", reach.act)) if is_so]
-        if reach.groups is not None:
-            if self._names is None:
-                self._names = {group.id: group.name for group in shell.directory().groups()}
-            # Of a group that is gone only the id is left.
-            words += [f"group:{self._names.get(group_id, group_id)}" for group_id in sorted(reach.groups)]
-        return " ".join(words)
+def _told(reaches: Iterable[Reach | None]) -> Callable[[Reach | None], str]:
+    """What says to what tokens or clients are narrowed; the names of all their groups are read at once."""
+    wanted = [("group", group) for reach in reaches if reach is not None for group in reach.groups or ()]
+    names = {group: name for (_, group), name in shell.directory().names(wanted).items()}
+    return lambda reach: scope(reach, names)
 
 
 def _seconds(duration: str) -> int:

@@ -12,6 +12,7 @@ from psthreads.access import Group, Member, Reach, Role, Sight
 from psthreads.errors import BadParameter
 
 _NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@-]{0,63}")
+_BEGINNING: Final = re.compile(r"[A-Za-z0-9_.@-]{0,64}")
 _NOBODY: Final = "?"  # stands for a name that nothing can have
 
 
@@ -124,6 +125,13 @@ def digest(token: str) -> str:
 def key_of(ref: str) -> str:
     """The form in which a name or id is looked up; for what can be neither, one that is never found."""
     return ref.lower() if _NAME.fullmatch(ref) else _NOBODY
+
+
+def can_begin(prefix: str, after: str) -> tuple[str, str] | None:
+    """What names begin with and come after, as they are looked up; None where no name begins so."""
+    if not _BEGINNING.fullmatch(prefix):
+        return None
+    return prefix.lower(), after.lower() if _NAME.fullmatch(after) and after.lower() >= prefix.lower() else ""
 
 
 def check_name(parameter: str, name: str) -> None:

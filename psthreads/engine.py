@@ -10,15 +10,12 @@ from uuid import uuid4
 
 from redis import Redis
 from redis.exceptions import RedisError
-from rq import Queue
 from rq.command import send_command
-from rq.utils import missing_keys
-from rq.worker_registration import get_keys
 
-from psthreads import jobs
+from psthreads import crew, jobs
 from psthreads.access import Group, Member
+from psthreads.audit import Origin
 from psthreads.config import Config
-from psthreads.connection import translated
 from psthreads.errors import ThreadNotFound
 from psthreads.model import SERVER_WIDE, Thread
 from psthreads.registry import Process, Registry, Value
@@ -43,7 +40,7 @@ class Engine:
         values: Mapping[str, Value],
         *,
         member: Member,
-        by: Member,
+        by: Origin,
         group: Group | None = None,
         key: str = "",
     ) -> Thread:
@@ -83,7 +80,7 @@ class Engine:
         values: Mapping[str, Value],
         *,
         member: Member,
-        by: Member,
+        by: Origin,
         group: Group | None,
         key: str,
     ) -> Thread | None:
@@ -96,13 +93,13 @@ class Engine:
             return self.store.fetch(stored) if stored else None
         return None
 
-    def cancel(self, thread: Thread, *, by: Member, force: bool = False) -> Thread:
+    def cancel(self, thread: Thread, *, by: Origin, force: bool = False) -> Thread:
         """Cancel a thread on a member's behalf, and return it as it then stands.
 
         Without effect on a thread that is final. A running one is `cancelled` once its code has
         stopped: within the grace period, or at once with `force`. Raises ThreadNotFound.
         """
-        thread, worker = self.store.cancel(thread.id, by.username, force=force)
+        thread, worker = self.store.cancel(thread.id, by, force=force)
         if worker:
             # The store has decided; a worker that misses this sees it at its next heartbeat.
             with suppress(RedisError):
@@ -111,9 +108,7 @@ class Engine:
 
     def workers(self) -> int:
         """How many worker processes are alive: those that gave a sign of life not long ago."""
-        with translated(self._redis):
-            keys = list(get_keys(Queue(self._queue, connection=self._redis)))
-            return len(keys) - len(missing_keys(self._redis, keys))
+        return crew.count(self._redis, self._queue)
 
 
 def _fingerprint(process: Process, values: Mapping[str, Value], member: Member, group: Group | None) -> str:

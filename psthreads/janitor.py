@@ -21,8 +21,8 @@ from uuid import uuid4
 from redis import Redis
 from redis.exceptions import RedisError
 from rq import Queue
-from rq.worker_registration import clean_worker_registry
 
+from psthreads import crew
 from psthreads.config import DAY, Config
 from psthreads.connection import durability_warning, translated
 from psthreads.documents import Documents
@@ -80,7 +80,7 @@ class Janitor:
             if not self._leads:
                 self._seen.clear()
                 return []
-            clean_worker_registry(self._queue)
+            crew.forget_lost(self._redis, self._queue)
         survey = self._store.survey()
         now = time.monotonic()
         suspects = {f"overdue {thread_id}" for thread_id in survey.overdue}

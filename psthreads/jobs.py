@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, NoReturn
+import json
+import zlib
+from typing import Any, Final, NoReturn
 
 from redis import Redis
 from rq.job import Job, JobStatus
 from rq.serializers import JSONSerializer
 from rq.utils import now
+
+_LARGEST: Final = 16 * 1024 * 1024  # bytes; no request has parameters as long as that
 
 
 class ThreadJob(Job):
@@ -70,3 +74,15 @@ def fields(
     )
     job.enqueued_at = now()
     return job.to_dict()
+
+
+def values(data: bytes) -> dict[str, Any]:
+    """The parameters in a job's field `data`, which RQ has compressed; none where it cannot be read.
+
+    Whoever can write to Redis may have put anything there.
+    """
+    try:
+        _name, _instance, _arguments, found = json.loads(zlib.decompressobj().decompress(data, _LARGEST))
+    except (zlib.error, ValueError, TypeError):
+        return {}
+    return found if isinstance(found, dict) else {}

@@ -117,8 +117,10 @@ class LogPage:
 class Thread:
     """One run of a process, as it stands. Times are milliseconds since the epoch, 0 for not yet.
 
-    `xml` is the thread-specific XML, well-formed elements in a stable order. `heard` is when the
-    worker last gave a sign of life. `rev` counts the changes that people can see, but for `heard`.
+    `xml` is the thread-specific XML, well-formed elements in a stable order. `heard` is when the worker last gave a
+    sign of life, `cancel_asked` when somebody asked to cancel the thread. `worker` is the name of the one that has it,
+    or had it last. `rates` is a JSON object of how much of each progress bar was done in a second. `rev` counts the
+    changes that people can see, but for `heard`.
     """
 
     id: str
@@ -140,6 +142,9 @@ class Thread:
     restarts: int = 0
     cancelling: bool = False
     cancelled_by: str = ""
+    cancel_asked: int = 0
+    worker: str = ""
+    rates: str = ""
     rev: int = 0
 
 
@@ -190,7 +195,8 @@ class Line(NamedTuple):
 class Report:
     """What changed since the last report; None where nothing did.
 
-    `number` counts the reports of one execution from 1, so that one sent twice counts once.
+    `number` counts the reports of one execution from 1, so that one sent twice counts once. `rates` is a JSON object of
+    how much of each progress bar is done in a second.
     """
 
     number: int
@@ -200,6 +206,7 @@ class Report:
     warnings: int = 0
     errors: int = 0
     lines: tuple[Line, ...] = ()
+    rates: str = ""
 
 
 def is_thread_id(text: str) -> bool:

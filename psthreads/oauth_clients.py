@@ -1,7 +1,8 @@
 """OAuth 2.0 clients: programs that act as the member they belong to, and the access tokens they are given.
 
 Their keys are the directory's, and named in lua/directory_common.lua. A client's secret and its access tokens are kept
-as hashes only. An access token is a token like any other, that expires, and that no list shows.
+as hashes only. An access token is a token like any other, that expires, and that no list shows. Clients are made and
+removed in administration.py.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ from dataclasses import dataclass
 from operator import attrgetter
 from typing import TYPE_CHECKING, Final
 
-from psthreads.credentials import check_name, digest, read_reach, write_reach
-from psthreads.errors import Conflict, MemberNotFound, NotFound
+from psthreads.credentials import digest, read_reach, write_reach
+from psthreads.errors import NotFound
 from psthreads.scripts import Scripts
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from psthreads.access import Member, Reach
 
-SCRIPTS: Final = ("add_client", "client", "clients", "remove_client", "grant", "return")
+SCRIPTS: Final = ("client", "clients", "grant", "return")
 MOST_TOKENS: Final = 1_000
 """How many access tokens a client has at once; with one more, its oldest ends."""
 
@@ -55,22 +56,8 @@ class Client:
 class Clients:
     """The clients of all members. Every method is one round trip, and raises Unavailable when Redis is away."""
 
-    def __init__(self, redis: Redis) -> None:
-        self._run = Scripts(redis, SCRIPTS).run
-
-    def add(self, member: Member, name: str, reach: Reach | None = None) -> tuple[str, str]:
-        """The id and the secret of a new client of the member; the secret cannot be shown again.
-
-        Raises BadParameter, MemberNotFound, and Conflict where another client of the member has the name.
-        """
-        check_name("name", name)
-        client_id, secret = f"psc_{secrets.token_urlsafe(18)}", f"pss_{secrets.token_urlsafe(32)}"
-        verdict = self._run("add_client", member.id, name, client_id, digest(secret), write_reach(reach))
-        if verdict == b"member":
-            raise MemberNotFound(member.username)
-        if verdict == b"name":
-            raise Conflict(f"Member '{member.username}' has a client '{name}': remove it, or choose another name.")
-        return client_id, secret
+    def __init__(self, redis: Redis, audit_retention: float) -> None:
+        self._run = Scripts(redis, SCRIPTS, audit_retention).run
 
     def of(self, member: Member) -> tuple[ClientInfo, ...]:
         """The member's clients, oldest first."""
@@ -79,12 +66,6 @@ class Clients:
             for client_id, name, reach, created in self._run("clients", member.id)
         )
         return tuple(sorted(found, key=attrgetter("created", "name")))
-
-    def remove(self, member: Member, name: str) -> None:
-        """Remove a client, which ends its access tokens at once; raises NotFound where there is none of this name."""
-        check_name("name", name)
-        if not self._run("remove_client", member.id, name):
-            raise NotFound(f"Member '{member.username}' has no client '{name}'.")
 
     def find(self, client_id: str) -> Client | None:
         """The client of this id, if there is one."""

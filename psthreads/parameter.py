@@ -103,6 +103,11 @@ class Parameter:
         return BadParameter(self.wire, f"Parameter '{self.wire}' is '{shown}', but must be {wanted}.")
 
 
+def as_text(value: Value) -> str:
+    """A value as a request has it."""
+    return value if isinstance(value, str) else str(value).lower() if isinstance(value, bool) else plain(value)
+
+
 def plain(number: float) -> str:
     """A number as people write it, a whole one without a point."""
     return str(int(number)) if number == int(number) else repr(number)

@@ -31,7 +31,7 @@ from psthreads.access import Group, Member, Role
 from psthreads.documents import GroupFolder
 from psthreads.errors import MissingParameter
 from psthreads.loadingzone import LoadingZone
-from psthreads.parameter import Bounds, Parameter, Value, declared
+from psthreads.parameter import Bounds, Parameter, Value, as_text, declared
 
 __all__ = ["Answer", "Bounds", "Parameter", "Process", "Registry", "Scope", "Start", "Value", "declared_in", "process"]
 
@@ -132,6 +132,10 @@ class Process:
             else:
                 read[parameter.name] = parameter.default
         return read
+
+    def texts(self, values: Mapping[str, Value]) -> dict[str, str]:
+        """What `read` takes, out of what it gave; what is not declared any more is left out."""
+        return {one.wire: as_text(values[one.name]) for one in self.parameters if one.name in values}
 
     def check(self, function: _Check) -> _Check:
         """Register a check that runs before a thread is started; usable as a decorator.

@@ -6,6 +6,7 @@ everything that is new. A write that failed is sent again under the same number,
 
 from __future__ import annotations
 
+import json
 import queue
 import threading
 import time
@@ -38,6 +39,10 @@ class Reporter(Protocol):
 class Part(Protocol):
     """An element of the thread's own XML, as it stands when it is asked for."""
 
+    @property
+    def rate(self) -> float:
+        """How much of it is done in a second; 0 for what does not progress."""
+
     def to_xml(self) -> str:
         """The element, well-formed."""
 
@@ -46,6 +51,7 @@ class Element:
     """An element that does not change."""
 
     __slots__ = ("_xml",)
+    rate = 0.0
 
     def __init__(self, element: etree._Element) -> None:
         self._xml = etree.tostring(element, encoding="unicode")
@@ -207,12 +213,23 @@ class Outbox:
         self._number += 1
         message = None if self._message is None else self.mask(self._message)
         self._unsent = Report(
-            self._number, self._status, message, changed_xml, self._new_warnings, self._new_errors, self._masked(lines)
+            self._number,
+            self._status,
+            message,
+            changed_xml,
+            self._new_warnings,
+            self._new_errors,
+            self._masked(lines),
+            "" if changed_xml is None else self._rates(),
         )
         self._sent_xml = xml
         self._status = self._message = None
         self._new_warnings = self._new_errors = 0
         return self._unsent
+
+    def _rates(self) -> str:
+        rates = {name: round(part.rate, 3) for name, part in self._parts.items() if part.rate}
+        return json.dumps(rates) if rates else ""
 
     def _masked(self, lines: tuple[Line, ...]) -> tuple[Line, ...]:
         # Most lines hold nothing to mask, and one look at all of them together is quicker than many.

@@ -7,6 +7,8 @@ what went wrong, is one sentence on standard error; a domain error ends with exi
 from __future__ import annotations
 
 import json
+import os
+import pwd
 from collections.abc import Callable, Iterable
 from typing import Any, Final, cast
 
@@ -14,10 +16,13 @@ import click
 from flask import Flask, current_app
 from flask.cli import AppGroup
 
+from psthreads.administration import Administration
+from psthreads.audit import Origin
 from psthreads.directory import Directory
 from psthreads.errors import PsthreadsError
 
 _EXTENSION: Final = "psthreads.directory"
+_REASON: Final = "psthreads.reason"
 
 
 class Commands(AppGroup):
@@ -32,6 +37,15 @@ class Commands(AppGroup):
 
 
 as_json = click.option("--json", "as_json", is_flag=True, help="A JSON list instead of a table.")
+
+
+def _keep_reason(context: click.Context, _: click.Parameter, reason: str) -> None:
+    context.meta[_REASON] = reason
+
+
+with_reason = click.option(
+    "--reason", default="", metavar="TEXT", expose_value=False, callback=_keep_reason, help="Why, for the audit."
+)
 of_member = click.option("--member", "member_ref", required=True, metavar="MEMBER", help="Username or id.")
 
 
@@ -43,6 +57,20 @@ def install(app: Flask, directory: Callable[[], Directory]) -> None:
 def directory() -> Directory:
     """The directory."""
     return cast("Directory", current_app.extensions[_EXTENSION]())
+
+
+def changes() -> Administration:
+    """What can be changed, by the user of this machine who typed the command."""
+    reason = click.get_current_context().meta.get(_REASON, "")
+    return directory().by(Origin(f"console:{_user()}", reason=reason))
+
+
+def _user() -> str:
+    # What the environment says of it could be anything.
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return str(os.getuid())
 
 
 def say(sentence: str) -> None:

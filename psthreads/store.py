@@ -11,20 +11,16 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib.resources import files
 from typing import Any, Final, Literal, cast
 
 from redis import Redis
-from redis.commands.core import Script
-from rq import Queue
-from rq.defaults import RQ_KEY_PREFIX
 from rq.job import Job
 
-from psthreads import loglines
-from psthreads.access import Member
+from psthreads import jobs, loglines
+from psthreads.audit import Origin
 from psthreads.config import Config
 from psthreads.connection import translated
-from psthreads.errors import IdempotencyConflict, ThreadNotFound
+from psthreads.errors import Conflict, IdempotencyConflict, ThreadNotFound
 from psthreads.model import (
     SERVER_WIDE,
     Event,
@@ -38,6 +34,7 @@ from psthreads.model import (
     ThreadPage,
     clean,
 )
+from psthreads.thread_scripts import ThreadScripts
 
 Kind = Status | Literal["active", "finished"]
 """What a listing can be narrowed to: one status, all that are not final, or all that are."""
@@ -53,11 +50,6 @@ FEED: Final = "ps:feed"
 """
 _ACCESS: Final = "ps:access"
 
-SCRIPTS: Final = (
-    *("start", "claim", "begin", "report", "beat", "finish", "cancel"),
-    *("abandon", "recover", "unblock", "survey", "list", "log"),
-)
-
 
 @dataclass(frozen=True, slots=True)
 class NewThread:
@@ -68,7 +60,7 @@ class NewThread:
     process: str
     username: str
     member_id: int
-    by: Member
+    by: Origin
     group_id: int
     group_name: str
     restartable: bool
@@ -110,13 +102,10 @@ class Survey:
 class ThreadStore:
     """The threads. Its methods raise Unavailable when Redis is away or takes no writes."""
 
-    def __init__(self, redis: Redis, config: Config) -> None:
+    def __init__(self, redis: Redis, config: Config, scripts: ThreadScripts | None = None) -> None:
         self._redis = redis
-        self._retention = int(config.retention * 1000)
         self._idempotency = int(config.idempotency)
-        self._script: dict[str, Script] = {
-            name: redis.register_script(source) for name, source in _sources(config).items()
-        }
+        self._run = (scripts or ThreadScripts(redis, config)).run
 
     def create(self, new: NewThread, key: str = "", fingerprint: str = "") -> tuple[str, bool]:
         """Store a thread and queue it, in one step; returns its id and whether it is a replay.
@@ -141,13 +130,14 @@ class ThreadStore:
         fields = [part for pair in new.fields.items() for part in pair]
         remembered = _idempotency_key(new.by, key) if key else ""
         verdict, thread_id = self._run(
-            "start", new.id, json.dumps(meta), new.by.username, remembered, fingerprint, self._idempotency, *fields
+            *("start", new.id, json.dumps(meta), new.by.username, new.by.written()),
+            *(remembered, fingerprint, self._idempotency, *fields),
         )
         if verdict == b"conflict":
             raise IdempotencyConflict
         return thread_id.decode(), verdict == b"replayed"
 
-    def remembered(self, by: Member, key: str, fingerprint: str) -> str | None:
+    def remembered(self, by: Origin, key: str, fingerprint: str) -> str | None:
         """The thread that this idempotency key of the member stands for, None where it is new.
 
         Raises IdempotencyConflict where it stands for another request.
@@ -183,7 +173,7 @@ class ThreadStore:
         scope = "server" if group_id == SERVER_WIDE else group_id
         total, *found = self._run("list", scope, str(kind), (page - 1) * size, size)
         threads = tuple(
-            _thread(thread_id.decode(), json.loads(meta))
+            thread_of(thread_id.decode(), json.loads(meta))
             for thread_id, meta in zip(found[::2], found[1::2], strict=True)
         )
         return ThreadPage(threads, total, page, size)
@@ -237,16 +227,32 @@ class ThreadStore:
         page = LogPage(thread_id, tuple(events), head + dropped + log["log_tail"], dropped, following)
         return Moment(_parsed(thread_id, meta), page, int(access))
 
-    def cancel(self, thread_id: str, by: str, *, force: bool = False) -> tuple[Thread, str]:
+    def cancel(self, thread_id: str, by: Origin, *, force: bool = False) -> tuple[Thread, str]:
         """Cancel a thread; raises ThreadNotFound. Returns it as it then stands, and the worker to tell.
 
         Without effect on a thread that is final. The name of the worker is empty where none need be told.
         """
-        reply = self._run("cancel", thread_id, clean(by), "1" if force else "")
+        reply = self._run("cancel", thread_id, clean(by.username), "1" if force else "", by.written())
         if not reply:
             raise ThreadNotFound(thread_id)
         worker, meta = reply
-        return _thread(thread_id, json.loads(meta)), worker.decode()
+        return thread_of(thread_id, json.loads(meta)), worker.decode()
+
+    def delete(self, thread_id: str, by: Origin) -> None:
+        """Remove a thread that has ended, with its log; raises ThreadNotFound, and Conflict for one that has not."""
+        verdict = self._run("delete", thread_id, by.written())
+        if verdict == b"active":
+            raise Conflict("This thread has not ended: cancel it, and delete it once it has.")
+        if not verdict:
+            raise ThreadNotFound(thread_id)
+
+    def values(self, thread_id: str) -> dict[str, Any]:
+        """The parameters that the thread was started with; raises ThreadNotFound."""
+        with translated(self._redis):
+            data = cast("bytes | None", self._redis.hget(Job.key_for(thread_id), "data"))
+        if data is None:
+            raise ThreadNotFound(thread_id)
+        return jobs.values(data)
 
     # What a worker does. A token names one execution; only the one that claimed the thread may write.
 
@@ -264,7 +270,7 @@ class ThreadStore:
             *("report", thread_id, token, report.number, report.status or ""),
             *("0" if report.message is None else "1", report.message or ""),
             *("0" if report.xml is None else "1", report.xml or ""),
-            *(report.warnings, report.errors),
+            *(report.warnings, report.errors, report.rates),
             *[loglines.write(line) for line in report.lines],
         )
         return Standing(reply.decode())
@@ -310,47 +316,18 @@ class ThreadStore:
                 pipeline.exists(Job.key_for(thread_id))
             return {each for each, found in zip(thread_ids, pipeline.execute(), strict=True) if found}
 
-    def _run(self, name: str, *args: Any) -> Any:
-        with translated(self._redis):
-            return self._script[name](args=args)
 
-
-def _idempotency_key(by: Member, key: str) -> str:
-    return f"ps:idempotency:{by.id}:{key}"
-
-
-def _sources(config: Config) -> dict[str, str]:
-    queue = Queue.redis_queue_namespace_prefix + config.queue
-    names: dict[str, Any] = {
-        "JOB": Job.key_for(""),
-        "QUEUE": queue,
-        "QUEUES": Queue.redis_queues_keys,
-        "TAKEN": f"{queue}:intermediate",
-        "STARTED": f"{RQ_KEY_PREFIX}:wip:{config.queue}",
-        "EXECUTION": f"{RQ_KEY_PREFIX}:execution:",
-        "EXECUTIONS": f"{RQ_KEY_PREFIX}:executions:",
-        "HALF_EVENTS": config.log_events // 2,
-        "HALF_BYTES": config.log_bytes // 2,
-        "RETENTION": int(config.retention * 1000),
-        "LOST_AFTER": int(config.lost_after * 1000),
-        "RESTARTS": config.restarts,
-        "GROUP_THREADS": config.group_threads,
-        "GROUP_CHANGES": config.group_changes,
-    }
-    folder = files("psthreads") / "lua"
-    common = (folder / "common.lua").read_text()
-    sources = {name: common + (folder / f"{name}.lua").read_text() for name in SCRIPTS}
-    for name, value in names.items():
-        sources = {script: text.replace(f"@{name}@", str(value)) for script, text in sources.items()}
-    return sources
+def _idempotency_key(by: Origin, key: str) -> str:
+    return f"ps:idempotency:{by.member_id}:{key}"
 
 
 @lru_cache(maxsize=512)
 def _parsed(thread_id: str, meta: bytes) -> Thread:
-    return _thread(thread_id, json.loads(meta))
+    return thread_of(thread_id, json.loads(meta))
 
 
-def _thread(thread_id: str, meta: Mapping[str, Any]) -> Thread:
+def thread_of(thread_id: str, meta: Mapping[str, Any]) -> Thread:
+    """The thread that this `meta` is of."""
     return Thread(
         id=thread_id,
         name=meta["name"],
@@ -371,5 +348,8 @@ def _thread(thread_id: str, meta: Mapping[str, Any]) -> Thread:
         restarts=meta["restarts"],
         cancelling=meta.get("cancelling", False),
         cancelled_by=meta.get("cancelled_by", ""),
+        cancel_asked=meta.get("cancel_asked", 0),
+        worker=meta.get("worker", ""),
+        rates=meta.get("rates", ""),
         rev=meta["rev"],
     )

@@ -28,6 +28,7 @@ from rq.job import Job
 from rq.serializers import JSONSerializer
 from rq.worker.base import WorkerStatus
 
+from psthreads import crew
 from psthreads.config import Config
 from psthreads.connection import connect
 from psthreads.context import Cancelled, Interrupted, ShutDown, TimedOut
@@ -127,7 +128,7 @@ class ThreadWorker(Worker):
 
     def heartbeat(self, timeout: int | None = None, pipeline: Pipeline | None = None) -> None:  # noqa: ARG002 (RQ's signature)
         """Show that the worker lives. Its record expires soon after, where RQ keeps it for a minute."""
-        super().heartbeat(int(self._config.lost_after) + _DEQUEUE_SECONDS + 1, pipeline)
+        super().heartbeat(crew.lifetime(self._config), pipeline)
 
     def _refuse(self, job_id: str) -> None:
         token = f"refused-{self.name}"

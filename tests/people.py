@@ -5,6 +5,7 @@ from __future__ import annotations
 from base64 import b64encode
 
 from psthreads.access import Group, Member, Role
+from psthreads.audit import SETUP
 from psthreads.directory import Directory
 from psthreads.documents import Documents
 
@@ -16,8 +17,8 @@ INSIDE = {role.value: role for role in Role}
 class People:
     def __init__(self, directory: Directory, documents: Documents) -> None:
         self.directory = directory
-        self.acme = directory.add_group("acme")
-        self.other = directory.add_group("other")
+        self.acme = directory.by(SETUP).add_group("acme")
+        self.other = directory.by(SETUP).add_group("other")
         for group in (self.acme, self.other):
             documents.group(group).create()
         self.acme_folder = documents.group(self.acme)
@@ -26,16 +27,16 @@ class People:
         # One hash for all of them: what is slow about it is not what most tests are about.
         for name, role in INSIDE.items():
             member = self._add(name)
-            directory.set_membership(member, self.acme, role)
+            directory.by(SETUP).set_membership(member, self.acme, role)
         outsider = self._add("outsider")
-        directory.set_membership(outsider, self.other, Role.MANAGER)
+        directory.by(SETUP).set_membership(outsider, self.other, Role.MANAGER)
         self._add("loner")
         self._add("chief", admin=True)
 
     def _add(self, name: str, *, admin: bool = False) -> Member:
-        member = self.directory.add_member(name, PASSWORD, admin=admin)
+        member = self.directory.by(SETUP).add_member(name, PASSWORD, admin=admin)
         self.members[name] = member
-        self._tokens[name] = self.directory.create_token(member, "test")
+        self._tokens[name] = self.directory.by(SETUP).create_token(member, "test")
         return member
 
     def token(self, name: str) -> str:

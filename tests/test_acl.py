@@ -25,10 +25,10 @@ from psthreads.directory import Directory
 from psthreads.documents import Documents
 from psthreads.run.server import Server
 
-PASSWORDS = {name: f"{name}-password-of-the-test" for name in ("operator", "web", "worker")}
-USERS = ["web", "worker"]
+PASSWORDS = {name: f"{name}-password-of-the-test" for name in ("operator", "web", "worker", "auditor")}
+USERS = ["web", "worker", "auditor"]
 
-# What neither may do, whichever keys it names.
+# What none of them may do, whichever keys it names.
 NEVER = [
     "ACL LIST",
     "ACL SETUSER web +@all",
@@ -69,6 +69,17 @@ NEVER = [
     "SORT rq:queues GET ps:member:1->password",
     "SWAPDB 0 1",
     "SYNC",
+]
+# What would change what was done. That an entry is added with a limit, which drops others, cannot be forbidden.
+OF_THE_AUDIT = [
+    "DEL ps:audit",
+    "EXPIRE ps:audit 1",
+    "GETDEL ps:audit",
+    "SET ps:audit x",
+    "UNLINK ps:audit",
+    "XDEL ps:audit 1-1",
+    "XSETID ps:audit 9-9",
+    "XTRIM ps:audit MAXLEN 0",
 ]
 ELSEWHERE = ["GET other", "SET other 1", "DEL other", "SUBSCRIBE other", "PUBLISH other x"]
 OF_WEB_ALONE = [
@@ -171,6 +182,14 @@ def test_web_and_workers_do_all_their_work_as_these_users(guarded: Guarded, tmp_
         assert "csrf_token" in requests.get(f"{base}/sign-in", timeout=10).text
         assert session.get(f"{base}/threads", headers=people.bearer("chief")).status_code == 200
 
+        pages = ("", "/threads", "/groups", "/members", "/members/chief", "/members?name=1", "/groups/acme/members")
+        for page in (*pages, "/audit?act=member", "/audit/export"):
+            assert session.get(f"{base}/dashboard{page}", headers=people.bearer("chief")).status_code == 200, page
+        kept = f"{base}/dashboard/members/loner/administrator"
+        for flag in ("on", "off"):
+            with session.post(kept, headers=people.bearer("chief"), data={"admin": flag}) as done:
+                assert done.status_code == 200
+
         slowly: dict[str, str] = {"mark": str(mark), "to": "5", "pause": "0.2"}
         lost = session.post(f"{own}/samples/restartable.json", params=slowly).json()
         progress = f"{group}/{lost['id']}/progress.json"
@@ -206,6 +225,16 @@ def test_the_members_are_managed_as_the_webs_user(guarded: Guarded) -> None:
         "token create laptop --member newcomer --expires 1d",
         "token list --member newcomer",
         "token revoke laptop --member newcomer",
+        "client add nightly --member newcomer",
+        "client list --member newcomer",
+        "client remove nightly --member newcomer",
+        "member admin newcomer",
+        "member admin newcomer --off",
+        "member sign-out newcomer",
+        "member unlock newcomer",
+        "member list",
+        "membership list --group newgroup",
+        "membership remove newcomer newgroup --reason gone",
         "member remove newcomer",
         "group remove newgroup",
     ):
@@ -215,14 +244,33 @@ def test_the_members_are_managed_as_the_webs_user(guarded: Guarded) -> None:
 
 
 @pytest.mark.parametrize("user", USERS)
-@pytest.mark.parametrize("command", [*NEVER, *ELSEWHERE])
-def test_what_neither_needs_is_refused(guarded: Guarded, user: str, command: str) -> None:
+@pytest.mark.parametrize("command", [*NEVER, *ELSEWHERE, *OF_THE_AUDIT])
+def test_what_none_of_them_needs_is_refused(guarded: Guarded, user: str, command: str) -> None:
     refused(guarded, user, command)
 
 
 @pytest.mark.parametrize("command", OF_WEB_ALONE)
 def test_a_worker_reaches_no_member_token_or_key_of_the_sessions(guarded: Guarded, command: str) -> None:
     refused(guarded, "worker", command)
+
+
+@pytest.mark.parametrize("command", ["XADD ps:audit * act x", "XRANGE ps:audit - +", "XREVRANGE ps:audit + -"])
+def test_a_worker_neither_reads_nor_writes_the_audit(guarded: Guarded, command: str) -> None:
+    refused(guarded, "worker", command)
+
+
+@pytest.mark.parametrize("command", ["XADD ps:audit * act x", "HGETALL ps:member:1", "XRANGE ps:feed - +"])
+def test_an_auditor_only_reads_the_audit(guarded: Guarded, command: str) -> None:
+    refused(guarded, "auditor", command)
+
+
+def test_an_auditor_exports_what_the_web_wrote(guarded: Guarded) -> None:
+    command = [sys.executable, "-m", "flask", "--app", "app", "audit", "export", "--act", "group.add"]
+    environment = {**os.environ, **guarded.config.to_env(), "REDIS_URL": guarded.url("auditor")}
+    environment["PYTHONPATH"] = os.pathsep.join((str(ROOT), str(ROOT / "tests")))
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert ",group.add,setup,,,acme," in done.stdout
 
 
 def refused(guarded: Guarded, user: str, command: str) -> None:
@@ -236,7 +284,7 @@ def refused(guarded: Guarded, user: str, command: str) -> None:
         operator.acl_log_reset()
 
 
-@pytest.mark.parametrize("user", USERS)
+@pytest.mark.parametrize("user", ["web", "worker"])
 def test_a_script_may_do_no_more_than_its_user(guarded: Guarded, user: str) -> None:
     with guarded.as_user(user) as redis:
         for command in ("'FLUSHALL'", "'CONFIG', 'GET', '*'", "'GET', 'other'", "'KEYS', '*'"):

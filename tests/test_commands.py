@@ -14,6 +14,7 @@ from redis.retry import Retry
 
 from psthreads import commands
 from psthreads.access import Role
+from psthreads.audit import SETUP
 from psthreads.credentials import Password, Token
 from psthreads.directory import Directory
 from psthreads.errors import NotSignedIn
@@ -196,8 +197,8 @@ def test_a_member_and_a_group_are_removed(shell: Shell) -> None:
     ],
 )
 def test_what_goes_wrong_is_one_sentence_and_exit_code_1(shell: Shell, line: str, sentence: str) -> None:
-    shell.directory.add_member("jjones", PASSWORD)
-    shell.directory.add_group("acme")
+    shell.directory.by(SETUP).add_member("jjones", PASSWORD)
+    shell.directory.by(SETUP).add_group("acme")
     assert sentence in shell.fails(line, "short\n")
 
 

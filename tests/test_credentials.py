@@ -9,6 +9,7 @@ import pytest
 from redis import ConnectionPool, Redis, UnixDomainSocketConnection
 
 from psthreads.access import Group, Member, Role, Sight
+from psthreads.audit import SETUP
 from psthreads.credentials import Credential, Password, Session, Token
 from psthreads.directory import Directory
 from psthreads.errors import (
@@ -51,12 +52,12 @@ def counted(redis: Redis) -> Iterator[Directory]:
 
 @pytest.fixture
 def jones(directory: Directory) -> Member:
-    return directory.add_member("jjones", PASSWORD)
+    return directory.by(SETUP).add_member("jjones", PASSWORD)
 
 
 @pytest.fixture
 def acme(directory: Directory) -> Group:
-    return directory.add_group("acme")
+    return directory.by(SETUP).add_group("acme")
 
 
 def eventually(holds: Callable[[], bool], seconds: float = 10.0) -> None:
@@ -94,11 +95,11 @@ def everything(redis: Redis) -> Iterator[bytes]:
 
 
 def test_each_credential_gives_the_same_sight(directory: Directory, jones: Member, acme: Group) -> None:
-    directory.set_membership(jones, acme, Role.CONTRIBUTOR)
+    directory.by(SETUP).set_membership(jones, acme, Role.CONTRIBUTOR)
     member, session = directory.sign_in("jjones", PASSWORD)
     assert member == jones
     for credential in (
-        Token(directory.create_token(jones, "t")),
+        Token(directory.by(SETUP).create_token(jones, "t")),
         Password("jjones", PASSWORD),
         session,
     ):
@@ -109,11 +110,11 @@ def test_each_credential_gives_the_same_sight(directory: Directory, jones: Membe
 
 @pytest.mark.parametrize("kind", ["token", "password", "session"])
 def test_identify_costs_one_round_trip(counted: Directory, directory: Directory, kind: str) -> None:
-    jones, acme = directory.add_member("jjones", PASSWORD), directory.add_group("acme")
-    directory.set_membership(jones, acme, Role.CONTRIBUTOR)
+    jones, acme = directory.by(SETUP).add_member("jjones", PASSWORD), directory.by(SETUP).add_group("acme")
+    directory.by(SETUP).set_membership(jones, acme, Role.CONTRIBUTOR)
     counted.groups()  # opens the connection
     credentials: dict[str, Credential] = {
-        "token": Token(directory.create_token(jones, "t")),
+        "token": Token(directory.by(SETUP).create_token(jones, "t")),
         "password": Password("jjones", PASSWORD),
         "session": directory.sign_in("jjones", PASSWORD)[1],
     }
@@ -125,7 +126,7 @@ def test_identify_costs_one_round_trip(counted: Directory, directory: Directory,
 def test_identify_costs_redis_the_same_whatever_is_stored(
     directory: Directory, redis: Redis, jones: Member, acme: Group
 ) -> None:
-    token = Token(directory.create_token(jones, "t"))
+    token = Token(directory.by(SETUP).create_token(jones, "t"))
 
     def cost() -> dict[str, int]:
         redis.config_resetstat()
@@ -134,16 +135,16 @@ def test_identify_costs_redis_the_same_whatever_is_stored(
 
     few = cost()
     for number in range(100):
-        directory.set_membership(jones, directory.add_group(f"group{number}"), Role.GUEST)
-        directory.create_token(jones, f"t{number}")
+        directory.by(SETUP).set_membership(jones, directory.by(SETUP).add_group(f"group{number}"), Role.GUEST)
+        directory.by(SETUP).create_token(jones, f"t{number}")
     assert cost() == few
     assert few["evalsha"] == 1
     assert few["hget"] + few["hmget"] == 5
 
 
 def test_another_read_shares_the_round_trip(counted: Directory, redis: Redis) -> None:
-    jones = counted.add_member("jjones", PASSWORD)
-    token = Token(counted.create_token(jones, "t"))
+    jones = counted.by(SETUP).add_member("jjones", PASSWORD)
+    token = Token(counted.by(SETUP).create_token(jones, "t"))
     redis.hset("other", "field", "value")
     redis.script_flush()
     for field, value in (("field", b"value"), ("absent", None)):
@@ -160,8 +161,8 @@ def test_another_read_is_not_given_for_bad_credentials(directory: Directory, red
 
 
 def test_every_bad_credential_is_refused_in_the_same_words(directory: Directory, jones: Member) -> None:
-    revoked = Token(directory.create_token(jones, "t"))
-    directory.revoke_token(jones, "t")
+    revoked = Token(directory.by(SETUP).create_token(jones, "t"))
+    directory.by(SETUP).revoke_token(jones, "t")
     sentences = {
         refused(directory, Password("jjones", "wrong horse")),
         refused(directory, Password("nobody", PASSWORD)),
@@ -178,7 +179,7 @@ def test_every_bad_credential_is_refused_in_the_same_words(directory: Directory,
 
 
 def test_an_unknown_group_shows_only_to_good_credentials(directory: Directory, jones: Member) -> None:
-    token = Token(directory.create_token(jones, "t"))
+    token = Token(directory.by(SETUP).create_token(jones, "t"))
     with pytest.raises(GroupNotFound, match="'nope'"):
         directory.identify(token, "nope")
     refused(directory, Token("wrong"), "nope")
@@ -202,9 +203,9 @@ def test_a_repeated_password_is_not_hashed_again(directory: Directory, jones: Me
 def test_a_changed_password_counts_at_once_everywhere(directory: Directory, redis: Redis, jones: Member) -> None:
     elsewhere = Directory(redis)
     _, session = elsewhere.sign_in("jjones", PASSWORD)
-    token = Token(directory.create_token(jones, "t"))
+    token = Token(directory.by(SETUP).create_token(jones, "t"))
     assert elsewhere.identify(Password("jjones", PASSWORD)).member == jones
-    directory.change_password(jones, "another horse")
+    directory.by(SETUP).change_password(jones, "another horse")
     refused(elsewhere, Password("jjones", PASSWORD))
     refused(elsewhere, session)
     assert elsewhere.identify(Password("jjones", "another horse")).member == jones
@@ -214,28 +215,28 @@ def test_a_changed_password_counts_at_once_everywhere(directory: Directory, redi
 def test_a_removed_member_is_nobody_at_once_everywhere(directory: Directory, redis: Redis, jones: Member) -> None:
     elsewhere = Directory(redis)
     _, session = elsewhere.sign_in("jjones", PASSWORD)
-    token = Token(directory.create_token(jones, "t"))
+    token = Token(directory.by(SETUP).create_token(jones, "t"))
     for credential in (Password("jjones", PASSWORD), session, token):
         assert elsewhere.identify(credential).member == jones
-    directory.remove_member(jones)
-    again = directory.add_member("jjones", "another horse")
+    directory.by(SETUP).remove_member(jones)
+    again = directory.by(SETUP).add_member("jjones", "another horse")
     for credential in (Password("jjones", PASSWORD), session, token, Session(again.id, session.stamp)):
         refused(elsewhere, credential)
 
 
 def test_an_administrator_is_one_from_the_moment_it_is_set(directory: Directory, redis: Redis, jones: Member) -> None:
-    elsewhere, token = Directory(redis), Token(directory.create_token(jones, "t"))
+    elsewhere, token = Directory(redis), Token(directory.by(SETUP).create_token(jones, "t"))
     assert not elsewhere.identify(token).member.admin
-    assert directory.set_admin(jones, admin=True) == Member(1, "jjones", admin=True)
+    assert directory.by(SETUP).set_admin(jones, admin=True) == Member(1, "jjones", admin=True)
     assert elsewhere.identify(token).member.admin
-    directory.set_admin(jones, admin=False)
+    directory.by(SETUP).set_admin(jones, admin=False)
     assert not elsewhere.identify(token).member.admin
 
 
 def test_signing_out_everywhere_ends_sessions_only(directory: Directory, jones: Member) -> None:
     sessions = [directory.sign_in("jjones", PASSWORD)[1] for _ in range(2)]
-    token = Token(directory.create_token(jones, "t"))
-    directory.sign_out_everywhere(jones)
+    token = Token(directory.by(SETUP).create_token(jones, "t"))
+    directory.by(SETUP).sign_out_everywhere(jones)
     for session in sessions:
         refused(directory, session)
     assert directory.identify(token) == directory.identify(directory.sign_in("jjones", PASSWORD)[1])
@@ -252,7 +253,7 @@ def test_signing_in_needs_the_right_password(directory: Directory, jones: Member
 
 
 def test_a_token_is_long_random_and_of_safe_characters(directory: Directory, jones: Member) -> None:
-    made = {directory.create_token(jones, f"t{number}") for number in range(20)}
+    made = {directory.by(SETUP).create_token(jones, f"t{number}") for number in range(20)}
     assert len(made) == 20
     assert all(re.fullmatch(r"pst_[a-zA-Z0-9=.+/_-]{43,}", token) for token in made)
 
@@ -260,8 +261,8 @@ def test_a_token_is_long_random_and_of_safe_characters(directory: Directory, jon
 def test_neither_token_nor_password_is_anywhere_in_redis(
     directory: Directory, redis: Redis, jones: Member, acme: Group
 ) -> None:
-    token = directory.create_token(jones, "t", 3600)
-    directory.set_membership(jones, acme, Role.GUEST)
+    token = directory.by(SETUP).create_token(jones, "t", 3600)
+    directory.by(SETUP).set_membership(jones, acme, Role.GUEST)
     directory.identify(Token(token), "acme")
     directory.sign_in("jjones", PASSWORD)
     stored = list(everything(redis))
@@ -273,7 +274,7 @@ def test_neither_token_nor_password_is_anywhere_in_redis(
 
 
 def test_a_token_ends_when_it_expires(directory: Directory, redis: Redis, jones: Member) -> None:
-    plain = directory.create_token(jones, "brief", 3600)
+    plain = directory.by(SETUP).create_token(jones, "brief", 3600)
     (info,) = directory.tokens(jones)
     assert info.expires == info.created + 3_600_000
     (key,) = redis.keys("ps:token:*")
@@ -283,7 +284,7 @@ def test_a_token_ends_when_it_expires(directory: Directory, redis: Redis, jones:
     eventually(lambda: not redis.exists(key))
     refused(directory, Token(plain))
     assert directory.tokens(jones) == ()
-    directory.create_token(jones, "brief")  # the name is free again
+    directory.by(SETUP).create_token(jones, "brief")  # the name is free again
     assert [it.expires for it in directory.tokens(jones)] == [0]
     assert redis.hlen("ps:tokens-of:1") == 1
 
@@ -291,32 +292,32 @@ def test_a_token_ends_when_it_expires(directory: Directory, redis: Redis, jones:
 @pytest.mark.parametrize("seconds", [0, -1, 10**9, 10**30])
 def test_an_expiry_that_makes_no_sense_is_refused(directory: Directory, jones: Member, seconds: int) -> None:
     with pytest.raises(BadParameter) as caught:
-        directory.create_token(jones, "t", seconds)
+        directory.by(SETUP).create_token(jones, "t", seconds)
     assert caught.value.name == "expires"
 
 
 def test_a_revoked_token_ends_at_once_everywhere(directory: Directory, redis: Redis, jones: Member) -> None:
     elsewhere = Directory(redis)
-    plain, kept = directory.create_token(jones, "t"), directory.create_token(jones, "kept")
+    plain, kept = directory.by(SETUP).create_token(jones, "t"), directory.by(SETUP).create_token(jones, "kept")
     assert elsewhere.identify(Token(plain)).member == jones
-    directory.revoke_token(jones, "t")
+    directory.by(SETUP).revoke_token(jones, "t")
     refused(elsewhere, Token(plain))
     assert elsewhere.identify(Token(kept)).member == jones
     assert [it.name for it in directory.tokens(jones)] == ["kept"]
     with pytest.raises(NotFound, match="no token 't'"):
-        directory.revoke_token(jones, "t")
+        directory.by(SETUP).revoke_token(jones, "t")
 
 
 def test_a_token_is_named_once_for_each_member(directory: Directory, jones: Member) -> None:
-    directory.create_token(jones, "t")
+    directory.by(SETUP).create_token(jones, "t")
     with pytest.raises(Conflict, match="revoke it"):
-        directory.create_token(jones, "t")
-    assert directory.create_token(directory.add_member("ruth", PASSWORD), "t")
+        directory.by(SETUP).create_token(jones, "t")
+    assert directory.by(SETUP).create_token(directory.by(SETUP).add_member("ruth", PASSWORD), "t")
 
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_token_with_a_hostile_name_is_refused(directory: Directory, jones: Member, name: str) -> None:
     with pytest.raises(BadParameter):
-        directory.create_token(jones, name)
+        directory.by(SETUP).create_token(jones, name)
     with pytest.raises(BadParameter):
-        directory.revoke_token(jones, name)
+        directory.by(SETUP).revoke_token(jones, name)

@@ -16,6 +16,7 @@ from redis import Redis
 from stack import ROOT, Program, wait_for, web, worker
 
 from psthreads import doctor
+from psthreads.audit import SETUP
 from psthreads.config import Config
 from psthreads.doctor import Finding, Severity
 from psthreads.errors import ConfigError
@@ -100,7 +101,7 @@ def test_debug_mode_is_serious(config: Config) -> None:
 
 def test_a_server_without_an_administrator_is_told(redis: Redis, people: People) -> None:
     assert not list(doctor.administrator(redis))
-    people.directory.set_admin(people.members["chief"], admin=False)
+    people.directory.by(SETUP).set_admin(people.members["chief"], admin=False)
     assert serious(doctor.administrator(redis)) == ["There is no administrator."]
 
 
@@ -137,7 +138,7 @@ def test_outside_of_production_nothing_is_refused(config: Config) -> None:
 
 
 def test_every_serious_finding_is_named_at_once_with_its_remedy(safe: Config, people: People) -> None:
-    people.directory.set_admin(people.members["chief"], admin=False)
+    people.directory.by(SETUP).set_admin(people.members["chief"], admin=False)
     with pytest.raises(ConfigError) as caught:
         doctor.refuse_unless_safe(replace(safe, secret_key="", host="0.0.0.0", debug=True), for_web=True)  # noqa: S104 (as above)
     told = str(caught.value)

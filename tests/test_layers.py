@@ -17,6 +17,7 @@ LAYERS: list[set[str]] = [
     {"errors", "model", "lifeline", "offloop", "renaming", "syncing", "wakeup", "masking", "interrupts"},
     {"access", "config", "loglines"},
     {
+        "audit",
         "connection",
         "folder",
         "groupfolder",
@@ -25,10 +26,13 @@ LAYERS: list[set[str]] = [
         "passwords",
         "jobs",
         "loglines",
+        "roster",
         "scripts",
         "throttles",
     },
-    {"directory", "documents", "loadingzone", "oauth_clients", "results", "store", "sweeping"},
+    {"administration", "audit_files"},
+    {"crew", "thread_scripts"},
+    {"directory", "documents", "finder", "loadingzone", "oauth_clients", "results", "store", "sweeping"},
     {"reporting", "capture"},
     {"context"},
     {"outcome", "registry"},
@@ -40,7 +44,7 @@ LAYERS: list[set[str]] = [
     {"worker", "supervisor"},
 ]
 HTTP_ONLY = {"client", "remote", "transport", "watch", "cli", "cli_settings"}
-WEB = {"web", "commands", "credential_commands", "shell"}
+WEB = {"web", "commands", "credential_commands", "audit_commands", "shell"}
 RUN = {"run"}
 
 

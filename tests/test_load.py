@@ -18,6 +18,7 @@ from stack import worker
 from threads import ended
 
 from psthreads.access import Role
+from psthreads.audit import SETUP
 from psthreads.config import Config
 from psthreads.context import Context
 from psthreads.directory import Directory
@@ -341,9 +342,12 @@ def test_a_cancel_at_any_moment_leaves_every_document_old_or_new(
 
 def test_a_real_worker_loads_what_was_uploaded(redis: Redis, config: Config, store: ThreadStore) -> None:
     directory, documents = Directory(redis), Documents(config.documents)
-    group, member = directory.add_group("acme"), directory.add_member("jjones", "correct horse battery")
-    directory.set_membership(member, group, Role.CONTRIBUTOR)
-    headers = {"Authorization": f"Bearer {directory.create_token(member, 'test')}"}
+    group, member = (
+        directory.by(SETUP).add_group("acme"),
+        directory.by(SETUP).add_member("jjones", "correct horse battery"),
+    )
+    directory.by(SETUP).set_membership(member, group, Role.CONTRIBUTOR)
+    headers = {"Authorization": f"Bearer {directory.by(SETUP).create_token(member, 'test')}"}
     client = create_app(config).test_client(use_cookies=False)
     put = client.put("/ps/servlet/upload?group=acme&filename=b/a.xml", headers=headers, data=b"<a/>")
     assert put.status_code == 201

@@ -20,6 +20,7 @@ from werkzeug.test import TestResponse
 
 from psthreads import oauth_clients
 from psthreads.access import Reach
+from psthreads.audit import SETUP
 from psthreads.config import Config
 from psthreads.credentials import Token
 from psthreads.directory import Directory
@@ -40,7 +41,7 @@ class Program:
     def __init__(self, app: Flask, people: People, reach: Reach | None = None) -> None:
         self.http: FlaskClient = app.test_client(use_cookies=False)
         self.directory = people.directory
-        self.id, self.secret = people.directory.clients.add(people.members["manager"], "program", reach)
+        self.id, self.secret = people.directory.by(SETUP).add_client(people.members["manager"], "program", reach)
 
     def ask(self, **form: str) -> TestResponse:
         return self.http.post("/ps/oauth/token", data=GRANT | form, headers=basic(self.id, self.secret))
@@ -174,7 +175,7 @@ def test_a_revoked_token_is_worth_nothing_and_revoking_again_is_no_error(program
 
 
 def test_a_client_cannot_revoke_what_is_not_its_own(program: Program, people: People) -> None:
-    other_id, other_secret = people.directory.clients.add(people.members["chief"], "program")
+    other_id, other_secret = people.directory.by(SETUP).add_client(people.members["chief"], "program")
     token, personal = program.token(), people.token("chief")
     for foreign in (token, personal):
         answer = program.http.post("/ps/oauth/revoke", data={"token": foreign}, headers=basic(other_id, other_secret))
@@ -186,19 +187,19 @@ def test_a_client_cannot_revoke_what_is_not_its_own(program: Program, people: Pe
 def test_a_removed_client_or_member_has_no_token_any_more(program: Program, people: People, redis: Redis) -> None:
     manager = people.members["manager"]
     token = program.token()
-    program.directory.clients.remove(manager, "program")
+    program.directory.by(SETUP).remove_client(manager, "program")
     assert program.get(token) == 401
     assert program.ask().status_code == 401
     with pytest.raises(NotFound, match="no client 'program'"):
-        program.directory.clients.remove(manager, "program")
-    program.id, program.secret = program.directory.clients.add(manager, "program")  # the name is free again
+        program.directory.by(SETUP).remove_client(manager, "program")
+    program.id, program.secret = program.directory.by(SETUP).add_client(manager, "program")  # the name is free again
     token = program.token()
-    program.directory.remove_member(manager)
+    program.directory.by(SETUP).remove_member(manager)
     assert program.get(token) == 401
     assert program.ask().status_code == 401
     assert not redis.keys("ps:*client*")
     with pytest.raises(MemberNotFound):
-        program.directory.clients.add(manager, "late")
+        program.directory.by(SETUP).add_client(manager, "late")
 
 
 def test_what_is_kept_of_a_client_does_not_grow_with_what_it_asks_for(
@@ -222,11 +223,11 @@ def test_neither_secret_nor_access_token_is_anywhere_in_redis(program: Program, 
 
 
 def test_a_client_is_named_once_for_each_member(people: People) -> None:
-    clients = people.directory.clients
-    client_id, _ = clients.add(people.members["manager"], "program", Reach(act=False))
+    clients, changes = people.directory.clients, people.directory.by(SETUP)
+    client_id, _ = changes.add_client(people.members["manager"], "program", Reach(act=False))
     with pytest.raises(Conflict, match="remove it"):
-        clients.add(people.members["manager"], "program")
-    assert clients.add(people.members["chief"], "program")
+        changes.add_client(people.members["manager"], "program")
+    assert changes.add_client(people.members["chief"], "program")
     (found,) = clients.of(people.members["manager"])
     assert (found.id, found.name, found.reach) == (client_id, "program", Reach(act=False))
 

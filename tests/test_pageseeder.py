@@ -16,6 +16,7 @@ from redis import Redis
 from stack import ROOT, wait_for, web
 from threads import new_thread
 
+from psthreads.audit import SETUP
 from psthreads.config import Config
 from psthreads.store import ThreadStore
 
@@ -85,7 +86,7 @@ def thread(store: ThreadStore, people: People, redis: Redis) -> str:
 
 
 def test_the_sdk_gets_a_token_and_uses_it(server: Server, people: People, thread: str) -> None:
-    client_id, secret = people.directory.clients.add(people.members["chief"], "sdk")
+    client_id, secret = people.directory.by(SETUP).add_client(people.members["chief"], "sdk")
     form = "grant_type=client_credentials"
     granted = server.send(
         "POST /ps/oauth/token",
@@ -112,7 +113,7 @@ def test_the_sdk_gets_a_token_and_uses_it(server: Server, people: People, thread
 
 
 def test_the_credentials_of_a_client_may_be_in_the_form(server: Server, people: People) -> None:
-    client_id, secret = people.directory.clients.add(people.members["chief"], "form")
+    client_id, secret = people.directory.by(SETUP).add_client(people.members["chief"], "form")
     form = f"grant_type=client_credentials&client_id={client_id}&client_secret={secret}"
     headers = (f"Content-Length: {len(form)}", "Content-Type: application/x-www-form-urlencoded; charset=UTF-8")
     assert server.send("POST /ps/oauth/token", *headers, body=form).status == 200

@@ -25,6 +25,7 @@ from redis import Redis
 from stack import ROOT, free_port, wait_for
 
 from psthreads.access import Role
+from psthreads.audit import SETUP
 from psthreads.client import Client, RemoteThread
 from psthreads.directory import Directory
 from psthreads.model import Status
@@ -396,8 +397,8 @@ def test_a_redis_that_is_given_is_seeded_and_what_was_changed_there_is_kept(
         username: login["id"] for username, login in before.items()
     }
     guest, contributor = directory.find_member("guest"), directory.find_member("contributor")
-    directory.set_membership(guest, acme, Role.MANAGER)
-    directory.revoke_token(contributor, "make-run")
+    directory.by(SETUP).set_membership(guest, acme, Role.MANAGER)
+    directory.by(SETUP).revoke_token(contributor, "make-run")
     with Runner(folder, "--once", REDIS_URL=server.url) as runner:
         assert runner.ended() == 0
     # The main job needs a token; everything else is as it was.

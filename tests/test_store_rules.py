@@ -22,7 +22,9 @@ from hypothesis.stateful import (
 from redis import Redis
 from threads import ACME, new_thread
 
+from psthreads.audit import Origin
 from psthreads.config import Config
+from psthreads.errors import Conflict, ThreadNotFound
 from psthreads.model import TRANSITIONS, Level, Line, Outcome, Report, Standing, Status, Thread
 from psthreads.store import ThreadStore
 
@@ -55,6 +57,7 @@ class Threads(RuleBasedStateMachine):
         self.clients = [ThreadStore(Redis.from_url(self.url), config) for _ in range(3)]
         self.seen: dict[str, Thread] = {}
         self.asked: set[str] = set()
+        self.deleted: set[str] = set()
         self.owner: dict[str, str] = {}
         self.count = 0
 
@@ -101,6 +104,8 @@ class Threads(RuleBasedStateMachine):
 
     @rule(client=st.integers(0, 2), execution=executions)
     def begin(self, client: int, execution: Execution) -> None:
+        if self._is_gone(client, execution):
+            return
         before = self.clients[client].fetch(execution.thread_id)
         if self.clients[client].begin(execution.thread_id, execution.token):
             assert self.owner.get(execution.thread_id) == execution.token, "a dead execution began"
@@ -117,6 +122,8 @@ class Threads(RuleBasedStateMachine):
         again=st.booleans(),
     )
     def report(self, client: int, execution: Execution, status: Status | None, lines: int, again: bool) -> None:  # noqa: FBT001 (drawn by name)
+        if self._is_gone(client, execution):
+            return
         execution.number += 1
         report = Report(
             execution.number,
@@ -150,6 +157,8 @@ class Threads(RuleBasedStateMachine):
 
     @rule(client=st.integers(0, 2), execution=executions, status=st.sampled_from(_FINAL))
     def finish(self, client: int, execution: Execution, status: Status) -> None:
+        if self._is_gone(client, execution):
+            return
         verdict = self.clients[client].finish(execution.thread_id, execution.token, Outcome(status, "the end"))
         after = self.clients[client].fetch(execution.thread_id)
         assert verdict in {None, after.status}
@@ -179,6 +188,8 @@ class Threads(RuleBasedStateMachine):
 
     @rule(client=st.integers(0, 2), execution=executions)
     def shut_down(self, client: int, execution: Execution) -> None:
+        if self._is_gone(client, execution):
+            return
         if self.clients[client].abandon(execution.thread_id, "Worker restarted", execution.token):
             assert self.owner.pop(execution.thread_id) == execution.token
 
@@ -196,13 +207,44 @@ class Threads(RuleBasedStateMachine):
     def cancel(self, client: int, thread_id: str, force: bool) -> None:  # noqa: FBT001 (drawn by name)
         store = self.clients[client]
         before = store.fetch(thread_id)
-        after, _ = store.cancel(thread_id, "somebody", force=force)
+        after, _ = store.cancel(thread_id, Origin("somebody"), force=force)
         if before.status.is_final:
             assert after == before
         else:
             self.asked.add(thread_id)
             assert after.cancelling or after.status is Status.CANCELLED
             assert after.cancelled_by == "somebody"
+
+    @rule(target=threads, client=st.integers(0, 2), thread_id=consumes(threads))
+    def delete(self, client: int, thread_id: str) -> object:
+        store = self.clients[client]
+        if not store.fetch(thread_id).status.is_final:
+            before = store.fetch(thread_id)
+            with pytest.raises(Conflict):
+                store.delete(thread_id, Origin("somebody"))
+            assert store.fetch(thread_id) == before
+            return thread_id
+        store.delete(thread_id, Origin("somebody"))
+        self.deleted.add(thread_id)
+        assert not store.claim(thread_id, "late", "worker")
+        assert not store.recover(thread_id)
+        assert store.abandon(thread_id, "Worker lost") == ""
+        for act in (store.delete, store.cancel):
+            with pytest.raises(ThreadNotFound):
+                act(thread_id, Origin("somebody"))
+        return multiple()
+
+    def _is_gone(self, client: int, execution: Execution) -> bool:
+        """Whether the thread was deleted; if so, nothing of it can be written any more."""
+        thread_id, token, store = execution.thread_id, execution.token, self.clients[client]
+        if thread_id not in self.deleted:
+            return False
+        assert not store.begin(thread_id, token)
+        assert store.report(thread_id, token, Report(1000)) is Standing.DISOWNED
+        assert store.beat(thread_id, token).standing is Standing.DISOWNED
+        assert store.finish(thread_id, token, Outcome(Status.COMPLETED, "late")) is None
+        assert store.abandon(thread_id, "Worker lost", token) == ""
+        return True
 
     @rule()
     def lose_the_queue(self) -> None:
@@ -217,6 +259,9 @@ class Threads(RuleBasedStateMachine):
             return
         store = self.clients[0]
         places = self._places()
+        assert places.keys() <= set(self._all()), "a thread that is gone is listed"
+        assert not self.deleted & set(self._all()), "a deleted thread came back"
+        assert not {each for each in self.deleted if self.redis.exists(f"ps:log:{each}", f"ps:log:{each}:tail")}
         for thread_id in self._all():
             now, then = store.fetch(thread_id), self.seen.get(thread_id)
             if then is not None and then.status.is_final:
@@ -292,7 +337,8 @@ class Threads(RuleBasedStateMachine):
     def _expected_places(self, thread: Thread) -> set[str]:
         scopes = ["server"] if thread.group_id == -1 else ["server", str(thread.group_id)]
         kind = "finished" if thread.status.is_final else "active"
-        return {f"ps:threads:{scope}:{name}" for scope in scopes for name in (kind, thread.status)}
+        others = {f"ps:threads:member:{thread.member_id}:{kind}", f"ps:threads:process:{thread.process}:{kind}"}
+        return {f"ps:threads:{scope}:{name}" for scope in scopes for name in (kind, thread.status)} | others
 
 
 @pytest.fixture
@@ -328,7 +374,7 @@ def test_only_one_of_many_finishes_and_cancels_at_once_decides(
         def race(number: int, client: ThreadStore) -> None:
             ready.wait()  # noqa: B023 (joined within the loop)
             if number % 2:
-                client.cancel(thread_id, f"member{number}", force=True)  # noqa: B023 (joined within the loop)
+                client.cancel(thread_id, Origin(f"member{number}"), force=True)  # noqa: B023 (joined within the loop)
             else:
                 status = Status.COMPLETED if number else Status.FAILED
                 verdicts.append(client.finish(thread_id, "t", Outcome(status, f"by {number}")))  # noqa: B023 (as above)

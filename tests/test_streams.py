@@ -21,6 +21,7 @@ from stack import ROOT, Program, wait_for, web, worker
 from threads import ended, start
 
 from psthreads.access import Group, Role
+from psthreads.audit import SETUP, Origin
 from psthreads.config import Config
 from psthreads.engine import Engine
 from psthreads.model import Level, Line, Outcome, Report, Status, Thread
@@ -223,17 +224,17 @@ def test_who_loses_the_right_receives_nothing_more(site: Site, change: str) -> N
     thread, directory = site.running(), site.people.directory
     member = site.people.members["contributor"]
     for path in (f"/groups/acme/threads/{thread.id}/events", "/groups/acme/threads/events"):
-        directory.set_membership(member, site.people.acme, Role.CONTRIBUTOR)
+        directory.by(SETUP).set_membership(member, site.people.acme, Role.CONTRIBUTOR)
         headers = site.people.basic("contributor") if change == "password" else site.people.bearer("contributor")
         with Stream(site.config.port, path, headers) as stream:
             events = iter(stream)
             next(events)
             take_away: dict[str, Callable[[], object]] = {
-                "role": lambda: directory.set_membership(member, site.people.acme, Role.REVIEWER),
-                "membership": lambda: directory.remove_membership(member, site.people.acme),
-                "token": lambda: directory.revoke_token(member, "test"),
-                "member": lambda: directory.remove_member(member),
-                "password": lambda: directory.change_password(member, "another battery staple"),
+                "role": lambda: directory.by(SETUP).set_membership(member, site.people.acme, Role.REVIEWER),
+                "membership": lambda: directory.by(SETUP).remove_membership(member, site.people.acme),
+                "token": lambda: directory.by(SETUP).revoke_token(member, "test"),
+                "member": lambda: directory.by(SETUP).remove_member(member),
+                "password": lambda: directory.by(SETUP).change_password(member, "another battery staple"),
             }
             take_away[change]()
             site.log(thread, 1, "not for you", message="not for you")
@@ -258,7 +259,7 @@ def test_the_stream_of_a_group_tells_what_is_active_and_what_changes_there(site:
         events = iter(stream)
         first = next(events)
         assert (first.kind, first.data["id"]) == ("status", thread.id)
-        site.store.cancel(other.id, "somebody")
+        site.store.cancel(other.id, Origin("somebody"))
         site.log(thread, 1, xml='<progress total="9" current="1"/>')
         second = next(events)
         assert (second.kind, second.data["id"], second.data["progress"]["current"]) == ("progress", thread.id, 1)
@@ -347,7 +348,7 @@ def test_a_download_breaks_off_when_the_right_is_lost(site: Site) -> None:
     ) as response:
         pieces = response.iter_content(1_000)
         next(pieces)
-        site.people.directory.remove_membership(site.people.members["contributor"], site.people.acme)
+        site.people.directory.by(SETUP).remove_membership(site.people.members["contributor"], site.people.acme)
         with pytest.raises(requests.exceptions.ChunkedEncodingError):
             list(pieces)
 
@@ -392,5 +393,5 @@ def test_a_long_poll_of_who_loses_the_role_is_refused(site: Site) -> None:
     thread = site.running()
     path = f"/groups/acme/threads/{thread.id}/progress"
     tag = site.get(path).headers["ETag"]
-    site.people.directory.remove_membership(site.people.members["contributor"], site.people.acme)
+    site.people.directory.by(SETUP).remove_membership(site.people.members["contributor"], site.people.acme)
     assert site.get(path, **{"If-None-Match": tag, "Prefer": "wait=1"}).status_code == 403

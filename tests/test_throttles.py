@@ -19,6 +19,7 @@ from test_round_trips import Trips, trips
 from werkzeug.test import TestResponse
 
 from psthreads.access import Role
+from psthreads.audit import SETUP
 from psthreads.config import Config
 from psthreads.credentials import Password, Token
 from psthreads.directory import Directory
@@ -138,7 +139,7 @@ def test_wrong_tokens_count_by_address_and_right_ones_always_pass(strict: Config
 
 
 def test_wrong_secrets_of_clients_count_by_address_and_right_ones_always_pass(strict: Config, people: People) -> None:
-    client_id, secret = people.directory.clients.add(people.members["manager"], "program")
+    client_id, secret = people.directory.by(SETUP).add_client(people.members["manager"], "program")
     caller = Caller(strict)
 
     def ask(plain: str) -> TestResponse:
@@ -223,7 +224,7 @@ def test_a_right_password_begins_the_count_anew(locking: Config, people: People)
         for _ in range(4):
             assert caller.get(basic("manager", WRONG)).status_code == 401
         assert caller.get(basic("manager", PASSWORD)).status_code == 200
-    assert people.directory.locks() == {}
+    assert people.directory.locked() == ()
 
 
 def test_a_lock_is_one_of_passwords_and_a_new_password_does_not_lift_it(locking: Config, people: People) -> None:
@@ -231,14 +232,14 @@ def test_a_lock_is_one_of_passwords_and_a_new_password_does_not_lift_it(locking:
     member, session = directory.sign_in("manager", PASSWORD)
     for _ in range(5):
         caller.get(basic("manager", WRONG))
-    assert set(directory.locks()) == {member.id}
+    assert [one.member for one in directory.locked()] == [member]
     assert directory.identify(session).member == member
     assert directory.identify(Token(people.token("manager"))).member == member
-    directory.change_password(member, "another horse battery")
+    directory.by(SETUP).change_password(member, "another horse battery")
     assert caller.get(basic("manager", "another horse battery")).status_code == 401
-    assert directory.unlock(member)
+    assert directory.by(SETUP).unlock(member)
     assert caller.get(basic("manager", "another horse battery")).status_code == 200
-    assert not directory.unlock(member)
+    assert not directory.by(SETUP).unlock(member)
 
 
 def test_locks_can_be_switched_off_and_are_never_of_who_is_nobody(config: Config, people: People, redis: Redis) -> None:
@@ -248,7 +249,7 @@ def test_locks_can_be_switched_off_and_are_never_of_who_is_nobody(config: Config
     for _ in range(12):
         caller.get(basic("manager", WRONG))
         caller.get(basic("nobody", WRONG))
-    assert people.directory.locks() == {}
+    assert people.directory.locked() == ()
     assert caller.get(basic("manager", PASSWORD)).status_code == 200
     assert set(redis.keys("ps:member:*")) == before
 
@@ -277,7 +278,7 @@ def test_a_group_may_have_so_many_threads_started(config: Config, people: People
     assert "in group &#39;acme&#39;" in start(caller, people, "contributor").text
     assert start(caller, people, "outsider", "other").status_code == 202
     # What the group's limit refused did not use the member's up.
-    people.directory.set_membership(people.members["manager"], people.other, Role.MANAGER)
+    people.directory.by(SETUP).set_membership(people.members["manager"], people.other, Role.MANAGER)
     assert [start(caller, people, "manager", "other").status_code for _ in range(2)] == [202, 202]
 
 

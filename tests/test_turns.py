@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from redis import Redis
 from stack import worker
-from threads import ACME, ended, new_thread, start
+from threads import ACME, BY, ended, new_thread, start
 
 from psthreads.access import Group
 from psthreads.config import Config
@@ -94,14 +94,14 @@ def test_one_group_does_not_hold_up_another(redis: Redis, store: ThreadStore) ->
 
 def test_a_thread_that_waits_can_be_cancelled_and_is_passed_over(redis: Redis, store: ThreadStore) -> None:
     *running, cancelled, last = create(redis, store, "r", "r", "r", "r", "r")
-    assert store.cancel(cancelled, "jones")[0].status is Status.CANCELLED
+    assert store.cancel(cancelled, BY)[0].status is Status.CANCELLED
     finish(redis, store, running[0])
     assert queued(redis) == [*running[1:], last]
 
 
 def test_a_thread_that_is_cancelled_in_the_queue_gives_its_place_to_the_next(redis: Redis, store: ThreadStore) -> None:
     first, *_, last = create(redis, store, "r", "r", "r", "r")
-    store.cancel(first, "jones")
+    store.cancel(first, BY)
     assert queued(redis)[-1] == last
 
 

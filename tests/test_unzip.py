@@ -25,6 +25,7 @@ from stack import worker
 from threads import ended
 
 from psthreads.access import Role
+from psthreads.audit import SETUP
 from psthreads.config import Config
 from psthreads.context import Cancelled, Context
 from psthreads.directory import Directory
@@ -462,9 +463,12 @@ def test_a_large_file_is_unpacked_in_constant_memory(place: Place) -> None:
 
 def test_a_real_worker_unzips_what_was_uploaded(redis: Redis, config: Config, store: ThreadStore) -> None:
     directory, documents = Directory(redis), Documents(config.documents)
-    group, member = directory.add_group("acme"), directory.add_member("jjones", "correct horse battery")
-    directory.set_membership(member, group, Role.CONTRIBUTOR)
-    headers = {"Authorization": f"Bearer {directory.create_token(member, 'test')}"}
+    group, member = (
+        directory.by(SETUP).add_group("acme"),
+        directory.by(SETUP).add_member("jjones", "correct horse battery"),
+    )
+    directory.by(SETUP).set_membership(member, group, Role.CONTRIBUTOR)
+    headers = {"Authorization": f"Bearer {directory.by(SETUP).create_token(member, 'test')}"}
     client = create_app(config).test_client(use_cookies=False)
     put = client.put("/ps/servlet/upload?group=acme&filename=in.zip", headers=headers, data=many(10))
     assert put.status_code == 201

@@ -19,7 +19,7 @@ import psutil
 import pytest
 from redis import Redis
 from stack import Program, supervisor, wait_for, worker
-from threads import JONES, ended, new_thread, start
+from threads import BY, ended, new_thread, start
 
 from psthreads.config import Config
 from psthreads.engine import Engine
@@ -91,7 +91,7 @@ def test_a_thread_cancelled_in_the_queue_never_runs(
     mark = tmp_path / "mark"
     cancelled = [start(engine, "count", mark=str(mark)) for _ in range(3)]
     for thread in cancelled:
-        now = engine.cancel(thread, by=JONES)
+        now = engine.cancel(thread, by=BY)
         assert (now.status, now.message) == (Status.CANCELLED, "Cancelled by jjones")
     last = start(engine, "count", mark=str(mark))
     with worker(config):
@@ -109,7 +109,7 @@ def test_python_code_of_any_shape_is_cancelled_at_once_and_its_finally_runs(
     thread = start(engine, process, mark=str(mark))
     wait_for(lambda: lines_of(mark))
     asked = time.monotonic()
-    now = engine.cancel(thread, by=JONES)
+    now = engine.cancel(thread, by=BY)
     if not now.status.is_final:
         assert (now.cancelling, now.message) == (True, "Cancelling, as jjones asked")
     done = ended(store, thread, config.grace + 2)
@@ -127,7 +127,7 @@ def test_code_that_cannot_be_interrupted_is_killed_after_the_grace(
     mark = tmp_path / "mark"
     thread = start(engine, process, mark=str(mark))
     wait_for(lambda: lines_of(mark))
-    assert engine.cancel(thread, by=JONES).cancelling
+    assert engine.cancel(thread, by=BY).cancelling
     done = ended(store, thread, config.grace + 2)
     assert (done.status, done.message) == (Status.CANCELLED, "Cancelled by jjones")
     assert "It did not stop in time and was killed" in [event.message for event in store.log(thread.id).events]
@@ -141,7 +141,7 @@ def test_what_must_not_be_killed_gets_as_long_as_it_needs(
     thread = start(engine, "tidy", mark=str(mark), until=str(until))
     wait_for(lambda: lines_of(mark))
     asked = time.monotonic()
-    engine.cancel(thread, by=JONES)
+    engine.cancel(thread, by=BY)
     # Its grace is long over, and it lives.
     wait_for(lambda: time.monotonic() > asked + config.grace + 1)
     assert store.fetch(thread.id).cancelling
@@ -157,7 +157,7 @@ def test_force_kills_also_what_must_not_be_killed_and_keeps_what_it_had_said(
     mark = tmp_path / "mark"
     thread = start(engine, "tidy", mark=str(mark), until=str(tmp_path / "never"))
     wait_for(lambda: lines_of(mark))
-    engine.cancel(thread, by=JONES, force=True)
+    engine.cancel(thread, by=BY, force=True)
     assert ended(store, thread).status is Status.CANCELLED
     assert lines_of(mark) == ["started"]
     assert "Tidying up" in [event.message for event in store.log(thread.id).events]
@@ -170,8 +170,8 @@ def test_force_skips_the_grace(
     with worker(replace(config, grace=600)):
         thread = start(engine, "stuck", mark=str(mark))
         wait_for(lambda: lines_of(mark))
-        assert engine.cancel(thread, by=JONES).cancelling
-        engine.cancel(thread, by=JONES, force=True)
+        assert engine.cancel(thread, by=BY).cancelling
+        engine.cancel(thread, by=BY, force=True)
         assert ended(store, thread, 5).status is Status.CANCELLED
 
 
@@ -182,7 +182,7 @@ def test_a_worker_that_misses_the_command_sees_the_request_at_its_heartbeat(
     with worker(config):
         thread = start(engine, "sleep", mark=str(mark))
         wait_for(lambda: lines_of(mark))
-        store.cancel(thread.id, "jjones")  # only the store: no command is sent
+        store.cancel(thread.id, BY)  # only the store: no command is sent
         assert ended(store, thread, config.heartbeat + 2).status is Status.CANCELLED
         assert lines_of(mark) == ["started", "finally"]
 

@@ -9,12 +9,14 @@ from stack import wait_for
 
 from psthreads import jobs
 from psthreads.access import Group, Member
+from psthreads.audit import Origin
 from psthreads.engine import Engine
 from psthreads.model import Thread
 from psthreads.registry import Value
 from psthreads.store import NewThread, ThreadStore
 
 JONES = Member(1, "jjones")
+BY = Origin("jjones", 1, "192.0.2.7")
 ACME = Group(7, "acme")
 
 
@@ -34,7 +36,7 @@ def new_thread(
         process="count",
         username=JONES.username,
         member_id=JONES.id,
-        by=JONES,
+        by=BY,
         group_id=group.id if group else -1,
         group_name=group.name if group else "",
         restartable=restartable,
@@ -47,7 +49,7 @@ def start(engine: Engine, name: str, group: Group | None = ACME, key: str = "", 
     process = engine.registry.find(name)
     assert process is not None
     read = process.read({name.replace("_", "-"): str(value) for name, value in values.items()})
-    return engine.start(process, read, member=JONES, by=JONES, group=group, key=key)
+    return engine.start(process, read, member=JONES, by=BY, group=group, key=key)
 
 
 def ended(store: ThreadStore, thread: Thread, seconds: float = 30.0) -> Thread:

@@ -13,6 +13,7 @@ if token == '' then
 elseif not owns(meta, token) then
   return ''
 end
+if token == '' then count(meta, 'lost', now) end
 if meta.status == 'initialised' then  -- Taken, but its code had not begun: it is as good as new.
   queue_again(id, meta, now)
   return 'requeued'

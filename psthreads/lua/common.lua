@@ -8,8 +8,10 @@ local EXECUTION, EXECUTIONS = '@EXECUTION@', '@EXECUTIONS@'
 local HALF_EVENTS, HALF_BYTES = @HALF_EVENTS@, @HALF_BYTES@
 local RETENTION, LOST_AFTER, RESTARTS = @RETENTION@, @LOST_AFTER@, @RESTARTS@
 local GROUP_THREADS, GROUP_CHANGES = @GROUP_THREADS@, @GROUP_CHANGES@
+local AUDIT_RETENTION = @AUDIT_RETENTION@
 local LEASES, QUEUED, WAITING, FEED, ACCESS = 'ps:leases', 'ps:queued', 'ps:waiting', 'ps:feed', 'ps:access'
 local FEED_LENGTH = 10000
+local HOUR, DAY, KEPT_DAYS = 3600000, 86400000, 8
 local FINAL = {completed = true, failed = true, cancelled = true}
 
 -- What `rq info` and the like show for each of our statuses.
@@ -44,26 +46,67 @@ local function save(id, meta)
   redis.call('XADD', FEED, 'MAXLEN', '~', FEED_LENGTH, '*', 't', id, 'g', meta.groupid)
 end
 
+-- Where a thread is listed: on the server and in its group by each status, and by what is active and what has
+-- finished also under its member and its process.
+local function by_status(meta)
+  if meta.groupid == -1 then return {'server'} end
+  return {'server', meta.groupid}
+end
+
+local function by_state(meta)
+  local scopes = by_status(meta)
+  scopes[#scopes + 1] = 'member:' .. meta.memberid
+  scopes[#scopes + 1] = 'process:' .. meta.process
+  return scopes
+end
+
+local function enter(scopes, kind, id, score, ends)
+  for _, scope in ipairs(scopes) do
+    redis.call('ZADD', index(scope, kind), score, id)
+    if ends then redis.call('ZREMRANGEBYSCORE', index(scope, kind), '-inf', score - RETENTION) end
+  end
+end
+
+local function depart(scopes, kind, id)
+  for _, scope in ipairs(scopes) do redis.call('ZREM', index(scope, kind), id) end
+end
+
 -- Give the thread another status, save it, and move it from index to index. `from` is nil for a new one.
 local function change(id, meta, to, now)
-  local from = meta.status
+  local from, ends = meta.status, FINAL[to]
   meta.status = to
   save(id, meta)
-  local scopes = {'server'}
-  if meta.groupid ~= -1 then scopes[2] = meta.groupid end
-  for _, scope in ipairs(scopes) do
-    if from then redis.call('ZREM', index(scope, from), id) end
-    if FINAL[to] then
-      redis.call('ZREM', index(scope, 'active'), id)
-      for _, kind in ipairs({to, 'finished'}) do
-        redis.call('ZADD', index(scope, kind), now, id)
-        redis.call('ZREMRANGEBYSCORE', index(scope, kind), '-inf', now - RETENTION)
-      end
-    else
-      redis.call('ZADD', index(scope, to), meta.created, id)
-      redis.call('ZADD', index(scope, 'active'), meta.created, id)
+  if from then depart(by_status(meta), from, id) end
+  enter(by_status(meta), to, id, ends and now or meta.created, ends)
+  if ends then
+    depart(by_state(meta), 'active', id)
+    enter(by_state(meta), 'finished', id, now, true)
+  elseif not from then
+    enter(by_state(meta), 'active', id, meta.created, false)
+  end
+end
+
+-- Count what happens to threads by the hour, and how long they ran by the day: for the server and for the group.
+local function count(meta, what, now, ran)
+  for _, scope in ipairs(by_status(meta)) do
+    local key = 'ps:hours:' .. scope .. ':' .. math.floor(now / HOUR)
+    redis.call('HINCRBY', key, what, 1)
+    redis.call('PEXPIRE', key, KEPT_DAYS * DAY)
+    if ran then
+      -- A run's length is counted in steps of a quarter of an octave, so that a median is right within a tenth.
+      key = 'ps:durations:' .. scope .. ':' .. math.floor(now / DAY)
+      redis.call('HINCRBY', key, meta.process .. ':' .. math.floor(4 * math.log(math.max(1, ran)) / math.log(2)), 1)
+      redis.call('PEXPIRE', key, KEPT_DAYS * DAY)
     end
   end
+end
+
+-- Write down who did this to the thread, from where and why; `origin` is JSON. Kept as audit.py has it.
+local function audit(act, origin, id, meta, now)
+  local who = cjson.decode(origin)
+  redis.call('XADD', 'ps:audit', 'MINID', '~', math.max(0, now - AUDIT_RETENTION), '*', 'act', act,
+    'by', who.by, 'byid', who.byid, 'address', who.address, 'subject', meta.name, 'id', id, 'group', meta.groupid == -1 and '' or meta.groupid,
+    'groupname', meta.groupname, 'reason', who.reason, 'detail', meta.process)
 end
 
 local function push(key, lines)
@@ -202,6 +245,7 @@ local function conclude(id, meta, status, message, detail)
   if detail ~= '' then table.insert(lines, 1, now .. 'W' .. detail) end
   append(id, meta, lines)
   change(id, meta, status, now)
+  count(meta, status, now, meta.started > 0 and now - meta.started)
   release(id, meta)
   leave(id, meta)
   for _, key in ipairs({JOB .. id, head_of(id), tail_of(id)}) do redis.call('PEXPIRE', key, RETENTION) end
@@ -213,7 +257,7 @@ local function owns(meta, token) return meta and not FINAL[meta.status] and meta
 -- Put the thread back at the queue's head, as if it had not been taken. It keeps its group's slot.
 local function queue_again(id, meta, now)
   release(id, meta)
-  meta.token, meta.worker, meta.report = nil, nil, nil
+  meta.token, meta.worker, meta.report, meta.rates = nil, nil, nil, nil
   change(id, meta, 'initialised', now)
   redis.call('LREM', TAKEN, 0, id)
   admit(id, meta, 'LPUSH')

@@ -1,13 +1,25 @@
--- ARGV: member id, group id, role, or '' to end the membership.
+-- ARGV: member id, group id, role, or '' to end the membership, origin.
 -- Returns 'done', or what there is not: 'member', 'group', 'membership'.
-local member, group, role = ARGV[1], ARGV[2], ARGV[3]
-if redis.call('EXISTS', record('member', member)) == 0 then return 'member' end
-if redis.call('EXISTS', record('group', group)) == 0 then return 'group' end
+local member, group, role, origin = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+local username = redis.call('HGET', record('member', member), 'username')
+if not username then return 'member' end
+local name = redis.call('HGET', record('group', group), 'name')
+if not name then return 'group' end
+local former = redis.call('HGET', LINKS.member .. member, group)
+if role == '' and not former then return 'membership' end
+if role == former then return 'done' end  -- What changes nothing is not worth a line.
 changed()
 if role == '' then
   redis.call('HDEL', LINKS.group .. group, member)
-  return redis.call('HDEL', LINKS.member .. member, group) == 1 and 'done' or 'membership'
+  redis.call('HDEL', LINKS.member .. member, group)
+  redis.call('ZREM', SORTED_LINKS.group .. group, string.lower(username))
+  redis.call('ZREM', SORTED_LINKS.member .. member, string.lower(name))
+  audit(origin, 'role.remove', username, member, group, name, former)
+  return 'done'
 end
 redis.call('HSET', LINKS.member .. member, group, role)
 redis.call('HSET', LINKS.group .. group, member, role)
+redis.call('ZADD', SORTED_LINKS.group .. group, 0, string.lower(username))
+redis.call('ZADD', SORTED_LINKS.member .. member, 0, string.lower(name))
+audit(origin, 'role.set', username, member, group, name, role)
 return 'done'

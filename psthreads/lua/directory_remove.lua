@@ -1,16 +1,25 @@
--- ARGV: 'member' or 'group', id. Memberships go with it, and a member's tokens and clients. Returns 1, or 0 for none such.
-local kind, id = ARGV[1], ARGV[2]
+-- ARGV: 'member' or 'group', id, origin. Memberships go with it, and a member's tokens and clients. Returns 'done',
+-- 'none' where there is none such, or why a member cannot be removed: 'self', 'last'.
+local kind, id, origin = ARGV[1], ARGV[2], ARGV[3]
 local found = describe(kind, id)
-if not found then return 0 end
+if not found then return 'none' end
+local why = kind == 'member' and indispensable(id, origin)
+if why then return why end
+local key = string.lower(found[2])
 for _, other in ipairs(redis.call('HKEYS', LINKS[kind] .. id)) do
   redis.call('HDEL', LINKS[OTHER[kind]] .. other, id)
+  redis.call('ZREM', SORTED_LINKS[OTHER[kind]] .. other, key)
 end
 if kind == 'member' then
   for _, digest in ipairs(redis.call('HVALS', TOKENS_OF .. id)) do redis.call('DEL', TOKEN .. digest) end
   for _, client in ipairs(redis.call('HVALS', CLIENTS_OF .. id)) do drop_client(client) end
   redis.call('DEL', TOKENS_OF .. id, CLIENTS_OF .. id)
+  redis.call('SREM', ADMINISTRATORS, id)
+  redis.call('ZREM', LOCKED, id)
 end
-redis.call('HDEL', NAMES[kind], string.lower(found[2]))
-redis.call('DEL', record(kind, id), LINKS[kind] .. id)
+redis.call('HDEL', NAMES[kind], key)
+redis.call('ZREM', SORTED[kind], key)
+redis.call('DEL', record(kind, id), LINKS[kind] .. id, SORTED_LINKS[kind] .. id)
 changed()
-return 1
+audit(origin, kind .. '.remove', found[2], id, kind == 'group' and id or '', kind == 'group' and found[2] or '', '')
+return 'done'

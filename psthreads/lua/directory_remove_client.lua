@@ -1,7 +1,9 @@
--- ARGV: member id, name. Its access tokens end with it. Returns 1, or 0 where the member has no such client.
-local id = redis.call('HGET', CLIENTS_OF .. ARGV[1], ARGV[2])
+-- ARGV: member id, name, origin. Its access tokens end with it. Returns 1, or 0 where the member has no such client.
+local member, name = ARGV[1], ARGV[2]
+local id = redis.call('HGET', CLIENTS_OF .. member, name)
 if not id then return 0 end
-redis.call('HDEL', CLIENTS_OF .. ARGV[1], ARGV[2])
+redis.call('HDEL', CLIENTS_OF .. member, name)
 drop_client(id)
 changed()
+audit(ARGV[3], 'client.remove', name, member, '', '', 'of ' .. redis.call('HGET', record('member', member), 'username'))
 return 1

@@ -1,5 +1,6 @@
 -- ARGV: thread id, token, number of the report, status or '', '1' and message or '0' and '',
---       '1' and XML or '0' and '', warnings and errors since the last report, then the log's lines.
+--       '1' and XML or '0' and '', warnings and errors since the last report, rates of the bars (JSON) or '' for no
+--       change, then the log's lines.
 -- Returns 'owned', 'cancelling' or 'disowned'.
 local id, token, number = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local meta = load(id)
@@ -12,7 +13,8 @@ if number > (meta.report or 0) then  -- One that is sent again, its answer lost,
   meta.errors = meta.errors + ARGV[10]
   if not meta.cancelling and ARGV[5] == '1' then meta.message = ARGV[6] end
   local lines = {}
-  for position = 11, #ARGV do lines[#lines + 1] = ARGV[position] end
+  if ARGV[11] ~= '' then meta.rates = ARGV[11] end
+  for position = 12, #ARGV do lines[#lines + 1] = ARGV[position] end
   append(id, meta, lines)
   if not meta.cancelling and ARGV[4] ~= '' and ARGV[4] ~= meta.status then
     change(id, meta, ARGV[4], now)

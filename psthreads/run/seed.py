@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from psthreads.access import Group, Member, Role
+from psthreads.audit import SETUP
 from psthreads.directory import Directory
 from psthreads.documents import Documents
 from psthreads.errors import ConfigError, Conflict, GroupNotFound, MemberNotFound
@@ -35,6 +36,7 @@ class Seed:
 
     def __init__(self, directory: Directory, documents: Documents, samples: Path, credentials: Path) -> None:
         self._directory = directory
+        self._changes = directory.by(SETUP)
         self._documents = documents
         self._samples = samples
         self._credentials = credentials
@@ -57,7 +59,7 @@ class Seed:
         try:
             group = self._directory.find_group(GROUP)
         except GroupNotFound:
-            group = self._directory.add_group(GROUP)
+            group = self._changes.add_group(GROUP)
         folder = self._documents.group(group)
         folder.create()
         # The administrator is made last: without that login, no start has come to its end.
@@ -76,7 +78,7 @@ class Seed:
             # The password is kept before it counts, so that a start that is cut short loses none.
             password = known.password if known else generate()
             self._keep(username, Login(password, "", role_name, is_admin, 0))
-            member = self._directory.add_member(username, password, admin=is_admin)
+            member = self._changes.add_member(username, password, admin=is_admin)
         else:
             if known is None:
                 raise ConfigError(
@@ -87,17 +89,17 @@ class Seed:
         if login.id != member.id or not login.token:
             # Only now: what was changed since is kept.
             if group is not None and role is not None:
-                self._directory.set_membership(member, group, role)
+                self._changes.set_membership(member, group, role)
         elif _TOKEN in {token.name for token in self._directory.tokens(member)}:
             return
         self._keep(username, replace(login, token=self._token(member), id=member.id))
 
     def _token(self, member: Member) -> str:
         try:
-            return self._directory.create_token(member, _TOKEN)
+            return self._changes.create_token(member, _TOKEN)
         except Conflict:
-            self._directory.revoke_token(member, _TOKEN)
-            return self._directory.create_token(member, _TOKEN)
+            self._changes.revoke_token(member, _TOKEN)
+            return self._changes.create_token(member, _TOKEN)
 
     def _read(self) -> dict[str, Login]:
         try:

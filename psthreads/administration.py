@@ -1,0 +1,181 @@
+"""Changes of members, groups, memberships, tokens and clients, by somebody who is known to the audit.
+
+Every method is one script: one round trip, whole or not at all, and with its line in the audit, so that neither can be
+without the other. What changes nothing, because it is so already, leaves no line. All raise Unavailable when Redis is
+away or takes no writes. The rules for names are in directory.py.
+"""
+
+from __future__ import annotations
+
+import secrets
+from typing import Final
+
+from psthreads.access import Group, Member, Reach, Role
+from psthreads.audit import Origin
+from psthreads.credentials import check_name, check_name_is_no_id, digest, key_of, write_reach
+from psthreads.errors import BadParameter, Conflict, GroupNotFound, MemberNotFound, NotFound
+from psthreads.passwords import Passwords
+from psthreads.roster import Membership, scope
+from psthreads.scripts import Scripts
+
+SCRIPTS: Final = (
+    *("add", "update", "set_admin", "unlock", "remove", "link"),
+    *("create_token", "revoke_token", "add_client", "remove_client"),
+)
+LONGEST_EXPIRY: Final = 10 * 366 * 24 * 3600
+"""For how long a token may live that ends at all, in seconds."""
+
+_KEPT: Final = {
+    b"self": "You cannot {} yourself: another administrator can.",
+    b"last": "'{}' is the last administrator: make another one first.",
+}
+
+
+class Administration:
+    """What can be changed, by one origin: who does it, from where and why. `Directory.by` makes one."""
+
+    def __init__(self, scripts: Scripts, passwords: Passwords, origin: Origin) -> None:
+        self._run = scripts.run
+        self._passwords = passwords
+        self._origin = origin.written()
+
+    # Members.
+
+    def add_member(self, username: str, password: str, *, admin: bool = False) -> Member:
+        """Add a member; raises BadParameter for a bad name or password, Conflict for a taken name."""
+        check_name_is_no_id("username", username)
+        fields = ("username", username, "password", self._passwords.hash(password))
+        return Member(self._add("member", username, *fields, "admin", int(admin), "stamp", nonce()), username, admin)
+
+    def change_password(self, member: Member, password: str) -> None:
+        """Change the password, which ends the member's sessions too; tokens stay. Raises MemberNotFound."""
+        self._update(member, "member.password", "password", self._passwords.hash(password), "stamp", nonce())
+
+    def set_admin(self, member: Member, *, admin: bool) -> Member:
+        """Give or take away the flag, and return the member as it then is.
+
+        Raises MemberNotFound, and Conflict where a member would take away their own, or the last one's.
+        """
+        verdict = self._run("set_admin", member.id, int(admin), self._origin)
+        self._check(verdict, member, "take the administrator's rights from")
+        return Member(member.id, member.username, admin)
+
+    def sign_out_everywhere(self, member: Member) -> None:
+        """End all sessions of the member; password and tokens stay. Raises MemberNotFound."""
+        self._update(member, "session.end-all", "stamp", nonce())
+
+    def unlock(self, member: Member) -> bool:
+        """Lift the lock of the member's account; gives whether there was one. Raises MemberNotFound."""
+        if (lifted := self._run("unlock", member.id, 1, self._origin)) < 0:
+            raise MemberNotFound(member.username)
+        return bool(lifted)
+
+    def remove_member(self, member: Member) -> None:
+        """Remove the member with its memberships, sessions, tokens and clients; its id is never given again.
+
+        Raises MemberNotFound, and Conflict where an administrator would remove themselves, or the last one.
+        """
+        self._check(self._run("remove", "member", member.id, self._origin), member, "remove")
+
+    # Groups.
+
+    def add_group(self, name: str) -> Group:
+        """Add a group; raises BadParameter for a bad name, Conflict for a taken one."""
+        check_name_is_no_id("group", name)
+        return Group(self._add("group", name, "name", name), name)
+
+    def remove_group(self, group: Group) -> None:
+        """Remove the group and its memberships, not its documents and threads; raises GroupNotFound.
+
+        Its id is never given again.
+        """
+        if self._run("remove", "group", group.id, self._origin) != b"done":
+            raise GroupNotFound(group.name)
+
+    # Memberships.
+
+    def set_membership(self, member: Member, group: Group, role: Role) -> Membership:
+        """Give the member this role, and no other, in the group; raises MemberNotFound, GroupNotFound."""
+        self._link(member, group, role.value)
+        return Membership(member, group, role)
+
+    def remove_membership(self, member: Member, group: Group) -> None:
+        """End the membership; raises MemberNotFound, GroupNotFound, or NotFound where there is none."""
+        self._link(member, group, "")
+
+    # Tokens and clients.
+
+    def create_token(self, member: Member, name: str, expires_in: int | None = None, reach: Reach | None = None) -> str:
+        """A new token of the member, which is stored as a hash only: nobody can be shown it again.
+
+        `expires_in` is in seconds, from 1 to ten years, None for never. Raises BadParameter,
+        MemberNotFound, and Conflict where another token of the member has the name.
+        """
+        check_name("name", name)
+        if expires_in is not None and not 1 <= expires_in <= LONGEST_EXPIRY:
+            raise BadParameter("expires", "A token expires after 1 second to 10 years: choose another time.")
+        plain = f"pst_{secrets.token_urlsafe(32)}"
+        given = (member.id, name, digest(plain), expires_in or 0, write_reach(reach))
+        verdict = self._run("create_token", *given, self._origin, scope(reach))
+        if verdict == b"member":
+            raise MemberNotFound(member.username)
+        if verdict == b"name":
+            raise Conflict(f"Member '{member.username}' has a token '{name}': revoke it, or choose another name.")
+        return plain
+
+    def revoke_token(self, member: Member, name: str) -> None:
+        """End a token at once; raises NotFound where the member has none of this name."""
+        check_name("name", name)
+        if not self._run("revoke_token", member.id, name, self._origin):
+            raise NotFound(f"Member '{member.username}' has no token '{name}'.")
+
+    def add_client(self, member: Member, name: str, reach: Reach | None = None) -> tuple[str, str]:
+        """The id and the secret of a new OAuth client of the member; the secret cannot be shown again.
+
+        Raises BadParameter, MemberNotFound, and Conflict where another client of the member has the name.
+        """
+        check_name("name", name)
+        client_id, secret = f"psc_{secrets.token_urlsafe(18)}", f"pss_{secrets.token_urlsafe(32)}"
+        given = (member.id, name, client_id, digest(secret), write_reach(reach))
+        verdict = self._run("add_client", *given, self._origin, scope(reach))
+        if verdict == b"member":
+            raise MemberNotFound(member.username)
+        if verdict == b"name":
+            raise Conflict(f"Member '{member.username}' has a client '{name}': remove it, or choose another name.")
+        return client_id, secret
+
+    def remove_client(self, member: Member, name: str) -> None:
+        """Remove a client, which ends its access tokens at once; raises NotFound where there is none of this name."""
+        check_name("name", name)
+        if not self._run("remove_client", member.id, name, self._origin):
+            raise NotFound(f"Member '{member.username}' has no client '{name}'.")
+
+    def _check(self, verdict: bytes, member: Member, verb: str) -> None:
+        if verdict in {b"member", b"none"}:
+            raise MemberNotFound(member.username)
+        if verdict in _KEPT:
+            raise Conflict(_KEPT[verdict].format(verb if verdict == b"self" else member.username))
+
+    def _link(self, member: Member, group: Group, role: str) -> None:
+        missing = self._run("link", member.id, group.id, role, self._origin)
+        if missing == b"member":
+            raise MemberNotFound(member.username)
+        if missing == b"group":
+            raise GroupNotFound(group.name)
+        if missing == b"membership":
+            raise NotFound(f"Member '{member.username}' has no membership in group '{group.name}'.")
+
+    def _add(self, kind: str, name: str, *fields: str | int) -> int:
+        new_id = self._run("add", kind, key_of(name), name, nonce(), self._origin, *fields)
+        if new_id is None:
+            raise Conflict(f"There is a {kind} '{name}' already: choose another name.")
+        return int(new_id)
+
+    def _update(self, member: Member, act: str, *fields: str | int) -> None:
+        if not self._run("update", member.id, act, self._origin, *fields):
+            raise MemberNotFound(member.username)
+
+
+def nonce() -> str:
+    """128 random bits that nobody can guess."""
+    return secrets.token_hex(16)

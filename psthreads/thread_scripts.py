@@ -1,0 +1,62 @@
+"""The Lua scripts that read and change threads: each is one step, and happens whole or not at all."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from typing import Any, Final
+
+from redis import Redis
+from redis.commands.core import Script
+from rq import Queue
+from rq.defaults import RQ_KEY_PREFIX
+from rq.job import Job
+
+from psthreads.config import Config
+from psthreads.connection import translated
+
+SCRIPTS: Final = (
+    *("start", "claim", "begin", "report", "beat", "finish", "cancel", "delete"),
+    *("abandon", "recover", "unblock", "survey", "list", "log", "find", "overview"),
+)
+
+
+class ThreadScripts:
+    """The scripts of lua/ that are about threads, by their names."""
+
+    def __init__(self, redis: Redis, config: Config) -> None:
+        self._redis = redis
+        self._script: dict[str, Script] = {
+            name: redis.register_script(source) for name, source in _sources(config).items()
+        }
+
+    def run(self, name: str, *args: Any) -> Any:
+        """What the script answers; raises Unavailable when Redis is away or takes no writes."""
+        with translated(self._redis):
+            return self._script[name](args=args)
+
+
+def _sources(config: Config) -> dict[str, str]:
+    queue = Queue.redis_queue_namespace_prefix + config.queue
+    names: dict[str, Any] = {
+        "JOB": Job.key_for(""),
+        "QUEUE": queue,
+        "QUEUES": Queue.redis_queues_keys,
+        "TAKEN": f"{queue}:intermediate",
+        "STARTED": f"{RQ_KEY_PREFIX}:wip:{config.queue}",
+        "EXECUTION": f"{RQ_KEY_PREFIX}:execution:",
+        "EXECUTIONS": f"{RQ_KEY_PREFIX}:executions:",
+        "HALF_EVENTS": config.log_events // 2,
+        "HALF_BYTES": config.log_bytes // 2,
+        "RETENTION": int(config.retention * 1000),
+        "LOST_AFTER": int(config.lost_after * 1000),
+        "AUDIT_RETENTION": int(config.audit_retention * 1000),
+        "RESTARTS": config.restarts,
+        "GROUP_THREADS": config.group_threads,
+        "GROUP_CHANGES": config.group_changes,
+    }
+    folder = files("psthreads") / "lua"
+    common = (folder / "common.lua").read_text()
+    sources = {name: common + (folder / f"{name}.lua").read_text() for name in SCRIPTS}
+    for name, value in names.items():
+        sources = {script: text.replace(f"@{name}@", str(value)) for script, text in sources.items()}
+    return sources

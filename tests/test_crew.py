@@ -1,0 +1,65 @@
+"""Who works: real workers, idle and busy, ended in order and lost."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from redis import Redis
+from rq import Queue
+from stack import wait_for, worker
+from threads import ended, start
+
+from psthreads import crew
+from psthreads.config import Config
+from psthreads.engine import Engine
+from psthreads.janitor import Janitor
+from psthreads.store import ThreadStore
+
+
+def test_a_worker_is_idle_then_busy_with_a_thread_then_lost(
+    redis: Redis, engine: Engine, store: ThreadStore, config: Config, tmp_path: Path
+) -> None:
+    janitor = Janitor(redis, config, store)
+    assert crew.look(redis, config) == crew.Crew((), (), 0)
+    with worker(config) as program:
+        (idle,) = wait_for(lambda: crew.look(redis, config).workers)
+        assert (idle.is_busy, idle.thread_id, idle.is_late) == (False, "", False)
+        assert idle.heard < config.lost_after + 2
+        thread = start(engine, "sleep", mark=str(tmp_path / "mark"))
+        wait_for((tmp_path / "mark").exists)
+        (busy,) = crew.look(redis, config).workers
+        assert (busy.name, busy.is_busy, busy.thread_id) == (idle.name, True, thread.id)
+        assert store.fetch(thread.id).worker == busy.name
+        assert program.process is not None
+        program.process.kill()
+
+        def is_lost() -> bool:
+            janitor.sweep()
+            return bool(crew.look(redis, config).lost)
+
+        wait_for(is_lost)
+        seen = crew.look(redis, config)
+        assert seen.total == 0
+        assert [name for name, _ in seen.lost] == [idle.name]
+        assert crew.count(redis, config.queue) == 0
+
+
+def test_a_worker_that_ends_in_order_is_not_lost(
+    redis: Redis, engine: Engine, store: ThreadStore, config: Config
+) -> None:
+    janitor = Janitor(redis, config, store)
+    with worker(config) as program:
+        ended(store, start(engine, "count"))
+        assert program.process is not None
+        program.process.terminate()
+        assert program.process.wait(20) == 0
+        janitor.sweep()
+        assert crew.look(redis, config) == crew.Crew((), (), 0)
+
+
+def test_what_was_lost_more_than_a_day_ago_is_forgotten(redis: Redis, config: Config) -> None:
+    queue = Queue(config.queue, connection=redis)
+    redis.zadd("ps:lost-workers", {"old": 1})
+    redis.sadd(f"rq:workers:{config.queue}", "rq:worker:new")
+    crew.forget_lost(redis, queue)
+    assert [name for name, _ in crew.look(redis, config).lost] == ["new"]
