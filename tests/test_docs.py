@@ -20,7 +20,8 @@ from psthreads.web import create_app
 
 README = (ROOT / "README.md").read_text()
 ARCHITECTURE = (ROOT / "ARCHITECTURE.md").read_text()
-PAGES = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md"]
+DASHBOARD = (ROOT / "docs" / "dashboard.md").read_text()
+PAGES = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/dashboard.md"]
 PACKAGE = ROOT / "psthreads"
 PICTURE = "docs/images/life-of-a-thread.svg"
 
@@ -40,8 +41,14 @@ def routes() -> set[str]:
     return found
 
 
-def test_the_readme_has_every_route_and_no_other() -> None:
-    assert set(re.findall(r"^\| `((?:GET|POST|PUT|DELETE) /[^`]*)` \|", README, re.MULTILINE)) == routes()
+def test_the_docs_have_every_route_once_and_no_other() -> None:
+    found = [
+        route
+        for page in (README, DASHBOARD)
+        for route in re.findall(r"^\| `((?:GET|POST|PUT|DELETE) /[^`]*)` \|", page, re.MULTILINE)
+    ]
+    assert set(found) == routes()
+    assert len(found) == len(set(found))
 
 
 def test_the_readme_has_every_setting_with_its_default_and_no_other() -> None:

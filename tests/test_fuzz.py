@@ -48,6 +48,21 @@ KINDS = [
 PARAMETERS = [
     *("page", "page-size", "status", "from", "tail", "level", "format", "path", "to", "pause", "how", "mark", "text"),
     *("includes", "excludes", "destination", "folder", "validate", "force", "group", "filename", "next", "username"),
+    *(
+        "after",
+        "before",
+        "since",
+        "until",
+        "process",
+        "member",
+        "name",
+        "act",
+        "thread",
+        "threads",
+        "every",
+        "confirmed",
+    ),
+    *("reason", "like", "key", "role", "admin", "typed", "expires", "read", "by", "subject", "whole", "done"),
     *("stylesheet", "warn", "merge", "overwrite", "last-event-id", "csrf_token", "password", "grant_type", "client_id"),
 ]
 HEADERS = [
@@ -79,7 +94,8 @@ class Served:
 def served(config: Config, app: Flask, people: People, redis: Redis, store: ThreadStore) -> Iterator[Served]:
     people.acme_folder.write("/documents/a.xml", b"<a/>")
     thread, _ = store.create(new_thread(redis, group=people.acme))
-    known = {"group": "acme", "member": "contributor", "thread": thread, "filename": "a.xml", "suffix": "json"}
+    known = {"group": "acme", "member": "contributor", "thread": thread, "process": "count", "filename": "a.xml"}
+    known["suffix"] = "json"
     paths = []
     for rule in app.url_map.iter_rules():
         # What follows all threads has no end of its own.

@@ -16,9 +16,11 @@ import pytest
 import requests
 from flask.testing import FlaskClient
 from people import People
+from redis import Redis
 from stack import ROOT, free_port, wait_for
 from werkzeug.test import TestResponse
 
+from psthreads.audit import SETUP, Audit, Wanted
 from psthreads.config import Config
 from psthreads.errors import ConfigError
 from psthreads.web import create_app
@@ -185,8 +187,8 @@ def test_a_session_of_the_provider_replaces_that_of_before(browser: FlaskClient,
     assert not is_in(browser)
 
 
-def test_the_claims_of_the_settings_give_the_name_and_make_administrators(
-    set_up: Config, people: People, provider: Provider
+def test_the_claims_of_the_settings_give_the_name_and_make_administrators_and_the_audit_says_who_did(
+    set_up: Config, people: People, provider: Provider, redis: Redis
 ) -> None:
     config = replace(set_up, oidc_username_claim="email", oidc_admin_claim="groups=operators")
     with create_app(config).test_client() as browser:
@@ -198,6 +200,13 @@ def test_the_claims_of_the_settings_give_the_name_and_make_administrators(
         sign_in(browser, provider)
         assert browser.get("/dashboard").status_code == 403
         assert not people.directory.find_member("manager").admin
+    host = urlsplit(provider.issuer).netloc
+    entries = list(Audit(redis).export(Wanted(subject="manager", act="member.admin")))
+    assert [(one.by, one.address, one.detail) for one in entries] == [
+        (f"provider:{host}", "127.0.0.1", flag) for flag in ("off", "on")
+    ]
+    started = next(Audit(redis).export(Wanted(by="manager", act="session.start")))
+    assert (started.detail, started.address) == (f"by {host}", "127.0.0.1")
 
 
 def test_without_the_setting_no_claim_makes_an_administrator_or_ends_one(
@@ -246,10 +255,10 @@ def test_a_provider_that_is_away_or_calls_itself_otherwise_is_a_503(
 def test_a_locked_account_is_locked_for_the_provider_too(
     set_up: Config, browser: FlaskClient, people: People, provider: Provider
 ) -> None:
-    people.directory._run("guessed", "chief", 1)
+    people.directory._run("guessed", "chief", 1, SETUP.written())
     provider.tell(preferred_username="chief")
     assert sign_in(browser, provider).status_code == 401
-    people.directory.unlock(people.members["chief"])
+    people.directory.by(SETUP).unlock(people.members["chief"])
     assert sign_in(browser, provider).status_code == 303
 
 

@@ -30,7 +30,10 @@ OPEN = {
     "health.healthz",
     "health.readyz",
     "pages.sign_in",
+    "pages.sign_in_post",
 }
+OF_MEMBERS = {"home", "sign_out", "groups"}
+IN_GROUP = ("group_members", "group_remove")
 
 
 @dataclass(frozen=True)
@@ -72,7 +75,7 @@ def expected(endpoint: str, who: str, group: str) -> int | set[int]:  # noqa: PL
     name = endpoint.partition(".")[2]
     blueprint = endpoint.partition(".")[0].rstrip("0123456789")
     allowed = {200, 202, 302, 303, 304, 400} | ({415} if endpoint == "uploads.post" else set())
-    is_page = blueprint == "pages"
+    is_page = blueprint.endswith("pages")
     if blueprint == "oauth":
         return {400, 401}  # Whoever asks must be a client, and nobody here is one.
     if endpoint in {"pages.outside", "pages.outside_return"}:
@@ -81,10 +84,12 @@ def expected(endpoint: str, who: str, group: str) -> int | set[int]:  # noqa: PL
         return allowed | {503, 403}  # 403: a sign-in without the page's own token
     if who == "anonymous":
         return 302 if is_page else 401
-    if is_page:
-        # A browser's pages know sessions only; here everybody comes with a token, which is as good.
-        return allowed if who == "chief" or name == "sign_out" else 403
-    if blueprint in {"server", "server-streams", "server-results"} or (blueprint == "starts" and name == "server-wide"):
+    # A browser's pages know sessions only; here everybody comes with a token, which is as good.
+    if blueprint == "pages" and (name in OF_MEMBERS or (name.startswith(IN_GROUP) and group == "nope")):
+        return allowed if name in OF_MEMBERS else 404
+    if blueprint in {"pages", "server", "server-pages", "server-streams", "server-results"} or (
+        blueprint == "starts" and name == "server-wide"
+    ):
         return allowed if who == "chief" else 403
     if blueprint == "processes" and name == "server":
         return allowed
@@ -124,6 +129,7 @@ def path_of(world: World, rule: Rule, who: str, group: str) -> str:
         "thread": thread,
         "filename": world.result(group, thread) if is_result else "psthreads.css",
         "suffix": "xml",
+        "process": "count",
     }
     with world.app.test_request_context():
         built = rule.build({name: values[name] for name in rule.arguments}, append_unknown=False)

@@ -8,11 +8,13 @@ from typing import Final
 from flask import Flask, g
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from psthreads import commands
+from psthreads import audit_commands, commands
 from psthreads.config import Config
 from psthreads.model import iso
+from psthreads.parameter import as_text
 from psthreads.web import (
     checkup,
+    dashboard,
     files,
     health,
     loading,
@@ -22,11 +24,13 @@ from psthreads.web import (
     problems,
     processes,
     schemas,
+    scope,
     starts,
     streams,
     threads,
     untyped,
 )
+from psthreads.web.dashboard import words
 from psthreads.web.guard import Guard
 from psthreads.web.headers import Headers
 from psthreads.web.pageseeder import PathParameters
@@ -54,7 +58,9 @@ def create_app(config: Config) -> Flask:
     )
     app.url_map.strict_slashes = False
     app.jinja_env.filters["iso"] = iso
-    app.jinja_env.filters["value"] = processes.text
+    app.jinja_env.filters["value"] = as_text
+    app.jinja_env.filters.update(words.FILTERS)
+    app.jinja_env.globals.update(scope.GLOBALS)
     app.url_value_preprocessor(_take_suffix)
     app.wsgi_app = Headers(PathParameters(app.wsgi_app))  # type: ignore[method-assign] # as Flask's documentation has it
     if near := config.proxies:
@@ -88,7 +94,10 @@ def create_app(config: Config) -> Flask:
         openapi.make_blueprint(services, HOME, guard),
     ):
         app.register_blueprint(blueprint)
+    for blueprint, path in dashboard.make_blueprints(services, guard):
+        app.register_blueprint(blueprint, url_prefix=path)
     commands.register(app, lambda: services.directory)
+    audit_commands.register(app, services.audit)
     checkup.register(app, config)
     return app
 

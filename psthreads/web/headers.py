@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from flask import Response
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -12,7 +14,9 @@ if TYPE_CHECKING:
 _POLICY: Final = (
     "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 )
-# What an answer does not say of itself. Nothing of ours needs a script, a frame or a picture from elsewhere.
+# Scripts are files of ours, and ask this server only; none stands in a page, and none may be made of text.
+_PAGES: Final = f"script-src 'self'; connect-src 'self'; {_POLICY}"
+# What an answer does not say of itself. Nothing of ours needs a frame, or anything from elsewhere.
 _DEFAULTS: Final = (
     ("Cache-Control", "no-store"),
     ("Content-Security-Policy", _POLICY),
@@ -45,3 +49,9 @@ class Headers:
             # No credentials are of other characters, and Werkzeug fails on them: empty ones are refused in our words.
             environ["HTTP_AUTHORIZATION"] = ""
         return self._application(environ, start)
+
+
+def as_page(response: Response) -> Response:
+    """The answer with what a page may do besides."""
+    response.headers["Content-Security-Policy"] = _PAGES
+    return response

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from flask import Blueprint, render_template, request, session, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
 from psthreads.access import Member
+from psthreads.audit import Origin
 from psthreads.credentials import Session
 from psthreads.directory import Directory
 from psthreads.errors import MemberNotFound, NotFound, NotSignedIn, PsthreadsError
+from psthreads.web import origin
 from psthreads.web.operation import HTML, Answer, Operation, Who, declares
 from psthreads.web.services import Services
 from psthreads.web.sign_in import go_on, own_path
@@ -62,9 +65,11 @@ def add_to(blueprint: Blueprint, services: Services) -> None:
         username = claims.get(claim)
         if not isinstance(username, str) or not username:
             raise NotSignedIn(f"The provider does not say who you are: its claim '{claim}' is missing.")
-        member, signed = directory.vouched(username)
+        host, address = urlsplit(config.oidc_issuer).netloc, origin.address()
+        member, signed = directory.vouched(username, host, address=address)
         if config.oidc_admin_claim and member.admin != (admin := is_admin(claims, config.oidc_admin_claim)):
-            member = directory.set_admin(member, admin=admin)
+            # It is the provider that says so, whoever the member is.
+            member = directory.by(Origin(f"provider:{host}", address=address)).set_admin(member, admin=admin)
         return member, signed
 
 

@@ -14,7 +14,7 @@ from flask import Blueprint, Flask, Response, current_app, render_template
 from werkzeug.routing import Rule
 
 from psthreads.parameter import Parameter
-from psthreads.web import declarations, starts
+from psthreads.web import headers, starts
 from psthreads.web.guard import Guard
 from psthreads.web.operation import FORM, HTML, JSON, XML, Answer, Operation, Who, declared, declares, service
 from psthreads.web.services import Services
@@ -47,6 +47,11 @@ _NAMES: Final = {
     "page": "Pages",
     "open": "Open",
 }
+_STATIC: Final = Operation(  # of Flask's own view
+    "Style sheet, scripts and icon of the pages",
+    Who.EVERYBODY,
+    {200: Answer("The file", ("*/*",)), 304: Answer("Nothing has changed")},
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +88,7 @@ def make_blueprint(services: Services, home: Path, guard: Guard) -> Blueprint:
     @declares(Operation("The same as a page", Who.EVERYBODY, {200: Answer("A page", (HTML,))}))
     def api() -> Response:
         page = render_template("api.html", groups=groups(), refused=refusals, name=_NAMES, Who=Who)
-        return Response(page, mimetype=HTML)
+        return headers.as_page(Response(page, mimetype=HTML))
 
     return blueprint
 
@@ -96,7 +101,7 @@ def described(app: Flask, services: Services) -> list[Described]:
         path = re.sub(r"<(?:[^<>:]*:)?(\w+)>", r"{\1}", rule.rule.removeprefix(prefix))
         for method in sorted((rule.methods or set()) - _LEFT_OUT):
             known = found.get((method, path))
-            operation = _operation(app, services, rule, method)
+            operation = _operation(app, services, rule)
             if known is not None:
                 known = Described(method, path, known.rule, known.operation, (*known.prefixes, prefix))
             elif operation is not None:
@@ -154,12 +159,12 @@ def _prefix(app: Flask, rule: Rule, prefixes: tuple[str, ...]) -> str:
     return prefixes[at - 1] if at and blueprint in app.blueprints else ""
 
 
-def _operation(app: Flask, services: Services, rule: Rule, method: str) -> Operation | None:
+def _operation(app: Flask, services: Services, rule: Rule) -> Operation | None:
     blueprint, _, name = rule.endpoint.rpartition(".")
     if blueprint.rstrip("0123456789") == "starts":
         process = services.registry.find(name)
         return starts.declaration(process) if process is not None else None
-    return declared(app.view_functions[rule.endpoint]) or declarations.OF_PAGES.get((method, rule.rule))
+    return declared(app.view_functions[rule.endpoint]) or (_STATIC if rule.endpoint == "static" else None)
 
 
 def _written(one: Described) -> dict[str, Any]:
@@ -234,7 +239,10 @@ def _form(operation: Operation, media: str) -> dict[str, Any]:
     fields |= {name: {"type": "string"} for name in operation.fields if name not in fields}
     if "file" in fields:
         fields["file"] = {"type": "array", "items": {"type": "string", "contentMediaType": "application/octet-stream"}}
-    return {"type": "object", "properties": fields}
+    schema: dict[str, Any] = {"type": "object", "properties": fields}
+    if operation.more:
+        schema["additionalProperties"] = {"type": "string"}
+    return schema
 
 
 def _moved(schemas: Mapping[str, Any]) -> Any:
@@ -248,7 +256,7 @@ def _tag(one: Described) -> str:
     media = {kind for answer in one.operation.answers.values() for kind in answer.media}
     if XML in media and JSON in media:
         return "service"
-    if HTML in media or one.rule.endpoint.startswith("pages."):
+    if HTML in media or one.rule.endpoint.partition(".")[0].endswith("pages"):
         return "page"
     return "open" if one.operation.who is Who.EVERYBODY else "file"
 

@@ -45,7 +45,10 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """A route and a method of it. `body` is the media types of a body, whose fields are the parameters or `fields`."""
+    """A route and a method of it. `body` is the media types of a body, whose fields are the parameters or `fields`.
+
+    With `more` it has other fields besides, as what the path names has them.
+    """
 
     summary: str
     who: Who
@@ -54,6 +57,7 @@ class Operation:
     headers: tuple[Parameter, ...] = ()
     body: tuple[str, ...] = ()
     fields: tuple[str, ...] = field(default=())
+    more: bool = False
 
 
 def service(meaning: str, schema: str) -> Answer:

@@ -55,7 +55,9 @@ def values() -> dict[str, str]:
 
 def is_page() -> bool:
     """Whether the request is for a page that a person reads, and not for a service."""
-    return request.blueprint == "pages"
+    if request.blueprint is None:
+        return request.path.startswith("/dashboard")
+    return request.blueprint.endswith("pages")
 
 
 def preferred_wait() -> float | None:

@@ -11,6 +11,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestedRangeN
 
 from psthreads.errors import NotSignedIn, PsthreadsError, Unavailable
 from psthreads.web import respond
+from psthreads.web.headers import as_page
 from psthreads.web.parameters import is_page
 
 _CHALLENGE: Final = 'Basic realm="psthreads", charset="UTF-8", Bearer realm="psthreads"'
@@ -78,7 +79,7 @@ def _unexpected(error: Exception) -> Response:
 
 def _page(problem: PsthreadsError, headers: dict[str, str]) -> Response:
     text = render_template("error.html", problem=problem)
-    return Response(text, problem.status, headers=headers, mimetype="text/html")
+    return as_page(Response(text, problem.status, headers=headers, mimetype="text/html"))
 
 
 def _as_response(answered: object) -> Response:

@@ -11,7 +11,7 @@ from flask import Blueprint, Response, g, request
 from psthreads import access
 from psthreads.access import Sight
 from psthreads.model import clean
-from psthreads.parameter import Parameter, plain
+from psthreads.parameter import Parameter
 from psthreads.registry import Process, Scope
 from psthreads.web import respond
 from psthreads.web.guard import Guard
@@ -84,8 +84,3 @@ def _parameter(one: Parameter) -> dict[str, Any]:
     if one.description:
         found["description"] = clean(one.description)
     return found
-
-
-def text(value: str | float | bool) -> str:  # noqa: FBT001 (one of the values that a parameter may have)
-    """A default or a bound as a request, and so an attribute, has it."""
-    return value if isinstance(value, str) else str(value).lower() if isinstance(value, bool) else plain(value)

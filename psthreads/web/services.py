@@ -7,16 +7,19 @@ from typing import Self
 
 from redis import Redis
 
+from psthreads.audit import Audit
 from psthreads.config import Config
 from psthreads.connection import connect
 from psthreads.directory import Directory
 from psthreads.documents import Documents
 from psthreads.engine import Engine
 from psthreads.feed import Feed
+from psthreads.finder import Finder
 from psthreads.janitor import Janitor
 from psthreads.plugins import load_all
 from psthreads.registry import Registry
 from psthreads.store import ThreadStore
+from psthreads.thread_scripts import ThreadScripts
 from psthreads.throttles import Throttles
 from psthreads.web.slots import Slots
 
@@ -28,8 +31,10 @@ class Services:
     config: Config
     redis: Redis
     directory: Directory
+    audit: Audit
     throttles: Throttles
     store: ThreadStore
+    finder: Finder
     engine: Engine
     feed: Feed
     documents: Documents
@@ -41,15 +46,18 @@ class Services:
     def make(cls, config: Config) -> Self:
         """Put the layers together for these settings. Nothing is sent to Redis yet."""
         redis = connect(config.redis_url)
-        store = ThreadStore(redis, config)
+        scripts = ThreadScripts(redis, config)
+        store = ThreadStore(redis, config, scripts)
         throttles = Throttles(redis, config)
         registry = load_all(config.processes)
         return cls(
             config=config,
             redis=redis,
-            directory=Directory(redis, throttles=throttles),
+            directory=Directory(redis, throttles=throttles, audit_retention=config.audit_retention),
+            audit=Audit(redis),
             throttles=throttles,
             store=store,
+            finder=Finder(scripts),
             engine=Engine(redis, config, store, registry),
             feed=Feed(redis, store),
             documents=Documents(config.documents),

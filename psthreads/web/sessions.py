@@ -53,6 +53,12 @@ class Sessions(SecureCookieSessionInterface):
         return request.is_secure or not _is_this_machine(request.host)
 
 
+def need_key() -> None:
+    """Make sure that this request can be answered with a form, which needs a token that was signed."""
+    if isinstance(current_app.session_interface, Sessions):
+        current_app.session_interface.need_key(current_app._get_current_object())  # type: ignore[attr-defined] # noqa: SLF001 (as Flask's documentation has it)
+
+
 def begin() -> None:
     """Begin a session that is signed in: nothing of what was before is kept, so that nobody else can know it."""
     session.clear()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Final
 from urllib.parse import urlsplit
 
 from flask import Blueprint, Response, current_app, g, redirect, render_template, request, url_for
@@ -10,32 +11,64 @@ from werkzeug.wrappers import Response as AnyResponse
 from psthreads.access import Member
 from psthreads.credentials import Session
 from psthreads.errors import NotSignedIn, TooManyRequests
-from psthreads.web import sessions, untyped
+from psthreads.parameter import Parameter
+from psthreads.web import origin, sessions, untyped
+from psthreads.web.operation import FORM, HTML, Answer, Operation, Who, declares
 from psthreads.web.services import Services
+
+_NEXT: Final = Parameter("next", str, "", description="the path of this server to go on to")
+_DONE: Final = Answer("It is done; leads to another page", (HTML,))
 
 
 def add_to(blueprint: Blueprint, services: Services) -> None:
     """Add the sign-in page with its form, and the way to sign out."""
 
-    @blueprint.route("/sign-in", methods=["GET", "POST"], endpoint="sign_in")
-    def sign_in_here() -> AnyResponse | str:
+    @blueprint.get("/sign-in", provide_automatic_options=False)
+    @declares(Operation("The page to sign in", Who.EVERYBODY, {200: Answer("A page", (HTML,))}, (_NEXT,)))
+    def sign_in() -> str:
+        return form(own_path(request.args.get("next", "")), "")
+
+    @blueprint.post("/sign-in", provide_automatic_options=False)
+    @declares(
+        Operation(
+            "Signs in, for a session cookie",
+            Who.EVERYBODY,
+            {
+                303: _DONE,
+                401: Answer("The username or the password is wrong", (HTML,)),
+                403: Answer("The form's own token is missing or wrong", (HTML,)),
+                429: Answer("Too many attempts", (HTML,)),
+            },
+            (_NEXT,),
+            body=(FORM,),
+            fields=("csrf_token", "username", "password", "next"),
+        )
+    )
+    def sign_in_post() -> AnyResponse | str:
         following = own_path(request.values.get("next", ""))
-        if request.method == "GET":
-            return form(following, "")
         untyped.protect_from_forgery(current_app)
         username, password = request.form.get("username", ""), request.form.get("password", "")
         try:
-            member, signed = services.directory.sign_in(username, password, address=request.remote_addr or "")
+            member, signed = services.directory.sign_in(username, password, address=origin.address())
         except NotSignedIn as error:
             return Response(form(following, error.message), 401)
         except TooManyRequests as error:
             return Response(form(following, error.message), 429, {"Retry-After": str(error.retry_after)})
         return go_on(services, member, signed, following)
 
-    @blueprint.post("/sign-out")
+    @blueprint.post("/sign-out", provide_automatic_options=False)
+    @declares(
+        Operation(
+            "Ends the browser's session, or all sessions of the member",
+            Who.MEMBER,
+            {302: Answer("Leads to the page to sign in", (HTML,)), 303: _DONE},
+            body=(FORM,),
+            fields=("csrf_token", "everywhere"),
+        )
+    )
     def sign_out() -> AnyResponse:
         if g.has_session and "everywhere" in request.form:
-            services.directory.sign_out_everywhere(g.sight.member)
+            services.directory.by(origin.here(with_reason=False)).sign_out_everywhere(g.sight.member)
         end(services)
         return redirect(url_for("pages.sign_in"), 303)
 
@@ -55,7 +88,7 @@ def go_on(services: Services, member: Member, session: Session, following: str) 
 def end(services: Services) -> None:
     """End the browser's session, if there is one, so that a copy of its cookie is of no use either."""
     if (known := sessions.of_cookie()) is not None:
-        services.directory.end_session(known, int(services.config.session_life))
+        services.directory.end_session(known, int(services.config.session_life), address=origin.address())
     sessions.forget()
 
 

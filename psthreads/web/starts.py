@@ -11,15 +11,16 @@ from flask import Blueprint, Response, g, request, send_file, url_for
 from werkzeug.exceptions import MethodNotAllowed, UnsupportedMediaType
 
 from psthreads import access
-from psthreads.access import Member
-from psthreads.errors import BadParameter, NotAllowed, PsthreadsError
+from psthreads.access import Group, Member
+from psthreads.errors import BadParameter, NotAllowed, NotFound, PsthreadsError
 from psthreads.model import Thread
 from psthreads.offloop import off_the_loop
-from psthreads.registry import Answer, Process, Scope, Start
+from psthreads.registry import Answer, Process, Scope, Start, Value
 from psthreads.web import parameters, respond
 from psthreads.web.guard import Guard
 from psthreads.web.operation import FORM, IDEMPOTENCY_KEY, MULTIPART, PREFER, Operation, Who, service
 from psthreads.web.operation import Answer as Answering
+from psthreads.web.origin import here
 from psthreads.web.services import Services
 
 _LONGEST_KEY: Final = 255
@@ -40,30 +41,8 @@ def make_blueprint(services: Services, guard: Guard) -> Blueprint:
         member = acting(services, path["member"])
         values = process.read(parameters.values())
         key, wait = _idempotency_key(), parameters.preferred_wait()
-        group = g.sight.group
-        who: dict[str, Any] = {"member": member, "by": g.sight.member, "group": group, "key": key}
-        # A repeat gets what the first request got, even if it would be refused by now.
-        if key and (known := services.engine.replay(process, values, **who)) is not None:
-            return _answer(services, process, known, wait)
-        about = Start(
-            member=member,
-            group=group,
-            folder=services.documents.group(group) if group else None,
-            scratch=services.documents.scratch,
-            values=values,
-            loading_zone=services.documents.loading_zone(group, member.id) if group else None,
-        )
-        services.throttles.count_start(
-            g.sight.member.id, g.sight.member.username, group.id if group else None, group.name if group else ""
-        )
-        for check in process.checks:
-            # It may look at thousands of documents, or pack some.
-            answer = off_the_loop(partial(_checked, check, about))
-            if isinstance(answer, PsthreadsError):
-                raise answer
-            if answer is not None:
-                return _send(answer)
-        return _answer(services, process, services.engine.start(process, values, **who), wait)
+        begun = begin(services, process, values, member=member, group=g.sight.group, key=key)
+        return send(begun) if isinstance(begun, Answer) else _answer(services, process, begun, wait)
 
     for process in services.registry:
         rule = process.route.replace("{", "<").replace("}", ">")
@@ -76,6 +55,60 @@ def make_blueprint(services: Services, guard: Guard) -> Blueprint:
                 provide_automatic_options=False,
             )
     return blueprint
+
+
+def process_of(services: Services, name: str, *, may_start: Callable[[Process], bool]) -> Process:
+    """The process of this name, for a page; raises NotFound and NotAllowed."""
+    process = services.registry.find(name)
+    if process is None:
+        raise NotFound(f"There is no process '{name}': the page to start one lists those that there are.")
+    if not may_start(process):
+        raise NotAllowed(f"Starting '{process.name}' needs another role, or another place, than this.")
+    return process
+
+
+def form_key() -> str:
+    """The key of a form that starts something: sent twice, it starts one thread."""
+    return request.form.get("key", "")[:_LONGEST_KEY]
+
+
+def begin(
+    services: Services,
+    process: Process,
+    values: dict[str, Value],
+    *,
+    member: Member,
+    group: Group | None,
+    key: str = "",
+) -> Thread | Answer:
+    """Start a thread for the member, as whoever asks may; or give what the process's own checks answer at once.
+
+    Raises what they refuse it with, and TooManyRequests.
+    """
+    by = here(with_reason=False)
+    who: dict[str, Any] = {"member": member, "by": by, "group": group, "key": key}
+    # A repeat gets what the first request got, even if it would be refused by now.
+    if key and (known := services.engine.replay(process, values, **who)) is not None:
+        return known
+    about = Start(
+        member=member,
+        group=group,
+        folder=services.documents.group(group) if group else None,
+        scratch=services.documents.scratch,
+        values=values,
+        loading_zone=services.documents.loading_zone(group, member.id) if group else None,
+    )
+    services.throttles.count_start(
+        g.sight.member.id, by.username, group.id if group else None, group.name if group else ""
+    )
+    for check in process.checks:
+        # It may look at thousands of documents, or pack some.
+        answer = off_the_loop(partial(_checked, check, about))
+        if isinstance(answer, PsthreadsError):
+            raise answer
+        if answer is not None:
+            return answer
+    return services.engine.start(process, values, **who)
 
 
 def _checked(check: Callable[[Start], Answer | None], about: Start) -> Answer | PsthreadsError | None:
@@ -149,7 +182,8 @@ def _progress_url(thread: Thread) -> str:
     return url_for(f"server{prefix}.progress", **values)
 
 
-def _send(answer: Answer) -> Response:
+def send(answer: Answer) -> Response:
+    """The file that the work was done with at once; it is removed."""
     # The file has no name any more once it is open: whatever becomes of the request, it is gone after it.
     file = answer.path.open("rb")
     answer.path.unlink()

@@ -15,6 +15,7 @@ from psthreads.store import Kind
 from psthreads.web import respond
 from psthreads.web.guard import Guard
 from psthreads.web.operation import IF_NONE_MATCH, PREFER, Answer, Operation, Who, declares, service
+from psthreads.web.origin import REASON, here
 from psthreads.web.parameters import given, preferred_wait
 from psthreads.web.services import Services
 
@@ -117,13 +118,13 @@ def _make_blueprint(name: str, base: str, services: Services, guard: Guard, allo
             "Cancels a thread; without effect on one that has ended, or is not here",
             who,
             {200: service("The thread as it then stands; nothing where there is none", "cancel")},
-            (_FORCE,),
+            (_FORCE, REASON),
         )
     )
     def cancel(thread: str, **_: str) -> Response:
         try:
             found = guard.thread(thread)
-            return respond.cancelled(services.engine.cancel(found, by=g.sight.member, force=bool(given(_FORCE))))
+            return respond.cancelled(services.engine.cancel(found, by=here(), force=bool(given(_FORCE))))
         except ThreadNotFound:
             return respond.cancelled(None)
 

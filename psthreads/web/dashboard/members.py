@@ -1,82 +1,77 @@
-"""The page of one member, for administrators: a lock to lift, tokens and OAuth clients to end and to make."""
+"""The members, for administrators: finding them, adding and removing them. The page of one is in member.py."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import Final
 
 from flask import Blueprint, Response, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
-from psthreads.access import Member
-from psthreads.directory import Directory
-from psthreads.errors import Conflict, MemberNotFound, MissingParameter
+from psthreads import passwords
+from psthreads.errors import BadParameter, Conflict, MemberNotFound
+from psthreads.roster import Account
+from psthreads.web.dashboard import forms, member
+from psthreads.web.dashboard.forms import AFTER, DONE, NAME
+from psthreads.web.operation import declares
+from psthreads.web.origin import here
+from psthreads.web.parameters import given
 from psthreads.web.services import Services
+
+_LOCKED: Final = 20  # how many locked accounts stand above the list
 
 
 def add_to(blueprint: Blueprint, services: Services) -> None:
     """Add the pages below /dashboard/members."""
-    directory, clients = services.directory, services.directory.clients
+    directory = services.directory
 
-    @blueprint.get("/dashboard/members")
-    def members() -> AnyResponse | str:
-        if ref := request.args.get("member", "").strip():
-            try:
-                return redirect(url_for("pages.member", member=directory.find_member(ref).username))
-            except MemberNotFound as error:
-                return Response(render_template("members.html", problem=error.message, asked=ref), 404)
-        return render_template("members.html", problem="", asked="")
-
-    @blueprint.get("/dashboard/members/<member>")
-    def member(member: str) -> str:
-        return page(directory.find_member(member))
-
-    @blueprint.post("/dashboard/members/<member>/clients")
-    def add_client(member: str) -> AnyResponse | str:
-        found = directory.find_member(member)
-        try:
-            client_id, secret = clients.add(found, _name())
-        except Conflict as error:
-            return Response(page(found, problem=error.message), error.status)
-        # No redirect: the secret is shown in this answer and nowhere else.
-        return page(found, made=(client_id, secret))
-
-    def page(found: Member, *, problem: str = "", made: tuple[str, str] | None = None) -> str:
+    @blueprint.get("/dashboard/members", provide_automatic_options=False)
+    @declares(
+        forms.reading("The page of members, which finds them by the beginning of their names", (NAME, AFTER, DONE))
+    )
+    def members() -> str:
+        name, after = str(given(NAME)).strip().removeprefix("~"), str(given(AFTER))
+        part = directory.find_members(name, after)
         return render_template(
-            "member.html",
-            member=found,
-            locked=directory.locks().get(found.id),
-            memberships=directory.memberships(found),
-            tokens=directory.tokens(found),
-            clients=clients.of(found),
-            problem=problem,
-            made=made,
+            "members.html",
+            name=name,
+            after=after,
+            by_id=_by_id(name),
+            part=part,
+            locked=() if name or after else directory.locked(_LOCKED),
+            done="The member is removed." if given(DONE) == "removed" else "",
+            ref=member.ref,
         )
 
-    acts: dict[str, Callable[[Member], object]] = {
-        "unlock": directory.unlock,
-        "sign-out": directory.sign_out_everywhere,
-        "tokens/revoke": lambda found: directory.revoke_token(found, _name()),
-        "clients/remove": lambda found: clients.remove(found, _name()),
-    }
-    for path, act in acts.items():
-        endpoint = "member_" + path.replace("/", "_").replace("-", "_")
-        view = _acting(directory, act)
-        blueprint.add_url_rule(f"/dashboard/members/<member>/{path}", endpoint, view, methods=["POST"])
+    def _by_id(ref: str) -> Account | None:
+        try:
+            return directory.account(ref) if ref.isdecimal() else None
+        except MemberNotFound:
+            return None
 
+    @blueprint.get("/dashboard/members/add", provide_automatic_options=False)
+    @declares(forms.reading("The page that adds a member"))
+    def member_add() -> str:
+        return render_template("member-add.html", problem=None, typed=forms.again(""))
 
-def _acting(directory: Directory, act: Callable[[Member], object]) -> Callable[[str], AnyResponse]:
-    """A view that does something with a member and leads back to the member's page."""
+    @blueprint.post("/dashboard/members/add", provide_automatic_options=False)
+    @declares(
+        forms.changing(
+            "Adds a member; shows the password this once where it makes one",
+            *("username", "password", "admin"),
+            shows=True,
+        )
+    )
+    def member_add_post() -> AnyResponse | str:
+        password = request.form.get("password", "")
+        made = "" if password else passwords.generate()
+        try:
+            changes = directory.by(here())
+            added = changes.add_member(forms.text("username"), password or made, admin="admin" in request.form)
+        except (BadParameter, Conflict) as error:
+            return Response(render_template("member-add.html", problem=error, typed=forms.again("add")), error.status)
+        if not made:
+            return redirect(url_for("pages.member", member=member.ref(added), done="added"), 303)
+        # No redirect: the password is shown in this answer and nowhere else.
+        return show(directory.account(str(added.id)), shown=member.Shown("password", (("Password", made),)))
 
-    def view(member: str) -> AnyResponse:
-        found = directory.find_member(member)
-        act(found)
-        return redirect(url_for("pages.member", member=found.username), 303)
-
-    return view
-
-
-def _name() -> str:
-    given = request.form.get("name", "").strip()
-    if not given:
-        raise MissingParameter("name")
-    return given
+    show = member.add_to(blueprint, services)

@@ -1,0 +1,31 @@
+"""The dashboard: the pages of the whole server for administrators, and the same of a group for its contributors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from flask import Blueprint
+
+from psthreads.web import headers, sessions
+from psthreads.web.dashboard import log, overview, start, thread, threads
+from psthreads.web.guard import Guard
+from psthreads.web.scope import GROUP, SERVER
+from psthreads.web.services import Services
+
+_ROOMS: Final = (overview, threads, thread, log, start)
+
+
+def make_blueprints(services: Services, guard: Guard) -> Iterator[tuple[Blueprint, str]]:
+    """The two parts of the dashboard, each with the path that it is below."""
+    for name, path, allow in (
+        (SERVER, "/dashboard", guard.server),
+        (GROUP, "/dashboard/groups/<group>", guard.group),
+    ):
+        blueprint = Blueprint(name, __name__)
+        blueprint.before_request(sessions.need_key)
+        blueprint.before_request(allow)
+        blueprint.after_request(headers.as_page)
+        for room in _ROOMS:
+            room.add_to(blueprint, services, guard)
+        yield blueprint, path

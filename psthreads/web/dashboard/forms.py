@@ -1,0 +1,82 @@
+"""What the pages of members and groups share: the reading of their forms and lists, and what their answers are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from flask import request
+
+from psthreads.access import Reach, Role
+from psthreads.directory import Directory
+from psthreads.errors import BadParameter, MissingParameter
+from psthreads.parameter import Parameter
+from psthreads.web.operation import FORM, HTML, Answer, Operation, Who
+
+NAME: Final = Parameter("name", str, "", description="the beginning of the name")
+"""What the names of a list begin with."""
+
+AFTER: Final = Parameter("after", str, "", description="the name after which the list goes on")
+"""Where a list goes on."""
+
+DONE: Final = Parameter("done", str, "", description="what was done a moment ago, which the page then says")
+"""What a form that leads back to a page did."""
+
+PAGE: Final = Answer("A page", (HTML,))
+AWAY: Final = Answer("Leads to the page to sign in", (HTML,))
+_DONE: Final = Answer("It is done; leads to a page", (HTML,))
+_UNKNOWN: Final = Answer("There is nothing of that name", (HTML,))
+_REFUSED: Final = Answer("The page, which says why it cannot be done", (HTML,))
+
+
+def reading(summary: str, parameters: Iterable[Parameter] = (), who: Who = Who.SERVER) -> Operation:
+    """The declaration of a page."""
+    return Operation(summary, who, {200: PAGE, 302: AWAY, 404: _UNKNOWN}, tuple(parameters))
+
+
+def changing(summary: str, *fields: str, shows: bool = False) -> Operation:
+    """The declaration of what a form of administrators posts; `shows` where its answer is a page."""
+    answers = {302: AWAY, 303: _DONE, 400: _REFUSED, 404: _UNKNOWN, 409: _REFUSED} | ({200: PAGE} if shows else {})
+    return Operation(summary, Who.SERVER, answers, body=(FORM,), fields=("csrf_token", *fields, "reason"))
+
+
+def again(refused: str) -> Callable[..., str]:
+    """What gives what was typed into a form, for it to hold that again where it was refused.
+
+    Of a page's forms only the one of this name; it is asked for by that name, the field's, and what it holds else.
+    """
+    return lambda form, name, default="": request.form.get(name, default) if form == refused else default
+
+
+def text(name: str) -> str:
+    """A field that must be filled in; raises MissingParameter."""
+    if not (given := request.form.get(name, "").strip()):
+        raise MissingParameter(name)
+    return given
+
+
+def role() -> Role:
+    """The field `role`; raises BadParameter."""
+    given = text("role")
+    if given not in {one.value for one in Role}:
+        raise BadParameter("role", f"There is no role '{given}': choose one of {', '.join(one.value for one in Role)}.")
+    return Role(given)
+
+
+def reach(directory: Directory) -> Reach | None:
+    """What the fields `read`, `act` and `groups` narrow a token or client to; None for nothing.
+
+    Raises BadParameter where it could do nothing, and GroupNotFound.
+    """
+    read, act = "read" in request.form, "act" in request.form
+    if not (read or act):
+        raise BadParameter("read", "Choose at least one of reading and acting.")
+    refs = request.form.get("groups", "").replace(",", " ").split()
+    groups = frozenset(directory.find_group(ref).id for ref in refs) if refs else None
+    return None if read and act and groups is None else Reach(read, act, groups)
+
+
+def check_typed(name: str) -> None:
+    """Raise BadParameter unless the field `typed` holds this name: nobody removes by mistake what they typed."""
+    if request.form.get("typed", "").strip().lower() != name.lower():
+        raise BadParameter("typed", f"Nothing was removed: type '{name}' to remove it.")

@@ -1,0 +1,91 @@
+"""One group for administrators: its members and their roles, and its removal."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from flask import Blueprint, Response, g, redirect, render_template, url_for
+from werkzeug.wrappers import Response as AnyResponse
+
+from psthreads.access import Role
+from psthreads.directory import Directory
+from psthreads.errors import BadParameter, NotFound
+from psthreads.web.dashboard import forms
+from psthreads.web.dashboard.forms import AFTER, DONE, NAME
+from psthreads.web.dashboard.member import ref
+from psthreads.web.operation import declares
+from psthreads.web.origin import here
+from psthreads.web.parameters import given
+from psthreads.web.services import Services
+
+_DONE: Final = {
+    "added": "The group is added. Give its first members their roles.",
+    "set": "The role is given.",
+    "ended": "The membership is ended.",
+}
+
+
+def add_to(blueprint: Blueprint, services: Services) -> None:
+    """Add the pages below /dashboard/groups/<group> that are the administrators'. The guard finds the group."""
+    directory = services.directory
+
+    def members(name: str = "", after: str = "", done: str = "", problem: str = "", refused: str = "") -> str:
+        return render_template(
+            "group-members.html",
+            group=g.sight.group,
+            part=directory.find_members_of(g.sight.group, name, after),
+            name=name,
+            after=after,
+            roles=[role.value for role in Role],
+            ref=ref,
+            problem=problem,
+            typed=forms.again(refused),
+            done=done,
+        )
+
+    @blueprint.get("/dashboard/groups/<group>/members", provide_automatic_options=False)
+    @declares(forms.reading("The page of a group's members, with their roles", (NAME, AFTER, DONE)))
+    def group_members(**_: str) -> str:
+        name = str(given(NAME)).strip().removeprefix("~")
+        return members(name, str(given(AFTER)), _DONE.get(str(given(DONE)), ""))
+
+    @blueprint.post("/dashboard/groups/<group>/members", provide_automatic_options=False)
+    @declares(forms.changing("Gives a member a role in the group", "member", "role"))
+    def group_members_set(**_: str) -> AnyResponse:
+        try:
+            member, role = directory.find_member(forms.text("member")), forms.role()
+            directory.by(here()).set_membership(member, g.sight.group, role)
+        except (BadParameter, NotFound) as error:
+            return Response(members(problem=error.message, refused="give"), error.status)
+        return redirect(url_for("pages.group_members", group=g.sight.group.name, done="set"), 303)
+
+    @blueprint.post("/dashboard/groups/<group>/members/remove", provide_automatic_options=False)
+    @declares(forms.changing("Ends a membership in the group", "member"))
+    def group_members_remove(**_: str) -> AnyResponse:
+        try:
+            directory.by(here()).remove_membership(directory.find_member(forms.text("member")), g.sight.group)
+        except (BadParameter, NotFound) as error:
+            return Response(members(problem=error.message), error.status)
+        return redirect(url_for("pages.group_members", group=g.sight.group.name, done="ended"), 303)
+
+    _add_removal(blueprint, services.directory)
+
+
+def _add_removal(blueprint: Blueprint, directory: Directory) -> None:
+    def ask(problem: str = "") -> str:
+        return render_template("remove.html", kind="group", name=g.sight.group.name, problem=problem)
+
+    @blueprint.get("/dashboard/groups/<group>/remove", provide_automatic_options=False)
+    @declares(forms.reading("The page that asks whether to remove a group"))
+    def group_remove(**_: str) -> str:
+        return ask()
+
+    @blueprint.post("/dashboard/groups/<group>/remove", provide_automatic_options=False)
+    @declares(forms.changing("Removes a group whose name is typed", "typed"))
+    def group_remove_post(**_: str) -> AnyResponse:
+        try:
+            forms.check_typed(g.sight.group.name)
+            directory.by(here()).remove_group(g.sight.group)
+        except BadParameter as error:
+            return Response(ask(error.message), error.status)
+        return redirect(url_for("pages.groups", done="removed"), 303)

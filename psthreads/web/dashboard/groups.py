@@ -1,0 +1,64 @@
+"""The groups: for administrators all of them, for others their own. The page of one group's members is in group.py."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from flask import Blueprint, Response, g, redirect, render_template, url_for
+from werkzeug.wrappers import Response as AnyResponse
+
+from psthreads import access
+from psthreads.access import Role
+from psthreads.errors import BadParameter, Conflict
+from psthreads.roster import Membership
+from psthreads.web.dashboard import forms, group
+from psthreads.web.dashboard.forms import AFTER, DONE, NAME
+from psthreads.web.operation import Who, declares
+from psthreads.web.origin import here
+from psthreads.web.parameters import given
+from psthreads.web.services import Services
+
+_DONE: Final = {"added": "The group is added.", "removed": "The group is removed."}
+
+
+def add_to(blueprint: Blueprint, services: Services) -> None:
+    """Add the list of groups, and the pages of one group's members."""
+    directory = services.directory
+    group.add_to(blueprint, services)
+
+    def listed(name: str = "", after: str = "", done: str = "", problem: str = "") -> str:
+        common = {
+            "name": name,
+            "after": after,
+            "done": done,
+            "problem": problem,
+            "typed": forms.again("add" if problem else ""),
+        }
+        if access.may_use_server(g.sight):
+            return render_template("groups.html", part=directory.find_groups(name, after), **common)
+        own = directory.find_memberships(g.sight.member, name, after)
+        return render_template("groups.html", own=own, opens=_opens, **common)
+
+    @blueprint.get("/dashboard/groups", provide_automatic_options=False)
+    @declares(
+        forms.reading(
+            "The page of groups: for administrators all, for others their own", (NAME, AFTER, DONE), Who.MEMBER
+        )
+    )
+    def groups() -> str:
+        return listed(str(given(NAME)).strip(), str(given(AFTER)), _DONE.get(str(given(DONE)), ""))
+
+    @blueprint.post("/dashboard/groups", provide_automatic_options=False)
+    @declares(forms.changing("Adds a group", "group"))
+    def group_add() -> AnyResponse:
+        try:
+            added = directory.by(here()).add_group(forms.text("group"))
+        except (BadParameter, Conflict) as error:
+            return Response(listed(problem=error.message), error.status)
+        return redirect(url_for("pages.group_members", group=added.name, done="added"), 303)
+
+
+def _opens(membership: Membership) -> bool:
+    """Whether the group's part of the dashboard is open to whoever has this membership."""
+    reach = g.sight.reach
+    return membership.role.allows(Role.CONTRIBUTOR) and (reach is None or reach.covers(membership.group.id))

@@ -1,0 +1,82 @@
+"""The log of one thread as a page: narrowed, paged, jumped in by a line's number, and followed by static/log.js."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from flask import Blueprint, g, render_template, request
+
+from psthreads import access
+from psthreads.model import Level
+from psthreads.parameter import Bounds, Parameter
+from psthreads.web import scope
+from psthreads.web.dashboard.lines import Lines, Run
+from psthreads.web.guard import Guard
+from psthreads.web.operation import HTML, Answer, Operation, Who, declares
+from psthreads.web.parameters import given
+from psthreads.web.services import Services
+
+_NUMBERS: Final = Bounds(0, 2**53)
+_FROM: Final = Parameter(
+    "from_", int, 0, _NUMBERS, description="the number of the line to jump to; 0 for the last ones"
+)
+_AFTER: Final = Parameter("after", int, -1, Bounds(-1, 2**53), description="the lines after this number; -1: none")
+_BEFORE: Final = Parameter("before", int, 0, _NUMBERS, description="the lines that lead to this number; 0: none")
+_LEVEL: Final = Parameter("level", str, "", choices=("", *Level), description="lines of this level or a graver one")
+_TEXT: Final = Parameter("text", str, "", Bounds(greatest=200), description="lines with this in them, in any case")
+_WHOLE: Final = Parameter("whole", bool, False, description="only the line to jump to, with all of its text")
+_PARAMETERS: Final = (_FROM, _AFTER, _BEFORE, _LEVEL, _TEXT, _WHOLE)
+
+
+def add_to(blueprint: Blueprint, services: Services, guard: Guard) -> None:
+    """Add the page of a thread's log."""
+    who = Who.GROUP if blueprint.name == scope.GROUP else Who.SERVER
+
+    @blueprint.get("/threads/<thread>/log", provide_automatic_options=False)
+    @declares(
+        Operation(
+            "The page of a thread's log",
+            who,
+            {
+                200: Answer("A page", (HTML,)),
+                302: Answer("Leads to the page to sign in", (HTML,)),
+                404: Answer("There is no such thread here", (HTML,)),
+            },
+            _PARAMETERS,
+        )
+    )
+    def log(thread: str, **_: str) -> str:
+        found = guard.thread(thread)
+        if scope.layout() != "base.html":
+            # The script brings the lines itself, and asks for the head of the page alone.
+            return render_template("log.html", thread=found, run=None)
+        level, text = given(_LEVEL), given(_TEXT).strip()
+        lines = Lines(
+            services.store, found.id, Level(level) if level else None, text, with_detail=access.sees_details(g.sight)
+        )
+        jump: int = _asked(_FROM)
+        is_whole = bool(_asked(_WHOLE) and jump)
+        run = lines.one(jump) if is_whole else _run(lines, jump, _asked(_AFTER), _asked(_BEFORE))
+        return render_template(
+            "log.html",
+            thread=found,
+            run=run,
+            rows=list((lines.whole if is_whole else lines.rows)(run)),
+            jump=jump,
+            is_whole=is_whole,
+            is_latest=run.is_at_end and not jump,
+            narrowed={"level": level or None, "text": text or None},
+        )
+
+
+def _run(lines: Lines, jump: int, after: int, before: int) -> Run:
+    if jump:
+        return lines.around(jump)
+    if after >= 0:
+        return lines.after(after)
+    return lines.before(before) if before else lines.last()
+
+
+def _asked(parameter: Parameter) -> Any:
+    """A parameter of the page; one that a form left empty is as one that is absent."""
+    return given(parameter) if request.args.get(parameter.wire) else parameter.default

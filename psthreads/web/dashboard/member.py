@@ -1,0 +1,284 @@
+"""The page of one member, for administrators: the account, roles, tokens and OAuth clients."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from flask import Blueprint, Response, redirect, render_template, request, url_for
+from werkzeug.wrappers import Response as AnyResponse
+
+from psthreads import passwords
+from psthreads.access import Member, Role
+from psthreads.directory import Directory
+from psthreads.errors import BadParameter, Conflict, MemberNotFound, NotFound, PsthreadsError
+from psthreads.parameter import Parameter
+from psthreads.roster import Account, scope
+from psthreads.web.dashboard import forms
+from psthreads.web.dashboard.forms import AFTER, DONE
+from psthreads.web.operation import declares
+from psthreads.web.origin import here
+from psthreads.web.parameters import given
+from psthreads.web.services import Services
+
+_PART: Final = 25  # of groups, tokens and clients on one page
+_DAY: Final = 24 * 3600
+EXPIRES: Final = {
+    "1d": ("in a day", _DAY),
+    "30d": ("in 30 days", 30 * _DAY),
+    "90d": ("in 90 days", 90 * _DAY),
+    "365d": ("in a year", 365 * _DAY),
+    "never": ("never", None),
+}
+"""When a token that is made here can expire: what is said of it, and in how many seconds."""
+
+_ALL: Final = Parameter("all", str, "", choices=("", "tokens", "clients"), description="which list is shown as a whole")
+_GROUP: Final = Parameter("group", str, "", description="the group that the form for roles begins with")
+_DONE: Final = {
+    "added": "The member is added.",
+    "unlocked": "The account is unlocked.",
+    "signed-out": "All sessions of the member are ended.",
+    "admin-on": "The member is now an administrator.",
+    "admin-off": "The member is no longer an administrator.",
+    "password": "The password is changed, and the member's sessions are ended.",
+    "role": "The role is given.",
+    "role-removed": "The membership is ended.",
+    "token-revoked": "The token is revoked.",
+    "client-removed": "The client is removed, and its access tokens are ended.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What is shown this once: what was made, and the names and values of what its owner has to keep."""
+
+    what: str
+    values: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What an address asks of the page: where groups go on, which list is whole, the form's group, what was done."""
+
+    after: str = ""
+    every: str = ""
+    group: str = ""
+    done: str = ""
+
+
+_NOTHING: Final = Asked()
+
+
+class Show(Protocol):
+    """Gives the page of a member, with what went wrong or is to be kept, or what the address asks for."""
+
+    def __call__(
+        self,
+        account: Account,
+        asked: Asked = _NOTHING,
+        *,
+        problem: str = "",
+        refused: str = "",
+        shown: Shown | None = None,
+    ) -> str:
+        """The page."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Act:
+    """What a form of the page does: below which path, in words, and with which fields besides the reason.
+
+    `do` gives what the page then says, by its name in `_DONE`, or what is to be shown this once.
+    """
+
+    path: str
+    summary: str
+    fields: tuple[str, ...]
+    do: Callable[[Directory, Member], str | Shown]
+    shows: bool = False
+
+
+def ref(member: Member) -> str:
+    """How addresses name the member: by the username, but where that is a word of the addresses themselves."""
+    return str(member.id) if member.username.lower() == "add" else member.username
+
+
+def add_to(blueprint: Blueprint, services: Services) -> Show:
+    """Add the page of a member and what its forms do; gives what makes the page."""
+    directory = services.directory
+
+    def show(
+        account: Account, asked: Asked = _NOTHING, *, problem: str = "", refused: str = "", shown: Shown | None = None
+    ) -> str:
+        member = account.member
+        tokens, clients = directory.tokens(member), directory.clients.of(member)
+        reaches = [*(one.reach for one in tokens), *(one.reach for one in clients)]
+        names = directory.names(("group", group) for reach in reaches if reach for group in reach.groups or ())
+        groups = {its_id: name for (_, its_id), name in names.items()}
+        return render_template(
+            "member.html",
+            account=account,
+            member=member,
+            ref=ref(member),
+            asked=asked,
+            part=directory.find_memberships(member, "", asked.after, _PART),
+            roles=[role.value for role in Role],
+            tokens=tokens,
+            some_tokens=tokens if asked.every == "tokens" else tokens[-_PART:],
+            clients=clients,
+            some_clients=clients if asked.every == "clients" else clients[-_PART:],
+            told=lambda reach: scope(reach, groups),
+            expires=[(key, said) for key, (said, _) in EXPIRES.items()],
+            problem=problem,
+            refused=refused,
+            typed=forms.again(refused),
+            shown=shown,
+        )
+
+    @blueprint.get("/dashboard/members/<member>", provide_automatic_options=False)
+    @declares(forms.reading("The page of a member", (AFTER, _ALL, _GROUP, DONE)))
+    def member(member: str) -> str:
+        done = _DONE.get(str(given(DONE)), "")
+        return show(directory.account(member), Asked(str(given(AFTER)), str(given(_ALL)), str(given(_GROUP)), done))
+
+    for act in _ACTS:
+        endpoint = "member_" + act.path.replace("/", "_").replace("-", "_")
+        view = declares(forms.changing(act.summary, *act.fields, shows=act.shows))(_acting(directory, show, act))
+        blueprint.add_url_rule(
+            f"/dashboard/members/<member>/{act.path}", endpoint, view, methods=["POST"], provide_automatic_options=False
+        )
+
+    def ask(found: Member, problem: str = "") -> str:
+        return render_template("remove.html", kind="member", name=found.username, ref=ref(found), problem=problem)
+
+    @blueprint.get("/dashboard/members/<member>/remove", provide_automatic_options=False)
+    @declares(forms.reading("The page that asks whether to remove a member"))
+    def member_remove(member: str) -> str:
+        return ask(directory.find_member(member))
+
+    @blueprint.post("/dashboard/members/<member>/remove", provide_automatic_options=False)
+    @declares(forms.changing("Removes a member whose name is typed", "typed"))
+    def member_remove_post(member: str) -> AnyResponse:
+        found = directory.find_member(member)
+        try:
+            forms.check_typed(found.username)
+            directory.by(here()).remove_member(found)
+        except (BadParameter, Conflict) as error:
+            return _refused(ask(found, error.message), error)
+        return redirect(url_for("pages.members", done="removed"), 303)
+
+    return show
+
+
+def _acting(directory: Directory, show: Show, act: _Act) -> Callable[[str], AnyResponse | str]:
+    """A view that does something with a member and leads back to the member's page, or shows what was made."""
+
+    def view(member: str) -> AnyResponse | str:
+        account = directory.account(member)
+        try:
+            done = act.do(directory, account.member)
+        except MemberNotFound:
+            raise
+        except (BadParameter, Conflict, NotFound) as error:
+            return _refused(show(account, problem=error.message, refused=act.path), error)
+        if isinstance(done, Shown):
+            # No redirect: a secret is shown in this answer and nowhere else.
+            return show(account, shown=done)
+        return redirect(url_for("pages.member", member=ref(account.member), done=done), 303)
+
+    return view
+
+
+def _refused(page: str, error: PsthreadsError) -> Response:
+    return Response(page, error.status)
+
+
+def _unlock(directory: Directory, member: Member) -> str:
+    directory.by(here()).unlock(member)
+    return "unlocked"
+
+
+def _sign_out(directory: Directory, member: Member) -> str:
+    directory.by(here()).sign_out_everywhere(member)
+    return "signed-out"
+
+
+def _administrator(directory: Directory, member: Member) -> str:
+    admin = forms.text("admin") == "on"
+    directory.by(here()).set_admin(member, admin=admin)
+    return "admin-on" if admin else "admin-off"
+
+
+def _password(directory: Directory, member: Member) -> str | Shown:
+    password = request.form.get("password", "")
+    made = "" if password else passwords.generate()
+    directory.by(here()).change_password(member, password or made)
+    return Shown("new password", (("Password", made),)) if made else "password"
+
+
+def _set_role(directory: Directory, member: Member) -> str:
+    group, role = directory.find_group(forms.text("group")), forms.role()
+    directory.by(here()).set_membership(member, group, role)
+    return "role"
+
+
+def _remove_role(directory: Directory, member: Member) -> str:
+    directory.by(here()).remove_membership(member, directory.find_group(forms.text("group")))
+    return "role-removed"
+
+
+def _create_token(directory: Directory, member: Member) -> Shown:
+    name, reach, given = forms.text("name"), forms.reach(directory), forms.text("expires")
+    if given not in EXPIRES:
+        raise BadParameter("expires", f"A token cannot expire in '{given}': choose one of the times in the list.")
+    plain = directory.by(here()).create_token(member, name, EXPIRES[given][1], reach)
+    return Shown(f"token '{name}'", (("Token", plain),))
+
+
+def _revoke_token(directory: Directory, member: Member) -> str:
+    directory.by(here()).revoke_token(member, forms.text("name"))
+    return "token-revoked"
+
+
+def _add_client(directory: Directory, member: Member) -> Shown:
+    name, reach = forms.text("name"), forms.reach(directory)
+    client_id, secret = directory.by(here()).add_client(member, name, reach)
+    return Shown(f"client '{name}'", (("Client id", client_id), ("Client secret", secret)))
+
+
+def _remove_client(directory: Directory, member: Member) -> str:
+    directory.by(here()).remove_client(member, forms.text("name"))
+    return "client-removed"
+
+
+_ACTS: Final = (
+    _Act("unlock", "Lifts the lock of too many wrong passwords", (), _unlock),
+    _Act("sign-out", "Ends a member's sessions in every browser", (), _sign_out),
+    _Act("administrator", "Makes a member an administrator, or no longer one", ("admin",), _administrator),
+    _Act(
+        "password",
+        "Changes a member's password; shows it this once where it makes one",
+        ("password",),
+        _password,
+        shows=True,
+    ),
+    _Act("roles", "Gives a member a role in a group", ("group", "role"), _set_role),
+    _Act("roles/remove", "Ends a membership", ("group",), _remove_role),
+    _Act(
+        "tokens",
+        "Makes a token, and shows it this once",
+        ("name", "expires", "read", "act", "groups"),
+        _create_token,
+        shows=True,
+    ),
+    _Act("tokens/revoke", "Ends a token", ("name",), _revoke_token),
+    _Act(
+        "clients",
+        "Makes an OAuth client, and shows its secret this once",
+        ("name", "read", "act", "groups"),
+        _add_client,
+        shows=True,
+    ),
+    _Act("clients/remove", "Removes an OAuth client, and ends its tokens", ("name",), _remove_client),
+)

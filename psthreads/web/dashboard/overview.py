@@ -1,0 +1,68 @@
+"""The page that one sees first: what runs, what waits and why, what failed, who works, and how it was lately."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from flask import Blueprint, g, render_template
+
+from psthreads import crew
+from psthreads.finder import Hour, Overview
+from psthreads.model import SERVER_WIDE
+from psthreads.web import scope
+from psthreads.web.dashboard import charts
+from psthreads.web.guard import Guard
+from psthreads.web.operation import HTML, Answer, Operation, Who, declares
+from psthreads.web.services import Services
+
+
+def add_to(blueprint: Blueprint, services: Services, guard: Guard) -> None:  # noqa: ARG001 (as every room is added)
+    """Add the overview. That of a group says nothing of the workers, which are the whole server's."""
+    who = Who.GROUP if blueprint.name == scope.GROUP else Who.SERVER
+
+    @blueprint.get("", provide_automatic_options=False)
+    @declares(
+        Operation(
+            "The overview: what runs, waits and failed, the workers, and the last day",
+            who,
+            {200: Answer("The page", (HTML,)), 302: Answer("Leads to the page to sign in", (HTML,))},
+        )
+    )
+    def overview(**_: str) -> str:
+        group = g.sight.group if scope.in_group() else None
+        seen = services.finder.overview(group.id if group else SERVER_WIDE)
+        workers = None if group else crew.look(services.redis, services.config)
+        return render_template(
+            "overview.html",
+            seen=seen,
+            crew=workers,
+            charts=_charts(seen),
+            ended=sum(hour.completed + hour.failed + hour.cancelled for hour in seen.hours),
+            started=sum(hour.started for hour in seen.hours),
+        )
+
+
+def _charts(seen: Overview) -> list[charts.Columns | charts.Ranges]:
+    return [
+        charts.columns(
+            "chart-hours",
+            "Threads started and ended, by hour",
+            "The last 24 hours, in UTC: how many threads were started, and how they ended.",
+            [_label(hour) for hour in seen.hours],
+            [[_series(seen, "started")], [_series(seen, name) for name in ("completed", "failed", "cancelled")]],
+        ),
+        charts.ranges(
+            "chart-durations",
+            "How long threads ran, by process",
+            "Yesterday and today, in UTC: half of the threads ran up to the mark, 95 % up to the end of the bar.",
+            [(one.process, one.median, one.most, one.count) for one in seen.durations],
+        ),
+    ]
+
+
+def _series(seen: Overview, name: str) -> charts.Series:
+    return charts.Series(name, [getattr(hour, name) for hour in seen.hours])
+
+
+def _label(hour: Hour) -> str:
+    return datetime.fromtimestamp(hour.at / 1000, UTC).strftime("%H:%M")

@@ -1,0 +1,53 @@
+"""The list of threads: found by everything that one may know of them, page by page."""
+
+from __future__ import annotations
+
+import time
+from typing import Final
+
+from flask import Blueprint, Response, g, render_template
+
+from psthreads import access
+from psthreads.finder import Found
+from psthreads.parameter import Parameter
+from psthreads.web import scope
+from psthreads.web.dashboard import bulk, filters
+from psthreads.web.guard import Guard
+from psthreads.web.operation import HTML, Answer, Operation, Who, declares
+from psthreads.web.parameters import given
+from psthreads.web.services import Services
+
+_SIZE: Final = 40
+_AFTER: Final = Parameter("after", str, "", description="where to go on, as the page before has given it")
+_NOTHING: Final = Found((), "", 0, 0)
+_ANSWERS: Final = {
+    200: Answer("The page", (HTML,)),
+    302: Answer("Leads to the page to sign in", (HTML,)),
+    400: Answer("The page, which says what is wrong with a filter", (HTML,)),
+}
+
+
+def add_to(blueprint: Blueprint, services: Services, guard: Guard) -> None:  # noqa: ARG001 (as every room is added)
+    """Add the list, and what can be done with many threads of it at once."""
+    who = Who.GROUP if blueprint.name == scope.GROUP else Who.SERVER
+
+    @blueprint.get("/threads", provide_automatic_options=False)
+    @declares(Operation("The list of threads", who, _ANSWERS, (*filters.DECLARED, _AFTER)))
+    def threads(**_: str) -> Response:
+        asked = filters.read(services.directory, services.registry)
+        after = str(given(_AFTER))
+        found = _NOTHING if asked.problems else services.finder.find(asked.wanted, after, _SIZE)
+        text = render_template(
+            "threads.html",
+            asked=asked,
+            found=found,
+            after=after,
+            kinds=filters.KINDS,
+            processes=[process.name for process in services.registry],
+            now=int(time.time() * 1000),
+            may_delete=access.may_delete(g.sight),
+            older=asked.address(after=found.after) if found.after else "",
+        )
+        return Response(text, 400 if asked.problems else 200, mimetype=HTML)
+
+    bulk.add_to(blueprint, services)

@@ -1,0 +1,287 @@
+"""The dashboard in a real browser, on real processes: everything that one does with threads, and live."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from browser import Pages, Site, sign_in
+from playwright.sync_api import Page, expect
+from redis import Redis
+from stack import wait_for
+from threads import new_thread
+
+from psthreads.model import Status
+from psthreads.run.server import Server
+from psthreads.store import ThreadStore
+
+SHEET = b"""<xsl:stylesheet version="1.0" xmlns:xsl="http://www.w3.org/1999/XSL/Transform">
+<xsl:template match="/"><p><xsl:value-of select="."/></p></xsl:template></xsl:stylesheet>"""
+
+
+def status(page: Page) -> Any:
+    return page.locator("#now .now .status")
+
+
+def stays(page: Page) -> Callable[[], bool]:
+    """Marks the page as it is; what is given says whether it is still the same, not loaded again."""
+    page.evaluate("() => { window.mark = 'the same' }")
+    return lambda: page.evaluate("window.mark") == "the same"
+
+
+def start(page: Page, process: str, base: str = "/dashboard/groups/acme", **fields: str) -> None:
+    page.goto(f"{base}/start")
+    page.get_by_role("link", name=process, exact=True).click()
+    for name, value in fields.items():
+        field = page.locator(f"main [name='{name}']")
+        if value == "true":
+            field.check()
+        else:
+            field.fill(value)
+    page.get_by_role("button", name="Start", exact=True).click()
+    expect(status(page)).to_be_visible()
+
+
+def test_each_kind_of_thread_is_started_with_its_form_and_watched_to_its_end(site: Site, page: Page) -> None:
+    folder = site.people.acme_folder
+    for number in range(30):
+        folder.write(f"/documents/d{number}.xml", b"<d>text</d>")
+    folder.write("/stylesheets/publish.xsl", SHEET)
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("loaded/new.xml", "<new/>")
+    upload = requests.put(
+        f"{site.address}/ps/servlet/upload?group=acme&filename=in.zip",
+        data=packed.getvalue(),
+        headers=site.people.bearer("contributor"),
+        timeout=10,
+    )
+    assert upload.status_code == 201
+    sign_in(page, site, "contributor")
+    for process, fields in (
+        ("validate", {"path": "/documents"}),
+        ("export", {"path": "/"}),
+        ("unzip", {"path": "in.zip"}),
+        ("load", {"folder": "/documents/more"}),
+        ("move", {"path": "/documents/d0.xml", "destination": "/documents/moved.xml"}),
+        ("publish", {"path": "/documents"}),
+    ):
+        start(page, process, **fields)
+        expect(status(page)).to_have_text("completed", timeout=20_000)
+    page.goto("/dashboard/groups/acme/threads?status=completed")
+    expect(page.locator("tbody tr")).to_have_count(6)
+    page.goto("/dashboard/groups/acme/threads?status=finished&process=export")
+    page.locator("tbody a").first.click()
+    with page.expect_download() as download:
+        page.get_by_role("link", name=".zip").click()
+    with zipfile.ZipFile(Path(download.value.path())) as result:
+        assert "documents/d1.xml" in result.namelist()
+
+
+def test_progress_and_log_move_without_a_reload_and_the_end_is_seen(site: Site, page: Page) -> None:
+    thread = site.start("count", to=60, pause=0.1)
+    sign_in(page, site, "contributor")
+    page.goto(f"/dashboard/groups/acme/threads/{thread}")
+    is_same = stays(page)
+    bar = page.locator("#now progress")
+    expect(bar).to_be_visible(timeout=10_000)
+    first = int(bar.get_attribute("value") or 0)
+    wait_for(lambda: int(bar.get_attribute("value") or 0) >= first + 10, 20)
+    expect(page.locator("#now .bar")).to_contain_text("left")
+    expect(page.locator("#now table.lines")).to_contain_text("At 30", timeout=20_000)
+    expect(status(page)).to_have_text("completed", timeout=20_000)
+    expect(page.locator("#now")).to_contain_text("Counted to 60")
+    assert is_same()
+
+
+def test_a_running_thread_is_cancelled_with_a_reason_while_its_page_moves(
+    site: Site, page: Page, redis: Redis, tmp_path: Path
+) -> None:
+    thread = site.start("count", to=1_000, pause=0.05)
+    sign_in(page, site, "contributor")
+    page.goto(f"/dashboard/groups/acme/threads/{thread}")
+    reason = page.get_by_label("because")
+    reason.fill("Wrong")
+    reason.press("End")
+    before = page.locator("#now .now").inner_text()
+    expect(page.locator("#now .now")).not_to_have_text(before, timeout=10_000)
+    # What is being typed is left alone, whatever happens around it.
+    reason.press_sequentially(" folder", delay=150)
+    expect(reason).to_have_value("Wrong folder")
+    expect(reason).to_be_focused()
+    page.get_by_role("button", name="Cancel this thread").click()
+    expect(status(page)).to_have_text("cancelled", timeout=15_000)
+    expect(page.locator("#now .now")).to_contain_text("Cancelled by contributor")
+    entries: Any = redis.xrevrange("ps:audit")
+    (kept,) = [fields for _, fields in entries if fields[b"act"] == b"thread.cancel"]
+    assert kept[b"reason"] == b"Wrong folder"
+
+
+def test_rows_come_and_change_by_themselves_and_what_is_ticked_and_focused_stays(
+    site: Site, page: Page, tmp_path: Path
+) -> None:
+    mark = tmp_path / "mark"
+    first = site.start("sleep", mark=mark)
+    wait_for(mark.exists)
+    sign_in(page, site, "manager")
+    page.goto("/dashboard/groups/acme/threads")
+    is_same = stays(page)
+    box = page.locator(f"#pick-{first}")
+    box.check()
+    page.get_by_role("button", name="Cancel selected").focus()
+    second = site.start("count", to=200, pause=0.1)
+    row = page.locator(f"#t-{second}")
+    expect(row).to_be_visible(timeout=10_000)
+    for _ in range(3):
+        site.start("validate", path="/")
+    expect(box).to_be_checked()
+    expect(page.get_by_text("1 selected")).to_be_visible()
+    expect(page.get_by_role("button", name="Cancel selected")).to_be_focused()
+    page.get_by_role("button", name="Cancel selected").press("Enter")
+    expect(page.locator("h1")).to_have_text("Cancel 1 thread?")
+    assert first
+    page.goto("/dashboard/groups/acme/threads")
+    assert not is_same()
+    expect(page.locator(f"#t-{first}")).to_be_visible()
+
+
+def test_five_hundred_are_cancelled_at_once(
+    site: Site, page: Page, redis: Redis, store: ThreadStore, tmp_path: Path
+) -> None:
+    other = site.people.other
+    # The one worker is busy meanwhile.
+    mark = tmp_path / "mark"
+    kept = site.start("sleep", mark=mark)
+    wait_for(mark.exists)
+    for number in range(500):
+        store.create(new_thread(redis, group=other, name=f"Batch {number}"))
+    sign_in(page, site, "chief")
+    page.goto("/dashboard/threads")
+    page.get_by_label("Group", exact=True).fill("other")
+    page.get_by_label("Name or message holds").fill("batch")
+    page.get_by_role("button", name="Find").click()
+    expect(page).to_have_url(f"{site.address}/dashboard/threads?text=batch&process=&group=other&member=&since=&until=")
+    page.get_by_label("All that match").check()
+    page.get_by_role("button", name="Cancel selected").click()
+    heading = page.locator("h1")
+    expect(heading).to_have_text("Cancel 500 threads?")
+    page.get_by_label("Reason, for the audit").fill("A test")
+    page.get_by_role("button", name="Cancel 500 threads").click()
+    expect(heading).to_have_text("What became of 500 threads")
+    expect(page.locator("section h2")).to_have_text("500 threads: cancelled")
+    expect(page.locator("ol.results li")).to_have_count(500)
+    assert store.count(Status.CANCELLED) == 500
+    assert store.fetch(kept).status.is_running
+
+
+def test_a_filtered_address_shows_the_same_in_another_window(site: Site, new_page: Pages, store: ThreadStore) -> None:
+    for how in ("error", "warn", "raise"):
+        site.start("end", how=how)
+    wait_for(lambda: store.count("finished") == 3)
+    shown = []
+    mine, theirs = new_page(), new_page()
+    sign_in(mine, site, "contributor")
+    mine.goto("/dashboard/groups/acme/threads?status=failed")
+    mine.get_by_label("Name or message holds").fill("bad THINGS")
+    mine.keyboard.press("Enter")
+    expect(mine.locator("tbody tr")).to_have_count(1)
+    sign_in(theirs, site, "chief")
+    theirs.goto(mine.url)
+    for page in (mine, theirs):
+        expect(page.locator("tbody tr")).to_have_count(1)
+        shown.append(page.locator("tbody a").inner_text())
+    assert shown == ["Ending as raise"] * 2
+
+
+def test_without_scripts_the_same_is_done_by_reloading(site: Site, new_page: Pages) -> None:
+    page = new_page(javascript=False)
+    sign_in(page, site, "contributor")
+    start(page, "count", to="400", pause="0.05")
+
+    def shows(text: str) -> Callable[[], bool]:
+        def look() -> bool:
+            page.reload()
+            return text in page.locator("main").inner_text()
+
+        return look
+
+    wait_for(shows("of 400"))
+    page.get_by_role("button", name="Cancel this thread").click()
+    wait_for(shows("Cancelled by contributor"))
+    page.goto("/dashboard/groups/acme/threads?status=cancelled")
+    expect(page.locator("tbody tr")).to_have_count(1)
+    page.locator("tbody input[type=checkbox]").check()
+    page.goto("/dashboard/groups/acme")
+    expect(page.locator("h1")).to_have_text("acme")
+
+
+def test_a_reviewer_and_another_groups_manager_see_nothing(site: Site, new_page: Pages) -> None:
+    thread = site.start("end", how="warn")
+    for name in ("reviewer", "outsider"):
+        page = new_page(tolerant=True)
+        sign_in(page, site, name)
+        expect(page).to_have_url(f"{site.address}/dashboard/groups")
+        assert "Ending as warn" not in page.content()
+        for path in ("", "/threads", f"/threads/{thread}", f"/threads/{thread}/log", "/start", "/start/count"):
+            for base in ("/dashboard", "/dashboard/groups/acme"):
+                answer = page.goto(base + path)
+                assert answer is not None
+                assert answer.status == 403, base + path
+                assert "Ending as warn" not in page.content()
+        for path in ("/dashboard/members", "/dashboard/audit", "/dashboard/groups/acme/members"):
+            answer = page.goto(path)
+            assert answer is not None
+            assert answer.status == 403, path
+    page = new_page(tolerant=True)
+    sign_in(page, site, "outsider")
+    answer = page.goto(f"/dashboard/groups/other/threads/{thread}")
+    assert answer is not None
+    assert answer.status == 404
+    page.goto("/dashboard/groups/other/threads?status=finished")
+    expect(page.locator("main")).to_contain_text("There is no thread here")
+
+
+def test_a_thread_is_started_again_from_its_page(site: Site, page: Page) -> None:
+    thread = site.start("count", to=4)
+    sign_in(page, site, "contributor")
+    page.goto(f"/dashboard/groups/acme/threads/{thread}")
+    expect(status(page)).to_have_text("completed", timeout=15_000)
+    page.get_by_role("button", name="Start again").click()
+    expect(page).not_to_have_url(f"{site.address}/dashboard/groups/acme/threads/{thread}")
+    expect(page.locator("#now .now")).to_contain_text("Counted to 4", timeout=15_000)
+    page.get_by_role("link", name="Start with other parameters").click()
+    expect(page.locator("[name=to]")).to_have_value("4")
+
+
+def test_a_server_without_its_store_says_so_and_comes_back_by_itself(
+    site: Site, new_page: Pages, server: Server
+) -> None:
+    page = new_page(tolerant=True)
+    sign_in(page, site, "chief")
+    page.goto("/dashboard/threads")
+    is_same = stays(page)
+    server.stop()
+    try:
+        expect(page.locator("#banner")).not_to_be_empty(timeout=30_000)
+    finally:
+        server.start()
+    expect(page.locator("#banner")).not_to_contain_text("again…", timeout=30_000)
+    assert is_same()
+
+
+@pytest.mark.parametrize("name", ["chief", "contributor"])
+def test_the_overview_moves_by_itself(site: Site, page: Page, name: str) -> None:
+    sign_in(page, site, name)
+    page.goto("/dashboard" if name == "chief" else "/dashboard/groups/acme")
+    is_same = stays(page)
+    expect(page.locator("#overview")).to_contain_text("Nothing runs.")
+    site.start("count", to=100, pause=0.1)
+    expect(page.get_by_role("list", name="Running threads")).to_contain_text("Counting to 100", timeout=15_000)
+    site.start("end", how="raise")
+    expect(page.get_by_role("list", name="Failed threads")).to_contain_text("Bad things", timeout=15_000)
+    assert is_same()
