@@ -16,7 +16,7 @@ from psthreads import crew, jobs
 from psthreads.access import Group, Member
 from psthreads.audit import Origin
 from psthreads.config import Config
-from psthreads.errors import ThreadNotFound
+from psthreads.errors import Conflict, ThreadNotFound
 from psthreads.model import SERVER_WIDE, Thread
 from psthreads.registry import Process, Registry, Value
 from psthreads.store import NewThread, ThreadStore
@@ -72,7 +72,7 @@ class Engine:
             ),
         )
         stored, _ = self.store.create(new, _digest(key) if key else "", _fingerprint(process, values, member, group))
-        return self.store.fetch(stored)
+        return self._started(stored)
 
     def replay(
         self,
@@ -84,14 +84,21 @@ class Engine:
         group: Group | None,
         key: str,
     ) -> Thread | None:
-        """The thread that an earlier start with this key gave; None where there was none, or it is gone.
+        """The thread that an earlier start with this key gave; None where there was none.
 
-        Raises IdempotencyConflict where the key was used for another start.
+        Raises IdempotencyConflict where the key was used for another start, and Conflict where its thread is gone.
         """
         stored = self.store.remembered(by, _digest(key), _fingerprint(process, values, member, group))
-        with suppress(ThreadNotFound):
-            return self.store.fetch(stored) if stored else None
-        return None
+        return self._started(stored) if stored else None
+
+    def _started(self, thread_id: str) -> Thread:
+        try:
+            return self.store.fetch(thread_id)
+        except ThreadNotFound:
+            # To start it anew would be to do twice what was asked for once.
+            raise Conflict(
+                "The thread that was started with this key is gone, deleted or expired: use another key to do it again."
+            ) from None
 
     def cancel(self, thread: Thread, *, by: Origin, force: bool = False) -> Thread:
         """Cancel a thread on a member's behalf, and return it as it then stands.

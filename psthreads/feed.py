@@ -252,8 +252,10 @@ class ManyFollower:
         self._position = position
         self._earlier = earlier
 
-    def read(self, seconds: float) -> tuple[str, list[Thread], int]:
+    def read(self, seconds: float) -> tuple[str, list[Thread], int, set[str]]:
         """The id of the last change, the threads that have changed, each once, and the version of who may do what.
+
+        Besides, the ids of threads that have changed and are gone: deleted, as they expire without a word.
 
         Waits until something has, at most that long. Raises Behind, Unavailable.
         """
@@ -266,7 +268,8 @@ class ManyFollower:
             if self._group_id is None or change.group_id == self._group_id
         }
         threads, access = self._feed.threads(changed)
-        return found[-1].id if found else "", threads, access
+        gone = changed.keys() - {thread.id for thread in threads}
+        return found[-1].id if found else "", threads, access, gone
 
 
 class _Channel:

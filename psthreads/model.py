@@ -118,9 +118,9 @@ class Thread:
     """One run of a process, as it stands. Times are milliseconds since the epoch, 0 for not yet.
 
     `xml` is the thread-specific XML, well-formed elements in a stable order. `heard` is when the worker last gave a
-    sign of life, `cancel_asked` when somebody asked to cancel the thread. `worker` is the name of the one that has it,
-    or had it last. `rates` is a JSON object of how much of each progress bar was done in a second. `rev` counts the
-    changes that people can see, but for `heard`.
+    sign of life, `reported` when its code last said something, `cancel_asked` when somebody asked to cancel the thread.
+    `worker` is the name of the one that has it, or had it last. `rates` is a JSON object of how much of each progress
+    bar was done in a second. `rev` counts the changes that people can see, but for `heard`.
     """
 
     id: str
@@ -145,6 +145,7 @@ class Thread:
     cancel_asked: int = 0
     worker: str = ""
     rates: str = ""
+    reported: int = 0
     rev: int = 0
 
 

@@ -229,7 +229,7 @@ class Outbox:
 
     def _rates(self) -> str:
         rates = {name: round(part.rate, 3) for name, part in self._parts.items() if part.rate}
-        return json.dumps(rates) if rates else ""
+        return json.dumps(rates)
 
     def _masked(self, lines: tuple[Line, ...]) -> tuple[Line, ...]:
         # Most lines hold nothing to mask, and one look at all of them together is quicker than many.

@@ -351,5 +351,6 @@ def thread_of(thread_id: str, meta: Mapping[str, Any]) -> Thread:
         cancel_asked=meta.get("cancel_asked", 0),
         worker=meta.get("worker", ""),
         rates=meta.get("rates", ""),
+        reported=meta.get("reported", 0),
         rev=meta["rev"],
     )

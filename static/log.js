@@ -101,6 +101,7 @@
 
   function hasSelection() {
     const selection = getSelection();
+    if (rows.contains(document.activeElement)) return true; // who is there with the keyboard is not moved either
     return Boolean(selection) && !selection.isCollapsed && (box.contains(selection.anchorNode) || box.contains(selection.focusNode));
   }
 
@@ -178,7 +179,7 @@
       if (level) address.searchParams.set('level', level);
       let found = null;
       try {
-        const answer = await fetch(address, { headers: { Accept: 'application/json' } });
+        const answer = await fetch(address, { headers: { Accept: 'application/json', 'HX-Request': 'true' } });
         if (answer.redirected || [401, 403, 404].includes(answer.status)) return; // psthreads.js leads to the page that says why.
         if (answer.ok) found = await answer.json();
       } catch {

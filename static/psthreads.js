@@ -3,6 +3,7 @@
 /* What the pages do besides HTML. Nothing here is needed to use them: it keeps what is shown up to date.
 
    data-stream="URL"        the page follows these Server-Sent Events (one element in a page)
+   data-hold="form"         a live part that stands still while boxes of that form are ticked
    data-live[="thread id"]  gets the event `changed` when any thread, or that one, has changed; htmx then fetches it again
    data-select-all="form"   ticks all boxes with data-pick of that form; data-count="form" says how many are ticked
    data-back                an error page of a server that cannot answer just now: it is left when the page is there again
@@ -10,7 +11,7 @@
    Every event of the stream is also given to other scripts, as `stream` on the document with {kind, data}. */
 
 (() => {
-  const KINDS = ['status', 'progress', 'log', 'reset'];
+  const KINDS = ['status', 'progress', 'log', 'reset', 'gone'];
   const FIRST_PAUSE = 500; // milliseconds before the stream is opened again, doubled each time up to
   const LONGEST_PAUSE = 5000;
   const UNSEEN = 600; // a loss that is over by then is not worth a word
@@ -19,6 +20,7 @@
   const RETRY = 3000;
   const REST = 10000; // a page that is hidden for so long gives its connection back: browsers have only six for a server
   const LOST = 'Connection lost: trying again…';
+  const FULL = 'Live updates are not available just now: this page is refreshed every few seconds';
   const AWAY = 'The store of the threads is away: trying again…';
 
   // The banner: one sentence on what is wrong, and for a moment that it is right again.
@@ -38,7 +40,8 @@
     if (text) troubles.set(where, text); else troubles.delete(where);
     clearTimeout(clearing);
     if (troubles.size) {
-      say([...troubles.values()].includes(AWAY) ? AWAY : LOST, 'bad');
+      const told = [...troubles.values()];
+      say([AWAY, LOST, FULL].find((text) => told.includes(text)), told.every((text) => text === FULL) ? 'warn' : 'bad');
     } else if (before) {
       say('Connected again', 'good');
     }
@@ -55,6 +58,8 @@
     refreshed.set(part, state);
     if (document.hidden) isBehind = true; // all are refreshed when the page is shown again
     if (state.timer || document.hidden) return;
+    // While rows are ticked the list stands still: what one is about to act on must not move or go.
+    if (part.dataset.hold && boxes(part.dataset.hold).some((box) => box.checked)) return;
     const wait = state.at + BETWEEN - performance.now();
     state.timer = setTimeout(() => {
       state.timer = 0;
@@ -78,7 +83,8 @@
 
   document.addEventListener('htmx:response:error', (event) => {
     const status = event.detail.ctx.response.status;
-    if (status === 403 || status === 404) location.reload(); // It is not to be seen any more: the page itself says why.
+    // It is not to be seen any more, or not so: the page itself says why.
+    if (status >= 400 && status < 500 && status !== 408 && status !== 429) location.reload();
     else again(event.target, status === 503 ? AWAY : LOST);
   });
   document.addEventListener('htmx:error', (event) => {
@@ -158,7 +164,9 @@
       // Not left to the browser: it gives up for good where the answer is no stream, such as a 503.
       this.close();
       clearTimeout(this.telling);
-      this.telling = setTimeout(() => trouble('stream', LOST), troubles.size ? 0 : UNSEEN);
+      if (troubles.get('stream') !== FULL) {
+        this.telling = setTimeout(() => trouble('stream', LOST), troubles.size ? 0 : UNSEEN);
+      }
       this.timer = setTimeout(() => this.retry(), this.pause);
       this.pause = Math.min(this.pause * 2, LONGEST_PAUSE);
     }
@@ -174,8 +182,9 @@
             return;
           }
           if (answer.status === 503) trouble('stream', AWAY);
+          else if (answer.ok) trouble('stream', FULL);
         } catch {
-          // No answer at all: neither will the stream have one, and it says so.
+          trouble('stream', LOST);
         }
       }
       if (stream === this) this.open();
@@ -215,7 +224,7 @@
     all.checked = ticked > 0 && ticked === found.length;
     all.indeterminate = ticked > 0 && ticked < found.length;
     for (const said of document.querySelectorAll(`[data-count="${CSS.escape(name)}"]`)) {
-      const text = ticked ? `${ticked.toLocaleString('en')} selected` : 'None selected';
+      const text = ticked ? `${ticked.toLocaleString('en')} selected; the list stands still meanwhile` : 'None selected';
       if (said.textContent !== text) said.textContent = text;
     }
   }
@@ -225,6 +234,7 @@
     if (box.type !== 'checkbox') return;
     if (box.dataset.selectAll) for (const each of boxes(box.dataset.selectAll)) each.checked = box.checked;
     document.querySelectorAll('[data-select-all]').forEach(count);
+    for (const part of document.querySelectorAll('[data-hold]')) refresh(part); // if it may move again
   });
 
   // The menu closes as menus do.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +15,7 @@ from browser import Pages, Site, sign_in
 from playwright.sync_api import Page, expect
 from redis import Redis
 from stack import wait_for
-from threads import new_thread
+from threads import BY, new_thread
 
 from psthreads.model import Status
 from psthreads.run.server import Server
@@ -122,7 +123,68 @@ def test_a_running_thread_is_cancelled_with_a_reason_while_its_page_moves(
     assert kept[b"reason"] == b"Wrong folder"
 
 
-def test_rows_come_and_change_by_themselves_and_what_is_ticked_and_focused_stays(
+def test_a_second_click_on_cancel_does_not_kill_and_killing_is_asked_first(
+    site: Site, page: Page, redis: Redis, tmp_path: Path
+) -> None:
+    mark, until = tmp_path / "mark", tmp_path / "until"
+    thread = site.start("tidy", mark=mark, until=until)
+    wait_for(mark.exists)
+    sign_in(page, site, "contributor")
+    page.goto(f"/dashboard/groups/acme/threads/{thread}")
+    page.get_by_role("button", name="Cancel this thread").dblclick(delay=20)
+    expect(status(page)).to_have_text("cancelling")
+    page.mouse.click(120, 300)
+
+    def acts() -> list[bytes]:
+        entries: Any = redis.xrange("ps:audit")
+        return [fields[b"act"] for _, fields in entries if fields[b"act"] in {b"thread.cancel", b"thread.kill"}]
+
+    assert acts() == [b"thread.cancel"]
+    page.get_by_role("button", name="Kill it now").click()
+    expect(page.locator("h1")).to_have_text("Kill 1 thread?")
+    assert acts() == [b"thread.cancel"]
+    page.get_by_role("button", name="Kill 1 thread").click()
+    expect(page.locator("h1")).to_have_text("What became of 1 thread")
+    wait_for(lambda: acts() == [b"thread.cancel", b"thread.kill"])
+
+
+def test_two_clicks_on_start_again_start_one_thread(site: Site, page: Page, store: ThreadStore) -> None:
+    thread = site.start("count", to=1_000, pause=0.05)
+    sign_in(page, site, "contributor")
+    page.goto(f"/dashboard/groups/acme/threads/{thread}")
+    key = page.locator("form[action$='/again'] input[name=key]")
+    first = key.input_value()
+    expect(page.locator("#now .now")).to_contain_text(re.compile(r"At (?:[6-9]\d|\d{3})"), timeout=20_000)
+    assert key.input_value() == first
+
+
+def test_a_thread_that_is_deleted_goes_from_other_peoples_lists(
+    site: Site, page: Page, store: ThreadStore, redis: Redis
+) -> None:
+    thread = site.start("end", how="warn")
+    wait_for(lambda: store.fetch(thread).status.is_final)
+    sign_in(page, site, "chief")
+    page.goto("/dashboard/threads?status=finished")
+    row = page.locator(f"#t-{thread}")
+    expect(row).to_be_visible()
+    is_same = stays(page)
+    store.delete(thread, BY)
+    expect(row).to_have_count(0, timeout=8_000)
+    assert is_same()
+
+
+def test_a_filter_that_is_wrong_is_no_lost_connection(site: Site, new_page: Pages) -> None:
+    page = new_page(tolerant=True)
+    sign_in(page, site, "chief")
+    page.goto("/dashboard/threads?group=nope")
+    for _ in range(3):
+        site.start("end", how="warn")
+    page.wait_for_timeout(3_500)  # longer than a lost connection takes to be told
+    expect(page.locator("#banner")).to_be_empty()
+    expect(page.locator("p.wrong")).to_have_text("Group 'nope' does not exist.")
+
+
+def test_rows_come_and_change_by_themselves_but_not_while_some_are_ticked(
     site: Site, page: Page, tmp_path: Path
 ) -> None:
     mark = tmp_path / "mark"
@@ -134,14 +196,19 @@ def test_rows_come_and_change_by_themselves_and_what_is_ticked_and_focused_stays
     box = page.locator(f"#pick-{first}")
     box.check()
     page.get_by_role("button", name="Cancel selected").focus()
+    # What is about to be acted on does not move: nothing comes before the box is free again.
+    expect(page.get_by_text("1 selected; the list stands still meanwhile")).to_be_visible()
+    page.evaluate("() => { document.addEventListener('stream', event => { window.heard = event.detail.data.id }) }")
     second = site.start("count", to=200, pause=0.1)
     row = page.locator(f"#t-{second}")
+    wait_for(lambda: page.evaluate("window.heard") == second)
+    page.wait_for_timeout(1_500)  # longer than a part waits until it is refreshed
+    expect(row).to_have_count(0)
+    box.uncheck()
     expect(row).to_be_visible(timeout=10_000)
-    for _ in range(3):
-        site.start("validate", path="/")
-    expect(box).to_be_checked()
+    box.check()
     expect(page.get_by_text("1 selected")).to_be_visible()
-    expect(page.get_by_role("button", name="Cancel selected")).to_be_focused()
+    page.get_by_role("button", name="Cancel selected").focus()
     page.get_by_role("button", name="Cancel selected").press("Enter")
     expect(page.locator("h1")).to_have_text("Cancel 1 thread?")
     assert first

@@ -71,7 +71,10 @@ def places(site: Site, store: ThreadStore) -> list[Place]:
     found += [Place(path) for path in (f"/dashboard/threads/{server_wide}", "/api")]
     found += [
         Place(f"/dashboard{path}")
-        for path in ("/groups", "/groups/acme/members", "/members", "/members/manager", "/audit", "/audit?act=thread")
+        for path in (
+            *("/groups", "/groups/acme/members", "/groups/acme/remove", "/audit", "/audit?act=thread"),
+            *("/members", "/members/add", "/members/manager", "/members/manager/remove"),
+        )
     ]
     return [*found, Place("/dashboard/groups", "guest")]
 
@@ -145,6 +148,40 @@ def test_axe_finds_nothing_on_any_page(site: Site, new_page: Pages, places: list
         page.goto(place.path)
         found += [f"{place.path}: {violation}" for violation in axe(page)]
     assert found == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_on_questions_answers_and_errors(site: Site, new_page: Pages, scheme: Scheme) -> None:
+    for _ in range(3):
+        site.start("sleep", mark="/dev/null")
+    page = new_page(scheme=scheme, width=360, tolerant=True)
+    sign_in(page, site, "chief")
+
+    def is_good(heading: str) -> None:
+        expect(page.locator("h1")).to_have_text(heading)
+        assert axe(page) == []
+        assert page.evaluate("document.documentElement.scrollWidth") <= 360
+
+    page.goto("/dashboard/threads")
+    page.get_by_role("button", name="Cancel selected").click()
+    is_good("Nothing is selected")
+    page.goto("/dashboard/threads")
+    page.get_by_label("All that match").check()
+    page.get_by_role("button", name="Cancel selected").click()
+    is_good("Cancel 3 threads?")
+    page.get_by_role("button", name="Cancel 3 threads").click()
+    is_good("What became of 3 threads")
+    page.goto("/dashboard/threads?group=nope&since=never")
+    is_good("Threads")
+    page.goto("/dashboard/start/count")
+    page.locator("[name=group]").fill("nope")
+    page.get_by_role("button", name="Start", exact=True).click()
+    is_good("Start count")
+    page.goto("/dashboard/nowhere")
+    is_good("Not found")
+    sign_in(page, site, "reviewer")
+    page.goto("/dashboard")
+    is_good("Not allowed")
 
 
 def _weigh(weights: dict[str, int], answer: Response) -> None:

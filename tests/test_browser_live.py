@@ -56,13 +56,12 @@ def refreshes(page: Page) -> list[Any]:
     return asked
 
 
-def test_a_selection_a_focus_a_tick_and_the_scroll_survive_what_changes_around_them(
+def test_a_selection_a_focus_and_the_scroll_survive_what_changes_around_them(
     site: Site, page: Page, redis: Redis, store: ThreadStore
 ) -> None:
     ids = [running(redis, store, site, f"Thread {number}") for number in range(30)]
     sign_in(page, site, "chief", "/dashboard/threads")
     expect(page.locator("tbody tr")).to_have_count(30)
-    page.locator(f"#pick-{ids[3]}").check()
     page.locator(f"#t-{ids[2]} a").focus()
     page.evaluate("id => getSelection().selectAllChildren(document.querySelector(`#t-${id} a`))", ids[1])
     page.evaluate("scrollTo(0, 300)")
@@ -72,9 +71,6 @@ def test_a_selection_a_focus_a_tick_and_the_scroll_survive_what_changes_around_t
         store.report(ids[4], "t", Report(number + 1, message=f"Message {number}"))
         expect(page.locator("tbody tr")).to_have_count(31 + number)
         expect(page.locator(f"#t-{ids[4]}")).to_contain_text(f"Message {number}")
-    assert page.locator(f"#pick-{ids[3]}").is_checked()
-    assert page.locator("tbody input:checked").count() == 1
-    expect(page.locator("[data-count]")).to_have_text("1 selected")
     assert page.evaluate("id => document.activeElement === document.querySelector(`#t-${id} a`)", ids[2])
     assert page.evaluate("String(getSelection())") == "Thread 1"
     # The row that was looked at is the same one still, and where it was.
@@ -89,17 +85,17 @@ def test_all_boxes_are_ticked_at_once_and_counted(site: Site, page: Page, redis:
     every, count = page.locator("[data-select-all]"), page.locator("[data-count]")
     expect(count).to_have_text("None selected")
     every.check()
-    expect(count).to_have_text("4 selected")
+    expect(count).to_contain_text("4 selected")
     page.locator("tbody input").first.uncheck()
-    expect(count).to_have_text("3 selected")
+    expect(count).to_contain_text("3 selected")
     assert every.evaluate("box => box.indeterminate")
-    # A box that comes is not ticked, and is counted.
     page.locator("tbody input").first.check()
     assert every.is_checked()
+    # The list stands still while some are ticked; what has come meanwhile is there once none is.
     running(redis, store, site)
+    every.uncheck()
     expect(page.locator("tbody tr")).to_have_count(5)
-    expect(count).to_have_text("4 selected")
-    assert not every.is_checked()
+    expect(count).to_have_text("None selected")
 
 
 def test_a_part_is_asked_for_once_a_second_at_most_and_not_while_the_page_is_hidden(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -16,9 +17,10 @@ from test_pages import sign_in, token_in
 from threads import BY, new_thread
 
 from psthreads.errors import ThreadNotFound
-from psthreads.model import Outcome, Report, Status
+from psthreads.model import Level, Line, Outcome, Report, Status
 from psthreads.store import ThreadStore
 
+HX = {"HX-Request": "true"}
 Signed = Callable[[str], FlaskClient]
 
 
@@ -102,6 +104,68 @@ def test_a_filter_that_cannot_be_understood_is_told_beside_it_and_loses_nothing(
         assert said in " ".join(wrong)
     if "=nope" in query and not query.startswith(("process", "status")):
         assert 'value="nope"' in answer.text
+
+
+def test_a_groups_list_does_not_tell_who_is_a_member_elsewhere(signed: Signed) -> None:
+    client = signed("contributor")
+    pages = {}
+    for name in ("outsider", "chief", "nobody-at-all", "4711"):
+        answer = client.get(f"/dashboard/groups/acme/threads?member={name}")
+        pages[answer.status_code, answer.text.replace(name, "")] = name
+    assert len(pages) == 1
+    assert next(iter(pages))[0] == 200
+
+
+@pytest.mark.parametrize("name", ["界" * 200, "<&'>" * 100, "\U0001f600" * 200, "word " * 80, "\u202eabc" * 100])
+def test_pages_are_light_whatever_threads_are_called(
+    signed: Signed, people: People, redis: Redis, store: ThreadStore, name: str
+) -> None:
+    client = signed("chief")
+    ids = [store.create(new_thread(redis, group=people.acme, name=name))[0] for _ in range(1_000)]
+    thread = ids[-1]
+    store.claim(thread, "t", "w")
+    store.begin(thread, "t")
+    lines = tuple(Line(1_652_667_241_924, Level.WARN, name * 20) for _ in range(300))
+    store.report(thread, "t", Report(1, Status.WARNING, name * 40, lines=lines))
+    pages = ["", "/threads", f"/threads/{thread}", f"/threads/{thread}/log", "/audit"]
+    for page in pages:
+        assert len(client.get(f"/dashboard{page}").data) < 60_000, page
+    fields = {"act": "cancel", "confirmed": "true", "threads": " ".join(ids)}
+    for _ in range(2):  # the second time all of them have ended already
+        assert len(post(client, "/dashboard/threads/act", "/dashboard/threads", **fields).data) < 60_000
+    question = post(
+        client, "/dashboard/threads/act", "/dashboard/threads", act="delete", status="cancelled", every="true"
+    )
+    assert len(question.data) < 60_000
+
+
+def test_what_is_sent_after_the_session_has_ended_is_not_done_and_that_is_said(
+    signed: Signed, app: Flask, people: People, redis: Redis, store: ThreadStore
+) -> None:
+    thread = store.create(new_thread(redis, group=people.acme))[0]
+    page = f"/dashboard/groups/acme/threads/{thread}"
+    stranger = app.test_client()
+    led = stranger.post(f"{page}/cancel", headers={"Referer": f"http://localhost{page}?x=1"})
+    assert led.headers["Location"] == f"/sign-in?ended=true&next={page}?x%3D1"
+    assert "was not done" in stranger.get(led.headers["Location"]).text
+    for referrer in ("http://evil.example/x", "", "http://localhost:1/x", "javascript:x"):
+        led = stranger.post(f"{page}/cancel", headers={"Referer": referrer})
+        assert led.headers["Location"] == "/sign-in?ended=true&next=/"
+    assert not store.fetch(thread).status.is_final
+
+
+def test_an_open_page_does_not_keep_a_session_alive(signed: Signed, monkeypatch: pytest.MonkeyPatch) -> None:
+    client = signed("chief")
+    began = time.time()
+    for hours, headers, status in (
+        (2, {}, 200),
+        (4, {"HX-Request": "true"}, 200),
+        (9, {}, 200),
+        (12, HX, 200),
+        (18, HX, 302),
+    ):
+        monkeypatch.setattr("psthreads.web.sessions.time.time", lambda hours=hours: began + 3600 * hours)
+        assert client.get("/dashboard", headers=headers).status_code == status, hours
 
 
 def test_pages_lead_on_to_older_threads_until_the_last(signed: Signed, redis: Redis, store: ThreadStore) -> None:

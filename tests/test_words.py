@@ -57,4 +57,7 @@ def test_counts_sizes_and_long_texts_are_told_as_people_read_them() -> None:
         "10.0 TB",
     ]
     assert words.short("short") == "short"
-    assert words.short("x" * 200) == "x" * 159 + "…"
+    assert words.short("x" * 200) == "x" * 160 + "…"
+    for text in ("界" * 300, "<&>" * 300, "\U0001f600'" * 300, "x" * 300):
+        assert words.weight(words.cut(text, 100)) <= 100 < words.weight(text)
+        assert words.weight(words.cut(text, 100)) > 50

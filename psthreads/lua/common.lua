@@ -63,7 +63,10 @@ end
 local function enter(scopes, kind, id, score, ends)
   for _, scope in ipairs(scopes) do
     redis.call('ZADD', index(scope, kind), score, id)
-    if ends then redis.call('ZREMRANGEBYSCORE', index(scope, kind), '-inf', score - RETENTION) end
+    if ends then
+      redis.call('ZREMRANGEBYSCORE', index(scope, kind), '-inf', score - RETENTION)
+      redis.call('PEXPIRE', index(scope, kind), RETENTION)
+    end
   end
 end
 
@@ -101,11 +104,18 @@ local function count(meta, what, now, ran)
   end
 end
 
+-- The text, cut between two characters where it is longer than so many bytes.
+local function cut(text, most)
+  if #text <= most then return text end
+  while most > 0 and bit.band(string.byte(text, most + 1), 0xC0) == 0x80 do most = most - 1 end
+  return string.sub(text, 1, most) .. '\226\128\166'  -- an ellipsis
+end
+
 -- Write down who did this to the thread, from where and why; `origin` is JSON. Kept as audit.py has it.
 local function audit(act, origin, id, meta, now)
   local who = cjson.decode(origin)
   redis.call('XADD', 'ps:audit', 'MINID', '~', math.max(0, now - AUDIT_RETENTION), '*', 'act', act,
-    'by', who.by, 'byid', who.byid, 'address', who.address, 'subject', meta.name, 'id', id, 'group', meta.groupid == -1 and '' or meta.groupid,
+    'by', who.by, 'byid', who.byid, 'address', who.address, 'subject', cut(meta.name, 1000), 'id', id, 'group', meta.groupid == -1 and '' or meta.groupid,
     'groupname', meta.groupname, 'reason', who.reason, 'detail', meta.process)
 end
 

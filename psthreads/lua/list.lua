@@ -12,7 +12,7 @@ for _, id in ipairs(redis.call('ZRANGE', key, first, last, 'REV')) do
     found[#found + 1] = id
     found[#found + 1] = meta
   else
-    redis.call('ZREM', key, id)  -- It has expired, under an older setting for the retention.
+    redis.pcall('ZREM', key, id)  -- It has expired. A Redis that takes no writes is still read.
   end
 end
 return found

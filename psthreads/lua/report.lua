@@ -7,7 +7,7 @@ local meta = load(id)
 if not owns(meta, token) or meta.status == 'initialised' then return 'disowned' end
 if number > (meta.report or 0) then  -- One that is sent again, its answer lost, counts once.
   local now = clock()
-  meta.report, meta.heard = number, now
+  meta.report, meta.heard, meta.reported = number, now, now
   if ARGV[7] == '1' then meta.xml = ARGV[8] end
   meta.warnings = meta.warnings + ARGV[9]
   meta.errors = meta.errors + ARGV[10]

@@ -5,8 +5,7 @@ local id, now = ARGV[1], clock()
 if redis.call('EXISTS', JOB .. id) == 1 then return {'new', id} end  -- Sent twice: the answer was lost.
 if ARGV[5] ~= '' then
   local known = redis.call('HMGET', ARGV[5], 'fingerprint', 'thread')
-  -- A thread that was deleted or has expired cannot be given again: the work is asked for anew.
-  if known[1] and redis.call('EXISTS', JOB .. known[2]) == 1 then
+  if known[1] then
     if known[1] ~= ARGV[6] then return {'conflict', ''} end
     return {'replayed', known[2]}
   end

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from typing import Final
+from urllib.parse import urlsplit
 
 from flask import Flask, Response, redirect, render_template, request, url_for
 from redis.exceptions import RedisError
@@ -46,8 +47,18 @@ def answer(problem: PsthreadsError) -> Response:
     if not is_page():
         return respond.error(problem, headers)
     if isinstance(problem, NotSignedIn):
-        return _as_response(redirect(url_for("pages.sign_in", next=request.full_path.rstrip("?"))))
+        return _as_response(redirect(_sign_in_page()))
     return _page(problem, headers)
+
+
+def _sign_in_page() -> str:
+    """The page to sign in, which leads on; where something was sent, to the page that it was sent from, and says so."""
+    if request.method in {"GET", "HEAD"}:
+        return url_for("pages.sign_in", next=request.full_path.rstrip("?"))
+    parts = urlsplit(request.referrer or "")
+    is_ours = parts.netloc == request.host and parts.path.startswith("/")
+    path = f"{parts.path}?{parts.query}" if parts.query else parts.path
+    return url_for("pages.sign_in", ended="true", next=path if is_ours else "/")
 
 
 def _http(error: HTTPException) -> Response:

@@ -82,10 +82,16 @@ def of_cookie() -> Session | None:
     if now > seen + limits.idle or now > since + limits.life:
         session.clear()
         return None
-    if now > seen + min(_AT_MOST_EVERY, limits.idle / 10):
+    if now > seen + min(_AT_MOST_EVERY, limits.idle / 10) and not _is_by_itself():
         session[_SEEN] = int(now)
     member_id, stamp, key = parts
     return Session(int(member_id), stamp, key, since + limits.life)
+
+
+def _is_by_itself() -> bool:
+    """Whether an open page makes this request by itself: nobody need be there."""
+    environ = request.environ
+    return "HTTP_HX_REQUEST" in environ or "text/event-stream" in environ.get("HTTP_ACCEPT", "")
 
 
 def _is_this_machine(host: str) -> bool:

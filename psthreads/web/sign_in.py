@@ -17,6 +17,7 @@ from psthreads.web.operation import FORM, HTML, Answer, Operation, Who, declares
 from psthreads.web.services import Services
 
 _NEXT: Final = Parameter("next", str, "", description="the path of this server to go on to")
+_ENDED: Final = Parameter("ended", str, "", description="given where something was sent without a session")
 _DONE: Final = Answer("It is done; leads to another page", (HTML,))
 
 
@@ -24,9 +25,9 @@ def add_to(blueprint: Blueprint, services: Services) -> None:
     """Add the sign-in page with its form, and the way to sign out."""
 
     @blueprint.get("/sign-in", provide_automatic_options=False)
-    @declares(Operation("The page to sign in", Who.EVERYBODY, {200: Answer("A page", (HTML,))}, (_NEXT,)))
+    @declares(Operation("The page to sign in", Who.EVERYBODY, {200: Answer("A page", (HTML,))}, (_NEXT, _ENDED)))
     def sign_in() -> str:
-        return form(own_path(request.args.get("next", "")), "")
+        return form(own_path(request.args.get("next", "")), "", ended=_ENDED.wire in request.args)
 
     @blueprint.post("/sign-in", provide_automatic_options=False)
     @declares(
@@ -72,9 +73,9 @@ def add_to(blueprint: Blueprint, services: Services) -> None:
         end(services)
         return redirect(url_for("pages.sign_in"), 303)
 
-    def form(following: str, problem: str) -> str:
+    def form(following: str, problem: str, *, ended: bool = False) -> str:
         outside = bool(services.config.oidc_issuer)
-        return render_template("sign-in.html", following=following, problem=problem, outside=outside)
+        return render_template("sign-in.html", following=following, problem=problem, outside=outside, ended=ended)
 
 
 def go_on(services: Services, member: Member, session: Session, following: str) -> AnyResponse:

@@ -125,6 +125,7 @@ def declaration(process: Process) -> Operation:
     answers = {
         200: service("The thread, which has ended while the answer was held", schema),
         202: service("The thread that was started", schema),
+        409: service("The thread of this Idempotency-Key is gone", "error"),
         422: service("The Idempotency-Key was used for another request", "error"),
     }
     if process.checks:

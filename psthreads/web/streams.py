@@ -275,9 +275,9 @@ class _ManyThreads:
                 yield "".join(self._told(list(reversed(page.threads)))) or _COMMENT
             quiet = 0
             while not (self._feed.is_closed or self._client.is_gone()):
-                last, threads, version = follower.read(_LOOK_SECONDS)
+                last, threads, version, gone = follower.read(_LOOK_SECONDS)
                 self._watch.check(version, threads)
-                told = self._told(threads)
+                told = self._told(threads) + [_event("gone", {"id": each}) for each in sorted(gone)]
                 if told:
                     told[-1] = f"id: {last}\n{told[-1]}"
                 quiet = 0 if told else quiet + 1

@@ -10,7 +10,7 @@ from typing import Any, Final, cast
 from flask import g, request
 
 from psthreads.directory import Directory
-from psthreads.errors import BadParameter, PsthreadsError
+from psthreads.errors import BadParameter, MemberNotFound, PsthreadsError
 from psthreads.finder import Wanted
 from psthreads.model import SERVER_WIDE, Status
 from psthreads.parameter import Bounds, Parameter
@@ -30,6 +30,7 @@ DECLARED: Final = (
 )
 """The parameters, for the declarations of the views that read them."""
 
+_NOBODY: Final = -1
 _NAMES: Final = tuple(one.wire for one in DECLARED)
 
 
@@ -91,10 +92,18 @@ def read(directory: Directory, registry: Registry) -> Filters:
             raise BadParameter("process", f"There is no process '{name}'.")
         return name
 
+    def member(ref: str) -> int:
+        try:
+            return directory.find_member(ref).id
+        except MemberNotFound:
+            if scope.in_group():
+                return _NOBODY  # Who is a member elsewhere is not told here.
+            raise
+
     wanted = Wanted(
         kind=cast("Kind", kind),
         group_id=group_id,
-        member_id=checked("member", lambda ref: directory.find_member(ref).id, None),
+        member_id=checked("member", member, None),
         process=checked("process", process, ""),
         since=checked("since", _time, 0),
         till=checked("until", lambda text: _time(text) - 1, 0),

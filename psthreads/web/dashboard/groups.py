@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 from flask import Blueprint, Response, g, redirect, render_template, url_for
@@ -36,7 +37,8 @@ def add_to(blueprint: Blueprint, services: Services) -> None:
         }
         if access.may_use_server(g.sight):
             return render_template("groups.html", part=directory.find_groups(name, after), **common)
-        own = directory.find_memberships(g.sight.member, name, after)
+        found = directory.find_memberships(g.sight.member, name, after)
+        own = replace(found, items=tuple(one for one in found.items if _is_covered(one)))
         return render_template("groups.html", own=own, opens=_opens, **common)
 
     @blueprint.get("/dashboard/groups", provide_automatic_options=False)
@@ -58,7 +60,12 @@ def add_to(blueprint: Blueprint, services: Services) -> None:
         return redirect(url_for("pages.group_members", group=added.name, done="added"), 303)
 
 
+def _is_covered(membership: Membership) -> bool:
+    """Whether this group is within reach of the token that asks."""
+    reach = g.sight.reach
+    return reach is None or reach.covers(membership.group.id)
+
+
 def _opens(membership: Membership) -> bool:
     """Whether the group's part of the dashboard is open to whoever has this membership."""
-    reach = g.sight.reach
-    return membership.role.allows(Role.CONTRIBUTOR) and (reach is None or reach.covers(membership.group.id))
+    return membership.role.allows(Role.CONTRIBUTOR)

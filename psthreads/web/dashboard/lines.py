@@ -6,10 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from markupsafe import escape
-
 from psthreads.model import Event, Level, LogPage, iso
 from psthreads.store import ThreadStore
+from psthreads.web.dashboard.words import cut, weight
 
 SHOWN: Final = 200
 """The most lines of a page."""
@@ -132,15 +131,15 @@ class Lines:
         """The lines as they are shown, so much of each that the page does not grow too large."""
         texts = self._texts(run)
         for limit in _LIMITS:
-            cut = [_cut(text, limit) for text in texts]
-            if sum(map(_weight, cut)) <= _ROOM:
+            shown = [cut(text, limit) for text in texts]
+            if sum(map(weight, shown)) <= _ROOM:
                 break
-        return _rows(run.events, texts, cut)
+        return _rows(run.events, texts, shown)
 
     def whole(self, run: Run) -> Iterator[Row]:
         """The lines with all of their text; what no page should hold is cut."""
         texts = self._texts(run)
-        return _rows(run.events, texts, [_cut(text, _WHOLE) for text in texts])
+        return _rows(run.events, texts, [cut(text, _WHOLE) for text in texts])
 
     def _texts(self, run: Run) -> list[str]:
         return [event.told(with_detail=self.with_detail) for event in run.events]
@@ -166,22 +165,10 @@ class Lines:
         return not self._sought or self._sought in event.told(with_detail=self.with_detail).lower()
 
 
-def _cut(text: str, limit: int) -> str:
-    """As much of the text as takes at most so many bytes of HTML."""
-    kept = text[:limit]
-    while (weight := _weight(kept)) > limit:
-        kept = kept[: len(kept) * limit // weight]
-    return kept
-
-
-def _weight(text: str) -> int:
-    return len(escape(text).encode())
-
-
 def _rows(events: Sequence[Event], texts: Sequence[str], shown: Sequence[str]) -> Iterator[Row]:
     before = ""
-    for event, text, cut in zip(events, texts, shown, strict=True):
+    for event, text, kept in zip(events, texts, shown, strict=True):
         moment = iso(event.timestamp)
         day = moment[:10]
-        yield Row(event.seq, "" if day == before else day, moment[11:23], event.level, cut, len(cut) < len(text))
+        yield Row(event.seq, "" if day == before else day, moment[11:23], event.level, kept, len(kept) < len(text))
         before = day

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from flask import Blueprint, g, render_template
 
 from psthreads import crew
+from psthreads.config import DAY
 from psthreads.finder import Hour, Overview
 from psthreads.model import SERVER_WIDE
 from psthreads.web import scope
@@ -39,6 +40,8 @@ def add_to(blueprint: Blueprint, services: Services, guard: Guard) -> None:  # n
             charts=_charts(seen),
             ended=sum(hour.completed + hour.failed + hour.cancelled for hour in seen.hours),
             started=sum(hour.started for hour in seen.hours),
+            lost=sum(hour.lost for hour in seen.hours),
+            since_day=datetime.fromtimestamp(seen.now / 1000 - DAY, UTC).strftime("%Y-%m-%dT%H:%M"),
         )
 
 

@@ -9,12 +9,21 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from psthreads import access
 from psthreads.access import Group, Member
-from psthreads.errors import BadParameter, GroupNotFound, MemberNotFound, PsthreadsError, TooManyRequests, Unavailable
+from psthreads.errors import (
+    BadParameter,
+    GroupNotFound,
+    IdempotencyConflict,
+    MemberNotFound,
+    PsthreadsError,
+    TooManyRequests,
+    Unavailable,
+)
 from psthreads.masking import Masker
 from psthreads.parameter import Parameter, as_text
 from psthreads.registry import Answer as Done
 from psthreads.registry import Process, Scope
 from psthreads.web import scope, starts
+from psthreads.web.dashboard.thread import looks_secret
 from psthreads.web.guard import Guard
 from psthreads.web.operation import FORM, HTML, Answer, Operation, Who, declares
 from psthreads.web.services import Services
@@ -65,6 +74,11 @@ def add_to(blueprint: Blueprint, services: Services, guard: Guard) -> None:
             begun = starts.begin(services, found, found.read(given), member=member, group=group, key=starts.form_key())
         except Unavailable:
             raise
+        except IdempotencyConflict:
+            sentence = (
+                "This form was sent before, with other values, and has started a thread: to start another, do so here."
+            )
+            return Response(form(found, {**request.form, **given}, {"": sentence}), 422, mimetype=HTML)
         except PsthreadsError as problem:
             shown = form(found, {**request.form, **given}, {_field_of(problem): problem.message})
             again = {"Retry-After": str(problem.retry_after)} if isinstance(problem, TooManyRequests) else None
@@ -93,7 +107,7 @@ def _like(services: Services, guard: Guard, mask: Masker, process: Process) -> d
     if other.process != process.name:
         return {}
     texts = process.texts(services.store.values(other.id))
-    return {name: text for name, text in texts.items() if mask(f"{name}={text}") == f"{name}={text}"}
+    return {name: text for name, text in texts.items() if not looks_secret(mask, name, text)}
 
 
 def _given(process: Process) -> dict[str, str]:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from flask import Blueprint, g, redirect, render_template, request
+from flask import Blueprint, g, redirect, render_template
 from werkzeug.wrappers import Response as AnyResponse
 
 from psthreads import access
@@ -25,6 +25,7 @@ from psthreads.web.origin import here
 from psthreads.web.services import Services
 
 _TAIL: Final = 12
+_STALLED_MS: Final = 10_000  # without a report
 _SILENT_MS: Final = 5_000  # a worker that is well is heard from more often
 _PAGE: Final = Answer("The page", (HTML,))
 _AWAY: Final = Answer("Leads to the page to sign in", (HTML,))
@@ -42,14 +43,15 @@ def add_to(blueprint: Blueprint, services: Services, guard: Guard) -> None:
         found = guard.thread(thread)
         process = services.registry.find(found.process)
         log = services.store.log(found.id, -_TAIL, _TAIL)
+        now = int(time.time() * 1000)
         return render_template(
             "thread.html",
             thread=found,
             log=log,
-            bars=[(bar, _left(found, bar)) for bar in respond.bars(found)],
+            bars=[(bar, _left(found, bar, now)) for bar in respond.bars(found)],
             results=respond.results(found),
             values=_shown(services.store.values(found.id), mask),
-            story=list(_timeline(found, int(time.time() * 1000))),
+            story=list(_timeline(found, now)),
             may_start=process is not None and _may_start(process),
             may_delete=found.status.is_final and access.may_delete(g.sight),
             with_detail=access.sees_details(g.sight),
@@ -57,13 +59,11 @@ def add_to(blueprint: Blueprint, services: Services, guard: Guard) -> None:
 
     @blueprint.post("/threads/<thread>/cancel", provide_automatic_options=False)
     @declares(
-        Operation(
-            "Cancels a thread", who, {302: _AWAY, 303: _DONE}, body=(FORM,), fields=("csrf_token", "force", "reason")
-        )
+        Operation("Cancels a thread", who, {302: _AWAY, 303: _DONE}, body=(FORM,), fields=("csrf_token", "reason"))
     )
     def cancel(thread: str, **_: str) -> AnyResponse:
         found = guard.thread(thread)
-        services.engine.cancel(found, by=here(), force="force" in request.form)
+        services.engine.cancel(found, by=here())
         return redirect(scope.page("thread", thread=found.id), 303)
 
     @blueprint.post("/threads/<thread>/again", provide_automatic_options=False)
@@ -107,22 +107,26 @@ def _may_start(process: Process) -> bool:
     return access.may_start(g.sight, process.role)
 
 
-def _left(thread: Thread, bar: respond.Bar) -> str:
+def _left(thread: Thread, bar: respond.Bar, now: int) -> str:
     """How fast a bar goes on, and how long it will take at that pace; nothing once the thread has ended."""
     rates: Mapping[str, float] = json.loads(thread.rates) if thread.rates else {}
     rate = rates.get(bar.name, 0.0)
-    if thread.status.is_final or rate <= 0 or bar.current >= bar.total:
+    is_silent = now - thread.reported > _STALLED_MS  # Then the pace is of another time.
+    if thread.status.is_final or is_silent or rate <= 0 or bar.current >= bar.total:
         return ""
     return f"{rate:,.3g} a second, about {duration(1000 * (bar.total - bar.current) / rate)} left"
 
 
 def _shown(values: Mapping[str, Value], mask: Masker) -> dict[str, str]:
     """The parameters as they may be seen: of those that look like secrets, only that there is one."""
-    shown = {}
-    for name, value in values.items():
-        text = as_text(value)
-        shown[name] = text if not text or mask(f"{name}={text}") == f"{name}={text}" else MASK
-    return shown
+    texts = {name: as_text(value) for name, value in values.items()}
+    return {name: MASK if text and looks_secret(mask, name, text) else text for name, text in texts.items()}
+
+
+def looks_secret(mask: Masker, name: str, text: str) -> bool:
+    """Whether a parameter is named as secrets are, or holds what looks like one."""
+    named = f"{name}=x"
+    return mask(named) != named or mask(text) != text
 
 
 def _timeline(thread: Thread, now: int) -> Iterator[dict[str, Any]]:

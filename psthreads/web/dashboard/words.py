@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from markupsafe import escape
+
 _SECOND: Final = 1_000
 _MINUTE: Final = 60 * _SECOND
 _HOUR: Final = 60 * _MINUTE
@@ -58,9 +60,23 @@ def size(of: float) -> str:
     return f"{of:,.1f} {unit}"
 
 
+def weight(text: str) -> int:
+    """How many bytes the text takes in a page: a character may take one or, escaped or from afar, six."""
+    return len(escape(text).encode())
+
+
+def cut(text: str, limit: int) -> str:
+    """As much of the text's beginning as takes at most so many bytes in a page."""
+    kept = text[:limit]
+    while (found := weight(kept)) > limit:
+        kept = kept[: len(kept) * limit // found]
+    return kept
+
+
 def short(text: str, limit: int = 160) -> str:
-    """The text, cut where it is longer than so many characters; an ellipsis then says so."""
-    return text if len(text) <= limit else f"{text[: limit - 1].rstrip()}…"
+    """The text, cut where it would take more than so many bytes in a page; an ellipsis then says so."""
+    kept = cut(text, limit)
+    return text if len(kept) == len(text) else f"{kept.rstrip()}…"
 
 
 FILTERS: Final[Mapping[str, Callable[..., Any]]] = {
