@@ -32,7 +32,7 @@ _CONNECT_SECONDS: Final = 5.0
 def connect(url: str, connections: int = 64) -> Redis:
     """A client for the Redis at this URL. Nothing is sent before its first use.
 
-    A lost connection is tried again three times within about half a second; an answer may take 10 s.
+    A lost connection is tried again three times within about half a second; an answer may take 10 s, once.
     At most `connections` are open at once, and a request for one more waits.
     """
     pool = BlockingConnectionPool.from_url(
@@ -42,7 +42,8 @@ def connect(url: str, connections: int = 64) -> Redis:
         socket_timeout=_ANSWER_SECONDS,
         socket_connect_timeout=_CONNECT_SECONDS,
         # redis-py's clients made from a URL do not retry of their own accord.
-        retry=Retry(ExponentialBackoff(cap=0.25, base=0.05), retries=3),
+        # What hangs is not asked again: each time would take as long.
+        retry=Retry(ExponentialBackoff(cap=0.25, base=0.05), 3, supported_errors=(RedisConnectionError,)),
     )
     return Redis.from_pool(pool)
 

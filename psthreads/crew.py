@@ -18,6 +18,8 @@ LIFETIME_MARGIN: Final = 3
 
 _LOST: Final = "ps:lost-workers"
 _FIELDS: Final = ("state", "hostname", "pid")
+_ASKS_EVERY: Final = 2  # seconds between two signs of life of a worker that waits for work
+_LATE: Final = 2.0  # seconds without a sign after it was due
 _READ: Final = 200  # workers at the most; the others are only counted
 
 
@@ -60,7 +62,7 @@ def look(redis: Redis, config: Config) -> Crew:
                 pipeline.smembers(f"{key}:executions")  # RQ's own: <job id>:<execution id>
             lost, *found = pipeline.execute()
     workers = tuple(
-        _worker(key, fields, left, executions, lifetime(config))
+        _worker(key, fields, left, executions, config)
         for key, fields, left, executions in zip(keys, found[::3], found[1::3], found[2::3], strict=False)
         if left > 0
     )
@@ -79,6 +81,8 @@ def forget_lost(redis: Redis, queue: Queue) -> None:
     """Take workers off RQ's lists whose records are gone, and note them: one that ended in order took itself off."""
     keys = list(get_keys(queue))
     lost = missing_keys(redis, keys)
+    if back := [_name(key) for key in keys if key not in lost]:
+        redis.zrem(_LOST, *back)  # Who only stood still is there again.
     if lost:
         seconds, _ = redis.time()
         with redis.pipeline() as pipeline:
@@ -89,10 +93,10 @@ def forget_lost(redis: Redis, queue: Queue) -> None:
         clean_worker_registry(queue)
 
 
-def _worker(key: str, fields: list[bytes | None], left: int, executions: set[bytes], whole: int) -> WorkerInfo:
+def _worker(key: str, fields: list[bytes | None], left: int, executions: set[bytes], config: Config) -> WorkerInfo:
     state, host, pid = ((field or b"").decode(errors="replace") for field in fields)
     # How much of its record's time has run out is by Redis's clock, not by the worker's.
-    heard = max(0.0, whole - left / 1000)
+    heard = max(0.0, lifetime(config) - left / 1000)
     return WorkerInfo(
         name=_name(key),
         is_busy=state == "busy",
@@ -100,7 +104,7 @@ def _worker(key: str, fields: list[bytes | None], left: int, executions: set[byt
         host=host,
         pid=int(pid) if pid.isdecimal() else 0,
         heard=heard,
-        is_late=heard > whole - 1,
+        is_late=heard > max(config.heartbeat, _ASKS_EVERY) + _LATE,
     )
 
 

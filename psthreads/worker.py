@@ -127,8 +127,16 @@ class ThreadWorker(Worker):
         self._was_away = False
 
     def heartbeat(self, timeout: int | None = None, pipeline: Pipeline | None = None) -> None:  # noqa: ARG002 (RQ's signature)
-        """Show that the worker lives. Its record expires soon after, where RQ keeps it for a minute."""
-        super().heartbeat(crew.lifetime(self._config), pipeline)
+        """Show that the worker lives. Its record expires soon after, where RQ keeps it for a minute.
+
+        All of it is written each time: a worker that stood still was taken off the lists meanwhile.
+        """
+        with contextlib.nullcontext(pipeline) if pipeline is not None else self.connection.pipeline() as written:
+            super().heartbeat(crew.lifetime(self._config), written)
+            written.hset(self.key, mapping={**self.serialize(), "state": self.get_state()})
+            worker_registration.register(self, written)
+            if pipeline is None:
+                written.execute()
 
     def _refuse(self, job_id: str) -> None:
         token = f"refused-{self.name}"
@@ -240,7 +248,9 @@ class ThreadWorker(Worker):
     def _settle(self, job: Job, token: str, watch: _Watch) -> None:
         """End the thread for a horse that could not; without effect where it did."""
         code = os.waitstatus_to_exitcode(self._exit_status)
-        detail = "It did not stop in time and was killed" if watch.was_killed else ""
+        detail = ""
+        if watch.was_killed:
+            detail = "It was killed, as was asked" if watch.is_forced else "It did not stop in time and was killed"
         if watch.reason is ShutDown and watch.was_killed:
             write = lambda: bool(self._store.abandon(job.id, "Worker restarted", token))  # noqa: E731
         else:
@@ -306,6 +316,7 @@ class _Watch:
         self.kill_at = float("inf")
         self.reason: type[Interrupted] | None = None
         self.was_killed = False
+        self.is_forced = False
         # What must not be killed has as long as it needs; only force, and the worker's own end, cut it short.
         self._grace = config.grace if killable else float("inf")
         self._shutdown = config.shutdown
@@ -314,6 +325,7 @@ class _Watch:
     def cancel(self, since: float, *, forced: bool) -> None:
         """Somebody asked that many seconds ago that the thread be cancelled."""
         self._is_cancelling = True
+        self.is_forced = self.is_forced or forced
         grace = _LAST_WORDS if forced else max(0.0, self._grace - since)
         self.kill_at = min(self.kill_at, time.monotonic() + grace)
 

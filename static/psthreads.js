@@ -3,6 +3,7 @@
 /* What the pages do besides HTML. Nothing here is needed to use them: it keeps what is shown up to date.
 
    data-stream="URL"        the page follows these Server-Sent Events (one element in a page)
+   data-every="ms"          a live part that is refreshed at least so often, in place of every 15 s
    data-hold="form"         a live part that stands still while boxes of that form are ticked
    data-live[="thread id"]  gets the event `changed` when any thread, or that one, has changed; htmx then fetches it again
    data-select-all="form"   ticks all boxes with data-pick of that form; data-count="form" says how many are ticked
@@ -77,7 +78,7 @@
   setInterval(() => {
     if (!stream) return;
     for (const part of document.querySelectorAll('[data-live]')) {
-      if (performance.now() - (refreshed.get(part)?.at ?? 0) >= AT_LEAST_EVERY) refresh(part);
+      if (performance.now() - (refreshed.get(part)?.at ?? 0) >= (Number(part.dataset.every) || AT_LEAST_EVERY)) refresh(part);
     }
   }, AT_LEAST_EVERY / 3);
 

@@ -12,11 +12,14 @@ import pytest
 from browser import Pages, Site, launched, serving
 from chromium import NoBrowser
 from flask import Flask
+from flask.testing import FlaskClient
 from group_folder import SECRET
+from leaves import Signed
 from people import People
 from playwright.sync_api import Browser, Page
 from redis import Redis
 from stack import free_port
+from test_pages import sign_in
 
 from psthreads.access import Group
 from psthreads.config import Config
@@ -136,3 +139,13 @@ def new_page(chromium: Browser, site: Site) -> Iterator[Pages]:
 @pytest.fixture
 def page(new_page: Pages) -> Page:
     return new_page()
+
+
+@pytest.fixture
+def signed(app: Flask, people: People) -> Signed:
+    def client(name: str) -> FlaskClient:
+        browser = app.test_client()
+        assert sign_in(browser, name) == 303
+        return browser
+
+    return client

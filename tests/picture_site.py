@@ -104,7 +104,7 @@ class Cast:
         start = self._site.start
         self.ids["waiting"] = start("count", by="contributor", to=12)
         start("count", by="a.lindqvist", group="press-office", to=12)
-        start("done", by=LONG, group=LONG, title=f"Waiting behind {HOSTILE}")
+        start("done", by=LONG, group=LONG, title="Converting the documents of another group")
 
     def _mark(self, name: str) -> str:
         return str(self._folder / name)

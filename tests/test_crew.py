@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 from redis import Redis
@@ -42,6 +43,28 @@ def test_a_worker_is_idle_then_busy_with_a_thread_then_lost(
         assert seen.total == 0
         assert [name for name, _ in seen.lost] == [idle.name]
         assert crew.count(redis, config.queue) == 0
+
+
+def test_a_worker_that_only_stood_still_is_there_again(
+    redis: Redis, engine: Engine, config: Config, store: ThreadStore
+) -> None:
+    janitor = Janitor(redis, config, store)
+    with worker(config) as program:
+        ended(store, start(engine, "count"))
+        (before,) = wait_for(lambda: crew.look(redis, config).workers)
+        assert program.process is not None
+        program.process.send_signal(signal.SIGSTOP)
+
+        def is_lost() -> bool:
+            janitor.sweep()
+            return bool(crew.look(redis, config).lost)
+
+        wait_for(is_lost)
+        program.process.send_signal(signal.SIGCONT)
+        (after,) = wait_for(lambda: crew.look(redis, config).workers)
+        assert (after.name, after.host, after.pid) == (before.name, before.host, before.pid)
+        wait_for(lambda: not is_lost())
+        assert crew.count(redis, config.queue) == 1
 
 
 def test_a_worker_that_ends_in_order_is_not_lost(

@@ -255,7 +255,8 @@ local function conclude(id, meta, status, message, detail)
   if detail ~= '' then table.insert(lines, 1, now .. 'W' .. detail) end
   append(id, meta, lines)
   change(id, meta, status, now)
-  count(meta, status, now, meta.started > 0 and now - meta.started)
+  -- How long a run was that somebody ended says nothing of the process.
+  count(meta, status, now, status ~= 'cancelled' and meta.started > 0 and now - meta.started)
   release(id, meta)
   leave(id, meta)
   for _, key in ipairs({JOB .. id, head_of(id), tail_of(id)}) do redis.call('PEXPIRE', key, RETENTION) end

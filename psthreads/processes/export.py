@@ -18,7 +18,7 @@ from fnmatch import fnmatchcase
 from io import BytesIO
 from itertools import islice
 from pathlib import Path
-from typing import BinaryIO, Final, cast
+from typing import Annotated, BinaryIO, Final, cast
 
 from psthreads.context import Context
 from psthreads.documents import Document, GroupFolder
@@ -38,7 +38,12 @@ _LOOKED_AT: Final = 5_000  # documents that are looked at for an answer at once
     time_limit=4 * 3600,
     restartable=True,
 )
-def export(context: Context, path: str = "/", includes: str = "", excludes: str = "") -> str:
+def export(
+    context: Context,
+    path: Annotated[str, "the folder or the document to export"] = "/",
+    includes: Annotated[str, "only what these patterns match: *.psml, /documents/minutes/, with commas between"] = "",
+    excludes: Annotated[str, "not what these patterns match: * is within a name, ** across folders"] = "",
+) -> str:
     """Packs the documents below a path into a zip file that can be downloaded."""
     folder = context.folder
     selection = Selection(includes, excludes)

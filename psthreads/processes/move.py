@@ -37,7 +37,12 @@ _NAMED: Final = 5  # of all that is in the way, in one message
     time_limit=4 * 3600,
     exclusive=True,
 )
-def move(context: Context, path: str, destination: Annotated[str, Bounds(1)], merge: bool = False) -> Outcome | str:  # noqa: FBT001, FBT002 (a parameter on the wire)
+def move(
+    context: Context,
+    path: Annotated[str, "the document or the folder to move"],
+    destination: Annotated[str, Bounds(1), "a folder to move it into, or its new path"],
+    merge: Annotated[bool, "make the folder one with the destination, where that is there already"] = False,  # noqa: FBT002 (a parameter on the wire)
+) -> Outcome | str:
     """Moves a document or a folder to another place in the group."""
     return _Move(context, *_places(context.folder, path, destination, merge=merge)).run()
 

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import re
 from contextlib import ExitStack
-from typing import Final, cast
+from typing import Annotated, Final, cast
 
 from psthreads.context import Context
 from psthreads.documents import GroupFolder
@@ -40,7 +40,13 @@ _MESSAGES: Final = 20  # of one document, in the log
     time_limit=4 * 3600,
     restartable=True,
 )
-def publish(context: Context, path: str = "/", stylesheet: str = "/stylesheets/publish.xsl") -> Outcome:
+def publish(
+    context: Context,
+    path: Annotated[str, "the folder or the document to publish"] = "/",
+    stylesheet: Annotated[str, "the XSLT stylesheet of the group that transforms each document"] = (
+        "/stylesheets/publish.xsl"
+    ),
+) -> Outcome:
     """Transforms the XML documents below a path by a stylesheet, into a zip file that can be downloaded."""
     try:
         return _publish(context, path, Transformer(context, context.folder.normal(stylesheet)))

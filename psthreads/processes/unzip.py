@@ -35,7 +35,10 @@ _TOLD: Final = 20  # entries that are refused, each by an event
     restartable=True,
     wrapper="load-unzip",
 )
-def unzip(context: Context, path: Annotated[str, Bounds(1), "the zip file in the loading zone"]) -> Outcome | str:
+def unzip(
+    context: Context,
+    path: Annotated[str, Bounds(1), "the zip file in your loading zone, uploaded with PUT /ps/servlet/upload"],
+) -> Outcome | str:
     """Unpacks a zip file in the member's loading zone."""
     zone = context.loading_zone
     try:

@@ -17,7 +17,7 @@ report is there once the thread has looked at everything, and not when it was ca
 
 from __future__ import annotations
 
-from typing import Final, cast
+from typing import Annotated, Final, cast
 
 from psthreads.context import Context
 from psthreads.documents import GroupFolder
@@ -48,7 +48,11 @@ def is_xml(name: str) -> bool:
     time_limit=4 * 3600,
     restartable=True,
 )
-def validate(context: Context, path: str = "/", warn: bool = False) -> Outcome:  # noqa: FBT001, FBT002 (a parameter on the wire)
+def validate(
+    context: Context,
+    path: Annotated[str, "the folder or the document to validate"] = "/",
+    warn: Annotated[bool, "count invalid documents as warnings: the thread then ends completed"] = False,  # noqa: FBT002 (a parameter on the wire)
+) -> Outcome:
     """Checks that every XML document below a path is well-formed and valid."""
     with (context.temporary() / "findings").open("w+b") as file:
         findings = Findings(file)

@@ -167,6 +167,13 @@ def bars(one: Thread) -> list[Bar]:
     ]
 
 
+def share(one: Thread) -> str:
+    """How much of a running thread's first unfinished bar is done, such as `45 %`; empty where there is none."""
+    if one.status.is_final or "total=" not in one.xml:
+        return ""
+    return next((f"{100 * bar.current // bar.total} %" for bar in bars(one) if bar.current < bar.total), "")
+
+
 def results(one: Thread) -> list[str]:
     """The names of the files that the thread made and names in its own XML."""
     texts = [element.text or "" for element in _elements(one.xml)]

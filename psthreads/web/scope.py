@@ -9,6 +9,7 @@ from uuid import uuid4
 from flask import g, request, url_for
 
 from psthreads import access
+from psthreads.web import respond
 
 SERVER: Final = "server-pages"
 GROUP: Final = "group-pages"
@@ -70,6 +71,7 @@ def form_key() -> str:
 GLOBALS: Final[Mapping[str, Callable[..., Any]]] = {
     "page": page,
     "form_key": form_key,
+    "share": respond.share,
     "service": service,
     "room": room,
     "group_here": group_here,

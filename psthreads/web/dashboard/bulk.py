@@ -125,7 +125,8 @@ class _Deed:
         if thread.status.is_final or now.status in {Status.COMPLETED, Status.FAILED}:
             self._note(now, f"ended already, as {now.status}", is_bad=True)
         elif now.cancelling:
-            self._note(now, "being cancelled: its code is told to stop", is_bad=False)
+            how = "being killed" if self._what == "kill" else "being cancelled: its code is told to stop"
+            self._note(now, how, is_bad=False)
         else:
             self._note(now, "cancelled", is_bad=False)
 

@@ -57,7 +57,8 @@ def _charts(seen: Overview) -> list[charts.Columns | charts.Ranges]:
         charts.ranges(
             "chart-durations",
             "How long threads ran, by process",
-            "Yesterday and today, in UTC: half of the threads ran up to the mark, 95 % up to the end of the bar.",
+            "Yesterday and today, in UTC, without cancelled ones: half ran up to the mark, 95 % up to the bar's end. "
+            "The scale is logarithmic.",
             [(one.process, one.median, one.most, one.count) for one in seen.durations],
         ),
     ]
