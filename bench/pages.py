@@ -22,7 +22,7 @@ from psthreads.model import Level, Line, Outcome, Report, Status
 from psthreads.plugins import load as load_processes
 from psthreads.store import ThreadStore
 
-FEW, MANY = 1_000, 200_000
+FEW, MANY = 1_000, 1_000_000
 ROUNDS = 25
 
 
