@@ -288,6 +288,16 @@ def test_what_is_done_to_threads_is_written_down_with_it(redis: Redis, store: Th
     }
 
 
+@pytest.mark.parametrize("name", ["x" * 2_000, "\u754c" * 600, "a" + "\U0001f600" * 400, "\u0416" * 500])
+def test_a_long_name_is_cut_between_two_characters_in_the_audit(redis: Redis, store: ThreadStore, name: str) -> None:
+    made(redis, store, name=name)
+    entries: Any = redis.xrange("ps:audit")
+    subject = entries[0][1][b"subject"].decode()
+    assert len(subject.encode()) <= 1_003
+    assert subject == name or (subject.endswith("\u2026") and name.startswith(subject[:-1]))
+    assert len(subject.encode()) > 990
+
+
 def test_the_values_that_a_thread_was_started_with_are_read_without_trust(redis: Redis, store: ThreadStore) -> None:
     thread = made(redis, store)
     assert store.values(thread) == {}
