@@ -11,7 +11,6 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any, Final, Self, cast
 
 from redis import Redis
@@ -29,7 +28,6 @@ LOOKED_AT: Final = 2_000
 """At how many entries one page looks, whatever is stored; then it says where to go on."""
 
 _AT_ONCE: Final = 500
-_LATEST: Final = 253_402_300_799_999  # the end of the year 9999, after which there are no dates
 _ID: Final = re.compile(r"[0-9]{1,19}-[0-9]{1,19}")
 
 ACTS: Final = {
@@ -199,22 +197,6 @@ class Audit:
             stored = self._redis.xrevrange(KEY, latest, str(wanted.since) if wanted.since else "-", count=size)
         entries = tuple(Entry.read(*one) for one in cast("list[tuple[bytes, dict[bytes, bytes]]]", stored))
         return AuditPage(entries, entries[-1].id if len(entries) == size else "")
-
-
-def moment(name: str, text: str) -> int:
-    """The moment that a parameter of this name gives in ISO 8601, in milliseconds since the epoch; 0 for none.
-
-    Without a zone it is UTC. Raises BadParameter.
-    """
-    if not text:
-        return 0
-    try:
-        given = datetime.fromisoformat(text)
-    except ValueError:
-        shown = clean(text, 40)
-        raise BadParameter(name, f"'{shown}' is no time: write one like 2026-01-31 or 2026-01-31T12:00.") from None
-    ms = int((given if given.tzinfo else given.replace(tzinfo=UTC)).timestamp() * 1000)
-    return min(max(1, ms), _LATEST)
 
 
 def _narrows(wanted: Wanted) -> bool:

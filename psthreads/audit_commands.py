@@ -7,8 +7,9 @@ from typing import Final
 import click
 from flask import Flask, current_app
 
-from psthreads.audit import Audit, Wanted, moment
+from psthreads.audit import Audit, Wanted
 from psthreads.audit_files import FORMATS, pieces
+from psthreads.parameter import moment
 from psthreads.shell import Commands
 
 _EXTENSION: Final = "psthreads.audit"

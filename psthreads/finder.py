@@ -124,8 +124,6 @@ class Finder:
                 meta = json.loads(raw)
                 if _matches(wanted, meta):
                     found.append(thread_of(thread_id.decode(), meta))
-            if not rows:
-                break
         stopped_early = there_is_more and len(found) < size
         return Found(
             threads=tuple(found),

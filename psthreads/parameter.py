@@ -7,6 +7,7 @@ import math
 import types
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Final, Literal, Union, get_args, get_origin, get_type_hints
 
 from psthreads.errors import BadParameter
@@ -18,6 +19,7 @@ Value = str | int | float | bool
 _TRUE: Final = frozenset({"true", "1", "yes", "on"})
 _FALSE: Final = frozenset({"false", "0", "no", "off"})
 _MAX_CHARACTERS: Final = 4096
+_LATEST: Final = 253_402_300_799_999  # the end of the year 9999, after which there are no dates
 _TAKEN: Final = frozenset({"member", "group"})  # they stand in the route
 
 
@@ -101,6 +103,22 @@ class Parameter:
     def _bad(self, text: str, wanted: str) -> BadParameter:
         shown = clean(text, limit=80)
         return BadParameter(self.wire, f"Parameter '{self.wire}' is '{shown}', but must be {wanted}.")
+
+
+def moment(name: str, text: str) -> int:
+    """The moment that a parameter of this name gives in ISO 8601, in milliseconds since the epoch; 0 for none.
+
+    Without a zone it is UTC. Raises BadParameter.
+    """
+    if not text:
+        return 0
+    try:
+        given = datetime.fromisoformat(text)
+    except ValueError:
+        shown = clean(text, 40)
+        raise BadParameter(name, f"'{shown}' is no time: write one like 2026-01-31 or 2026-01-31T12:00.") from None
+    ms = int((given if given.tzinfo else given.replace(tzinfo=UTC)).timestamp() * 1000)
+    return min(max(1, ms), _LATEST)
 
 
 def as_text(value: Value) -> str:

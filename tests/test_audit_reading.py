@@ -12,10 +12,11 @@ from flask import Flask
 from people import People
 from redis import Redis
 
-from psthreads.audit import FIELDS, KEY, LOOKED_AT, Audit, Entry, Origin, Wanted, fields_of, moment
+from psthreads.audit import FIELDS, KEY, LOOKED_AT, Audit, Entry, Origin, Wanted, fields_of
 from psthreads.audit_files import pieces
 from psthreads.directory import Directory
 from psthreads.errors import BadParameter, NotSignedIn
+from psthreads.parameter import moment
 
 CHIEF = Origin("chief", 10, "192.0.2.7", "Ticket 4711")
 HOSTILE = [

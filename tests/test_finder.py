@@ -145,6 +145,14 @@ def test_what_has_expired_is_neither_counted_nor_found_and_its_listings_go(
     assert finder.find(Wanted("finished")).total == 1
 
 
+def test_a_run_of_threads_that_have_expired_ends_no_search(redis: Redis, store: ThreadStore, finder: Finder) -> None:
+    wanted = made(redis, store, group=None)
+    gone = {f"{number:032x}": 4_000_000_000_000 + number for number in range(300)}
+    redis.zadd("ps:threads:server:active", gone)
+    assert ids(finder.find(Wanted())) == [wanted]
+    assert redis.zcard("ps:threads:server:active") == 1
+
+
 def test_time_bounds_are_of_the_acceptance_or_of_the_end(redis: Redis, store: ThreadStore, finder: Finder) -> None:
     threads = [made(redis, store, group=None) for _ in range(4)]
     key = "ps:threads:server:active"

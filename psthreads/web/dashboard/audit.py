@@ -8,11 +8,11 @@ from typing import Final
 
 from flask import Blueprint, Response, render_template, url_for
 
-from psthreads.audit import ACTS, KINDS, Entry, Wanted, moment
+from psthreads.audit import ACTS, KINDS, Entry, Wanted
 from psthreads.audit_files import FORMATS, pieces
 from psthreads.directory import Directory
 from psthreads.model import iso
-from psthreads.parameter import Parameter
+from psthreads.parameter import Parameter, moment
 from psthreads.web.guard import Guard
 from psthreads.web.operation import HTML, Answer, Operation, Who, declares
 from psthreads.web.parameters import given

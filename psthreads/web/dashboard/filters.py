@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Final, cast
 
 from flask import g, request
@@ -13,7 +13,7 @@ from psthreads.directory import Directory
 from psthreads.errors import BadParameter, MemberNotFound, PsthreadsError
 from psthreads.finder import Wanted
 from psthreads.model import SERVER_WIDE, Status
-from psthreads.parameter import Bounds, Parameter
+from psthreads.parameter import Bounds, Parameter, moment
 from psthreads.registry import Registry
 from psthreads.store import Kind
 from psthreads.web import scope
@@ -105,17 +105,8 @@ def read(directory: Directory, registry: Registry) -> Filters:
         group_id=group_id,
         member_id=checked("member", member, None),
         process=checked("process", process, ""),
-        since=checked("since", _time, 0),
-        till=checked("until", lambda text: _time(text) - 1, 0),
+        since=checked("since", partial(moment, "since"), 0),
+        till=checked("until", lambda text: moment("until", text) - 1, 0),
         text=checked("text", declared["text"].read, ""),
     )
     return Filters(given, wanted, problems)
-
-
-def _time(text: str) -> int:
-    """Milliseconds since the epoch of a time as browsers' fields give it: in UTC where it names no zone."""
-    try:
-        moment = datetime.fromisoformat(text)
-        return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
-    except (ValueError, OverflowError):
-        raise BadParameter("since", f"'{text}' is no time such as 2026-01-31T12:00.") from None
