@@ -167,9 +167,9 @@ def end(context: Context, how: str, mark: str = "") -> Outcome | str | None:  # 
             if os.fork() == 0:
                 return "The child came back"
         case "child":
-            if os.fork() == 0:
-                _mark(mark, f"child {os.getpid()}")
+            if (child := os.fork()) == 0:
                 time.sleep(1000)
+            _mark(mark, f"child {child}")  # Not the child's to do: it may be ended before it comes to it.
         case "threads":
             threading.Thread(target=time.sleep, args=(1000,), daemon=False).start()
         case "cancel":

@@ -131,9 +131,14 @@ def test_a_second_click_on_cancel_does_not_kill_and_killing_is_asked_first(
     wait_for(mark.exists)
     sign_in(page, site, "contributor")
     page.goto(f"/dashboard/groups/acme/threads/{thread}")
-    page.get_by_role("button", name="Cancel this thread").dblclick(delay=20)
+    button = page.get_by_role("button", name="Cancel this thread")
+    place = button.bounding_box()
+    assert place
+    button.dblclick(delay=20)
     expect(status(page)).to_have_text("cancelling")
-    page.mouse.click(120, 300)
+    # However late the second click comes: nothing else is in the place of the first.
+    page.mouse.click(place["x"] + place["width"] / 2, place["y"] + place["height"] / 2)
+    expect(button).to_be_disabled()
 
     def acts() -> list[bytes]:
         entries: Any = redis.xrange("ps:audit")

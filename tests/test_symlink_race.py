@@ -12,7 +12,7 @@ import pytest
 
 from psthreads.access import Group
 from psthreads.documents import Documents, GroupFolder
-from psthreads.errors import NotFound, UnsafePath
+from psthreads.errors import Conflict, NotFound, UnsafePath
 
 INSIDE, OUTSIDE = b"<inside/>", b"<outside-of-the-group/>"
 TURNS = 3_000
@@ -107,7 +107,7 @@ def test_a_write_never_lands_outside(place: tuple[GroupFolder, Path, Path]) -> N
             try:
                 folder.write("/documents/swapped/new.xml", INSIDE)
                 written += 1
-            except (NotFound, UnsafePath, OSError):
+            except (NotFound, UnsafePath, Conflict, OSError):
                 refused += 1
     assert sorted(path.name for path in outside.iterdir()) == ["a.xml"]
     assert (outside / "a.xml").read_bytes() == OUTSIDE
