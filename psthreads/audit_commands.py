@@ -7,7 +7,7 @@ from typing import Final
 import click
 from flask import Flask, current_app
 
-from psthreads.audit import Audit, Wanted
+from psthreads.audit import ACTS, KINDS, Audit, Wanted
 from psthreads.audit_files import FORMATS, pieces
 from psthreads.parameter import moment
 from psthreads.shell import Commands
@@ -25,7 +25,13 @@ def register(app: Flask, audit: Audit) -> None:
 @_audit.command("export")
 @click.option("--format", "form", type=click.Choice(list(FORMATS)), default="csv", help="CSV (default) or JSON lines.")
 @click.option("--by", default="", metavar="NAME", help="Who did it: a name or an id.")
-@click.option("--act", default="", metavar="ACT", help="An act, such as role.set, or its kind, such as role.")
+@click.option(
+    "--act",
+    type=click.Choice(["", *KINDS, *ACTS]),
+    default="",
+    metavar="ACT",
+    help="An act, such as role.set, or its kind, such as role.",
+)
 @click.option("--subject", default="", metavar="NAME", help="To what it was done: a name or an id.")
 @click.option("--group", default="", metavar="GROUP", help="In which group: its name or id.")
 @click.option("--since", default="", metavar="TIME", help="From when on, such as 2026-01-31T12:00, in UTC.")

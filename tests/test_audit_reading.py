@@ -208,3 +208,6 @@ def test_the_command_line_exports_and_says_who_typed_it(people: People, app: Fla
     assert {json.loads(line)["by"] for line in lines.splitlines()} == {"setup"}
     failed = run(args=["audit", "export", "--until", "soon"])
     assert (failed.exit_code, "is no time" in failed.stderr) == (1, True)
+    unknown = run(args=["audit", "export", "--act", "nonsense"])
+    assert (unknown.exit_code, "'nonsense' is not one of" in unknown.stderr) == (2, True)
+    assert len(run(args=["audit", "export", "--act", "group"]).stdout.splitlines()) > 2

@@ -9,6 +9,7 @@ from html import unescape
 import pytest
 from desk import HOSTILE, MEMBER, Desk, desk, texts
 from flask import Flask
+from markupsafe import escape
 from people import PASSWORD, People
 from redis import Redis
 from test_directory_lists import Quick
@@ -71,13 +72,13 @@ def test_every_form_of_a_members_page_does_what_it_says_and_leaves_one_entry(des
     desk.post(f"{MEMBER}/roles", group="OTHER", role="approver", reason="Helps out")
     assert desk.one() == ("role.set", "manager", "other", "approver", "Helps out")
     assert directory.find_memberships(manager, "other").items[0].role is Role.APPROVER
-    desk.post(f"{MEMBER}/roles/remove", group="other")
+    desk.post(f"{MEMBER}/roles/remove", sure="true", group="other")
     assert desk.one() == ("role.remove", "manager", "other", "approver", "")
     assert directory.find_memberships(manager, "other").items == ()
 
-    desk.post(f"{MEMBER}/administrator", admin="on")
+    desk.post(f"{MEMBER}/administrator", sure="true", admin="on")
     assert desk.one() == ("member.admin", "manager", "", "on", "")
-    desk.post(f"{MEMBER}/administrator", admin="off", reason="No longer")
+    desk.post(f"{MEMBER}/administrator", sure="true", admin="off", reason="No longer")
     assert desk.one() == ("member.admin", "manager", "", "off", "No longer")
     assert not directory.find_member("manager").admin
 
@@ -88,7 +89,7 @@ def test_every_form_of_a_members_page_does_what_it_says_and_leaves_one_entry(des
     with pytest.raises(NotSignedIn):
         directory.identify(session)
 
-    page = desk.post(f"{MEMBER}/password", 200, password="").text
+    page = desk.post(f"{MEMBER}/password", 200, password="", sure="true").text
     (password,) = re.findall(r"<code>([^<]{24})</code>", page)
     assert desk.one() == ("member.password", "manager", "", "", "")
     assert directory.identify(Password("manager", password)).member == manager
@@ -110,11 +111,11 @@ def test_a_token_is_made_narrow_shown_once_and_revoked(desk: Desk) -> None:
     assert plain not in desk.get(MEMBER)
     assert desk.one() == ("token.create", "laptop", "", "of manager: read group:1 group:2", "Reports")
     desk.post(f"{MEMBER}/tokens", 409, **fields)
-    desk.post(f"{MEMBER}/tokens/revoke", name="laptop", reason="Lost")
+    desk.post(f"{MEMBER}/tokens/revoke", sure="true", name="laptop", reason="Lost")
     assert desk.one() == ("token.revoke", "laptop", "", "of manager", "Lost")
     with pytest.raises(NotSignedIn):
         directory.identify(Token(plain))
-    desk.post(f"{MEMBER}/tokens/revoke", 404, name="laptop")
+    desk.post(f"{MEMBER}/tokens/revoke", 404, sure="true", name="laptop")
 
 
 @pytest.mark.parametrize(
@@ -136,6 +137,51 @@ def test_a_token_that_makes_no_sense_is_not_made(desk: Desk, fields: dict[str, s
     assert desk.new() == []
 
 
+def test_a_form_that_was_refused_comes_back_as_it_was_sent(desk: Desk) -> None:
+    fields = {"name": "laptop", "expires": "never", "read": "true", "groups": "acme, nowhere", "reason": "Reports"}
+    page = desk.post(f"{MEMBER}/tokens", 404, **fields).text
+    assert re.search(r'id="read-tokens"[^>]* checked', page)
+    # What was not ticked is not ticked now: the token must not become more than was wanted.
+    assert not re.search(r'id="act-tokens"[^>]* checked', page)
+    for held in ('name="groups" type="text" value="acme, nowhere"', 'value="never" selected', 'value="Reports"'):
+        assert held in page
+    assert re.search(r'id="act-clients"[^>]* checked', page)
+
+
+@pytest.mark.parametrize(
+    ("act", "fields", "question"),
+    [
+        ("roles/remove", {"group": "acme"}, "End the membership of manager in acme?"),
+        ("administrator", {"admin": "on"}, "Make manager an administrator?"),
+        ("administrator", {"admin": "off"}, "Take the administrator's rights of manager away?"),
+        ("password", {"password": ""}, "Make a new password for manager?"),
+        ("tokens/revoke", {"name": "tests"}, "Revoke the token tests of manager?"),
+        ("clients/remove", {"name": HOSTILE}, f"Remove the client {HOSTILE} of manager?"),
+    ],
+)
+def test_what_a_slip_of_the_finger_must_not_do_is_asked_first(
+    desk: Desk, act: str, fields: dict[str, str], question: str
+) -> None:
+    page = desk.post(f"{MEMBER}/{act}", 200, reason="Because", **fields).text
+    assert question in texts(page)
+    assert desk.new() == []
+    assert HOSTILE not in page
+    form = page[page.index("panel confirm") :]
+    assert 'name="sure" value="true"' in form
+    assert 'value="Because"' in form
+    for name, value in fields.items():
+        assert f'name="{name}" value="{escape(value)}"' in form
+
+
+def test_the_end_of_a_membership_is_asked_on_the_groups_page_too(desk: Desk) -> None:
+    own = "/dashboard/groups/acme/members"
+    page = desk.post(f"{own}/remove", 200, member="manager").text
+    assert "End the membership of manager in acme?" in texts(page)
+    assert desk.new() == []
+    desk.post(f"{own}/remove", sure="true", member="manager", reason="Left")
+    assert desk.one() == ("role.remove", "manager", "acme", "manager", "Left")
+
+
 def test_a_client_is_made_shown_once_and_removed(desk: Desk) -> None:
     directory, manager = desk.people.directory, desk.people.members["manager"]
     page = desk.post(f"{MEMBER}/clients", 200, name="nightly", read="true", act="true").text
@@ -149,7 +195,7 @@ def test_a_client_is_made_shown_once_and_removed(desk: Desk) -> None:
     assert secret not in desk.get(MEMBER)
     assert desk.one() == ("client.add", "nightly", "", "of manager: all", "")
     desk.post(f"{MEMBER}/clients", 409, name="nightly", read="true")
-    desk.post(f"{MEMBER}/clients/remove", name="nightly", reason="Done with it")
+    desk.post(f"{MEMBER}/clients/remove", sure="true", name="nightly", reason="Done with it")
     assert directory.clients.of(manager) == ()
     assert desk.one() == ("client.remove", "nightly", "", "of manager", "Done with it")
 
@@ -186,7 +232,7 @@ def test_a_member_is_removed_only_when_the_name_is_typed(desk: Desk) -> None:
 def test_an_administrator_stays_one_until_another_says_otherwise(desk: Desk) -> None:
     own = "/dashboard/members/chief"
     assert "You cannot remove yourself" in desk.post(f"{own}/remove", 409, typed="chief").text
-    page = desk.post(f"{own}/administrator", 409, admin="off").text
+    page = desk.post(f"{own}/administrator", 409, sure="true", admin="off").text
     assert "You cannot take the administrator's rights from yourself" in texts(page)
     assert desk.new() == []
 
@@ -252,9 +298,9 @@ def test_groups_are_added_and_their_members_given_roles(desk: Desk) -> None:
     assert re.search(r">loner<.*>manager<", desk.get(path), re.DOTALL)
     assert "does not exist" in desk.post(path, 404, member="nobody", role="manager").text
     assert "There is no role" in desk.post(path, 400, member="loner", role="king").text
-    desk.post(f"{path}/remove", member="loner", reason="Moved on")
+    desk.post(f"{path}/remove", sure="true", member="loner", reason="Moved on")
     assert desk.one() == ("role.remove", "loner", "news", "manager", "Moved on")
-    assert "no membership" in desk.post(f"{path}/remove", 404, member="loner").text
+    assert "no membership" in desk.post(f"{path}/remove", 404, sure="true", member="loner").text
     desk.post("/dashboard/groups/news/remove", 400, typed="acme")
     desk.post("/dashboard/groups/news/remove", typed="news")
     assert desk.one() == ("group.remove", "news", "news", "", "")

@@ -66,7 +66,10 @@ def test_a_wrong_password_and_an_unknown_member_get_the_same_page(browser: Flask
         form = {"csrf_token": token_in(page.text), "username": username, "password": password}
         response = browser.post("/sign-in", data=form)
         assert response.status_code == 401
-        pages.append(re.sub(r'name="csrf_token" value="[^"]+"', "", response.text))
+        assert f'value="{username}"' in response.text
+        assert password not in response.text
+        without = response.text.replace(f'value="{username}"', "")
+        pages.append(re.sub(r'name="csrf_token" value="[^"]+"', "", without))
     assert pages[0] == pages[1]
 
 

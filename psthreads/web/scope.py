@@ -50,12 +50,14 @@ def room() -> str:
     word = endpoint.partition("_")[0]
     if blueprint in {SERVER, GROUP}:
         return _ROOMS.get(word, "threads")
+    if blueprint == "pages" and "group" in (request.view_args or {}):
+        return "members"
     return _ROOMS.get(word, "") if blueprint == "pages" else ""
 
 
 def group_here() -> bool:
     """Whether the page is one of a group's, and whoever asks may see that group's pages; for templates."""
-    return in_group() and access.may_use_group(g.sight)
+    return g.sight.group is not None and access.may_use_group(g.sight)
 
 
 def layout() -> str:

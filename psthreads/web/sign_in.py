@@ -16,6 +16,7 @@ from psthreads.web import origin, sessions, untyped
 from psthreads.web.operation import FORM, HTML, Answer, Operation, Who, declares
 from psthreads.web.services import Services
 
+_LONGEST: Final = 64  # characters of a username
 _NEXT: Final = Parameter("next", str, "", description="the path of this server to go on to")
 _ENDED: Final = Parameter("ended", str, "", description="given where something was sent without a session")
 _DONE: Final = Answer("It is done; leads to another page", (HTML,))
@@ -52,9 +53,10 @@ def add_to(blueprint: Blueprint, services: Services) -> None:
         try:
             member, signed = services.directory.sign_in(username, password, address=origin.address())
         except NotSignedIn as error:
-            return Response(form(following, error.message), 401)
+            return Response(form(following, error.message, username), 401)
         except TooManyRequests as error:
-            return Response(form(following, error.message), 429, {"Retry-After": str(error.retry_after)})
+            again = {"Retry-After": str(error.retry_after)}
+            return Response(form(following, error.message, username), 429, again)
         return go_on(services, member, signed, following)
 
     @blueprint.post("/sign-out", provide_automatic_options=False)
@@ -73,9 +75,15 @@ def add_to(blueprint: Blueprint, services: Services) -> None:
         end(services)
         return redirect(url_for("pages.sign_in"), 303)
 
-    def form(following: str, problem: str, *, ended: bool = False) -> str:
-        outside = bool(services.config.oidc_issuer)
-        return render_template("sign-in.html", following=following, problem=problem, outside=outside, ended=ended)
+    def form(following: str, problem: str, username: str = "", *, ended: bool = False) -> str:
+        return render_template(
+            "sign-in.html",
+            following=following,
+            problem=problem,
+            username=username[:_LONGEST],
+            outside=bool(services.config.oidc_issuer),
+            ended=ended,
+        )
 
 
 def go_on(services: Services, member: Member, session: Session, following: str) -> AnyResponse:

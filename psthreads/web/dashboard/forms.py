@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Final
 
-from flask import request
+from flask import render_template, request
 
 from psthreads.access import Reach, Role
 from psthreads.directory import Directory
@@ -35,7 +36,7 @@ def reading(summary: str, parameters: Iterable[Parameter] = (), who: Who = Who.S
 
 
 def changing(summary: str, *fields: str, shows: bool = False) -> Operation:
-    """The declaration of what a form of administrators posts; `shows` where its answer is a page."""
+    """The declaration of what a form of administrators posts; `shows` where its answer can be a page."""
     answers = {302: AWAY, 303: _DONE, 400: _REFUSED, 404: _UNKNOWN, 409: _REFUSED} | ({200: PAGE} if shows else {})
     return Operation(summary, Who.SERVER, answers, body=(FORM,), fields=("csrf_token", *fields, "reason"))
 
@@ -45,7 +46,25 @@ def again(refused: str) -> Callable[..., str]:
 
     Of a page's forms only the one of this name; it is asked for by that name, the field's, and what it holds else.
     """
-    return lambda form, name, default="": request.form.get(name, default) if form == refused else default
+    # What was left empty, or not ticked, was so on purpose: its default must not come back by itself.
+    return lambda form, name, default="": request.form.get(name, "") if form == refused else default
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is asked before something is done that a slip of the finger must not do: in full, on the button, and why."""
+
+    title: str
+    button: str
+    note: str
+
+
+def ask(question: Question, fields: Iterable[str], back: str) -> str | None:
+    """The page that asks, which sends these fields once more; None where that is what has come."""
+    if request.form.get("sure") == "true":
+        return None
+    values = {name: request.form.get(name, "") for name in fields}
+    return render_template("sure.html", question=question, values={**values, "sure": "true"}, back=back)
 
 
 def text(name: str) -> str:

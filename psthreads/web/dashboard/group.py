@@ -12,7 +12,7 @@ from psthreads.directory import Directory
 from psthreads.errors import BadParameter, NotFound
 from psthreads.web.dashboard import forms
 from psthreads.web.dashboard.forms import AFTER, DONE, NAME
-from psthreads.web.dashboard.member import ref
+from psthreads.web.dashboard.member import end_of, ref
 from psthreads.web.operation import declares
 from psthreads.web.origin import here
 from psthreads.web.parameters import given
@@ -60,10 +60,14 @@ def add_to(blueprint: Blueprint, services: Services) -> None:
         return redirect(url_for("pages.group_members", group=g.sight.group.name, done="set"), 303)
 
     @blueprint.post("/dashboard/groups/<group>/members/remove", provide_automatic_options=False)
-    @declares(forms.changing("Ends a membership in the group", "member"))
-    def group_members_remove(**_: str) -> AnyResponse:
+    @declares(forms.changing("Ends a membership in the group, after a question", "member", "sure", shows=True))
+    def group_members_remove(**_: str) -> AnyResponse | str:
         try:
-            directory.by(here()).remove_membership(directory.find_member(forms.text("member")), g.sight.group)
+            member = directory.find_member(forms.text("member"))
+            back = url_for("pages.group_members", group=g.sight.group.name)
+            if (page := forms.ask(end_of(member, g.sight.group.name), ("member",), back)) is not None:
+                return page
+            directory.by(here()).remove_membership(member, g.sight.group)
         except (BadParameter, NotFound) as error:
             return Response(members(problem=error.message), error.status)
         return redirect(url_for("pages.group_members", group=g.sight.group.name, done="ended"), 303)

@@ -16,7 +16,7 @@ from psthreads.errors import BadParameter, Conflict, MemberNotFound, NotFound, P
 from psthreads.parameter import Parameter
 from psthreads.roster import Account, scope
 from psthreads.web.dashboard import forms
-from psthreads.web.dashboard.forms import AFTER, DONE
+from psthreads.web.dashboard.forms import AFTER, DONE, Question
 from psthreads.web.operation import declares
 from psthreads.web.origin import here
 from psthreads.web.parameters import given
@@ -89,7 +89,8 @@ class Show(Protocol):
 class _Act:
     """What a form of the page does: below which path, in words, and with which fields besides the reason.
 
-    `do` gives what the page then says, by its name in `_DONE`, or what is to be shown this once.
+    `do` gives what the page then says, by its name in `_DONE`, or what is to be shown this once. `asks` gives what is
+    asked before that, if anything is.
     """
 
     path: str
@@ -97,6 +98,7 @@ class _Act:
     fields: tuple[str, ...]
     do: Callable[[Directory, Member], str | Shown]
     shows: bool = False
+    asks: Callable[[Member], Question | None] | None = None
 
 
 def ref(member: Member) -> str:
@@ -144,7 +146,9 @@ def add_to(blueprint: Blueprint, services: Services) -> Show:
 
     for act in _ACTS:
         endpoint = "member_" + act.path.replace("/", "_").replace("-", "_")
-        view = declares(forms.changing(act.summary, *act.fields, shows=act.shows))(_acting(directory, show, act))
+        fields = (*act.fields, "sure") if act.asks else act.fields
+        declared = forms.changing(act.summary, *fields, shows=act.shows or act.asks is not None)
+        view = declares(declared)(_acting(directory, show, act))
         blueprint.add_url_rule(
             f"/dashboard/members/<member>/{act.path}", endpoint, view, methods=["POST"], provide_automatic_options=False
         )
@@ -177,6 +181,10 @@ def _acting(directory: Directory, show: Show, act: _Act) -> Callable[[str], AnyR
     def view(member: str) -> AnyResponse | str:
         account = directory.account(member)
         try:
+            question = act.asks(account.member) if act.asks else None
+            back = url_for("pages.member", member=ref(account.member))
+            if question is not None and (page := forms.ask(question, act.fields, back)) is not None:
+                return page
             done = act.do(directory, account.member)
         except MemberNotFound:
             raise
@@ -252,19 +260,61 @@ def _remove_client(directory: Directory, member: Member) -> str:
     return "client-removed"
 
 
+def _ask_administrator(member: Member) -> Question:
+    if forms.text("admin") == "on":
+        note = "Administrators may see, start and stop everything on this server, and decide who else may."
+        return Question(f"Make {member.username} an administrator?", "Make an administrator", note)
+    note = "Only the roles in groups are left then."
+    return Question(f"Take the administrator's rights of {member.username} away?", "Take the rights away", note)
+
+
+def _ask_password(member: Member) -> Question | None:
+    if request.form.get("password", ""):
+        return None  # Typed on purpose, and not to be sent to and fro.
+    note = "The old one is of no use then, and the sessions end. The new one is shown once."
+    return Question(f"Make a new password for {member.username}?", "Make a password", note)
+
+
+def end_of(member: Member, group: str) -> Question:
+    """What is asked before a membership ends."""
+    title = f"End the membership of {member.username} in {group}?"
+    return Question(title, "End the membership", "The group is closed to the member at once. Threads stay.")
+
+
+def _ask_remove_role(member: Member) -> Question:
+    return end_of(member, forms.text("group"))
+
+
+def _ask_revoke_token(member: Member) -> Question:
+    note = "Programs that use it are refused from then on. This cannot be undone."
+    return Question(f"Revoke the token {forms.text('name')} of {member.username}?", "Revoke the token", note)
+
+
+def _ask_remove_client(member: Member) -> Question:
+    note = "It and its access tokens are refused from then on. This cannot be undone."
+    return Question(f"Remove the client {forms.text('name')} of {member.username}?", "Remove the client", note)
+
+
 _ACTS: Final = (
     _Act("unlock", "Lifts the lock of too many wrong passwords", (), _unlock),
     _Act("sign-out", "Ends a member's sessions in every browser", (), _sign_out),
-    _Act("administrator", "Makes a member an administrator, or no longer one", ("admin",), _administrator),
+    _Act(
+        "administrator",
+        "Makes a member an administrator, or no longer one, after a question",
+        ("admin",),
+        _administrator,
+        asks=_ask_administrator,
+    ),
     _Act(
         "password",
-        "Changes a member's password; shows it this once where it makes one",
+        "Changes a member's password; makes one, after a question, where none is given, and shows it this once",
         ("password",),
         _password,
         shows=True,
+        asks=_ask_password,
     ),
     _Act("roles", "Gives a member a role in a group", ("group", "role"), _set_role),
-    _Act("roles/remove", "Ends a membership", ("group",), _remove_role),
+    _Act("roles/remove", "Ends a membership, after a question", ("group",), _remove_role, asks=_ask_remove_role),
     _Act(
         "tokens",
         "Makes a token, and shows it this once",
@@ -272,7 +322,7 @@ _ACTS: Final = (
         _create_token,
         shows=True,
     ),
-    _Act("tokens/revoke", "Ends a token", ("name",), _revoke_token),
+    _Act("tokens/revoke", "Ends a token, after a question", ("name",), _revoke_token, asks=_ask_revoke_token),
     _Act(
         "clients",
         "Makes an OAuth client, and shows its secret this once",
@@ -280,5 +330,11 @@ _ACTS: Final = (
         _add_client,
         shows=True,
     ),
-    _Act("clients/remove", "Removes an OAuth client, and ends its tokens", ("name",), _remove_client),
+    _Act(
+        "clients/remove",
+        "Removes an OAuth client, and ends its tokens, after a question",
+        ("name",),
+        _remove_client,
+        asks=_ask_remove_client,
+    ),
 )
