@@ -45,6 +45,10 @@ class Crowd(People):
             member = self._add(name)
             for group in (self.acme, press, long):
                 setup.set_membership(member, group, Role.CONTRIBUTOR)
+        zone = documents.loading_zone(self.acme, self.members["manager"].id)
+        for name, size in (("handbook.zip", 2_400_000), ("images/cover.png", 84_000), (f"{LONG}-{LONG}.xml", 512)):
+            with zone.write(name, size) as arrival:
+                arrival.write(bytes(size))
         for name in ("nightly-export", "laptop"):
             setup.create_token(self.members["jjones"], name)
 

@@ -53,6 +53,7 @@ PICTURES = (
     Picture("group", "/dashboard/groups/acme", "manager"),
     Picture("group-threads", "/dashboard/groups/acme/threads", "manager"),
     Picture("group-thread", "/dashboard/groups/acme/threads/{running}", "manager"),
+    Picture("loading-zone", "/dashboard/groups/acme/loading-zone", "manager"),
     Picture("api", "/api"),
     Picture("missing", "/dashboard/nowhere", status=404),
 )

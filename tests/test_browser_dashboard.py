@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import requests
 from browser import Pages, Site, sign_in
-from playwright.sync_api import Page, expect
+from playwright.sync_api import FilePayload, Page, expect
 from redis import Redis
 from stack import wait_for
 from threads import BY, new_thread
@@ -56,14 +55,21 @@ def test_each_kind_of_thread_is_started_with_its_form_and_watched_to_its_end(sit
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
         archive.writestr("loaded/new.xml", "<new/>")
-    upload = requests.put(
-        f"{site.address}/ps/servlet/upload?group=acme&filename=in.zip",
-        data=packed.getvalue(),
-        headers=site.people.bearer("contributor"),
-        timeout=10,
-    )
-    assert upload.status_code == 201
     sign_in(page, site, "contributor")
+    page.goto("/dashboard/groups/acme/loading-zone")
+    page.get_by_label("Files").set_input_files(
+        [
+            FilePayload(name="in.zip", mimeType="application/zip", buffer=packed.getvalue()),
+            FilePayload(name="slip.xml", mimeType="text/xml", buffer=b"<no"),
+        ]
+    )
+    page.get_by_role("button", name="Upload").click()
+    expect(page.locator("caption")).to_have_text("2 files, by path")
+    page.get_by_role("button", name="Remove… /slip.xml").click()
+    page.get_by_role("button", name="Remove the file").click()
+    expect(page.locator("caption")).to_have_text("1 file, by path")
+    page.get_by_role("link", name="Unzip /in.zip").click()
+    expect(page.get_by_label("path")).to_have_value("/in.zip")
     for process, fields in (
         ("validate", {"path": "/documents"}),
         ("export", {"path": "/"}),
@@ -284,6 +290,7 @@ def test_without_scripts_the_same_is_done_by_reloading(site: Site, new_page: Pag
 
     wait_for(shows("of 400"))
     page.get_by_role("button", name="Cancel this thread").click()
+    expect(status(page)).to_have_text(re.compile("cancel"))
     wait_for(shows("Cancelled by contributor"))
     page.goto("/dashboard/groups/acme/threads?status=cancelled")
     expect(page.locator("tbody tr")).to_have_count(1)

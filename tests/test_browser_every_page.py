@@ -13,6 +13,7 @@ from browser import Pages, Scheme, Site, axe, problems, sign_in
 from playwright.sync_api import Page, Response, expect
 from stack import ROOT, wait_for
 
+from psthreads.documents import Documents
 from psthreads.store import ThreadStore
 
 IMAGE: Final = "<img src=x onerror=alert(1)>"
@@ -46,6 +47,10 @@ def places(site: Site, store: ThreadStore) -> list[Place]:
     for number, text in enumerate(COUSINS):
         folder.write(f"/documents/{number}{text.replace('/', '|')}.xml", b"<d>not well-formed")
         ended = site.start("hostile", text=text)
+    zone = Documents(site.config.documents).loading_zone(site.people.acme, site.people.members["contributor"].id)
+    for text in COUSINS:
+        with zone.write(f"{text.replace('/', '|')}.zip", 10) as arrival:
+            arrival.write(b"no zip")
     validated = site.start("validate", path="/documents")
     for number in range(20):
         folder.write(f"/plain/{number}.xml", b"<d/>")
@@ -69,6 +74,7 @@ def places(site: Site, store: ThreadStore) -> list[Place]:
     found = [Place(f"/dashboard{path}") for path in paths]
     found += [Place(f"{base}{path}", "contributor") for path in paths]
     found += [Place(path) for path in (f"/dashboard/threads/{server_wide}", "/api")]
+    found.append(Place(f"{base}/loading-zone", "contributor"))
     found += [
         Place(f"/dashboard{path}")
         for path in (
@@ -177,6 +183,9 @@ def test_axe_finds_nothing_on_questions_answers_and_errors(site: Site, new_page:
     page.locator("[name=group]").fill("nope")
     page.get_by_role("button", name="Start", exact=True).click()
     is_good("Start count")
+    page.goto("/dashboard/members/manager")
+    page.get_by_role("button", name="End… the membership in acme").click()
+    is_good("End the membership of manager in acme?")
     page.goto("/dashboard/nowhere")
     is_good("Not found")
     sign_in(page, site, "reviewer")

@@ -177,7 +177,7 @@ def test_many_streams_of_one_thread_take_one_connection_to_redis_and_one_reading
 
 def test_a_reader_that_takes_nothing_is_dropped_and_costs_no_memory(site: Site) -> None:
     thread = site.running()
-    (process,) = site.web.children()
+    (process,) = wait_for(site.web.children)
     with site.events(thread) as stream:
         before = process.memory_info().rss
         for number in range(1, 61):

@@ -25,7 +25,7 @@ from werkzeug.test import TestResponse
 from psthreads.config import Config
 from psthreads.documents import Documents
 from psthreads.loadingzone import LoadingZone
-from psthreads.web import create_app, loading
+from psthreads.web import arriving, create_app
 
 UPLOAD = "/ps/servlet/upload"
 XSD = etree.XMLSchema(etree.parse(ROOT / "schemas" / "thread.xsd"))
@@ -266,7 +266,7 @@ def test_a_full_disk_is_told_and_leaves_nothing(
     def full(_fd: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(loading, "_sync", full)
+    monkeypatch.setattr(arriving, "_sync", full)
     response = app.test_client(use_cookies=False).put(
         f"{UPLOAD}?group=acme&filename=a.xml", data=b"x", headers=people.bearer("contributor")
     )

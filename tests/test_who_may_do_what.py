@@ -74,7 +74,9 @@ def expected(endpoint: str, who: str, group: str) -> int | set[int]:  # noqa: PL
     """The HTTP status that the contract gives; what is allowed is a set, as its answer depends on the service."""
     name = endpoint.partition(".")[2]
     blueprint = endpoint.partition(".")[0].rstrip("0123456789")
-    allowed = {200, 202, 302, 303, 304, 400} | ({415} if endpoint == "uploads.post" else set())
+    allowed = {200, 202, 302, 303, 304, 400} | (
+        {415} if endpoint in {"uploads.post", "group-pages.zone_upload"} else set()
+    )
     is_page = blueprint.endswith("pages")
     if blueprint == "oauth":
         return {400, 401}  # Whoever asks must be a client, and nobody here is one.

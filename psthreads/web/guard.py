@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from flask import Request, current_app, g, request
+from werkzeug.datastructures import ImmutableMultiDict
 
 from psthreads import access
 from psthreads.access import Role, Sight
@@ -48,12 +49,22 @@ class Guard:
         if not (access.may_use_server(sight) or (self._own_progress and is_progress)):
             raise _not_on_the_server(sight, "Only administrators may use the services of the whole server.")
 
-    def group(self, named: str | None = None) -> None:
-        """Open to contributors and higher in the group that the path names, or else this; and to administrators."""
-        sight = self._identify(named)
+    def group(self, named: str | None = None, *, reads_form: bool = False) -> None:
+        """Open to contributors and higher in the group that the path names, or else this; and to administrators.
+
+        With `reads_form` the view reads the body's form itself, and has to give its fields to `check_form` before it
+        does anything.
+        """
+        sight = self._identify(named, reads_form=reads_form)
         if not access.may_use_group(sight):
             group = sight.group.name if sight.group else ""
             raise NotAllowed(f"This needs at least the role contributor in group '{group}'.")
+
+    def check_form(self, fields: Mapping[str, str]) -> None:
+        """Raise NotAllowed where a browser's session sends a form whose fields do not hold the session's own token."""
+        if g.has_session:
+            request.form = ImmutableMultiDict(fields)
+            protect_from_forgery(current_app)
 
     def insider(self) -> None:
         """Open to every member of the group that the path names, and to administrators; without one as `member`."""
@@ -102,7 +113,7 @@ class Guard:
         own = own_progress and self._own_progress
         return Watch(self._directory, self._store, g.sight, read_credential(request), own_progress=own)
 
-    def _identify(self, named: str | None = None, *, acts: bool = False) -> Sight:
+    def _identify(self, named: str | None = None, *, acts: bool = False, reads_form: bool = False) -> Sight:
         """Who asks, through which group; and the thread that the path names, in the same round trip.
 
         What comes with another method than GET and HEAD acts, and so does what is said to.
@@ -124,7 +135,7 @@ class Guard:
         if sight.reach is not None and (problem := access.beyond_reach(sight, acts=acts or asked.method not in _SAFE)):
             raise NotAllowed(problem)
         kept.has_session = isinstance(credential, Session)
-        if kept.has_session and asked.method not in _SAFE:
+        if kept.has_session and asked.method not in _SAFE and not reads_form:
             # Only a browser sends its cookie unasked; the other credentials cannot be borrowed.
             protect_from_forgery(current_app)
         return sight

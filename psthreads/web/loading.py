@@ -6,47 +6,20 @@ before the body's end closes the connection, so that nobody waits for what nobod
 
 from __future__ import annotations
 
-import errno
-import os
-import socket
-import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
-from itertools import chain
-from typing import Any, Final
+from collections.abc import Callable, Mapping
+from typing import Final
 
 from flask import Blueprint, Response, g, request
-from werkzeug.datastructures import ImmutableMultiDict
-from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
-from werkzeug.sansio.multipart import Data, Epilogue, Field, File, MultipartDecoder, NeedData
 
-from psthreads.errors import BadParameter, MissingParameter, NoSpace, PsthreadsError, TooLarge
-from psthreads.loadingzone import Arrival, LoadingZone
+from psthreads.errors import MissingParameter
+from psthreads.loadingzone import LoadingZone
 from psthreads.offloop import off_the_loop
 from psthreads.parameter import Parameter
-from psthreads.web import parameters, respond
+from psthreads.web import arriving, parameters, respond
 from psthreads.web.guard import Guard
 from psthreads.web.operation import BYTES, MULTIPART, Answer, Operation, Who, declares, service
 from psthreads.web.services import Services
 from psthreads.web.starts import acting
-
-_CHUNK: Final = 256 * 1024
-_STALLED: Final = 60.0  # seconds without a byte, after which an upload counts as broken off
-_MOST_FILES: Final = 50  # of one form; each is held open until the last has come
-_MOST_PARTS: Final = 100
-_FORM: Final = 1024 * 1024  # bytes that the parts of a form may add to its files
-_FIELD: Final = 8 * 1024  # bytes of a field
-_DRAINED: Final = 64 * 1024  # bytes that gunicorn reads away by itself
-_LINGER: Final = 2.0  # seconds
-_LINGER_BYTES: Final = 4 * 1024 * 1024
-
-
-class _NoForm(PsthreadsError):
-    status = 415
-    code = "0415"
-
-    def __init__(self) -> None:
-        super().__init__("Send the files as multipart/form-data, or a single one as it is with PUT.")
 
 
 class _NoGroup(MissingParameter):
@@ -76,9 +49,7 @@ def make_upload_blueprint(services: Services, guard: Guard) -> Blueprint:
     most = services.config.max_upload
 
     def may_upload() -> None:
-        # Whatever the Content-Type says, nobody may read the body as a form, which would be in memory.
-        request.form = ImmutableMultiDict()
-        request.max_content_length = most + (1 if request.method == "PUT" else _FORM)
+        arriving.expect(most)
         given = parameters.values()
         if group := given.get("group"):
             guard.group(group)
@@ -88,7 +59,7 @@ def make_upload_blueprint(services: Services, guard: Guard) -> Blueprint:
             raise MissingParameter("group")
 
     blueprint.before_request(may_upload)
-    blueprint.after_request(_hang_up)
+    blueprint.after_request(arriving.hang_up)
 
     def zone() -> LoadingZone:
         return services.documents.loading_zone(g.sight.group, g.sight.member.id)
@@ -108,12 +79,8 @@ def make_upload_blueprint(services: Services, guard: Guard) -> Blueprint:
         if not name:
             raise MissingParameter("filename")
         is_new = not zone().kind(name)
-        with _as_problems(most):
-            _refuse_at_once(most)
-            with zone().write(name, most, _sync) as arrival:
-                for chunk in _body():
-                    arrival.write(chunk)
-        return respond.uploaded({name: arrival.size}, wrapped=False, status=201 if is_new else 200)
+        size = arriving.put(zone(), name, most)
+        return respond.uploaded({name: size}, wrapped=False, status=201 if is_new else 200)
 
     @blueprint.post("/ps/servlet/upload", provide_automatic_options=False)
     @declares(
@@ -127,16 +94,22 @@ def make_upload_blueprint(services: Services, guard: Guard) -> Blueprint:
         )
     )
     def post() -> Response:
-        if request.mimetype != "multipart/form-data":
-            raise _NoForm
-        with _as_problems(most), ExitStack() as stack:
-            _refuse_at_once(most + _FORM)
-            # The files appear when the stack is left, and so all together or none.
-            form = _Form(stack, zone, guard.group, most)
-            form.read(request.mimetype_params.get("boundary", ""))
-        return respond.uploaded(form.sizes(), wrapped=True, status=201 if form.has_new else 200)
+        sizes, has_new = arriving.put_form(zone, _entering(guard), parameters.values(), most)
+        return respond.uploaded(sizes, wrapped=True, status=201 if has_new else 200)
 
     return blueprint
+
+
+def _entering(guard: Guard) -> Callable[[Mapping[str, str]], None]:
+    """What lets the form in by the group that it names, unless the query has named one."""
+
+    def enter(given: Mapping[str, str]) -> None:
+        if g.sight.group is None:
+            if not (group := given.get("group")):
+                raise _NoGroup
+            guard.group(group)
+
+    return enter
 
 
 def make_zone_blueprint(services: Services, guard: Guard) -> Blueprint:
@@ -163,150 +136,3 @@ def make_zone_blueprint(services: Services, guard: Guard) -> Blueprint:
             provide_automatic_options=False,
         )
     return blueprint
-
-
-class _Form:
-    """A form with files, taken apart while it arrives. `stack` holds the files until all are there."""
-
-    def __init__(
-        self, stack: ExitStack, zone: Callable[[], LoadingZone], enter: Callable[[str], None], most: int
-    ) -> None:
-        self.has_new = False
-        self._stack = stack
-        self._zone = zone
-        self._enter = enter
-        self._left = most
-        self._given = parameters.values()
-        self._arrivals: dict[str, Arrival] = {}
-        self._field = ""
-        self._text = bytearray()
-        self._arrival: Arrival | None = None
-
-    def read(self, boundary: str) -> None:
-        """Take the body apart; raises BadParameter for what is no form, or has no file."""
-        decoder = MultipartDecoder(boundary.encode("ascii", "replace"), _FORM, max_parts=_MOST_PARTS)
-        for chunk in chain(_body(), (None,)):
-            try:
-                decoder.receive_data(chunk)
-                while not isinstance(event := decoder.next_event(), NeedData | Epilogue):
-                    self._take(event)
-            except (ValueError, RequestEntityTooLarge):
-                raise BadParameter("file", "The form cannot be read: send it again as multipart/form-data.") from None
-        if not self._arrivals:
-            raise MissingParameter("file")
-
-    def sizes(self) -> dict[str, int]:
-        """The sizes of the files in bytes, by name."""
-        return {name: arrival.size for name, arrival in self._arrivals.items()}
-
-    def _take(self, event: Any) -> None:
-        if isinstance(event, Field):
-            self._field, self._arrival = event.name or "", None
-            self._text.clear()
-        elif isinstance(event, File):
-            self._arrival = self._begin(event.filename)
-        elif isinstance(event, Data) and self._arrival is not None:
-            self._left -= len(event.data)
-            if self._left < 0:
-                raise TooLarge(0)  # The caller knows how much it may be.
-            self._arrival.write(event.data)
-        elif isinstance(event, Data):
-            self._text += event.data
-            if len(self._text) > _FIELD:
-                raise BadParameter(self._field, f"A field of the form is longer than {_FIELD:,} bytes.")
-            if not event.more_data:
-                self._set(self._field, self._text.decode(errors="replace"))
-
-    def _set(self, name: str, text: str) -> None:
-        if self._given.setdefault(name, text) != text:
-            raise BadParameter(name, f"Parameter '{name}' is given more than once, and differently.")
-
-    def _begin(self, filename: str) -> Arrival:
-        if g.sight.group is None:
-            if not (group := self._given.get("group")):
-                raise _NoGroup
-            self._enter(group)
-        if given := self._given.get("filename"):
-            if self._arrivals:
-                raise BadParameter("filename", "Only one file can have the filename: leave it out for several.")
-            filename = given
-        if len(self._arrivals) == _MOST_FILES:
-            raise BadParameter("file", f"There are more than {_MOST_FILES} files in the form: send a zip file instead.")
-        if not filename:
-            raise MissingParameter("filename")
-        if filename in self._arrivals:
-            raise BadParameter("filename", "Two files of the form have the same name: rename one.")
-        zone = self._zone()
-        self.has_new |= not zone.kind(filename)
-        arrival = self._stack.enter_context(zone.write(filename, self._left, _sync))
-        self._arrivals[filename] = arrival
-        return arrival
-
-
-def _refuse_at_once(most: int) -> None:
-    if (request.content_length or 0) > most:
-        raise TooLarge(most)
-
-
-def _body() -> Iterator[bytes]:
-    """The request's body, piece by piece; raises ClientDisconnected when it ends too early."""
-    connection = request.environ.get("gunicorn.socket")
-    if connection is not None:
-        connection.settimeout(_STALLED)
-    size = 0
-    while chunk := request.stream.read(_CHUNK):
-        size += len(chunk)
-        yield chunk
-        time.sleep(0)  # Whoever sends fast would keep a gevent process from its other requests.
-    if size != (size if request.content_length is None else request.content_length):
-        raise ClientDisconnected
-    if connection is not None:
-        connection.settimeout(None)
-    g.is_body_read = True
-
-
-@contextmanager
-def _as_problems(most: int) -> Iterator[None]:
-    """Tell of what can go wrong with a body in the words of the service."""
-    try:
-        yield
-    except (TooLarge, RequestEntityTooLarge):
-        raise TooLarge(most) from None
-    except ClientDisconnected:
-        raise BadParameter("file", "The upload broke off: nothing was kept of it, so send it again.") from None
-    except OSError as error:
-        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-            raise NoSpace from None
-        raise
-
-
-def _sync(fd: int) -> None:
-    off_the_loop(lambda: os.fsync(fd))
-
-
-def _hang_up(response: Response) -> Response:
-    """Where the body was not read to its end, close the connection after the answer."""
-    length = request.content_length
-    connection = request.environ.get("gunicorn.socket")
-    has_more = length is None or length > _DRAINED if "chunked" in _encoding() or length else False
-    if has_more and connection is not None and not g.get("is_body_read"):
-        body = request.environ["wsgi.input"]
-        response.call_on_close(lambda: _linger(body, connection))
-    return response
-
-
-def _encoding() -> str:
-    return str(request.environ.get("HTTP_TRANSFER_ENCODING", "")).lower()
-
-
-def _linger(body: Any, connection: socket.socket) -> None:
-    body.failed = True  # gunicorn's own mark: it must not look for another request on this connection.
-    left, until = _LINGER_BYTES, time.monotonic() + _LINGER
-    with suppress(OSError):
-        connection.shutdown(socket.SHUT_WR)
-        # To close now would reset the connection, and take the answer away from whoever is still sending.
-        while left > 0 and (seconds := until - time.monotonic()) > 0:
-            connection.settimeout(seconds)
-            if not (data := connection.recv(_CHUNK)):
-                return
-            left -= len(data)

@@ -16,6 +16,7 @@ GROUP: Final = "group-pages"
 _ROOMS: Final = {
     "overview": "overview",
     "start": "start",
+    "zone": "zone_page",
     "groups": "groups",
     "group": "groups",
     "members": "members",

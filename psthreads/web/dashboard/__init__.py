@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from flask import Blueprint
+from flask import Blueprint, request
 
 from psthreads.web import headers, sessions
-from psthreads.web.dashboard import log, overview, start, thread, threads
+from psthreads.web.dashboard import log, overview, start, thread, threads, zone
 from psthreads.web.guard import Guard
 from psthreads.web.scope import GROUP, SERVER
 from psthreads.web.services import Services
@@ -18,9 +18,16 @@ _ROOMS: Final = (overview, threads, thread, log, start)
 
 def make_blueprints(services: Services, guard: Guard) -> Iterator[tuple[Blueprint, str]]:
     """The two parts of the dashboard, each with the path that it is below."""
+
+    def allow_in_group() -> None:
+        if request.endpoint == zone.UPLOAD:
+            zone.guard_upload(services, guard)
+        else:
+            guard.group()
+
     for name, path, allow in (
         (SERVER, "/dashboard", guard.server),
-        (GROUP, "/dashboard/groups/<group>", guard.group),
+        (GROUP, "/dashboard/groups/<group>", allow_in_group),
     ):
         blueprint = Blueprint(name, __name__)
         blueprint.before_request(sessions.need_key)
@@ -28,4 +35,6 @@ def make_blueprints(services: Services, guard: Guard) -> Iterator[tuple[Blueprin
         blueprint.after_request(headers.as_page)
         for room in _ROOMS:
             room.add_to(blueprint, services, guard)
+        if name == GROUP:
+            zone.add_to(blueprint, services, guard)
         yield blueprint, path

@@ -25,7 +25,7 @@ DONE: Final = Parameter("done", str, "", description="what was done a moment ago
 
 PAGE: Final = Answer("A page", (HTML,))
 AWAY: Final = Answer("Leads to the page to sign in", (HTML,))
-_DONE: Final = Answer("It is done; leads to a page", (HTML,))
+SENT: Final = Answer("It is done; leads to a page", (HTML,))
 _UNKNOWN: Final = Answer("There is nothing of that name", (HTML,))
 _REFUSED: Final = Answer("The page, which says why it cannot be done", (HTML,))
 
@@ -37,7 +37,7 @@ def reading(summary: str, parameters: Iterable[Parameter] = (), who: Who = Who.S
 
 def changing(summary: str, *fields: str, shows: bool = False) -> Operation:
     """The declaration of what a form of administrators posts; `shows` where its answer can be a page."""
-    answers = {302: AWAY, 303: _DONE, 400: _REFUSED, 404: _UNKNOWN, 409: _REFUSED} | ({200: PAGE} if shows else {})
+    answers = {302: AWAY, 303: SENT, 400: _REFUSED, 404: _UNKNOWN, 409: _REFUSED} | ({200: PAGE} if shows else {})
     return Operation(summary, Who.SERVER, answers, body=(FORM,), fields=("csrf_token", *fields, "reason"))
 
 
@@ -52,11 +52,15 @@ def again(refused: str) -> Callable[..., str]:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What is asked before something is done that a slip of the finger must not do: in full, on the button, and why."""
+    """What is asked before something is done that a slip of the finger must not do: in full, on the button, and why.
+
+    Where the deed is audited, a reason is asked for as well.
+    """
 
     title: str
     button: str
     note: str
+    is_audited: bool = True
 
 
 def ask(question: Question, fields: Iterable[str], back: str) -> str | None:
