@@ -54,6 +54,7 @@ PICTURES = (
     Picture("group-threads", "/dashboard/groups/acme/threads", "manager"),
     Picture("group-thread", "/dashboard/groups/acme/threads/{running}", "manager"),
     Picture("loading-zone", "/dashboard/groups/acme/loading-zone", "manager"),
+    Picture("account", "/dashboard/account", "manager"),
     Picture("api", "/api"),
     Picture("missing", "/dashboard/nowhere", status=404),
 )

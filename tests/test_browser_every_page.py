@@ -74,7 +74,7 @@ def places(site: Site, store: ThreadStore) -> list[Place]:
     found = [Place(f"/dashboard{path}") for path in paths]
     found += [Place(f"{base}{path}", "contributor") for path in paths]
     found += [Place(path) for path in (f"/dashboard/threads/{server_wide}", "/api")]
-    found.append(Place(f"{base}/loading-zone", "contributor"))
+    found += [Place(path, "contributor") for path in (f"{base}/loading-zone", "/dashboard/account")]
     found += [
         Place(f"/dashboard{path}")
         for path in (

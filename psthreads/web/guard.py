@@ -42,6 +42,12 @@ class Guard:
         """Open to whoever is signed in."""
         self._identify()
 
+    def browser(self) -> None:
+        """Open to whoever is signed in with a browser, for what no token may reach."""
+        self._identify()
+        if not g.has_session:
+            raise NotAllowed("This is for a browser that is signed in: no token and no password does here.")
+
     def server(self) -> None:
         """Open to administrators; with the setting, a thread's progress also to who started it."""
         sight = self._identify()

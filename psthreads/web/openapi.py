@@ -177,7 +177,9 @@ def _written(one: Described) -> dict[str, Any]:
         "parameters": list(_parameters(one)),
         "responses": {str(status): _response(answer) for status, answer in _answers(one).items()},
     }
-    if operation.who is not Who.EVERYBODY:
+    if operation.who is Who.BROWSER:
+        found["security"] = [{"session": []}]
+    elif operation.who is not Who.EVERYBODY:
         found["security"] = [{"bearer": []}, {"basic": []}, {"session": []}]
     if operation.body:
         found["requestBody"] = {"content": {media: {"schema": _form(operation, media)} for media in operation.body}}

@@ -28,6 +28,7 @@ class Who(Enum):
 
     EVERYBODY = "everybody"
     MEMBER = "who is signed in"
+    BROWSER = "who is signed in with a browser"
     INSIDER = "the group's members"
     GROUP = "contributor or higher in the group"
     SELF = "the least role of the process in the group, for themselves; administrators for anybody"

@@ -7,7 +7,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from psthreads import access
 from psthreads.web import headers, oidc, sessions, sign_in
-from psthreads.web.dashboard import audit, groups, members
+from psthreads.web.dashboard import account, audit, groups, members
 from psthreads.web.guard import Guard
 from psthreads.web.operation import HTML, Answer, Operation, Who, declares
 from psthreads.web.services import Services
@@ -18,6 +18,10 @@ def make_blueprint(services: Services, guard: Guard) -> Blueprint:
     blueprint = Blueprint("pages", __name__)
 
     def allow() -> None:
+        endpoint = request.endpoint or ""
+        if endpoint.startswith("pages.account"):
+            guard.browser()
+            return
         {
             "pages.sign_in": guard.anyone,
             "pages.sign_in_post": guard.anyone,
@@ -26,7 +30,7 @@ def make_blueprint(services: Services, guard: Guard) -> Blueprint:
             "pages.sign_out": guard.member,
             "pages.home": guard.member,
             "pages.groups": guard.member,
-        }.get(request.endpoint or "", guard.server)()
+        }.get(endpoint, guard.server)()
 
     blueprint.before_request(sessions.need_key)
     blueprint.before_request(allow)
@@ -43,6 +47,7 @@ def make_blueprint(services: Services, guard: Guard) -> Blueprint:
             return redirect(url_for("server-pages.overview"))
         return redirect(url_for("pages.groups"))
 
+    account.add_to(blueprint, services)
     members.add_to(blueprint, services)
     groups.add_to(blueprint, services)
     audit.add_to(blueprint, services, guard)

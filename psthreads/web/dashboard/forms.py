@@ -71,11 +71,12 @@ def ask(question: Question, fields: Iterable[str], back: str) -> str | None:
     return render_template("sure.html", question=question, values={**values, "sure": "true"}, back=back)
 
 
-def text(name: str) -> str:
-    """A field that must be filled in; raises MissingParameter."""
-    if not (given := request.form.get(name, "").strip()):
+def text(name: str, *, strip: bool = True) -> str:
+    """A field that must be filled in, without the spaces around it; raises MissingParameter."""
+    given = request.form.get(name, "")
+    if not given.strip():
         raise MissingParameter(name)
-    return given
+    return given.strip() if strip else given
 
 
 def role() -> Role:

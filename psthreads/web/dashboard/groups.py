@@ -39,7 +39,7 @@ def add_to(blueprint: Blueprint, services: Services) -> None:
             return render_template("groups.html", part=directory.find_groups(name, after), **common)
         found = directory.find_memberships(g.sight.member, name, after)
         own = replace(found, items=tuple(one for one in found.items if _is_covered(one)))
-        return render_template("groups.html", own=own, opens=_opens, **common)
+        return render_template("groups.html", own=own, opens=opens, **common)
 
     @blueprint.get("/dashboard/groups", provide_automatic_options=False)
     @declares(
@@ -66,6 +66,6 @@ def _is_covered(membership: Membership) -> bool:
     return reach is None or reach.covers(membership.group.id)
 
 
-def _opens(membership: Membership) -> bool:
+def opens(membership: Membership) -> bool:
     """Whether the group's part of the dashboard is open to whoever has this membership."""
     return membership.role.allows(Role.CONTRIBUTOR)

@@ -14,24 +14,14 @@ from psthreads.access import Member, Role
 from psthreads.directory import Directory
 from psthreads.errors import BadParameter, Conflict, MemberNotFound, NotFound, PsthreadsError
 from psthreads.parameter import Parameter
-from psthreads.roster import Account, scope
-from psthreads.web.dashboard import forms
+from psthreads.roster import Account
+from psthreads.web.dashboard import forms, tokens
 from psthreads.web.dashboard.forms import AFTER, DONE, Question
+from psthreads.web.dashboard.tokens import Shown
 from psthreads.web.operation import declares
 from psthreads.web.origin import here
 from psthreads.web.parameters import given
 from psthreads.web.services import Services
-
-_PART: Final = 25  # of groups, tokens and clients on one page
-_DAY: Final = 24 * 3600
-EXPIRES: Final = {
-    "1d": ("in a day", _DAY),
-    "30d": ("in 30 days", 30 * _DAY),
-    "90d": ("in 90 days", 90 * _DAY),
-    "365d": ("in a year", 365 * _DAY),
-    "never": ("never", None),
-}
-"""When a token that is made here can expire: what is said of it, and in how many seconds."""
 
 _ALL: Final = Parameter("all", str, "", choices=("", "tokens", "clients"), description="which list is shown as a whole")
 _GROUP: Final = Parameter("group", str, "", description="the group that the form for roles begins with")
@@ -47,14 +37,6 @@ _DONE: Final = {
     "token-revoked": "The token is revoked.",
     "client-removed": "The client is removed, and its access tokens are ended.",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Shown:
-    """What is shown this once: what was made, and the names and values of what its owner has to keep."""
-
-    what: str
-    values: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,24 +96,21 @@ def add_to(blueprint: Blueprint, services: Services) -> Show:
         account: Account, asked: Asked = _NOTHING, *, problem: str = "", refused: str = "", shown: Shown | None = None
     ) -> str:
         member = account.member
-        tokens, clients = directory.tokens(member), directory.clients.of(member)
-        reaches = [*(one.reach for one in tokens), *(one.reach for one in clients)]
-        names = directory.names(("group", group) for reach in reaches if reach for group in reach.groups or ())
-        groups = {its_id: name for (_, its_id), name in names.items()}
+        own, clients = directory.tokens(member), directory.clients.of(member)
         return render_template(
             "member.html",
             account=account,
             member=member,
             ref=ref(member),
             asked=asked,
-            part=directory.find_memberships(member, "", asked.after, _PART),
+            part=directory.find_memberships(member, "", asked.after, tokens.PART),
             roles=[role.value for role in Role],
-            tokens=tokens,
-            some_tokens=tokens if asked.every == "tokens" else tokens[-_PART:],
+            tokens=own,
+            some_tokens=own if asked.every == "tokens" else own[-tokens.PART :],
             clients=clients,
-            some_clients=clients if asked.every == "clients" else clients[-_PART:],
-            told=lambda reach: scope(reach, groups),
-            expires=[(key, said) for key, (said, _) in EXPIRES.items()],
+            some_clients=clients if asked.every == "clients" else clients[-tokens.PART :],
+            told=tokens.telling(directory, [*(one.reach for one in own), *(one.reach for one in clients)]),
+            expires=tokens.CHOICES,
             problem=problem,
             refused=refused,
             typed=forms.again(refused),
@@ -236,16 +215,8 @@ def _remove_role(directory: Directory, member: Member) -> str:
     return "role-removed"
 
 
-def _create_token(directory: Directory, member: Member) -> Shown:
-    name, reach, given = forms.text("name"), forms.reach(directory), forms.text("expires")
-    if given not in EXPIRES:
-        raise BadParameter("expires", f"A token cannot expire in '{given}': choose one of the times in the list.")
-    plain = directory.by(here()).create_token(member, name, EXPIRES[given][1], reach)
-    return Shown(f"token '{name}'", (("Token", plain),))
-
-
 def _revoke_token(directory: Directory, member: Member) -> str:
-    directory.by(here()).revoke_token(member, forms.text("name"))
+    tokens.revoke(directory, member)
     return "token-revoked"
 
 
@@ -285,11 +256,6 @@ def _ask_remove_role(member: Member) -> Question:
     return end_of(member, forms.text("group"))
 
 
-def _ask_revoke_token(member: Member) -> Question:
-    note = "Programs that use it are refused from then on. This cannot be undone."
-    return Question(f"Revoke the token {forms.text('name')} of {member.username}?", "Revoke the token", note)
-
-
 def _ask_remove_client(member: Member) -> Question:
     note = "It and its access tokens are refused from then on. This cannot be undone."
     return Question(f"Remove the client {forms.text('name')} of {member.username}?", "Remove the client", note)
@@ -319,10 +285,10 @@ _ACTS: Final = (
         "tokens",
         "Makes a token, and shows it this once",
         ("name", "expires", "read", "act", "groups"),
-        _create_token,
+        tokens.create,
         shows=True,
     ),
-    _Act("tokens/revoke", "Ends a token, after a question", ("name",), _revoke_token, asks=_ask_revoke_token),
+    _Act("tokens/revoke", "Ends a token, after a question", ("name",), _revoke_token, asks=tokens.ask_revoke),
     _Act(
         "clients",
         "Makes an OAuth client, and shows its secret this once",

@@ -12,6 +12,7 @@ from psthreads.errors import BadParameter, Conflict, MemberNotFound
 from psthreads.roster import Account
 from psthreads.web.dashboard import forms, member
 from psthreads.web.dashboard.forms import AFTER, DONE, NAME
+from psthreads.web.dashboard.tokens import Shown
 from psthreads.web.operation import declares
 from psthreads.web.origin import here
 from psthreads.web.parameters import given
@@ -72,6 +73,6 @@ def add_to(blueprint: Blueprint, services: Services) -> None:
         if not made:
             return redirect(url_for("pages.member", member=member.ref(added), done="added"), 303)
         # No redirect: the password is shown in this answer and nowhere else.
-        return show(directory.account(str(added.id)), shown=member.Shown("password", (("Password", made),)))
+        return show(directory.account(str(added.id)), shown=Shown("password", (("Password", made),)))
 
     show = member.add_to(blueprint, services)

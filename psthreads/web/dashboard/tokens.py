@@ -1,0 +1,66 @@
+"""Tokens, as the page of a member and that of one's own account have them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from psthreads.access import Member, Reach
+from psthreads.directory import Directory
+from psthreads.errors import BadParameter
+from psthreads.roster import scope
+from psthreads.web.dashboard import forms
+from psthreads.web.dashboard.forms import Question
+from psthreads.web.origin import here
+
+PART: Final = 25
+"""How many of a list are on one page."""
+
+_DAY: Final = 24 * 3600
+_EXPIRES: Final = {
+    "1d": ("in a day", _DAY),
+    "30d": ("in 30 days", 30 * _DAY),
+    "90d": ("in 90 days", 90 * _DAY),
+    "365d": ("in a year", 365 * _DAY),
+    "never": ("never", None),
+}
+"""When a token that is made here can expire: what is said of it, and in how many seconds."""
+
+CHOICES: Final = tuple((key, said) for key, (said, _) in _EXPIRES.items())
+"""The same, for a form."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What is shown this once: what was made, and the names and values of what its owner has to keep."""
+
+    what: str
+    values: tuple[tuple[str, str], ...]
+
+
+def telling(directory: Directory, reaches: Iterable[Reach | None]) -> Callable[[Reach | None], str]:
+    """What says in words what each of these reaches, with the names of the groups."""
+    names = directory.names(("group", group) for reach in reaches if reach for group in reach.groups or ())
+    groups = {its_id: name for (_, its_id), name in names.items()}
+    return lambda reach: scope(reach, groups)
+
+
+def create(directory: Directory, member: Member) -> Shown:
+    """Make the token that the form wants; raises BadParameter, Conflict, GroupNotFound."""
+    name, reach, given = forms.text("name"), forms.reach(directory), forms.text("expires")
+    if given not in _EXPIRES:
+        raise BadParameter("expires", f"A token cannot expire in '{given}': choose one of the times in the list.")
+    plain = directory.by(here()).create_token(member, name, _EXPIRES[given][1], reach)
+    return Shown(f"token '{name}'", (("Token", plain),))
+
+
+def ask_revoke(member: Member) -> Question:
+    """What is asked before the token that the form names is revoked."""
+    note = "Programs that use it are refused from then on. This cannot be undone."
+    return Question(f"Revoke the token {forms.text('name')} of {member.username}?", "Revoke the token", note)
+
+
+def revoke(directory: Directory, member: Member) -> None:
+    """Revoke the token that the form names; raises BadParameter, NotFound."""
+    directory.by(here()).revoke_token(member, forms.text("name"))

@@ -1,0 +1,148 @@
+"""One's own account in a browser: the password and the tokens, for sessions only and for nobody else's."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from desk import HOSTILE, texts
+from flask import Flask
+from flask.testing import FlaskClient
+from people import PASSWORD, People
+from redis import Redis
+from test_pages import sign_in, token_in
+from werkzeug.test import TestResponse
+
+from psthreads.access import Reach
+from psthreads.audit import Audit, Wanted
+from psthreads.credentials import Password, Token
+from psthreads.errors import NotSignedIn
+
+PAGE = "/dashboard/account"
+NEW = "another horse altogether"
+
+
+@pytest.fixture
+def browser(app: Flask, people: People) -> FlaskClient:
+    client = app.test_client()
+    assert sign_in(client, "contributor") == 303
+    return client
+
+
+def post(browser: FlaskClient, path: str, status: int, **fields: str) -> TestResponse:
+    answer = browser.post(f"{PAGE}/{path}", data={"csrf_token": token_in(browser.get(PAGE).text), **fields})
+    assert answer.status_code == status, answer.text
+    return answer
+
+
+def deeds(redis: Redis) -> list[tuple[str, str, str]]:
+    """Act, by whom, and on what, the newest last."""
+    return [(one.act, one.by, one.subject) for one in Audit(redis).export(Wanted())][::-1]
+
+
+def test_it_shows_who_one_is_and_ones_roles(browser: FlaskClient) -> None:
+    said = texts(browser.get(PAGE).text)
+    for text in ("You are contributor", "acme contributor", "Tokens, the oldest first", "test all"):
+        assert text in said
+
+
+def test_a_password_is_changed_by_who_knows_it_and_every_other_browser_is_signed_out(
+    app: Flask, browser: FlaskClient, people: People, redis: Redis
+) -> None:
+    other = app.test_client()
+    assert sign_in(other, "contributor") == 303
+    before = browser.get_cookie("session")
+    answer = post(browser, "password", 303, current=PASSWORD, password=NEW)
+    assert answer.headers["Location"] == f"{PAGE}?done=password"
+    assert "Your password is changed." in browser.get(answer.headers["Location"]).text
+    assert before != browser.get_cookie("session")
+    assert other.get(PAGE).status_code == 302
+    directory, contributor = people.directory, people.members["contributor"]
+    assert directory.identify(Password("contributor", NEW)).member == contributor
+    with pytest.raises(NotSignedIn):
+        directory.identify(Password("contributor", PASSWORD))
+    assert directory.identify(Token(people.token("contributor"))).member == contributor
+    assert [act for act, by, _ in deeds(redis) if by == "contributor"][-2:] == ["member.password", "session.start"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "sentence"),
+    [
+        ({"current": "wrong password", "password": NEW}, "That is not the password that you have now"),
+        ({"current": "", "password": NEW}, "That is not the password that you have now"),
+        ({"current": PASSWORD, "password": "short"}, "8 to 1,024 characters"),
+        ({"current": PASSWORD, "password": ""}, "'password' is missing"),
+    ],
+)
+def test_a_password_that_cannot_be_changed_stays_and_neither_is_shown(
+    browser: FlaskClient, people: People, fields: dict[str, str], sentence: str
+) -> None:
+    page = post(browser, "password", 400, **fields).text
+    assert sentence in texts(page)
+    assert not any(text and text in page for text in fields.values())
+    assert people.directory.identify(Password("contributor", PASSWORD)).member.username == "contributor"
+    assert browser.get(PAGE).status_code == 200
+
+
+def test_guessing_the_password_with_a_session_is_slowed_down(browser: FlaskClient) -> None:
+    for _ in range(40):
+        fields = {"csrf_token": token_in(browser.get(PAGE).text), "current": "wrong password", "password": NEW}
+        answer = browser.post(f"{PAGE}/password", data=fields)
+        if answer.status_code == 429:
+            break
+        assert answer.status_code == 400
+    assert answer.status_code == 429
+    assert int(answer.headers["Retry-After"]) > 0
+
+
+def test_a_token_is_made_shown_once_and_revoked_after_a_question(
+    browser: FlaskClient, people: People, redis: Redis
+) -> None:
+    page = post(browser, "tokens", 200, name="laptop", expires="30d", read="true", groups="acme").text
+    (plain,) = re.findall(r"<code>(pst_[^<]+)</code>", page)
+    sight = people.directory.identify(Token(plain))
+    assert (sight.member.username, sight.reach) == ("contributor", Reach(act=False, groups=frozenset({people.acme.id})))
+    assert plain not in browser.get(PAGE).text
+    assert "has a token" in post(browser, "tokens", 409, name="laptop", expires="30d", read="true").text
+    assert "Revoke the token laptop of contributor?" in texts(post(browser, "tokens/revoke", 200, name="laptop").text)
+    assert people.directory.identify(Token(plain))
+    answer = post(browser, "tokens/revoke", 303, name="laptop", sure="true")
+    assert "The token is revoked." in browser.get(answer.headers["Location"]).text
+    with pytest.raises(NotSignedIn):
+        people.directory.identify(Token(plain))
+    post(browser, "tokens/revoke", 404, name="laptop", sure="true")
+    ours = [one for one in deeds(redis) if one[0].startswith("token.") and one[1] == "contributor"]
+    assert ours == [("token.create", "contributor", "laptop"), ("token.revoke", "contributor", "laptop")]
+
+
+def test_a_token_that_cannot_be_made_is_told_and_the_form_keeps_what_it_held(browser: FlaskClient) -> None:
+    page = post(browser, "tokens", 404, name="laptop", expires="never", act="true", groups=f"nope {HOSTILE}").text
+    assert 'role="alert"' in page
+    assert HOSTILE not in page
+    assert re.search(r'id="act-tokens"[^>]* checked', page)
+    assert not re.search(r'id="read-tokens"[^>]* checked', page)
+
+
+def test_neither_a_token_nor_a_password_opens_it(app: Flask, people: People) -> None:
+    client = app.test_client(use_cookies=False)
+    for headers in (people.bearer("chief"), {"Authorization": "Basic Y2hpZWY6Y29ycmVjdCBob3JzZSBiYXR0ZXJ5"}):
+        assert client.get("/dashboard/groups", headers=headers).status_code == 200
+        for method, path in (("GET", ""), ("POST", "/password"), ("POST", "/tokens"), ("POST", "/tokens/revoke")):
+            data = {"name": "more", "expires": "never", "read": "true", "act": "true", "sure": "true"}
+            assert client.open(f"{PAGE}{path}", method=method, headers=headers, data=data).status_code == 403
+    assert [token.name for token in people.directory.tokens(people.members["chief"])] == ["test"]
+
+
+def test_its_forms_need_the_pages_own_token(browser: FlaskClient, people: People) -> None:
+    for path in ("password", "tokens", "tokens/revoke"):
+        data = {
+            "current": PASSWORD,
+            "password": NEW,
+            "name": "test",
+            "expires": "never",
+            "read": "true",
+            "sure": "true",
+        }
+        assert browser.post(f"{PAGE}/{path}", data=data).status_code == 403
+    assert people.directory.identify(Password("contributor", PASSWORD))
+    assert [token.name for token in people.directory.tokens(people.members["contributor"])] == ["test"]
