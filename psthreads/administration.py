@@ -22,6 +22,9 @@ SCRIPTS: Final = (
     *("add", "update", "set_admin", "unlock", "remove", "link"),
     *("create_token", "revoke_token", "add_client", "remove_client"),
 )
+MOST_TOKENS: Final = 200
+"""How many tokens that live a member may have: members make their own, and listing costs by their number."""
+
 LONGEST_EXPIRY: Final = 10 * 366 * 24 * 3600
 """For how long a token may live that ends at all, in seconds."""
 
@@ -109,16 +112,18 @@ class Administration:
         """A new token of the member, which is stored as a hash only: nobody can be shown it again.
 
         `expires_in` is in seconds, from 1 to ten years, None for never. Raises BadParameter,
-        MemberNotFound, and Conflict where another token of the member has the name.
+        MemberNotFound, and Conflict where another token of the member has the name, or there are 200 of them.
         """
         check_name("name", name)
         if expires_in is not None and not 1 <= expires_in <= LONGEST_EXPIRY:
             raise BadParameter("expires", "A token expires after 1 second to 10 years: choose another time.")
         plain = f"pst_{secrets.token_urlsafe(32)}"
         given = (member.id, name, digest(plain), expires_in or 0, write_reach(reach))
-        verdict = self._run("create_token", *given, self._origin, scope(reach))
+        verdict = self._run("create_token", *given, self._origin, scope(reach), MOST_TOKENS)
         if verdict == b"member":
             raise MemberNotFound(member.username)
+        if verdict == b"many":
+            raise Conflict(f"Member '{member.username}' has {MOST_TOKENS} tokens, as many as may be: revoke one first.")
         if verdict == b"name":
             raise Conflict(f"Member '{member.username}' has a token '{name}': revoke it, or choose another name.")
         return plain

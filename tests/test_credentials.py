@@ -9,8 +9,9 @@ import pytest
 from redis import ConnectionPool, Redis, UnixDomainSocketConnection
 
 from psthreads.access import Group, Member, Role, Sight
+from psthreads.administration import MOST_TOKENS
 from psthreads.audit import SETUP
-from psthreads.credentials import Credential, Password, Session, Token
+from psthreads.credentials import Credential, Password, Session, Token, digest
 from psthreads.directory import Directory
 from psthreads.errors import (
     BadParameter,
@@ -313,6 +314,20 @@ def test_a_token_is_named_once_for_each_member(directory: Directory, jones: Memb
     with pytest.raises(Conflict, match="revoke it"):
         directory.by(SETUP).create_token(jones, "t")
     assert directory.by(SETUP).create_token(directory.by(SETUP).add_member("ruth", PASSWORD), "t")
+
+
+def test_a_member_has_so_many_tokens_and_no_more_but_in_place_of_expired_ones(
+    directory: Directory, jones: Member, redis: Redis
+) -> None:
+    changes = directory.by(SETUP)
+    brief = changes.create_token(jones, "brief", 3600)
+    for number in range(1, MOST_TOKENS):
+        changes.create_token(jones, f"t{number}")
+    with pytest.raises(Conflict, match="200 tokens"):
+        changes.create_token(jones, "more")
+    assert len(directory.tokens(jones)) == MOST_TOKENS
+    assert redis.delete(f"ps:token:{digest(brief)}")  # as Redis does when it expires
+    assert directory.identify(Token(changes.create_token(jones, "more"))).member == jones
 
 
 @pytest.mark.parametrize("name", HOSTILE)
