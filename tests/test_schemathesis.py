@@ -32,7 +32,7 @@ XSD = etree.XMLSchema(etree.parse(ROOT / "schemas" / "thread.xsd"))
 WRAPPED = {"load-start", "load-unzip"}
 
 
-@pytest.mark.filterwarnings("default")  # of schemathesis, about itself
+@pytest.mark.filterwarnings("ignore")  # of schemathesis, about itself and the files of answers that it does not close
 def test_no_made_up_request_gets_a_fault_or_an_answer_that_is_not_documented(
     app: Flask, people: People, redis: Redis, store: ThreadStore, tmp_path: Path
 ) -> None:
