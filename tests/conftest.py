@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -30,6 +31,13 @@ from psthreads.plugins import load
 from psthreads.run.server import Server
 from psthreads.store import ThreadStore
 from psthreads.web import create_app
+
+
+def pytest_configure() -> None:
+    # In the background, and below nohup, these are ignored, and would be by all programs that the tests start.
+    for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, handler)
 
 
 @pytest.fixture(scope="session")

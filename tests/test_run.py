@@ -13,7 +13,6 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
-from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -53,14 +52,7 @@ class Runner:
     def __enter__(self) -> Self:
         with self.out.open("w") as out, self.err.open("w") as err:
             self.process = subprocess.Popen(
-                self._command,
-                env=self._environment,
-                cwd=self.folder,
-                stdout=out,
-                stderr=err,
-                start_new_session=True,
-                # Under nohup the tests ignore it, and so would what they start.
-                preexec_fn=partial(signal.signal, signal.SIGHUP, signal.SIG_DFL),  # noqa: PLW1509 (no threads here)
+                self._command, env=self._environment, cwd=self.folder, stdout=out, stderr=err, start_new_session=True
             )
         return self
 
