@@ -50,9 +50,16 @@ class Administration:
         fields = ("username", username, "password", self._passwords.hash(password))
         return Member(self._add("member", username, *fields, "admin", int(admin), "stamp", nonce()), username, admin)
 
-    def change_password(self, member: Member, password: str) -> None:
-        """Change the password, which ends the member's sessions too; tokens stay. Raises MemberNotFound."""
-        self._update(member, "member.password", "password", self._passwords.hash(password), "stamp", nonce())
+    def change_password(self, member: Member, password: str, *, stamp: str = "") -> str:
+        """Change the password, which ends the member's sessions too; tokens stay. Gives the new sessions' stamp.
+
+        With `stamp` only as long as sessions have that one. Raises BadParameter for a bad password, MemberNotFound, and
+        Conflict where the stamp has changed.
+        """
+        new = nonce()
+        fields = ("password", self._passwords.hash(password), "stamp", new)
+        self._update(member, "member.password", *fields, stamp=stamp)
+        return new
 
     def set_admin(self, member: Member, *, admin: bool) -> Member:
         """Give or take away the flag, and return the member as it then is.
@@ -176,9 +183,12 @@ class Administration:
             raise Conflict(f"There is a {kind} '{name}' already: choose another name.")
         return int(new_id)
 
-    def _update(self, member: Member, act: str, *fields: str | int) -> None:
-        if not self._run("update", member.id, act, self._origin, *fields):
+    def _update(self, member: Member, act: str, *fields: str, stamp: str = "") -> None:
+        verdict = self._run("update", member.id, act, self._origin, stamp, *fields)
+        if not verdict:
             raise MemberNotFound(member.username)
+        if verdict < 0:
+            raise Conflict("The password was changed meanwhile, or the sessions ended: sign in, and look again.")
 
 
 def nonce() -> str:

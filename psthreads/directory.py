@@ -103,7 +103,7 @@ class Directory:
         credential = Password(username, password)
         line = self._run("identify", *asked(credential, None))
         member = self._sight(credential, None, line, address).member
-        return member, self._begin(member, read(line).stamp, "by password", address)
+        return member, self.begin_session(member, read(line).stamp, "by password", address=address)
 
     def vouched(self, username: str, vouches: str, *, address: str | None = None) -> tuple[Member, Session]:
         """As `sign_in` for whom somebody else vouches for; raises MemberNotFound, also for a locked account."""
@@ -112,9 +112,13 @@ class Directory:
         if found is None or found.stored is None:
             raise MemberNotFound(username)
         member = found.sight.member
-        return member, self._begin(member, found.stamp, f"by {vouches}", address)
+        return member, self.begin_session(member, found.stamp, f"by {vouches}", address=address)
 
-    def _begin(self, member: Member, stamp: str, how: str, address: str | None) -> Session:
+    def begin_session(self, member: Member, stamp: str, how: str, *, address: str | None = None) -> Session:
+        """A session of who has proven to be the member, with the stamp that sessions have; `how` is for the audit.
+
+        Raises NotSignedIn where the stamp has changed.
+        """
         origin = Origin(member.username, member.id, address or "")
         if not self._run("begin_session", member.id, stamp, origin.written(), how):
             raise NotSignedIn(_REFUSED)  # The password was changed, or the member removed, a moment ago.

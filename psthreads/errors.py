@@ -126,7 +126,7 @@ class TooLarge(PsthreadsError):
 
     def __init__(self, most: int) -> None:
         super().__init__(
-            f"More than {most:,} bytes cannot be uploaded at once: send less, or raise PSTHREADS_MAX_UPLOAD."
+            f"More than {most:,} bytes cannot be uploaded at once: send less, or have PSTHREADS_MAX_UPLOAD raised."
         )
 
 

@@ -41,6 +41,11 @@ class Arrival:
             raise TooLarge(self._most)
         self._file.write(data)
 
+    def settle(self, sync: Callable[[int], None] = os.fsync) -> None:
+        """Bring what has arrived to the disk; after that only its name is missing."""
+        self._file.flush()
+        sync(self._file.fileno())
+
 
 class LoadingZone:
     """The files of one member that wait for one group. Paths are relative to the zone, as a group's to its folder.
@@ -159,11 +164,15 @@ class LoadingZone:
         """Wait until all that was put into the zone is on the disk, and survives a power cut."""
         self._folder.sync()
 
-    def remove(self, path: str) -> None:
-        """Remove a file; nothing happens when it is gone already."""
-        with suppress(NotFound, FileNotFoundError):
+    def remove(self, path: str) -> bool:
+        """Remove a file, and the folders that hold nothing then; gives whether there was one."""
+        try:
             folder, name = self._regular(path)
             os.unlink(name, dir_fd=folder.fd)
+        except (NotFound, FileNotFoundError):
+            return False
+        self._prune(path)
+        return True
 
     def clear(self) -> int:
         """Remove every file and folder; returns how many files there were.

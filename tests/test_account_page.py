@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
+from typing import Any
 
 import pytest
 from desk import HOSTILE, texts
@@ -14,9 +16,12 @@ from test_pages import sign_in, token_in
 from werkzeug.test import TestResponse
 
 from psthreads.access import Reach
-from psthreads.audit import Audit, Wanted
+from psthreads.audit import SETUP, Audit, Wanted
+from psthreads.config import Config
 from psthreads.credentials import Password, Token
 from psthreads.errors import NotSignedIn
+from psthreads.web import create_app
+from psthreads.web.dashboard import account
 
 PAGE = "/dashboard/account"
 NEW = "another horse altogether"
@@ -42,7 +47,7 @@ def deeds(redis: Redis) -> list[tuple[str, str, str]]:
 
 def test_it_shows_who_one_is_and_ones_roles(browser: FlaskClient) -> None:
     said = texts(browser.get(PAGE).text)
-    for text in ("You are contributor", "acme contributor", "Tokens, the oldest first", "test all"):
+    for text in ("You are contributor", "acme contributor", "Tokens, the newest first", "test all"):
         assert text in said
 
 
@@ -52,11 +57,14 @@ def test_a_password_is_changed_by_who_knows_it_and_every_other_browser_is_signed
     other = app.test_client()
     assert sign_in(other, "contributor") == 303
     before = browser.get_cookie("session")
+    assert before is not None
     answer = post(browser, "password", 303, current=PASSWORD, password=NEW)
     assert answer.headers["Location"] == f"{PAGE}?done=password"
     assert "Your password is changed." in browser.get(answer.headers["Location"]).text
-    assert before != browser.get_cookie("session")
     assert other.get(PAGE).status_code == 302
+    copy = app.test_client()
+    copy.set_cookie("session", before.value)
+    assert copy.get(PAGE).status_code == 302
     directory, contributor = people.directory, people.members["contributor"]
     assert directory.identify(Password("contributor", NEW)).member == contributor
     with pytest.raises(NotSignedIn):
@@ -68,8 +76,8 @@ def test_a_password_is_changed_by_who_knows_it_and_every_other_browser_is_signed
 @pytest.mark.parametrize(
     ("fields", "sentence"),
     [
-        ({"current": "wrong password", "password": NEW}, "That is not the password that you have now"),
-        ({"current": "", "password": NEW}, "That is not the password that you have now"),
+        ({"current": "wrong password", "password": NEW}, "That is not your password"),
+        ({"current": "", "password": NEW}, "'current' is missing"),
         ({"current": PASSWORD, "password": "short"}, "8 to 1,024 characters"),
         ({"current": PASSWORD, "password": ""}, "'password' is missing"),
     ],
@@ -82,6 +90,49 @@ def test_a_password_that_cannot_be_changed_stays_and_neither_is_shown(
     assert not any(text and text in page for text in fields.values())
     assert people.directory.identify(Password("contributor", PASSWORD)).member.username == "contributor"
     assert browser.get(PAGE).status_code == 200
+
+
+def test_a_password_is_changed_even_while_somebody_guesses_at_it(
+    app: Flask, browser: FlaskClient, people: People
+) -> None:
+    guesser = app.test_client()
+    assert 429 in {sign_in(guesser, "contributor", f"wrong {number}") for number in range(30)}
+    post(browser, "password", 303, current=PASSWORD, password=NEW)
+    assert browser.get(PAGE).status_code == 200
+    assert people.directory.identify(Password("contributor", NEW)).member.username == "contributor"
+
+
+def test_a_password_that_was_reset_meanwhile_is_not_overwritten(
+    browser: FlaskClient, people: People, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    contributor, reset = people.members["contributor"], "what an administrator has set"
+    original = account._prove
+
+    def prove(*given: Any) -> None:
+        original(*given)
+        people.directory.by(SETUP).change_password(contributor, reset)
+
+    monkeypatch.setattr(account, "_prove", prove)
+    token = token_in(browser.get(PAGE).text)
+    answer = browser.post(f"{PAGE}/password", data={"csrf_token": token, "current": PASSWORD, "password": NEW})
+    assert answer.status_code == 409
+    assert people.directory.identify(Password("contributor", reset)).member == contributor
+    with pytest.raises(NotSignedIn):
+        people.directory.identify(Password("contributor", NEW))
+
+
+def test_an_account_that_is_locked_is_not_told_that_its_password_is_wrong(
+    people: People, redis: Redis, config: Config
+) -> None:
+    app = create_app(replace(config, lock_after=2))
+    browser, guesser = app.test_client(), app.test_client()
+    assert sign_in(browser, "contributor") == 303
+    for _ in range(2):  # No password at all is no guess.
+        assert "is missing" in texts(post(browser, "password", 400, current="", password=NEW).text)
+    for _ in range(2):
+        sign_in(guesser, "contributor", "wrong")
+    page = post(browser, "password", 400, current=PASSWORD, password=NEW).text
+    assert "or it is locked" in texts(page)
 
 
 def test_guessing_the_password_with_a_session_is_slowed_down(browser: FlaskClient) -> None:
@@ -98,12 +149,16 @@ def test_guessing_the_password_with_a_session_is_slowed_down(browser: FlaskClien
 def test_a_token_is_made_shown_once_and_revoked_after_a_question(
     browser: FlaskClient, people: People, redis: Redis
 ) -> None:
-    page = post(browser, "tokens", 200, name="laptop", expires="30d", read="true", groups="acme").text
+    fields = {"name": "laptop", "expires": "30d", "read": "true"}
+    assert "is missing" in texts(post(browser, "tokens", 400, **fields).text)
+    assert "not your password" in texts(post(browser, "tokens", 400, current="wrong", **fields).text)
+    page = post(browser, "tokens", 200, current=PASSWORD, groups="acme", **fields).text
+    assert PASSWORD not in page
     (plain,) = re.findall(r"<code>(pst_[^<]+)</code>", page)
     sight = people.directory.identify(Token(plain))
     assert (sight.member.username, sight.reach) == ("contributor", Reach(act=False, groups=frozenset({people.acme.id})))
     assert plain not in browser.get(PAGE).text
-    assert "has a token" in post(browser, "tokens", 409, name="laptop", expires="30d", read="true").text
+    assert "has a token" in texts(post(browser, "tokens", 409, current=PASSWORD, **fields).text)
     assert "Revoke the token laptop of contributor?" in texts(post(browser, "tokens/revoke", 200, name="laptop").text)
     assert people.directory.identify(Token(plain))
     answer = post(browser, "tokens/revoke", 303, name="laptop", sure="true")
@@ -116,7 +171,14 @@ def test_a_token_is_made_shown_once_and_revoked_after_a_question(
 
 
 def test_a_token_that_cannot_be_made_is_told_and_the_form_keeps_what_it_held(browser: FlaskClient) -> None:
-    page = post(browser, "tokens", 404, name="laptop", expires="never", act="true", groups=f"nope {HOSTILE}").text
+    fields = {"current": PASSWORD, "name": "laptop", "expires": "never", "act": "true"}
+    for groups, status, said in (
+        (" ".join(f"g{number}" for number in range(51)), 400, "More than 50 groups"),
+        (" , ", 400, "No group is named"),
+        ("acme " * 100_000 + "nope", 404, "does not exist"),
+    ):
+        assert said in texts(post(browser, "tokens", status, groups=groups, **fields).text)
+    page = post(browser, "tokens", 404, groups=f"nope {HOSTILE}", **fields).text
     assert 'role="alert"' in page
     assert HOSTILE not in page
     assert re.search(r'id="act-tokens"[^>]* checked', page)

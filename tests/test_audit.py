@@ -146,9 +146,9 @@ def test_what_is_sent_again_because_its_answer_was_lost_leaves_one_entry(jones: 
     run, guest = jones.directory.by(CHIEF)._run, jones.members["guest"]
     calls: list[tuple[Any, ...]] = [
         ("add", "group", "news", "news", "nonce", CHIEF.written(), "name", "news"),
-        ("update", guest.id, "session.end-all", CHIEF.written(), "stamp", "new"),
+        ("update", guest.id, "session.end-all", CHIEF.written(), "", "stamp", "new"),
         ("set_admin", guest.id, 1, CHIEF.written()),
-        ("create_token", guest.id, "t", "digest", 0, "", CHIEF.written(), "all"),
+        ("create_token", guest.id, "t", "digest", 0, "", CHIEF.written(), "all", 9),
         ("add_client", guest.id, "c", "psc", "digest", "", CHIEF.written(), "all"),
         ("link", guest.id, jones.acme.id, "manager", CHIEF.written()),
     ]

@@ -17,12 +17,15 @@ from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 from werkzeug.sansio.multipart import Data, Epilogue, Field, File, MultipartDecoder, NeedData
 
 from psthreads.errors import BadParameter, MissingParameter, NoSpace, PsthreadsError, TooLarge
+from psthreads.folder import names_of
 from psthreads.loadingzone import Arrival, LoadingZone
 from psthreads.offloop import off_the_loop
 
+MOST_FILES: Final = 50
+"""How many files a form may have: each is held open until the last has come."""
+
 _CHUNK: Final = 256 * 1024
 _STALLED: Final = 60.0  # seconds without a byte, after which an upload counts as broken off
-_MOST_FILES: Final = 50  # of one form; each is held open until the last has come
 _MOST_PARTS: Final = 100
 _FORM: Final = 1024 * 1024  # bytes that the parts of a form may add to its files
 _FIELD: Final = 8 * 1024  # bytes of a field
@@ -45,34 +48,41 @@ def expect(most: int) -> None:
     request.max_content_length = most + (1 if request.method == "PUT" else _FORM)
 
 
-def put(zone: LoadingZone, name: str, most: int) -> int:
+def put(zone: LoadingZone, name: str, most: int, allow: Callable[[], None]) -> int:
     """Put the body into a file of the zone, and say how many bytes it is.
 
-    Raises TooLarge, NoSpace, UnsafePath, Conflict, and BadParameter for a body that breaks off; nothing is kept then.
+    `allow` is called when all has come, which may take long, and may refuse. Raises TooLarge, NoSpace, UnsafePath,
+    Conflict, and BadParameter for a body that breaks off; nothing is kept then.
     """
     with _as_problems(most):
         _refuse_at_once(most)
         with zone.write(name, most, _sync) as arrival:
             for chunk in _body():
                 arrival.write(chunk)
+            allow()
     return arrival.size
 
 
 def put_form(
-    zone: Callable[[], LoadingZone], before: Callable[[Mapping[str, str]], None], given: Mapping[str, str], most: int
+    zone: Callable[[], LoadingZone],
+    allow: Callable[[Mapping[str, str]], None],
+    most: int,
+    given: Mapping[str, str] | None = None,
 ) -> tuple[dict[str, int], bool]:
-    """Put the files of the form that the body is into the zone; all of them, or none.
+    """Put the files of the form that the body is into the zone: all of them, or none.
 
-    `before` gets the fields that came before the first file, and what was given besides, and may refuse. Gives the
-    sizes in bytes by name, and whether any of them is new. Raises what `put` does, and BadParameter for a bad form.
+    `allow` gets the fields that came so far, and what was given besides; it is called before the first file and when
+    all has come, which may take long, and may refuse. Only with `given` a field `filename` names the one file. Gives
+    the sizes in bytes by name, and whether any of them is new. Raises what `put` does, and BadParameter for a bad form.
     """
     if request.mimetype != "multipart/form-data":
         raise _NoForm
     with _as_problems(most), ExitStack() as stack:
         _refuse_at_once(most + _FORM)
-        # The files appear when the stack is left, and so all together or none.
-        form = _Form(stack, zone, before, given, most)
+        form = _Form(stack, zone, allow, most, given)
         form.read(request.mimetype_params.get("boundary", ""))
+        # The files appear when the stack is left. What can fail has been done by then, for all of them.
+        form.settle()
     return form.sizes(), form.has_new
 
 
@@ -94,16 +104,18 @@ class _Form:
         self,
         stack: ExitStack,
         zone: Callable[[], LoadingZone],
-        before: Callable[[Mapping[str, str]], None],
-        given: Mapping[str, str],
+        allow: Callable[[Mapping[str, str]], None],
         most: int,
+        given: Mapping[str, str] | None,
     ) -> None:
         self.has_new = False
         self._stack = stack
         self._zone = zone
-        self._before = before
+        self._allow = allow
         self._left = most
-        self._given = dict(given)
+        self._is_named = given is not None
+        self._given = dict(given or {})
+        self._paths: set[str] = set()
         self._arrivals: dict[str, Arrival] = {}
         self._field = ""
         self._text = bytearray()
@@ -121,6 +133,12 @@ class _Form:
                 raise BadParameter("file", "The form cannot be read: send it again as multipart/form-data.") from None
         if not self._arrivals:
             raise MissingParameter("file")
+
+    def settle(self) -> None:
+        """Bring all files to the disk, and ask once more whether they may be there."""
+        for arrival in self._arrivals.values():
+            arrival.settle(_sync)
+        self._allow(self._given)
 
     def sizes(self) -> dict[str, int]:
         """The sizes of the files in bytes, by name."""
@@ -150,22 +168,29 @@ class _Form:
 
     def _begin(self, filename: str) -> Arrival:
         if not self._arrivals:
-            self._before(self._given)
-        if given := self._given.get("filename"):
+            self._allow(self._given)
+        if self._is_named and (given := self._given.get("filename")):
             if self._arrivals:
                 raise BadParameter("filename", "Only one file can have the filename: leave it out for several.")
             filename = given
-        if len(self._arrivals) == _MOST_FILES:
-            raise BadParameter("file", f"There are more than {_MOST_FILES} files in the form: send a zip file instead.")
+        if len(self._arrivals) == MOST_FILES:
+            raise BadParameter("file", f"There are more than {MOST_FILES} files in the form: send a zip file instead.")
         if not filename:
             raise MissingParameter("filename")
-        if filename in self._arrivals:
-            raise BadParameter("filename", "Two files of the form have the same name: rename one.")
+        self._claim("/".join(names_of(filename)))
         zone = self._zone()
         self.has_new |= not zone.kind(filename)
         arrival = self._stack.enter_context(zone.write(filename, self._left, _sync))
         self._arrivals[filename] = arrival
         return arrival
+
+    def _claim(self, path: str) -> None:
+        """Keep two files of the form from the same place, and a file from one that another needs as a folder."""
+        if path in self._paths:
+            raise BadParameter("filename", "Two files of the form have the same name: rename one.")
+        if any(f"{path}/".startswith(f"{one}/") or one.startswith(f"{path}/") for one in self._paths):
+            raise BadParameter("filename", f"'{path}' is a file of the form and in the way of another: rename one.")
+        self._paths.add(path)
 
 
 def _refuse_at_once(most: int) -> None:

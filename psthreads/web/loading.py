@@ -79,7 +79,7 @@ def make_upload_blueprint(services: Services, guard: Guard) -> Blueprint:
         if not name:
             raise MissingParameter("filename")
         is_new = not zone().kind(name)
-        size = arriving.put(zone(), name, most)
+        size = arriving.put(zone(), name, most, lambda: guard.group(parameters.values()["group"]))
         return respond.uploaded({name: size}, wrapped=False, status=201 if is_new else 200)
 
     @blueprint.post("/ps/servlet/upload", provide_automatic_options=False)
@@ -94,20 +94,19 @@ def make_upload_blueprint(services: Services, guard: Guard) -> Blueprint:
         )
     )
     def post() -> Response:
-        sizes, has_new = arriving.put_form(zone, _entering(guard), parameters.values(), most)
+        sizes, has_new = arriving.put_form(zone, _entering(guard), most, parameters.values())
         return respond.uploaded(sizes, wrapped=True, status=201 if has_new else 200)
 
     return blueprint
 
 
 def _entering(guard: Guard) -> Callable[[Mapping[str, str]], None]:
-    """What lets the form in by the group that it names, unless the query has named one."""
+    """What lets the form in by the group that it, or the query, names."""
 
     def enter(given: Mapping[str, str]) -> None:
-        if g.sight.group is None:
-            if not (group := given.get("group")):
-                raise _NoGroup
-            guard.group(group)
+        if not (group := given.get("group")):
+            raise _NoGroup
+        guard.group(group)
 
     return enter
 

@@ -27,7 +27,9 @@ PAGE: Final = Answer("A page", (HTML,))
 AWAY: Final = Answer("Leads to the page to sign in", (HTML,))
 SENT: Final = Answer("It is done; leads to a page", (HTML,))
 _UNKNOWN: Final = Answer("There is nothing of that name", (HTML,))
-_REFUSED: Final = Answer("The page, which says why it cannot be done", (HTML,))
+REFUSED: Final = Answer("The page, which says why it cannot be done", (HTML,))
+
+_MOST_GROUPS: Final = 50  # that a token or client is for: each is looked up, and named on pages
 
 
 def reading(summary: str, parameters: Iterable[Parameter] = (), who: Who = Who.SERVER) -> Operation:
@@ -35,10 +37,10 @@ def reading(summary: str, parameters: Iterable[Parameter] = (), who: Who = Who.S
     return Operation(summary, who, {200: PAGE, 302: AWAY, 404: _UNKNOWN}, tuple(parameters))
 
 
-def changing(summary: str, *fields: str, shows: bool = False) -> Operation:
-    """The declaration of what a form of administrators posts; `shows` where its answer can be a page."""
-    answers = {302: AWAY, 303: SENT, 400: _REFUSED, 404: _UNKNOWN, 409: _REFUSED} | ({200: PAGE} if shows else {})
-    return Operation(summary, Who.SERVER, answers, body=(FORM,), fields=("csrf_token", *fields, "reason"))
+def changing(summary: str, *fields: str, shows: bool = False, who: Who = Who.SERVER) -> Operation:
+    """The declaration of what a form posts; `shows` where its answer can be a page."""
+    answers = {302: AWAY, 303: SENT, 400: REFUSED, 404: _UNKNOWN, 409: REFUSED} | ({200: PAGE} if shows else {})
+    return Operation(summary, who, answers, body=(FORM,), fields=("csrf_token", *fields, "reason"))
 
 
 def again(refused: str) -> Callable[..., str]:
@@ -74,9 +76,11 @@ def ask(question: Question, fields: Iterable[str], back: str) -> str | None:
 def text(name: str, *, strip: bool = True) -> str:
     """A field that must be filled in, without the spaces around it; raises MissingParameter."""
     given = request.form.get(name, "")
-    if not given.strip():
+    if strip:
+        given = given.strip()
+    if not given:
         raise MissingParameter(name)
-    return given.strip() if strip else given
+    return given
 
 
 def role() -> Role:
@@ -95,7 +99,12 @@ def reach(directory: Directory) -> Reach | None:
     read, act = "read" in request.form, "act" in request.form
     if not (read or act):
         raise BadParameter("read", "Choose at least one of reading and acting.")
-    refs = request.form.get("groups", "").replace(",", " ").split()
+    written = request.form.get("groups", "")
+    refs = set(written.lower().replace(",", " ").split())
+    if len(refs) > _MOST_GROUPS:
+        raise BadParameter("groups", f"More than {_MOST_GROUPS} groups cannot be named: leave the field empty for all.")
+    if written.strip() and not refs:
+        raise BadParameter("groups", "No group is named: name one, or leave the field empty for all.")
     groups = frozenset(directory.find_group(ref).id for ref in refs) if refs else None
     return None if read and act and groups is None else Reach(read, act, groups)
 

@@ -17,13 +17,13 @@ from psthreads.parameter import Parameter
 from psthreads.roster import Account
 from psthreads.web.dashboard import forms, tokens
 from psthreads.web.dashboard.forms import AFTER, DONE, Question
-from psthreads.web.dashboard.tokens import Shown
+from psthreads.web.dashboard.tokens import TOKENS, Shown
 from psthreads.web.operation import declares
 from psthreads.web.origin import here
 from psthreads.web.parameters import given
 from psthreads.web.services import Services
 
-_ALL: Final = Parameter("all", str, "", choices=("", "tokens", "clients"), description="which list is shown as a whole")
+_CLIENTS: Final = Parameter("clients", str, "", description="the OAuth client after which their list goes on")
 _GROUP: Final = Parameter("group", str, "", description="the group that the form for roles begins with")
 _DONE: Final = {
     "added": "The member is added.",
@@ -41,10 +41,11 @@ _DONE: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What an address asks of the page: where groups go on, which list is whole, the form's group, what was done."""
+    """What an address asks of the page: where groups, tokens and clients go on, the form's group, what was done."""
 
     after: str = ""
-    every: str = ""
+    tokens: str = ""
+    clients: str = ""
     group: str = ""
     done: str = ""
 
@@ -96,7 +97,8 @@ def add_to(blueprint: Blueprint, services: Services) -> Show:
         account: Account, asked: Asked = _NOTHING, *, problem: str = "", refused: str = "", shown: Shown | None = None
     ) -> str:
         member = account.member
-        own, clients = directory.tokens(member), directory.clients.of(member)
+        own = tokens.newest(directory.tokens(member), asked.tokens)
+        clients = tokens.newest(directory.clients.of(member), asked.clients)
         return render_template(
             "member.html",
             account=account,
@@ -106,10 +108,8 @@ def add_to(blueprint: Blueprint, services: Services) -> Show:
             part=directory.find_memberships(member, "", asked.after, tokens.PART),
             roles=[role.value for role in Role],
             tokens=own,
-            some_tokens=own if asked.every == "tokens" else own[-tokens.PART :],
             clients=clients,
-            some_clients=clients if asked.every == "clients" else clients[-tokens.PART :],
-            told=tokens.telling(directory, [*(one.reach for one in own), *(one.reach for one in clients)]),
+            told=tokens.telling(directory, [*(one.reach for one in own.items), *(one.reach for one in clients.items)]),
             expires=tokens.CHOICES,
             problem=problem,
             refused=refused,
@@ -118,10 +118,11 @@ def add_to(blueprint: Blueprint, services: Services) -> Show:
         )
 
     @blueprint.get("/dashboard/members/<member>", provide_automatic_options=False)
-    @declares(forms.reading("The page of a member", (AFTER, _ALL, _GROUP, DONE)))
+    @declares(forms.reading("The page of a member", (AFTER, TOKENS, _CLIENTS, _GROUP, DONE)))
     def member(member: str) -> str:
+        after, of_tokens, of_clients, group = (str(given(one)) for one in (AFTER, TOKENS, _CLIENTS, _GROUP))
         done = _DONE.get(str(given(DONE)), "")
-        return show(directory.account(member), Asked(str(given(AFTER)), str(given(_ALL)), str(given(_GROUP)), done))
+        return show(directory.account(member), Asked(after, of_tokens, of_clients, group, done))
 
     for act in _ACTS:
         endpoint = "member_" + act.path.replace("/", "_").replace("-", "_")

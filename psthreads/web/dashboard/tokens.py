@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol, TypeVar
 
 from psthreads.access import Member, Reach
 from psthreads.directory import Directory
 from psthreads.errors import BadParameter
-from psthreads.roster import scope
+from psthreads.parameter import Parameter
+from psthreads.roster import Part, scope
 from psthreads.web.dashboard import forms
 from psthreads.web.dashboard.forms import Question
 from psthreads.web.origin import here
 
-PART: Final = 25
+PART: Final = 20
 """How many of a list are on one page."""
+
+TOKENS: Final = Parameter("tokens", str, "", description="the token after which their list goes on")
+"""Where the list of tokens goes on."""
 
 _DAY: Final = 24 * 3600
 _EXPIRES: Final = {
@@ -37,6 +41,22 @@ class Shown:
 
     what: str
     values: tuple[tuple[str, str], ...]
+
+
+class _Named(Protocol):
+    @property
+    def name(self) -> str: ...
+
+
+N = TypeVar("N", bound=_Named)
+
+
+def newest(oldest_first: Sequence[N], after: str) -> Part[N]:
+    """A part of the list, newest first, that goes on after the one of that name, if it is still there."""
+    found = oldest_first[::-1]
+    begin = next((place + 1 for place, one in enumerate(found) if one.name == after), 0)
+    some = found[begin : begin + PART]
+    return Part(tuple(some), some[-1].name if begin + PART < len(found) else "")
 
 
 def telling(directory: Directory, reaches: Iterable[Reach | None]) -> Callable[[Reach | None], str]:

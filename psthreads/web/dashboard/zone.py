@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
@@ -11,9 +12,11 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from psthreads import access
 from psthreads.errors import MissingParameter, NotAllowed, PsthreadsError
+from psthreads.folder import names_of
 from psthreads.groupfolder import Document
 from psthreads.loadingzone import LoadingZone
 from psthreads.offloop import off_the_loop
+from psthreads.parameter import Parameter
 from psthreads.web import arriving, scope
 from psthreads.web.dashboard import forms, words
 from psthreads.web.dashboard.forms import DONE, Question
@@ -25,12 +28,18 @@ from psthreads.web.services import Services
 UPLOAD: Final = f"{scope.GROUP}.zone_upload"
 """The endpoint whose body is not to be read before `guard_upload` has let it in."""
 
+LONG: Final = 500
+"""Characters of a path above which a row has no link with it: the page would be heavy."""
+
 _ROOM: Final = 45_000  # bytes of the page for the list of files
-_ROW: Final = 900  # bytes of a row besides the file's path
+_ROW: Final = 900  # bytes of a row besides these, with its path shortened
+_AFTER: Final = Parameter("after", str, "", description="the path after which the list goes on")
 _REFUSED: Final = Answer("The page, which says why; nothing was kept", (HTML,))
+_NOTE: Final = "Work that is about to take it finds nothing. Documents of the group are left alone."
 _SAID: Final = {
     "uploaded": "The files are there.",
     "removed": "The file is removed.",
+    "gone": "The file was not there any more.",
     "cleared": "Everything is removed.",
 }
 
@@ -49,13 +58,14 @@ def add_to(blueprint: Blueprint, services: Services, guard: Guard) -> None:
     def zone() -> LoadingZone:
         return services.documents.loading_zone(g.sight.group, g.sight.member.id)
 
-    def show(problem: str = "", done: str = "") -> str:
-        files, there_are_more = off_the_loop(partial(_first, zone()))
+    def show(problem: str = "", done: str = "", after: str = "") -> str:
         return render_template(
             "loading-zone.html",
-            files=files,
-            there_are_more=there_are_more,
+            found=off_the_loop(partial(_look, zone(), tuple(names_of(after)))),
+            after=after,
             most=most,
+            most_files=arriving.MOST_FILES,
+            long=LONG,
             takes={name: _takes(services, name) for name in ("unzip", "load")},
             problem=problem,
             done=done,
@@ -67,11 +77,15 @@ def add_to(blueprint: Blueprint, services: Services, guard: Guard) -> None:
             "The page of one's loading zone",
             Who.GROUP,
             {200: forms.PAGE, 302: forms.AWAY},
-            (DONE,),
+            (_AFTER, DONE),
         )
     )
     def zone_page(**_: str) -> str:
-        return show(done=_SAID.get(str(given(DONE)), ""))
+        return show(done=_SAID.get(str(given(DONE)), ""), after=str(given(_AFTER)))
+
+    def allow(fields: Mapping[str, str]) -> None:
+        guard.check_form(fields)
+        guard.group(reads_form=True)
 
     @blueprint.post("/loading-zone", provide_automatic_options=False)
     @declares(
@@ -85,7 +99,7 @@ def add_to(blueprint: Blueprint, services: Services, guard: Guard) -> None:
     )
     def zone_upload(**_: str) -> AnyResponse:
         try:
-            arriving.put_form(zone, guard.check_form, {}, most)
+            arriving.put_form(zone, allow, most)
         except NotAllowed:
             raise
         except MissingParameter:
@@ -105,34 +119,54 @@ def _add_removal(blueprint: Blueprint, zone: Callable[[], LoadingZone], show: Ca
             Who.GROUP,
             {200: forms.PAGE, 303: forms.SENT, 302: forms.AWAY, 400: _REFUSED},
             body=(FORM,),
-            fields=("csrf_token", "path", "sure"),
+            fields=("csrf_token", "path", "all", "sure"),
         )
     )
     def zone_remove(**_: str) -> AnyResponse | str:
-        path = request.form.get("path", "")
-        if (page := forms.ask(_question(path), ("path",), scope.page("zone_page"))) is not None:
+        path, is_all = request.form.get("path", ""), request.form.get("all") == "true"
+        here = zone()
+        if not (path or is_all):
+            return Response(show("Say which file is to be removed."), 400)
+        question = _ask_all(off_the_loop(here.count)) if is_all else _ask_one(path)
+        if (page := forms.ask(question, ("path", "all"), scope.page("zone_page"))) is not None:
             return page
-        if not path:
-            off_the_loop(zone().clear)
+        if is_all:
+            off_the_loop(here.clear)
             return redirect(scope.page("zone_page", done="cleared"), 303)
         try:
-            zone().remove(path)
+            done = "removed" if here.remove(path) else "gone"
         except PsthreadsError as problem:
             return Response(show(problem.message), problem.status)
-        return redirect(scope.page("zone_page", done="removed"), 303)
+        return redirect(scope.page("zone_page", done=done), 303)
 
 
-def _first(zone: LoadingZone) -> tuple[list[Document], bool]:
-    """As many of the first files as a page has room for, and whether there are more."""
-    files: list[Document] = []
+@dataclass(slots=True)
+class _Found:
+    """A part of the files; `after` is where the list goes on, `skipped` how much is there that is no usable file."""
+
+    files: list[Document] = field(default_factory=list)
+    after: str = ""
+    skipped: int = 0
+
+
+def _look(zone: LoadingZone, after: tuple[str, ...]) -> _Found:
+    """As many of the files after that path as a page has room for."""
+    found = _Found()
     room = _ROOM
-    for file in zone.walk(lambda _path, _reason: None):
-        # Its path stands in a field, in a link where three bytes stand for one, and shortened.
-        room -= _ROW + 4 * words.weight(file.path)
-        if files and room < 0:
-            return files, True
-        files.append(file)
-    return files, False
+
+    def skip(_path: str, _reason: str) -> None:
+        found.skipped += 1
+
+    for file in zone.walk(skip):
+        if after and tuple(names_of(file.path)) <= after:
+            continue
+        # Its path stands in a field and, where it is not long, in a link, with three bytes for one.
+        room -= _ROW + words.weight(file.path) + (3 * len(file.path.encode()) if len(file.path) <= LONG else 0)
+        if found.files and room < 0:
+            found.after = found.files[-1].path
+            break
+        found.files.append(file)
+    return found
 
 
 def _takes(services: Services, name: str) -> bool:
@@ -141,8 +175,10 @@ def _takes(services: Services, name: str) -> bool:
     return found is not None and access.may_start(g.sight, found.role)
 
 
-def _question(path: str) -> Question:
-    note = "Work that is about to take it finds nothing. Documents of the group are left alone."
-    if path:
-        return Question(f"Remove {path} from your loading zone?", "Remove the file", note, is_audited=False)
-    return Question("Remove everything from your loading zone?", "Remove everything", note, is_audited=False)
+def _ask_one(path: str) -> Question:
+    return Question(f"Remove {path} from your loading zone?", "Remove the file", _NOTE, is_audited=False)
+
+
+def _ask_all(count: int) -> Question:
+    title = f"Remove everything from your loading zone, {words.many(count, 'file')}?"
+    return Question(title, "Remove everything", _NOTE, is_audited=False)
