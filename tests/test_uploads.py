@@ -22,6 +22,8 @@ from people import PASSWORD, People
 from stack import ROOT, Program, wait_for, web
 from werkzeug.test import TestResponse
 
+from psthreads.access import Role
+from psthreads.audit import SETUP
 from psthreads.config import Config
 from psthreads.documents import Documents
 from psthreads.loadingzone import LoadingZone
@@ -258,6 +260,20 @@ def test_only_an_administrator_clears_the_zone_of_somebody_else(upload: Uploader
     assert upload("POST", path.replace("contributor", "manager"), "manager").data.endswith(b'filesremoved="0"/>')
     assert zone.count() == 1
     assert upload("POST", path, "chief").data.endswith(b'filesremoved="1"/>')
+
+
+@pytest.mark.parametrize("method", ["PUT", "POST"])
+def test_who_loses_the_role_while_a_file_arrives_leaves_none(
+    upload: Uploader, people: People, config: Config, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    def lose(_most: int) -> None:
+        people.directory.by(SETUP).set_membership(people.members["contributor"], people.acme, Role.REVIEWER)
+
+    monkeypatch.setattr(arriving, "_refuse_at_once", lose)  # It comes after the first look at who asks.
+    more = {"data": b"x"} if method == "PUT" else form(file=file("a.xml"))
+    name = "&filename=a.xml" if method == "PUT" else ""
+    assert upload(method, f"{UPLOAD}?group=acme{name}", **more).status_code == 403
+    assert is_untouched(config)
 
 
 def test_a_full_disk_is_told_and_leaves_nothing(

@@ -144,14 +144,22 @@ def test_where_the_disk_is_full_at_the_end_no_file_is_there_and_none_is_replaced
     assert visitor.files() == {"/b.xml": 6}
 
 
-def test_who_loses_the_role_while_files_arrive_leaves_none(
-    visitor: Visitor, people: People, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("change", "status"), [("role", 403), ("sessions", 302), ("group", 404)])
+def test_who_loses_the_right_while_files_arrive_leaves_none(
+    visitor: Visitor, people: People, monkeypatch: pytest.MonkeyPatch, change: str, status: int
 ) -> None:
-    def leave(_fd: int) -> None:
-        people.directory.by(SETUP).set_membership(people.members["contributor"], people.acme, Role.REVIEWER)
+    changes, contributor = people.directory.by(SETUP), people.members["contributor"]
 
-    monkeypatch.setattr(arriving, "_sync", leave)
-    assert visitor.upload(file("a.xml")).status_code == 403
+    def lose(_fd: int) -> None:
+        if change == "role":
+            changes.set_membership(contributor, people.acme, Role.REVIEWER)
+        elif change == "sessions":
+            changes.sign_out_everywhere(contributor)
+        else:
+            changes.remove_group(people.acme)
+
+    monkeypatch.setattr(arriving, "_sync", lose)
+    assert visitor.upload(file("a.xml")).status_code == status
     assert visitor.files() == {}
 
 

@@ -11,7 +11,7 @@ from flask import Blueprint, Response, after_this_request, g, redirect, render_t
 from werkzeug.wrappers import Response as AnyResponse
 
 from psthreads import access
-from psthreads.errors import MissingParameter, NotAllowed, PsthreadsError
+from psthreads.errors import GroupNotFound, MissingParameter, NotAllowed, NotSignedIn, PsthreadsError, Unavailable
 from psthreads.folder import names_of
 from psthreads.groupfolder import Document
 from psthreads.loadingzone import LoadingZone
@@ -100,8 +100,8 @@ def add_to(blueprint: Blueprint, services: Services, guard: Guard) -> None:
     def zone_upload(**_: str) -> AnyResponse:
         try:
             arriving.put_form(zone, allow, most)
-        except NotAllowed:
-            raise
+        except (NotAllowed, NotSignedIn, GroupNotFound, Unavailable):
+            raise  # It is not this page that can say so.
         except MissingParameter:
             return Response(show("Choose at least one file."), 400)
         except PsthreadsError as problem:
