@@ -9,6 +9,7 @@ from pathlib import Path
 from types import FrameType
 
 from psthreads.access import Group, Member
+from psthreads.config import Config
 from psthreads.context import Cancelled, Context
 from psthreads.documents import Documents
 from psthreads.model import Level, Outcome, Report, Standing, Status
@@ -100,3 +101,8 @@ class Place:
     def files(self, root: Path) -> dict[str, bytes]:
         """Everything below a folder, by its path there."""
         return {path.relative_to(root).as_posix(): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+
+
+def is_untouched(config: Config) -> bool:
+    """Whether no loading zone has a file."""
+    return not list((config.documents / "loading").rglob("*.*"))
