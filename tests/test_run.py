@@ -14,7 +14,6 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
-from typing import Any, Self
 
 import psutil
 import pytest
@@ -22,6 +21,7 @@ import requests
 from lxml import etree
 from people import People
 from redis import Redis
+from runner import RUN, Runner, bare_environment, folder, is_free, one_sentence
 from stack import ROOT, free_port, wait_for
 
 from psthreads.access import Role
@@ -31,100 +31,10 @@ from psthreads.directory import Directory
 from psthreads.model import Status
 from psthreads.run.server import Server
 
-RUN = [sys.executable, "-m", "psthreads.run"]
-OURS = re.compile(r"(REDIS_URL|PORT|HOST|WORKERS|SECRET_KEY|WEB_CONCURRENCY|PSTHREADS_\w+|MAKE\w*|MFLAGS)\Z")
+__all__ = ["folder"]
+
 LOGIN = {"password": str, "token": str, "role": str, "admin": bool, "id": int}
 USERNAMES = {role.value for role in Role} | {"admin"}
-
-
-class Runner:
-    """`python -m psthreads.run` in a folder; a context manager that kills what is left of it."""
-
-    def __init__(self, folder: Path, *arguments: str, command: list[str] | None = None, **settings: str) -> None:
-        self.folder = folder
-        self.port = int(settings.get("PORT", "0")) or free_port()
-        self._command = [*(command or RUN), *arguments]
-        kept = {name: value for name, value in os.environ.items() if not OURS.match(name)}
-        self._environment = {**kept, "PYTHONPATH": str(ROOT), "PORT": str(self.port), **settings}
-        self.out, self.err = folder / "out.txt", folder / "err.txt"
-        self.credentials = folder / "var" / "credentials.json"
-
-    def __enter__(self) -> Self:
-        with self.out.open("w") as out, self.err.open("w") as err:
-            self.process = subprocess.Popen(
-                self._command, env=self._environment, cwd=self.folder, stdout=out, stderr=err, start_new_session=True
-            )
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.process.kill()
-        self.process.wait()
-        for process in self.started():
-            process.kill()
-
-    @property
-    def address(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
-    def logins(self) -> dict[str, dict[str, Any]]:
-        read: dict[str, dict[str, Any]] = json.loads(self.credentials.read_text())
-        return read
-
-    def client(self, username: str = "contributor") -> Client:
-        return Client(self.address, token=self.logins()[username]["token"], member=username)
-
-    def says(self, text: str) -> bool:
-        return text in self.out.read_text()
-
-    def is_up(self) -> bool:
-        assert self.process.poll() is None, self.err.read_text()
-        return self.says("Ctrl-C stops everything.")
-
-    def ended(self, seconds: float = 60) -> int:
-        return self.process.wait(seconds)
-
-    def started(self) -> list[psutil.Process]:
-        """Every living process that has this folder in its command or its environment, or its port."""
-        return [
-            process for process in psutil.process_iter() if process.pid != self.process.pid and self._is_its(process)
-        ]
-
-    def is_gone(self) -> bool:
-        return not self.started() and is_free(self.port) and not answers(self.folder / "var" / "redis" / "redis.sock")
-
-    def _is_its(self, process: psutil.Process) -> bool:
-        try:
-            if process.status() == psutil.STATUS_ZOMBIE:
-                return False
-            environment = process.environ()
-            # That of a program that rewrites its own title may be lost: it is known by the title.
-            words = [environment.get("PSTHREADS_DOCUMENTS", ""), environment.get("REDIS_URL", ""), *process.cmdline()]
-        except psutil.Error:
-            return False
-        return environment.get("PORT") == str(self.port) or any(str(self.folder) in word for word in words)
-
-
-def is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) != 0
-
-
-def answers(path: Path) -> bool:
-    with socket.socket(socket.AF_UNIX) as probe:
-        return probe.connect_ex(str(path)) == 0
-
-
-def one_sentence(text: str) -> str:
-    """What was said besides what make itself adds, when that is one sentence for a person."""
-    (line,) = [line for line in text.splitlines() if not re.match(r"make(\[\d+])?: ", line)]
-    assert "Traceback" not in line
-    return line
-
-
-@pytest.fixture
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An empty folder with a short name: a socket's is limited."""
-    return tmp_path_factory.mktemp("run")
 
 
 @pytest.fixture(scope="module")
@@ -300,7 +210,7 @@ def test_it_ends_in_peace_when_nobody_reads_on(folder: Path) -> None:
 
 
 def test_a_second_run_in_the_same_folder_or_on_the_same_port_is_refused(up: Runner, folder: Path) -> None:
-    again = {name: value for name, value in os.environ.items() if not OURS.match(name)}
+    again = bare_environment()
     for where, port, words in (
         (up.folder, free_port(), f"Another `make run` uses {up.folder}/var: stop it first."),
         (folder, up.port, f"Port {up.port} of 127.0.0.1 cannot be used: Address already in use. Choose another with"),
@@ -363,7 +273,7 @@ def test_what_is_in_the_way_is_told_in_one_sentence(
 ) -> None:
     prepare(folder)
     port = settings.get("PORT") or str(free_port())
-    kept = {name: value for name, value in os.environ.items() if not OURS.match(name)}
+    kept = bare_environment()
     environment = {**kept, "PYTHONPATH": str(ROOT), "PORT": port, **settings}
     done = subprocess.run(RUN, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 1
@@ -446,56 +356,3 @@ def test_the_procfile_starts_the_same_with_nothing_but_a_redis_and_a_port(server
         for program in programs:
             program.terminate()
         assert [program.wait(30) for program in programs] == [0, 0]
-
-
-# The Makefile's part: setting up.
-
-
-def fake_python(folder: Path, text: str) -> Path:
-    path = folder / "python-of-the-test"
-    path.write_text(f"#!/bin/sh\n{text}\n")
-    path.chmod(0o755)
-    return path
-
-
-def make(folder: Path, python: str | Path) -> str:
-    """What `make run` complains of, in a folder with a Makefile and with a lock file that cannot be had."""
-    (folder / "Makefile").write_bytes((ROOT / "Makefile").read_bytes())
-    (folder / "requirements.lock").write_text(f"nothing @ file://{folder}/nothing --hash=sha256:{'0' * 64}\n")
-    kept = {name: value for name, value in os.environ.items() if not OURS.match(name)}
-    done = subprocess.run(
-        ["make", "run", f"PYTHON={python}"], cwd=folder, env=kept, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 2
-    assert not (folder / "var").exists()
-    return one_sentence(done.stderr)
-
-
-@pytest.mark.parametrize("version", ["2, 7, 18", "3, 6, 15", "3, 10, 14"])
-def test_a_python_that_is_too_old_is_named_and_nothing_is_made(folder: Path, version: str) -> None:
-    code = f"import sys; sys.version_info = ({version}); exec(sys.argv.pop(1))"
-    old = fake_python(folder, f'shift; exec {shlex.quote(sys.executable)} -c "{code}" "$@"')
-    assert make(folder, old).startswith("psthreads needs Python 3.11 or newer")
-    assert not (folder / ".venv").exists()
-
-
-def test_a_python_that_is_not_there_is_told_like_one_that_is_too_old(folder: Path) -> None:
-    assert make(folder, folder / "nowhere").startswith("psthreads needs Python 3.11 or newer")
-
-
-def test_a_virtual_environment_that_could_not_be_made_is_not_taken_for_one(folder: Path) -> None:
-    broken = fake_python(
-        folder,
-        f'[ "$1" = -c ] && exec {shlex.quote(sys.executable)} "$@"\n'
-        "mkdir -p .venv/bin; touch .venv/bin/python; echo No ensurepip here.; exit 1",
-    )
-    for _ in range(2):
-        assert "python3-venv" in make(folder, broken)
-        assert not (folder / ".venv").exists()
-
-
-def test_packages_that_cannot_be_installed_are_told_in_one_sentence_and_tried_again(folder: Path) -> None:
-    for _ in range(2):
-        sentence = make(folder, sys.executable)
-        assert sentence.startswith("The packages of requirements.lock cannot be installed, .venv/pip.log says why: ")
-        assert "/nothing" in sentence
