@@ -98,7 +98,6 @@ def test_a_cancel_at_any_moment_leaves_nothing_or_everything(tmp_path: Path, pro
     fill(group.inside, DOCUMENTS)
     longest = seconds_of(lambda: group.run(path="/documents"))
     before = group.contents()
-    cut_short = 0
     moments = Moments(longest)
     for moment in moments:
         for path in group.results.iterdir():
@@ -110,9 +109,8 @@ def test_a_cancel_at_any_moment_leaves_nothing_or_everything(tmp_path: Path, pro
         assert group.contents() == before
         named = {name for name in made if any(name in (report.xml or "") for report in group.reporter.reports)}
         assert named == there
-        cut_short += outcome.status is Status.CANCELLED and not there
-        moments.note(in_time=outcome.status is Status.CANCELLED)
-    assert cut_short > 20
+        # A cancel that comes once the files are named is as good, and does not count: most have to come before that.
+        moments.note(in_time=outcome.status is Status.CANCELLED and not there)
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
