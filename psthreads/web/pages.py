@@ -18,10 +18,6 @@ def make_blueprint(services: Services, guard: Guard) -> Blueprint:
     blueprint = Blueprint("pages", __name__)
 
     def allow() -> None:
-        endpoint = request.endpoint or ""
-        if endpoint.startswith("pages.account"):
-            guard.browser()
-            return
         {
             "pages.sign_in": guard.anyone,
             "pages.sign_in_post": guard.anyone,
@@ -30,7 +26,11 @@ def make_blueprint(services: Services, guard: Guard) -> Blueprint:
             "pages.sign_out": guard.member,
             "pages.home": guard.member,
             "pages.groups": guard.member,
-        }.get(endpoint, guard.server)()
+            "pages.account": guard.browser,
+            "pages.account_password": guard.browser,
+            "pages.account_tokens": guard.browser,
+            "pages.account_tokens_revoke": guard.browser,
+        }.get(request.endpoint or "", guard.server)()
 
     blueprint.before_request(sessions.need_key)
     blueprint.before_request(allow)

@@ -9,7 +9,7 @@ from flask import Blueprint, Response, g, redirect, render_template, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
 from psthreads.access import Member
-from psthreads.credentials import Password, Session
+from psthreads.credentials import Password
 from psthreads.directory import Directory
 from psthreads.errors import BadParameter, Conflict, NotFound, NotSignedIn, TooManyRequests
 from psthreads.web import sessions, sign_in
@@ -100,7 +100,8 @@ def add_to(blueprint: Blueprint, services: Services) -> None:
 
 def _change_password(services: Services, member: Member) -> AnyResponse:
     """Change it, in place of the one that was proven and of no later one; this browser's session begins anew."""
-    before = sessions.of_cookie() or Session(member.id, "")
+    if (before := sessions.of_cookie()) is None:
+        raise NotSignedIn  # It ran out just now. Without its stamp, a later password could be overwritten.
     password = forms.text("password", strip=False)
     _prove(services.directory, member)
     stamp = services.directory.by(here()).change_password(member, password, stamp=before.stamp)
@@ -114,9 +115,8 @@ def _create(directory: Directory, member: Member) -> Shown:
 
 
 def _revoke(directory: Directory, member: Member) -> AnyResponse | str:
-    question = tokens.ask_revoke(member)
-    if (page := forms.ask(question, ("name",), url_for("pages.account"))) is not None:
-        return page
+    if not forms.is_sure():
+        return forms.ask(tokens.ask_revoke(member), ("name",), url_for("pages.account"))
     tokens.revoke(directory, member)
     return redirect(url_for("pages.account", done="token-revoked"), 303)
 

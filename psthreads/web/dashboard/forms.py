@@ -65,10 +65,13 @@ class Question:
     is_audited: bool = True
 
 
-def ask(question: Question, fields: Iterable[str], back: str) -> str | None:
-    """The page that asks, which sends these fields once more; None where that is what has come."""
-    if request.form.get("sure") == "true":
-        return None
+def is_sure() -> bool:
+    """Whether what has come is the answer to a question, and not what it is about."""
+    return request.form.get("sure") == "true"
+
+
+def ask(question: Question, fields: Iterable[str], back: str) -> str:
+    """The page that asks, which sends these fields once more, and that whoever sends them is sure."""
     values = {name: request.form.get(name, "") for name in fields}
     return render_template("sure.html", question=question, values={**values, "sure": "true"}, back=back)
 

@@ -64,9 +64,9 @@ def add_to(blueprint: Blueprint, services: Services) -> None:
     def group_members_remove(**_: str) -> AnyResponse | str:
         try:
             member = directory.find_member(forms.text("member"))
-            back = url_for("pages.group_members", group=g.sight.group.name)
-            if (page := forms.ask(end_of(member, g.sight.group.name), ("member",), back)) is not None:
-                return page
+            if not forms.is_sure():
+                back = url_for("pages.group_members", group=g.sight.group.name)
+                return forms.ask(end_of(member, g.sight.group.name), ("member",), back)
             directory.by(here()).remove_membership(member, g.sight.group)
         except (BadParameter, NotFound) as error:
             return Response(members(problem=error.message), error.status)

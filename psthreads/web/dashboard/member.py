@@ -161,10 +161,8 @@ def _acting(directory: Directory, show: Show, act: _Act) -> Callable[[str], AnyR
     def view(member: str) -> AnyResponse | str:
         account = directory.account(member)
         try:
-            question = act.asks(account.member) if act.asks else None
-            back = url_for("pages.member", member=ref(account.member))
-            if question is not None and (page := forms.ask(question, act.fields, back)) is not None:
-                return page
+            if act.asks and not forms.is_sure() and (question := act.asks(account.member)):
+                return forms.ask(question, act.fields, url_for("pages.member", member=ref(account.member)))
             done = act.do(directory, account.member)
         except MemberNotFound:
             raise

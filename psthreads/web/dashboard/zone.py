@@ -127,9 +127,9 @@ def _add_removal(blueprint: Blueprint, zone: Callable[[], LoadingZone], show: Ca
         here = zone()
         if not (path or is_all):
             return Response(show("Say which file is to be removed."), 400)
-        question = _ask_all(off_the_loop(here.count)) if is_all else _ask_one(path)
-        if (page := forms.ask(question, ("path", "all"), scope.page("zone_page"))) is not None:
-            return page
+        if not forms.is_sure():
+            question = _ask_all(off_the_loop(here.count)) if is_all else _ask_one(path)
+            return forms.ask(question, ("path", "all"), scope.page("zone_page"))
         if is_all:
             off_the_loop(here.clear)
             return redirect(scope.page("zone_page", done="cleared"), 303)
