@@ -226,7 +226,8 @@ def test_who_wants_no_movement_has_none(site: Site, new_page: Pages, places: lis
 def test_everything_is_done_by_keyboard(site: Site, page: Page, store: ThreadStore) -> None:
     thread = site.start("count", to=10_000, pause=0.1)
     page.goto("/sign-in")
-    page.keyboard.type("chief")  # the first field has the focus
+    expect(page.get_by_label("Username")).to_be_focused()  # without a key, a moment after the page is there
+    page.keyboard.type("chief")
     page.keyboard.press("Tab")
     page.keyboard.type("correct horse battery")
     page.keyboard.press("Enter")
