@@ -42,6 +42,7 @@ check: $(VENV)/.dev  ## ruff, mypy --strict, bandit, and the direction of the im
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/mypy
 	@$(BIN)/bandit -q -c pyproject.toml -r psthreads app.py worker.py gunicorn.conf.py
+	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/python -m pytest -q tests/test_layers.py
 
 format: $(VENV)/.dev  ## format the code
