@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from psthreads.config import Config
+from psthreads.domain.config import Config
 from psthreads.web import create_app
 
 app = create_app(Config.from_env())

@@ -13,7 +13,7 @@ import time
 from dataclasses import replace
 from typing import Any
 
-from psthreads.config import Config
+from psthreads.domain.config import Config
 
 _LOOK_SECONDS = 0.5
 _config = Config.from_env()

@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 import sys
 
-from psthreads.config import Config
 from psthreads.doctor import refuse_unless_safe
-from psthreads.errors import PsthreadsError
+from psthreads.domain.config import Config
+from psthreads.domain.errors import PsthreadsError
 from psthreads.plugins import load_all
 from psthreads.supervisor import Supervisor
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from psthreads.config import Config
+from psthreads.domain.config import Config
 
 _config = Config.from_env()
 

@@ -11,9 +11,9 @@ from dataclasses import replace
 from redis import Redis
 
 from bench.servers import ROOT, redis_server
-from psthreads.access import Group, Member
 from psthreads.audit import SETUP
 from psthreads.connection import connect
+from psthreads.domain.access import Group, Member
 from psthreads.engine import Engine
 from psthreads.plugins import load
 from psthreads.store import ThreadStore

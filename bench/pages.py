@@ -14,11 +14,11 @@ from redis import Redis
 from bench.servers import gunicorn, redis_server
 from bench.stored import fill, store_meta
 from psthreads.audit import SETUP
-from psthreads.config import Config
 from psthreads.connection import connect
 from psthreads.directory import Directory
+from psthreads.domain.config import Config
+from psthreads.domain.model import Level, Line, Outcome, Report, Status
 from psthreads.engine import Engine
-from psthreads.model import Level, Line, Outcome, Report, Status
 from psthreads.plugins import load as load_processes
 from psthreads.store import ThreadStore
 

@@ -21,12 +21,12 @@ from redis import Redis
 
 from bench import documents
 from bench.servers import redis_server
-from psthreads.access import Group, Member
 from psthreads.audit import SETUP
-from psthreads.config import Config
 from psthreads.connection import connect
 from psthreads.context import Context
 from psthreads.documents import Documents
+from psthreads.domain.access import Group, Member
+from psthreads.domain.config import Config
 from psthreads.engine import Engine
 from psthreads.horse import ToStore
 from psthreads.plugins import load as load_processes

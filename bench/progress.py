@@ -7,12 +7,12 @@ from statistics import median
 from uuid import uuid4
 
 from bench.servers import gunicorn, load, redis_server
-from psthreads.access import Role
 from psthreads.audit import SETUP
 from psthreads.connection import connect
 from psthreads.directory import Directory
+from psthreads.domain.access import Role
+from psthreads.domain.model import Report
 from psthreads.engine import Engine
-from psthreads.model import Report
 from psthreads.plugins import load as load_processes
 from psthreads.store import ThreadStore
 

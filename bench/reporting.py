@@ -13,14 +13,14 @@ from redis import Redis
 from rq import Queue
 
 from bench.servers import redis_server
-from psthreads.access import Group, Member
 from psthreads.audit import SETUP
 from psthreads.connection import connect
 from psthreads.context import Context
 from psthreads.documents import Documents
+from psthreads.domain.access import Group, Member
+from psthreads.domain.model import Outcome, Status
 from psthreads.engine import Engine
 from psthreads.horse import ToStore
-from psthreads.model import Outcome, Status
 from psthreads.plugins import load
 from psthreads.store import ThreadStore
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from psthreads.config import Config
+from psthreads.domain.config import Config
 from psthreads.run.server import Server
 
 ROOT = Path(__file__).parent.parent

@@ -12,11 +12,11 @@ from uuid import uuid4
 from redis import Redis
 
 from bench.servers import redis_server
-from psthreads.access import Group, Member
 from psthreads.audit import SETUP
 from psthreads.connection import connect
+from psthreads.domain.access import Group, Member
+from psthreads.domain.model import Level, Line, Outcome, Report, Status
 from psthreads.engine import Engine
-from psthreads.model import Level, Line, Outcome, Report, Status
 from psthreads.plugins import load
 from psthreads.store import ThreadStore
 

@@ -16,12 +16,12 @@ from uuid import uuid4
 import psutil
 
 from bench.servers import ROOT, gunicorn, load, redis_server
-from psthreads.access import Role
 from psthreads.audit import SETUP
 from psthreads.connection import connect
 from psthreads.directory import Directory
+from psthreads.domain.access import Role
+from psthreads.domain.model import Level, Line, Report
 from psthreads.engine import Engine
-from psthreads.model import Level, Line, Report
 from psthreads.plugins import load as load_processes
 from psthreads.store import ThreadStore
 

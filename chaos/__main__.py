@@ -15,13 +15,13 @@ from typing import Final
 from chaos.clients import Clients
 from chaos.storm import Storm
 from chaos.world import World, wait_until
-from psthreads.access import Role
 from psthreads.audit import SETUP
 from psthreads.connection import connect
 from psthreads.directory import Directory
-from psthreads.errors import PsthreadsError, ThreadNotFound
+from psthreads.domain.access import Role
+from psthreads.domain.errors import PsthreadsError, ThreadNotFound
+from psthreads.domain.model import Status, Thread
 from psthreads.horse import persistently
-from psthreads.model import Status, Thread
 from psthreads.store import ThreadStore
 
 _STILL_SECONDS: Final = 60.0  # a thread is stuck when, after the storm, none has ended for so long

@@ -14,7 +14,7 @@ from uuid import uuid4
 import requests
 
 from chaos.processes import KINDS
-from psthreads.model import Status
+from psthreads.domain.model import Status
 
 _AGAIN_SECONDS: Final = 0.2
 _ANSWER_SECONDS: Final = 40.0

@@ -16,8 +16,8 @@ from typing import Final, Self
 
 import psutil
 
-from psthreads.config import Config
-from psthreads.errors import ConfigError
+from psthreads.domain.config import Config
+from psthreads.domain.errors import ConfigError
 from psthreads.run.server import Server
 
 ROOT: Final = Path(__file__).parent.parent

@@ -10,10 +10,10 @@ from __future__ import annotations
 import secrets
 from typing import Final
 
-from psthreads.access import Group, Member, Reach, Role
 from psthreads.audit import Origin
 from psthreads.credentials import check_name, check_name_is_no_id, digest, key_of, write_reach
-from psthreads.errors import BadParameter, Conflict, GroupNotFound, MemberNotFound, NotFound
+from psthreads.domain.access import Group, Member, Reach, Role
+from psthreads.domain.errors import BadParameter, Conflict, GroupNotFound, MemberNotFound, NotFound
 from psthreads.passwords import Passwords
 from psthreads.roster import Membership, scope
 from psthreads.scripts import Scripts

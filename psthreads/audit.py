@@ -16,8 +16,8 @@ from typing import Any, Final, Self, cast
 from redis import Redis
 
 from psthreads.connection import translated
-from psthreads.errors import BadParameter
-from psthreads.model import clean
+from psthreads.domain.errors import BadParameter
+from psthreads.domain.model import clean
 
 KEY: Final = "ps:audit"
 LONGEST: Final = 500

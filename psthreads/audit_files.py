@@ -11,7 +11,7 @@ from itertools import islice
 from typing import Final
 
 from psthreads.audit import FIELDS, Entry, fields_of
-from psthreads.model import iso
+from psthreads.domain.model import iso
 
 _AT_ONCE: Final = 500
 # What a spreadsheet takes for the beginning of a formula, in ASCII and as East Asian keyboards write it.

@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from select import select
 from typing import Final
 
-from psthreads.model import MAX_TEXT, Level
+from psthreads.domain.model import MAX_TEXT, Level
 
 _PARTIAL_SECONDS: Final = 0.5  # a line without an end is taken for one after this time
 _CHUNK: Final = 64 * 1024

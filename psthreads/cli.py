@@ -13,8 +13,8 @@ from rich.console import Console
 
 from psthreads.cli_settings import SOURCES, client_of, connecting
 from psthreads.client import Client, ClientError, Download, RemoteParameter, RemoteThread
-from psthreads.errors import BadParameter
-from psthreads.model import Event, Level, Status, iso
+from psthreads.domain.errors import BadParameter
+from psthreads.domain.model import Event, Level, Status, iso
 from psthreads.watch import line, plain, results, watch, whole
 
 Command = TypeVar("Command", bound=Callable[..., Any])

@@ -20,8 +20,8 @@ from typing import Any, Final, Literal, Self
 from urllib.parse import quote, urlsplit
 
 from psthreads import remote, transport
-from psthreads.errors import BadParameter
-from psthreads.model import Event, LogPage
+from psthreads.domain.errors import BadParameter
+from psthreads.domain.model import Event, LogPage
 from psthreads.remote import ClientError, Element, RemotePage, RemoteParameter, RemoteProcess, RemoteThread
 from psthreads.transport import Download, Transport
 

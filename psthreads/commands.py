@@ -10,10 +10,10 @@ import click
 from flask import Flask
 
 from psthreads import credential_commands, passwords, shell
-from psthreads.access import Role
 from psthreads.directory import Directory
-from psthreads.errors import BadParameter
-from psthreads.model import iso
+from psthreads.domain.access import Role
+from psthreads.domain.errors import BadParameter
+from psthreads.domain.model import iso
 from psthreads.shell import Commands, as_json, say, show, with_reason
 
 F = TypeVar("F", bound=Callable[..., Any])

@@ -21,7 +21,7 @@ from redis.exceptions import (
 )
 from redis.retry import Retry
 
-from psthreads.errors import Unavailable
+from psthreads.domain.errors import Unavailable
 
 # redis-py has no class of its own for these: the disk is full, a replica is missing, a script runs on.
 _REFUSALS: Final = ("MISCONF", "NOREPLICAS", "MASTERDOWN", "BUSY ")

@@ -21,13 +21,13 @@ from typing import Final, Self, TypeVar
 
 from lxml import etree
 
-from psthreads.access import Group, Member
 from psthreads.documents import GroupFolder
+from psthreads.domain.access import Group, Member
+from psthreads.domain.model import Level, Report, Status, clean
 from psthreads.folder import ResultFile
 from psthreads.interrupts import Cancelled, Interrupted, Interrupts, ShutDown, TimedOut
 from psthreads.loadingzone import LoadingZone
 from psthreads.masking import Masker
-from psthreads.model import Level, Report, Status, clean
 from psthreads.reporting import FLUSH_LINES, Element, Outbox, Reporter
 from psthreads.results import ResultFolder, public_name
 

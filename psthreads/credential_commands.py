@@ -9,9 +9,9 @@ from typing import Any, Final, TypeVar
 import click
 
 from psthreads import shell
-from psthreads.access import Reach
-from psthreads.errors import BadParameter
-from psthreads.model import iso
+from psthreads.domain.access import Reach
+from psthreads.domain.errors import BadParameter
+from psthreads.domain.model import iso
 from psthreads.roster import scope
 from psthreads.shell import Commands, as_json, of_member, say, show, with_reason
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
-from psthreads.access import Group, Member, Reach, Role, Sight
-from psthreads.errors import BadParameter
+from psthreads.domain.access import Group, Member, Reach, Role, Sight
+from psthreads.domain.errors import BadParameter
 
 _NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@-]{0,63}")
 _BEGINNING: Final = re.compile(r"[A-Za-z0-9_.@-]{0,64}")

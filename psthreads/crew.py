@@ -10,8 +10,8 @@ from rq import Queue
 from rq.utils import missing_keys
 from rq.worker_registration import clean_worker_registry, get_keys
 
-from psthreads.config import DAY, Config
 from psthreads.connection import translated
+from psthreads.domain.config import DAY, Config
 
 LIFETIME_MARGIN: Final = 3
 """Seconds that a worker's record outlives the time after which its thread counts as lost."""

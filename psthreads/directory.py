@@ -18,10 +18,8 @@ from typing import Final
 from redis import Redis
 
 from psthreads import administration, roster
-from psthreads.access import Group, Member, Role, Sight
 from psthreads.administration import Administration
 from psthreads.audit import Origin
-from psthreads.config import DAY
 from psthreads.credentials import (
     Credential,
     Found,
@@ -34,7 +32,9 @@ from psthreads.credentials import (
     read,
     read_reach,
 )
-from psthreads.errors import GroupNotFound, MemberNotFound, NotSignedIn
+from psthreads.domain.access import Group, Member, Role, Sight
+from psthreads.domain.config import DAY
+from psthreads.domain.errors import GroupNotFound, MemberNotFound, NotSignedIn
 from psthreads.oauth_clients import Clients
 from psthreads.passwords import Passwords
 from psthreads.roster import Account, Membership, Part, TokenInfo

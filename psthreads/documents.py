@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from psthreads.access import Group
+from psthreads.domain.access import Group
+from psthreads.domain.model import SERVER_WIDE
 from psthreads.folder import ResultFile
 from psthreads.groupfolder import Document, GroupFolder
 from psthreads.loadingzone import LoadingZone
-from psthreads.model import SERVER_WIDE
 from psthreads.results import ResultFolder
 from psthreads.sweeping import Ask, Sweep
 

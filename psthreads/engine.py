@@ -13,11 +13,11 @@ from redis.exceptions import RedisError
 from rq.command import send_command
 
 from psthreads import crew, jobs
-from psthreads.access import Group, Member
 from psthreads.audit import Origin
-from psthreads.config import Config
-from psthreads.errors import Conflict, ThreadNotFound
-from psthreads.model import SERVER_WIDE, Thread
+from psthreads.domain.access import Group, Member
+from psthreads.domain.config import Config
+from psthreads.domain.errors import Conflict, ThreadNotFound
+from psthreads.domain.model import SERVER_WIDE, Thread
 from psthreads.registry import Process, Registry, Value
 from psthreads.store import NewThread, ThreadStore
 

@@ -20,7 +20,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from psthreads.connection import translated
-from psthreads.model import Thread
+from psthreads.domain.model import Thread
 from psthreads.store import FEED, Moment, ThreadStore
 
 _BLOCK_MS: Final = 1_000

@@ -14,8 +14,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from psthreads.errors import BadParameter
-from psthreads.model import SERVER_WIDE, Status, Thread
+from psthreads.domain.errors import BadParameter
+from psthreads.domain.model import SERVER_WIDE, Status, Thread
 from psthreads.store import Kind, thread_of
 from psthreads.thread_scripts import ThreadScripts
 

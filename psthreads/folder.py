@@ -16,7 +16,7 @@ from io import BufferedRandom, FileIO
 from pathlib import Path
 from typing import Final, Self
 
-from psthreads.errors import DocumentNotFound, UnsafePath
+from psthreads.domain.errors import DocumentNotFound, UnsafePath
 from psthreads.renaming import rename_to_new
 
 MAX_PATH: Final = 4_096

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from psthreads.access import Group
-from psthreads.errors import Conflict, DocumentNotFound, UnsafePath
+from psthreads.domain.access import Group
+from psthreads.domain.errors import Conflict, DocumentNotFound, UnsafePath
 from psthreads.folder import LINK, OTHER, PLAIN, Folder, OnSkip, fitting, names_of
 from psthreads.syncing import sync_all
 

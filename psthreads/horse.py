@@ -19,15 +19,15 @@ from typing import Any, Final, TypeVar
 
 from rq.exceptions import DeserializationError
 
-from psthreads.access import Group, Member
 from psthreads.capture import logging_into, output_into
-from psthreads.config import Config
 from psthreads.context import Cancelled, Context, Interrupted, ShutDown, TimedOut
 from psthreads.documents import Documents
-from psthreads.errors import Unavailable
+from psthreads.domain.access import Group, Member
+from psthreads.domain.config import Config
+from psthreads.domain.errors import Unavailable
+from psthreads.domain.model import SERVER_WIDE, Level, Outcome, Report, Standing, Status, Thread
 from psthreads.jobs import ThreadJob
 from psthreads.masking import Masker
-from psthreads.model import SERVER_WIDE, Level, Outcome, Report, Standing, Status, Thread
 from psthreads.outcome import NOTHING, conclude, is_uncaught
 from psthreads.registry import Parameter, Process, Registry
 from psthreads.store import ThreadStore

@@ -23,10 +23,10 @@ from redis.exceptions import RedisError
 from rq import Queue
 
 from psthreads import crew
-from psthreads.config import DAY, Config
 from psthreads.connection import durability_warning, translated
 from psthreads.documents import Documents
-from psthreads.errors import ThreadNotFound, Unavailable
+from psthreads.domain.config import DAY, Config
+from psthreads.domain.errors import ThreadNotFound, Unavailable
 from psthreads.store import ThreadStore
 
 _LOCK: Final = "ps:janitor"

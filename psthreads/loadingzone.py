@@ -16,7 +16,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, Final, TypeVar
 
-from psthreads.errors import Conflict, DocumentNotFound, NotFound, PsthreadsError, TooLarge, UnsafePath
+from psthreads.domain.errors import Conflict, DocumentNotFound, NotFound, PsthreadsError, TooLarge, UnsafePath
 from psthreads.folder import TEMPORARY, Folder, OnSkip, ResultFile, shown
 from psthreads.groupfolder import Document, GroupFolder
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from psthreads.model import Event, Level, Line
+from psthreads.domain.model import Event, Level, Line
 
 # A line whose letter is small has a first line for everybody, and more for administrators only.
 _LETTERS: Final = {Level.DEBUG: "D", Level.INFO: "I", Level.WARN: "W", Level.ERROR: "E"}

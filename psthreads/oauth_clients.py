@@ -15,13 +15,13 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Final
 
 from psthreads.credentials import digest, read_reach, write_reach
-from psthreads.errors import NotFound
+from psthreads.domain.errors import NotFound
 from psthreads.scripts import Scripts
 
 if TYPE_CHECKING:
     from redis import Redis
 
-    from psthreads.access import Member, Reach
+    from psthreads.domain.access import Member, Reach
 
 SCRIPTS: Final = ("client", "clients", "grant", "return")
 MOST_TOKENS: Final = 1_000

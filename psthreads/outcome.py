@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing import Any, Final
 
 from psthreads.context import Cancelled, Context, Interrupted, ShutDown, TimedOut
-from psthreads.errors import PsthreadsError
-from psthreads.model import Level, Outcome, Status
+from psthreads.domain.errors import PsthreadsError
+from psthreads.domain.model import Level, Outcome, Status
 
 NOTHING: Final = object()
 """What stands for the returned value of a function that has not returned."""

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, Literal, Union, get_args, get_origin, get_type_hints
 
-from psthreads.errors import BadParameter
-from psthreads.model import clean
+from psthreads.domain.errors import BadParameter
+from psthreads.domain.model import clean
 
 Value = str | int | float | bool
 """What a parameter of a process may hold: what JSON carries as a scalar."""

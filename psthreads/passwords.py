@@ -15,7 +15,7 @@ from typing import Final
 from argon2 import PasswordHasher, Type
 from argon2.exceptions import InvalidHashError, VerificationError
 
-from psthreads.errors import BadParameter
+from psthreads.domain.errors import BadParameter
 from psthreads.offloop import off_the_loop
 
 # OWASP's recommendation for Argon2id: some tens of milliseconds and 19 MiB for each guess. More memory

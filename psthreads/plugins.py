@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from typing import Final
 
-from psthreads.errors import ConfigError
+from psthreads.domain.errors import ConfigError
 from psthreads.registry import Registry, declared_in
 
 GROUP: Final = "psthreads.processes"

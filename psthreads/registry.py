@@ -27,9 +27,9 @@ from urllib.parse import quote
 
 from lxml import etree
 
-from psthreads.access import Group, Member, Role
 from psthreads.documents import GroupFolder
-from psthreads.errors import MissingParameter
+from psthreads.domain.access import Group, Member, Role
+from psthreads.domain.errors import MissingParameter
 from psthreads.loadingzone import LoadingZone
 from psthreads.parameter import Bounds, Parameter, Value, as_text, declared
 
@@ -301,7 +301,7 @@ def _check_options(process: Process) -> None:
     if not isinstance(methods, tuple) or not methods or not set(methods) <= set(_METHODS):
         raise ValueError(f"its methods must be a tuple of some of {', '.join(_METHODS)}")
     if process.role not in set(Role):
-        raise ValueError("its role must be one of psthreads.access.Role")
+        raise ValueError("its role must be one of psthreads.domain.access.Role")
     limit = process.time_limit
     if isinstance(limit, bool) or not isinstance(limit, int | float) or not 0 <= limit < float("inf"):
         raise ValueError("its time limit must be a number of seconds, or 0 for the setting's default")

@@ -13,8 +13,8 @@ from typing import Final, cast
 
 from lxml import etree
 
-from psthreads.errors import PsthreadsError
-from psthreads.model import SERVER_WIDE, Event, Level, LogPage, Status
+from psthreads.domain.errors import PsthreadsError
+from psthreads.domain.model import SERVER_WIDE, Event, Level, LogPage, Status
 
 _LAST_MOMENT: Final = 253_402_300_799_999  # The end of the year 9999, in milliseconds.
 _PARSER: Final = etree.XMLParser(

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Final
 
-from psthreads.errors import DocumentNotFound, NotFound, UnsafePath
+from psthreads.domain.errors import DocumentNotFound, NotFound, UnsafePath
 from psthreads.folder import NEVER, TEMPORARY, Folder, ResultFile, shown
 
 MAX_FILENAME: Final = 200

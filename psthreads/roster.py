@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from psthreads.access import Group, Member, Reach, Role
+from psthreads.domain.access import Group, Member, Reach, Role
 
 T = TypeVar("T")
 

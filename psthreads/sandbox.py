@@ -10,13 +10,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, Self
 
-from psthreads.access import Group, Member
 from psthreads.context import Bar, Context, Interrupted
 from psthreads.documents import Documents, GroupFolder, ResultFile
-from psthreads.errors import NotFound
+from psthreads.domain.access import Group, Member
+from psthreads.domain.errors import NotFound
+from psthreads.domain.model import SERVER_WIDE, Level, Line, Report, Standing
 from psthreads.folder import TEMPORARY
 from psthreads.loadingzone import LoadingZone
-from psthreads.model import SERVER_WIDE, Level, Line, Report, Standing
 from psthreads.registry import Process, Scope
 
 ACME: Final = Group(7, "acme")

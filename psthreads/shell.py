@@ -19,7 +19,7 @@ from flask.cli import AppGroup
 from psthreads.administration import Administration
 from psthreads.audit import Origin
 from psthreads.directory import Directory
-from psthreads.errors import PsthreadsError
+from psthreads.domain.errors import PsthreadsError
 
 _EXTENSION: Final = "psthreads.directory"
 _REASON: Final = "psthreads.reason"

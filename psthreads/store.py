@@ -18,10 +18,10 @@ from rq.job import Job
 
 from psthreads import jobs, loglines
 from psthreads.audit import Origin
-from psthreads.config import Config
 from psthreads.connection import translated
-from psthreads.errors import Conflict, IdempotencyConflict, ThreadNotFound
-from psthreads.model import (
+from psthreads.domain.config import Config
+from psthreads.domain.errors import Conflict, IdempotencyConflict, ThreadNotFound
+from psthreads.domain.model import (
     SERVER_WIDE,
     Event,
     Level,

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import Final
 
-from psthreads.config import Config
 from psthreads.connection import connect
+from psthreads.domain.config import Config
 from psthreads.janitor import Janitor
 from psthreads.store import ThreadStore
 from psthreads.wakeup import Wakeup
@@ -23,7 +23,7 @@ _LEAVE_SECONDS: Final = 5.0
 _log = logging.getLogger(__name__)
 
 _WORKER: Final = (
-    "import sys; from psthreads.config import Config; from psthreads.worker import main; "
+    "import sys; from psthreads.domain.config import Config; from psthreads.worker import main; "
     "main(Config.from_env(), int(sys.argv[1]))"
 )
 

@@ -25,12 +25,12 @@ from typing import Any, Final
 
 from lxml import etree
 
-from psthreads.access import Group, Member
 from psthreads.capture import logging_into
-from psthreads.config import Config
 from psthreads.context import Cancelled, Interrupted, ShutDown, TimedOut
+from psthreads.domain.access import Group, Member
+from psthreads.domain.config import Config
+from psthreads.domain.model import Event, Level, Outcome, Status
 from psthreads.fulldisk import full_after
-from psthreads.model import Event, Level, Outcome, Status
 from psthreads.outcome import NOTHING, conclude
 from psthreads.registry import Process, Start, Value
 from psthreads.sandbox import ACME, Sandbox, WatchedContext, contents

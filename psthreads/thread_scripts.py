@@ -11,8 +11,8 @@ from rq import Queue
 from rq.defaults import RQ_KEY_PREFIX
 from rq.job import Job
 
-from psthreads.config import Config
 from psthreads.connection import translated
+from psthreads.domain.config import Config
 
 SCRIPTS: Final = (
     *("start", "claim", "begin", "report", "beat", "finish", "cancel", "delete"),

@@ -17,12 +17,12 @@ from limits.storage import RedisStorage
 from limits.strategies import MovingWindowRateLimiter
 
 from psthreads.connection import translated
-from psthreads.errors import TooManyRequests
+from psthreads.domain.errors import TooManyRequests
 
 if TYPE_CHECKING:
     from redis import Redis
 
-    from psthreads.config import Config
+    from psthreads.domain.config import Config
 
 _KEYS: Final = "ps:limit"
 _GUESSES: Final = "Too many wrong passwords, secrets or tokens: try again in {} s."

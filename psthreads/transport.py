@@ -17,7 +17,7 @@ import requests
 from requests.auth import AuthBase, HTTPBasicAuth
 
 from psthreads import remote
-from psthreads.errors import BadParameter
+from psthreads.domain.errors import BadParameter
 from psthreads.remote import ClientError
 
 _BUSY: Final = frozenset({429, 502, 503, 504})  # The same request may well succeed a little later.

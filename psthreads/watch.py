@@ -14,7 +14,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
 from psthreads.client import Client, RemoteThread
-from psthreads.model import Status
+from psthreads.domain.model import Status
 
 _POLL_SECONDS: Final = 0.5
 # C0 and C1 controls drive a terminal; the bidirectional overrides make text read as what it is not.

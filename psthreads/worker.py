@@ -29,15 +29,15 @@ from rq.serializers import JSONSerializer
 from rq.worker.base import WorkerStatus
 
 from psthreads import crew
-from psthreads.config import Config
 from psthreads.connection import connect
 from psthreads.context import Cancelled, Interrupted, ShutDown, TimedOut
+from psthreads.domain.config import Config
+from psthreads.domain.errors import PsthreadsError, Unavailable
+from psthreads.domain.model import Outcome, Standing, Status
 from psthreads.engine import LOOK
-from psthreads.errors import PsthreadsError, Unavailable
 from psthreads.horse import SIGNALS, Horse, persistently
 from psthreads.jobs import ThreadJob
 from psthreads.lifeline import die_with_parent
-from psthreads.model import Outcome, Standing, Status
 from psthreads.plugins import load_all
 from psthreads.store import ThreadStore
 from psthreads.wakeup import Wakeup

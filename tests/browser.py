@@ -32,7 +32,7 @@ from playwright.sync_api import (
 )
 
 from psthreads.client import Client, Download
-from psthreads.config import Config
+from psthreads.domain.config import Config
 from psthreads.plugins import load
 
 Scheme = Literal["light", "dark"]

@@ -22,10 +22,10 @@ from redis import Redis
 from stack import free_port
 from test_pages import sign_in
 
-from psthreads.access import Group
-from psthreads.config import Config
 from psthreads.directory import Directory
 from psthreads.documents import Documents, GroupFolder
+from psthreads.domain.access import Group
+from psthreads.domain.config import Config
 from psthreads.engine import Engine
 from psthreads.plugins import load
 from psthreads.run.server import Server

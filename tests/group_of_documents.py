@@ -9,10 +9,10 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from psthreads.access import Group, Member
 from psthreads.context import Cancelled, Context
 from psthreads.documents import Documents, GroupFolder
-from psthreads.model import Level, Outcome, Report, Standing
+from psthreads.domain.access import Group, Member
+from psthreads.domain.model import Level, Outcome, Report, Standing
 from psthreads.outcome import NOTHING, conclude
 from psthreads.registry import Process, Start
 

@@ -10,7 +10,7 @@ from flask.testing import FlaskClient
 from lxml import html
 from test_pages import token_in
 
-from psthreads.model import Outcome, Status
+from psthreads.domain.model import Outcome, Status
 from psthreads.store import ThreadStore
 
 Signed = Callable[[str], FlaskClient]

@@ -8,11 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
-from psthreads.access import Group, Member
-from psthreads.config import Config
 from psthreads.context import Cancelled, Context
 from psthreads.documents import Documents
-from psthreads.model import Level, Outcome, Report, Standing, Status
+from psthreads.domain.access import Group, Member
+from psthreads.domain.config import Config
+from psthreads.domain.model import Level, Outcome, Report, Standing, Status
 from psthreads.registry import Process
 
 GROUP = Group(7, "acme")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from group_of_documents import GroupOfDocuments
 
-from psthreads.errors import PsthreadsError
+from psthreads.domain.errors import PsthreadsError
 from psthreads.processes.move import move
 
 

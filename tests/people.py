@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from base64 import b64encode
 
-from psthreads.access import Group, Member, Role
 from psthreads.audit import SETUP
 from psthreads.directory import Directory
 from psthreads.documents import Documents
+from psthreads.domain.access import Group, Member, Role
 
 PASSWORD = "correct horse battery"
 INSIDE = {role.value: role for role in Role}

@@ -7,7 +7,7 @@ import time
 from typing import Literal
 
 from psthreads.context import Context
-from psthreads.model import Level
+from psthreads.domain.model import Level
 from psthreads.registry import process
 
 _ROUTE = "/members/{member}/groups/{group}/pictures/"

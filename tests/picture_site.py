@@ -15,11 +15,11 @@ from people import People
 from redis import Redis
 from stack import ROOT, free_port, wait_for
 
-from psthreads.access import Role
 from psthreads.audit import SETUP
-from psthreads.config import Config
 from psthreads.directory import Directory
 from psthreads.documents import Documents
+from psthreads.domain.access import Role
+from psthreads.domain.config import Config
 from psthreads.run.server import Server
 
 LONG = "the-longest-name-that-a-member-or-group-may-have-is-of-64-letter"

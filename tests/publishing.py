@@ -12,7 +12,7 @@ import psutil
 import pytest
 from group_of_documents import THREAD, GroupOfDocuments
 
-from psthreads.model import Level, Status
+from psthreads.domain.model import Level, Status
 from psthreads.processes.publish import publish
 
 SECRET = "the secret outside"

@@ -16,7 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from psthreads.context import Cancelled, Context
-from psthreads.model import Outcome, Status
+from psthreads.domain.model import Outcome, Status
 from psthreads.registry import process
 
 _ROUTE = "/members/{member}/groups/{group}/samples/"

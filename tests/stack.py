@@ -15,12 +15,12 @@ from typing import Self, TypeVar
 
 import psutil
 
-from psthreads.config import Config
+from psthreads.domain.config import Config
 
 T = TypeVar("T")
 ROOT = Path(__file__).parent.parent
 WORKER = (
-    "import sys; from psthreads.config import Config; from psthreads.worker import main; "
+    "import sys; from psthreads.domain.config import Config; from psthreads.worker import main; "
     "main(Config.from_env(), int(sys.argv[1]))"
 )
 

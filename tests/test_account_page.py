@@ -15,11 +15,11 @@ from redis import Redis
 from test_pages import sign_in, token_in
 from werkzeug.test import TestResponse
 
-from psthreads.access import Reach
 from psthreads.audit import SETUP, Audit, Wanted
-from psthreads.config import Config
 from psthreads.credentials import Password, Token
-from psthreads.errors import NotSignedIn
+from psthreads.domain.access import Reach
+from psthreads.domain.config import Config
+from psthreads.domain.errors import NotSignedIn
 from psthreads.web import create_app
 from psthreads.web.dashboard import account
 

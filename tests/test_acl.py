@@ -20,9 +20,9 @@ from redis.exceptions import AuthenticationError, NoPermissionError, ResponseErr
 from stack import ROOT, free_port, supervisor, wait_for, web
 
 from psthreads import doctor
-from psthreads.config import Config
 from psthreads.directory import Directory
 from psthreads.documents import Documents
+from psthreads.domain.config import Config
 from psthreads.run.server import Server
 
 PASSWORDS = {name: f"{name}-password-of-the-test" for name in ("operator", "web", "worker", "auditor")}

@@ -11,13 +11,13 @@ from people import PASSWORD, People
 from redis import Redis
 from threads import new_thread
 
-from psthreads.access import Group, Role
 from psthreads.administration import Administration
 from psthreads.audit import ACTS, FIELDS, KEY, LONGEST, Audit, Entry, Origin, Wanted
-from psthreads.config import Config
 from psthreads.credentials import Password
 from psthreads.directory import Directory
-from psthreads.errors import NotSignedIn, PsthreadsError
+from psthreads.domain.access import Group, Role
+from psthreads.domain.config import Config
+from psthreads.domain.errors import NotSignedIn, PsthreadsError
 from psthreads.store import ThreadStore
 from psthreads.throttles import Throttles
 

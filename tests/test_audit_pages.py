@@ -15,9 +15,9 @@ from people import People
 from redis import Redis
 from test_pages import sign_in, token_in
 
-from psthreads.access import Reach
 from psthreads.audit import FIELDS, KEY, SETUP, Audit, Wanted
-from psthreads.errors import NotSignedIn
+from psthreads.domain.access import Reach
+from psthreads.domain.errors import NotSignedIn
 
 __all__ = ["desk"]
 

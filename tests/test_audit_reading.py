@@ -15,7 +15,7 @@ from redis import Redis
 from psthreads.audit import FIELDS, KEY, LOOKED_AT, Audit, Entry, Origin, Wanted, fields_of
 from psthreads.audit_files import pieces
 from psthreads.directory import Directory
-from psthreads.errors import BadParameter, NotSignedIn
+from psthreads.domain.errors import BadParameter, NotSignedIn
 from psthreads.parameter import moment
 
 CHIEF = Origin("chief", 10, "192.0.2.7", "Ticket 4711")

@@ -16,7 +16,7 @@ from redis import Redis
 from stack import wait_for
 from threads import BY, new_thread
 
-from psthreads.model import Status
+from psthreads.domain.model import Status
 from psthreads.run.server import Server
 from psthreads.store import ThreadStore
 

@@ -28,8 +28,8 @@ from written_log import (
     top_of,
 )
 
-from psthreads.config import Config
-from psthreads.model import Level, Line
+from psthreads.domain.config import Config
+from psthreads.domain.model import Level, Line
 from psthreads.store import ThreadStore
 
 MOST = 1_000

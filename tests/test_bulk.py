@@ -11,8 +11,8 @@ from people import People
 from redis import Redis
 from threads import new_thread
 
-from psthreads.errors import ThreadNotFound
-from psthreads.model import Level, Line, Report, Status
+from psthreads.domain.errors import ThreadNotFound
+from psthreads.domain.model import Level, Line, Report, Status
 from psthreads.store import ThreadStore
 
 

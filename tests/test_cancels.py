@@ -23,8 +23,8 @@ from redis import Redis
 from stack import wait_for, worker
 
 from bench import documents as real
-from psthreads.config import Config
-from psthreads.model import Status, Thread
+from psthreads.domain.config import Config
+from psthreads.domain.model import Status, Thread
 from psthreads.store import ThreadStore
 from psthreads.web import create_app
 

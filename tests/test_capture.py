@@ -11,9 +11,9 @@ from redis import Redis
 from stack import worker
 from threads import ACME, ended, start
 
-from psthreads.config import Config
+from psthreads.domain.config import Config
+from psthreads.domain.model import Event, Level, Status, Thread
 from psthreads.engine import Engine
-from psthreads.model import Event, Level, Status, Thread
 from psthreads.registry import Value
 from psthreads.store import ThreadStore
 

@@ -22,9 +22,9 @@ from redis import Redis
 from stack import ROOT, free_port, wait_for, web, worker
 
 from psthreads.client import Client
-from psthreads.config import Config
 from psthreads.directory import Directory
 from psthreads.documents import Documents
+from psthreads.domain.config import Config
 from psthreads.run.server import Server
 
 ROUTE = "/members/{member}/groups/{group}/samples/{process}"

@@ -13,11 +13,11 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from psthreads import commands
-from psthreads.access import Role
 from psthreads.audit import SETUP
 from psthreads.credentials import Password, Token
 from psthreads.directory import Directory
-from psthreads.errors import NotSignedIn
+from psthreads.domain.access import Role
+from psthreads.domain.errors import NotSignedIn
 
 PASSWORD = "correct horse"
 

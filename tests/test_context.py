@@ -14,11 +14,11 @@ from types import FrameType
 import pytest
 from stack import wait_for
 
-from psthreads.access import Group, Member
 from psthreads.context import Cancelled, Context, Interrupted
 from psthreads.documents import Documents
-from psthreads.errors import Unavailable
-from psthreads.model import Level, Report, Standing, Status
+from psthreads.domain.access import Group, Member
+from psthreads.domain.errors import Unavailable
+from psthreads.domain.model import Level, Report, Standing, Status
 
 
 class Listener:

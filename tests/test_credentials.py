@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from redis import ConnectionPool, Redis, UnixDomainSocketConnection
 
-from psthreads.access import Group, Member, Role, Sight
 from psthreads.administration import MOST_TOKENS
 from psthreads.audit import SETUP
 from psthreads.credentials import Credential, Password, Session, Token, digest
 from psthreads.directory import Directory
-from psthreads.errors import (
+from psthreads.domain.access import Group, Member, Role, Sight
+from psthreads.domain.errors import (
     BadParameter,
     Conflict,
     GroupNotFound,

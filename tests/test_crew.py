@@ -11,7 +11,7 @@ from stack import wait_for, worker
 from threads import ended, start
 
 from psthreads import crew
-from psthreads.config import Config
+from psthreads.domain.config import Config
 from psthreads.engine import Engine
 from psthreads.janitor import Janitor
 from psthreads.store import ThreadStore

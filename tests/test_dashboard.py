@@ -13,7 +13,7 @@ from people import People
 from redis import Redis
 from threads import BY, new_thread
 
-from psthreads.model import Outcome, Report, Status
+from psthreads.domain.model import Outcome, Report, Status
 from psthreads.store import ThreadStore
 
 HX = {"HX-Request": "true"}

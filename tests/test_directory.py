@@ -8,11 +8,11 @@ from redis import Redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from psthreads.access import Group, Member, Role, Sight
 from psthreads.audit import SETUP
 from psthreads.credentials import Credential, Password, Token
 from psthreads.directory import Directory
-from psthreads.errors import (
+from psthreads.domain.access import Group, Member, Role, Sight
+from psthreads.domain.errors import (
     BadParameter,
     Conflict,
     GroupNotFound,

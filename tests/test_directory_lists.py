@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from redis import Redis
 
-from psthreads.access import Group, Member, Role
 from psthreads.audit import SETUP, Origin
 from psthreads.directory import Directory
-from psthreads.errors import Conflict, MemberNotFound
+from psthreads.domain.access import Group, Member, Role
+from psthreads.domain.errors import Conflict, MemberNotFound
 from psthreads.passwords import Passwords
 from psthreads.roster import Membership, Part
 

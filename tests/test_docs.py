@@ -14,8 +14,8 @@ from lxml import etree
 from sessions import Running, block_of, holds, newcomer, started
 from stack import ROOT
 
-from psthreads.config import Config
-from psthreads.model import Status
+from psthreads.domain.config import Config
+from psthreads.domain.model import Status
 from psthreads.web import create_app
 
 README = (ROOT / "README.md").read_text()

@@ -17,9 +17,9 @@ from stack import ROOT, Program, wait_for, web, worker
 
 from psthreads import doctor
 from psthreads.audit import SETUP
-from psthreads.config import Config
 from psthreads.doctor import Finding, Severity
-from psthreads.errors import ConfigError
+from psthreads.domain.config import Config
+from psthreads.domain.errors import ConfigError
 from psthreads.janitor import Janitor
 from psthreads.store import ThreadStore
 

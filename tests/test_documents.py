@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from group_folder import SECRET, names, paths, read
 
-from psthreads.access import Group
 from psthreads.documents import Documents, GroupFolder
-from psthreads.errors import Conflict, DocumentNotFound, UnsafePath
+from psthreads.domain.access import Group
+from psthreads.domain.errors import Conflict, DocumentNotFound, UnsafePath
 from psthreads.syncing import sync_all
 
 

@@ -13,12 +13,12 @@ from textwrap import dedent
 import pytest
 from group_of_documents import GROUP, MEMBER, THREAD, Reports
 
-from psthreads.access import Group
 from psthreads.context import Cancelled, Context
 from psthreads.documents import Documents, GroupFolder
-from psthreads.errors import BadParameter, DocumentNotFound, PsthreadsError, UnsafePath
+from psthreads.domain.access import Group
+from psthreads.domain.errors import BadParameter, DocumentNotFound, PsthreadsError, UnsafePath
+from psthreads.domain.model import Level
 from psthreads.fulldisk import full_after
-from psthreads.model import Level
 from psthreads.processes.export import Selection, export
 from psthreads.registry import Answer, Start
 from psthreads.results import owner

@@ -26,14 +26,14 @@ from redis.exceptions import ResponseError
 from stack import Program, free_port, supervisor, wait_for, web, worker
 from threads import ended, start
 
-from psthreads.config import Config
 from psthreads.connection import connect, durability_warning
 from psthreads.directory import Directory
 from psthreads.documents import Documents
+from psthreads.domain.config import Config
+from psthreads.domain.errors import Unavailable
+from psthreads.domain.model import Status
 from psthreads.engine import Engine
-from psthreads.errors import Unavailable
 from psthreads.janitor import Janitor
-from psthreads.model import Status
 from psthreads.plugins import load
 from psthreads.run.server import Server
 from psthreads.store import ThreadStore

@@ -14,8 +14,8 @@ from redis import Redis
 from stack import wait_for, web
 from threads import new_thread
 
-from psthreads.config import Config
 from psthreads.documents import Documents
+from psthreads.domain.config import Config
 from psthreads.store import ThreadStore
 from psthreads.web import create_app
 

@@ -9,12 +9,12 @@ import pytest
 from redis import Redis
 from threads import ACME, BY, JONES, new_thread, start
 
-from psthreads.access import Group
-from psthreads.config import Config
+from psthreads.domain.access import Group
+from psthreads.domain.config import Config
+from psthreads.domain.errors import BadParameter, Conflict, IdempotencyConflict, ThreadNotFound
+from psthreads.domain.model import Outcome, Status
 from psthreads.engine import Engine
-from psthreads.errors import BadParameter, Conflict, IdempotencyConflict, ThreadNotFound
 from psthreads.finder import Finder, Found, Wanted
-from psthreads.model import Outcome, Status
 from psthreads.store import NewThread, ThreadStore
 from psthreads.thread_scripts import ThreadScripts
 

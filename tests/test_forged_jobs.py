@@ -16,9 +16,9 @@ from redis import Redis
 from stack import worker
 from threads import ACME, ended, new_thread, start
 
-from psthreads.config import Config
+from psthreads.domain.config import Config
+from psthreads.domain.model import Status
 from psthreads.engine import Engine
-from psthreads.model import Status
 from psthreads.store import ThreadStore
 
 SECRET = "what-is-outside-of-every-group"

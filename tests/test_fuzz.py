@@ -22,7 +22,7 @@ from redis import Redis
 from stack import Program, wait_for, web
 from threads import new_thread
 
-from psthreads.config import Config
+from psthreads.domain.config import Config
 from psthreads.store import ThreadStore
 
 MANY = int(os.environ.get("FUZZ_REQUESTS", "10000"))

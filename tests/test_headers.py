@@ -12,8 +12,8 @@ from flask import Flask
 from people import People
 from stack import wait_for, web
 
-from psthreads.config import Config
-from psthreads.errors import ConfigError
+from psthreads.domain.config import Config
+from psthreads.domain.errors import ConfigError
 from psthreads.web import create_app
 
 STRANGER = {"X-Forwarded-Proto": "https", "X-Forwarded-For": "203.0.113.9", "X-Forwarded-Host": "evil.example"}

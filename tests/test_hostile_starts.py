@@ -17,8 +17,8 @@ from redis import Redis
 from stack import Program, wait_for, worker
 from werkzeug.test import TestResponse
 
-from psthreads.config import Config
-from psthreads.model import Event, Level, Status, Thread
+from psthreads.domain.config import Config
+from psthreads.domain.model import Event, Level, Status, Thread
 from psthreads.store import ThreadStore
 
 SECRET = "what only the neighbours know"

@@ -19,7 +19,7 @@ PACKAGE = ROOT / "psthreads"
         ("psthreads.supervisor", ("flask", "gunicorn", "gevent")),
         ("psthreads.client", ("flask", "redis", "rq", "gevent")),
         ("psthreads.testing", ("flask", "redis", "rq", "requests", "gevent")),
-        ("psthreads.model", ("lxml", "redis", "flask")),
+        ("psthreads.domain.model", ("lxml", "redis", "flask")),
         ("psthreads.store", ("flask", "gevent")),
     ],
 )

@@ -17,14 +17,14 @@ from redis import Redis
 from stack import worker
 from threads import ended
 
-from psthreads.access import Role
 from psthreads.audit import SETUP
-from psthreads.config import Config
 from psthreads.context import Context
 from psthreads.directory import Directory
 from psthreads.documents import Documents
-from psthreads.errors import BadParameter, Conflict, UnsafePath
-from psthreads.model import Level, Status
+from psthreads.domain.access import Role
+from psthreads.domain.config import Config
+from psthreads.domain.errors import BadParameter, Conflict, UnsafePath
+from psthreads.domain.model import Level, Status
 from psthreads.processes.load import load
 from psthreads.registry import Start
 from psthreads.store import ThreadStore

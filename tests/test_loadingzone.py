@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from loading import GROUP, MEMBER, Place
 
-from psthreads.errors import Conflict, NotFound, PsthreadsError, TooLarge, UnsafePath
+from psthreads.domain.errors import Conflict, NotFound, PsthreadsError, TooLarge, UnsafePath
 from psthreads.loadingzone import LoadingZone
 
 BAD = [

@@ -16,8 +16,8 @@ from redis import Redis
 from threads import new_thread
 from werkzeug.test import TestResponse
 
-from psthreads.config import Config
-from psthreads.model import Level, Line, Outcome, Report, Status
+from psthreads.domain.config import Config
+from psthreads.domain.model import Level, Line, Outcome, Report, Status
 from psthreads.store import ThreadStore
 
 HOSTILE = "<img src=x onerror=alert(1)>\"'&</td></script>"

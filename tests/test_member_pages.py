@@ -15,12 +15,12 @@ from redis import Redis
 from test_directory_lists import Quick
 from test_pages import sign_in
 
-from psthreads.access import Reach, Role
 from psthreads.audit import SETUP, Audit
-from psthreads.config import Config
 from psthreads.credentials import Password, Token
 from psthreads.directory import Directory
-from psthreads.errors import MemberNotFound, NotSignedIn
+from psthreads.domain.access import Reach, Role
+from psthreads.domain.config import Config
+from psthreads.domain.errors import MemberNotFound, NotSignedIn
 from psthreads.web import create_app
 
 __all__ = ["desk"]

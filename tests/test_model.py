@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lxml import etree
 
-from psthreads.access import Role
-from psthreads.config import Config
 from psthreads.context import Context
-from psthreads.errors import BadParameter, ConfigError, MissingParameter
-from psthreads.model import MAX_TEXT, TRANSITIONS, Outcome, Status, clean, iso
+from psthreads.domain.access import Role
+from psthreads.domain.config import Config
+from psthreads.domain.errors import BadParameter, ConfigError, MissingParameter
+from psthreads.domain.model import MAX_TEXT, TRANSITIONS, Outcome, Status, clean, iso
 from psthreads.registry import Bounds, Process, Registry, Scope, process
 
 

@@ -12,11 +12,11 @@ from people import People
 from stack import worker
 from threads import ended
 
-from psthreads.access import Role
-from psthreads.config import Config
 from psthreads.documents import Documents
-from psthreads.errors import BadParameter, Conflict, DocumentNotFound, MissingParameter, UnsafePath
-from psthreads.model import Status
+from psthreads.domain.access import Role
+from psthreads.domain.config import Config
+from psthreads.domain.errors import BadParameter, Conflict, DocumentNotFound, MissingParameter, UnsafePath
+from psthreads.domain.model import Status
 from psthreads.processes.move import move
 from psthreads.store import ThreadStore
 from psthreads.web import create_app

@@ -12,8 +12,8 @@ from moments import DOCUMENTS, Moments, seconds_of
 from moving import fill, group
 
 from psthreads.context import Cancelled
-from psthreads.errors import Conflict
-from psthreads.model import Level, Status
+from psthreads.domain.errors import Conflict
+from psthreads.domain.model import Level, Status
 from psthreads.renaming import link_then_unlink, rename_to_new
 
 __all__ = ["group"]

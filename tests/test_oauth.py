@@ -19,12 +19,12 @@ from stack import wait_for
 from werkzeug.test import TestResponse
 
 from psthreads import oauth_clients
-from psthreads.access import Reach
 from psthreads.audit import SETUP
-from psthreads.config import Config
 from psthreads.credentials import Token
 from psthreads.directory import Directory
-from psthreads.errors import Conflict, MemberNotFound, NotFound, NotSignedIn
+from psthreads.domain.access import Reach
+from psthreads.domain.config import Config
+from psthreads.domain.errors import Conflict, MemberNotFound, NotFound, NotSignedIn
 from psthreads.web import create_app
 
 SAFE = r"[a-zA-Z0-9=.+/_-]{16,}"

@@ -21,8 +21,8 @@ from stack import ROOT, free_port, wait_for
 from werkzeug.test import TestResponse
 
 from psthreads.audit import SETUP, Audit, Wanted
-from psthreads.config import Config
-from psthreads.errors import ConfigError
+from psthreads.domain.config import Config
+from psthreads.domain.errors import ConfigError
 from psthreads.web import create_app
 from psthreads.web.oidc import is_admin
 

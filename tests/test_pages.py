@@ -13,7 +13,7 @@ from redis import Redis
 from threads import new_thread
 
 from psthreads.audit import SETUP
-from psthreads.model import Level, Line, Report, Status
+from psthreads.domain.model import Level, Line, Report, Status
 from psthreads.store import ThreadStore
 
 HOSTILE = "<img src=x onerror=alert(1)>"

@@ -17,7 +17,7 @@ from stack import ROOT, wait_for, web
 from threads import new_thread
 
 from psthreads.audit import SETUP
-from psthreads.config import Config
+from psthreads.domain.config import Config
 from psthreads.store import ThreadStore
 
 UPGRADE = (

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from psthreads import passwords
-from psthreads.errors import BadParameter
+from psthreads.domain.errors import BadParameter
 from psthreads.passwords import Passwords
 
 PASSWORD = "correct horse"

@@ -15,8 +15,8 @@ from redis import Redis
 from stack import ROOT, Program, wait_for
 
 from psthreads.client import Client, RemoteThread
-from psthreads.config import Config
-from psthreads.errors import ConfigError
+from psthreads.domain.config import Config
+from psthreads.domain.errors import ConfigError
 from psthreads.plugins import load, load_all
 
 EXAMPLE = ROOT / "examples" / "psthreads-wordcount"

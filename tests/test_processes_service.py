@@ -16,10 +16,10 @@ from people import INSIDE, People
 from stack import ROOT, wait_for, web
 from werkzeug.test import TestResponse
 
-from psthreads.access import Role
 from psthreads.client import Client
-from psthreads.config import Config
 from psthreads.context import Context
+from psthreads.domain.access import Role
+from psthreads.domain.config import Config
 from psthreads.registry import Bounds, process
 from psthreads.web import create_app
 

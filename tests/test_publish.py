@@ -24,10 +24,10 @@ from publishing import (
 from stack import worker
 from threads import ended
 
-from psthreads.config import Config
 from psthreads.documents import Documents
-from psthreads.errors import BadParameter, DocumentNotFound, UnsafePath
-from psthreads.model import Level, Status
+from psthreads.domain.config import Config
+from psthreads.domain.errors import BadParameter, DocumentNotFound, UnsafePath
+from psthreads.domain.model import Level, Status
 from psthreads.store import ThreadStore
 from psthreads.web import create_app
 

@@ -21,7 +21,7 @@ from publishing import (
     sheet,
 )
 
-from psthreads.model import Level, Status
+from psthreads.domain.model import Level, Status
 from psthreads.processes import _parsing, _stylesheet, _transforming
 
 __all__ = ["group", "listening", "no_child_is_left"]

@@ -20,10 +20,10 @@ from people import People
 from redis import Redis
 from stack import free_port, wait_for, web, worker
 
-from psthreads.config import Config
 from psthreads.connection import connect, translated
 from psthreads.directory import Directory
-from psthreads.errors import Unavailable
+from psthreads.domain.config import Config
+from psthreads.domain.errors import Unavailable
 from psthreads.run.server import Server
 
 PASSWORD = "a-password-of-the-test"

@@ -7,9 +7,9 @@ from typing import Annotated, Any, Literal
 
 import pytest
 
-from psthreads.access import Group, Member, Role
 from psthreads.context import Context
-from psthreads.errors import BadParameter, MissingParameter
+from psthreads.domain.access import Group, Member, Role
+from psthreads.domain.errors import BadParameter, MissingParameter
 from psthreads.registry import Bounds, Parameter, Process, Registry, Scope, process
 
 ROUTE = "/members/{member}/groups/{group}/work"

@@ -14,7 +14,7 @@ from validating import NOTE_SCH, NOTE_XSD
 
 from psthreads.context import Cancelled
 from psthreads.documents import ResultFile
-from psthreads.model import Level
+from psthreads.domain.model import Level
 from psthreads.processes.validate import validate
 
 HOSTILE = "<script>alert(1)</script>&\"'"

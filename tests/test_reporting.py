@@ -7,10 +7,10 @@ import time
 import pytest
 from stack import wait_for
 
-from psthreads.errors import Unavailable
+from psthreads.domain.errors import Unavailable
+from psthreads.domain.model import Level, Report, Standing, Status
 from psthreads.interrupts import Cancelled, Interrupts
 from psthreads.masking import MASK
-from psthreads.model import Level, Report, Standing, Status
 from psthreads.reporting import FLUSH_LINES, Outbox
 
 FOR_EVER = 600.0

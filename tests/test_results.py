@@ -11,7 +11,7 @@ import pytest
 from group_of_documents import GroupOfDocuments
 
 from psthreads.documents import Documents
-from psthreads.errors import NotFound, UnsafePath
+from psthreads.domain.errors import NotFound, UnsafePath
 from psthreads.fulldisk import full_after
 from psthreads.processes.validate import validate
 from psthreads.results import MAX_FILENAME, ResultFolder, owner, public_name

@@ -24,11 +24,11 @@ from redis import Redis
 from runner import RUN, Runner, bare_environment, folder, is_free, one_sentence
 from stack import ROOT, free_port, wait_for
 
-from psthreads.access import Role
 from psthreads.audit import SETUP
 from psthreads.client import Client, RemoteThread
 from psthreads.directory import Directory
-from psthreads.model import Status
+from psthreads.domain.access import Role
+from psthreads.domain.model import Status
 from psthreads.run.server import Server
 
 __all__ = ["folder"]

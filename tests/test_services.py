@@ -22,9 +22,9 @@ from stack import ROOT, wait_for, worker
 from threads import ended
 from werkzeug.test import TestResponse
 
-from psthreads.config import Config
+from psthreads.domain.config import Config
+from psthreads.domain.model import Level, Line, Outcome, Report, Status
 from psthreads.engine import Engine
-from psthreads.model import Level, Line, Outcome, Report, Status
 from psthreads.store import ThreadStore
 from psthreads.web import create_app
 

@@ -17,7 +17,7 @@ from redis import Redis
 from stack import free_port, wait_for, web
 from threads import new_thread
 
-from psthreads.config import Config
+from psthreads.domain.config import Config
 from psthreads.run.server import Server
 from psthreads.store import ThreadStore
 

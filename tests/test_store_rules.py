@@ -23,9 +23,9 @@ from redis import Redis
 from threads import ACME, new_thread
 
 from psthreads.audit import Origin
-from psthreads.config import Config
-from psthreads.errors import Conflict, ThreadNotFound
-from psthreads.model import TRANSITIONS, Level, Line, Outcome, Report, Standing, Status, Thread
+from psthreads.domain.config import Config
+from psthreads.domain.errors import Conflict, ThreadNotFound
+from psthreads.domain.model import TRANSITIONS, Level, Line, Outcome, Report, Standing, Status, Thread
 from psthreads.store import ThreadStore
 
 _FINAL = [status for status in Status if status.is_final]

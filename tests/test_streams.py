@@ -20,11 +20,11 @@ from sse import Event, Stream
 from stack import ROOT, Program, wait_for, web, worker
 from threads import ended, start
 
-from psthreads.access import Group, Role
 from psthreads.audit import SETUP, Origin
-from psthreads.config import Config
+from psthreads.domain.access import Group, Role
+from psthreads.domain.config import Config
+from psthreads.domain.model import Level, Line, Outcome, Report, Status, Thread
 from psthreads.engine import Engine
-from psthreads.model import Level, Line, Outcome, Report, Status, Thread
 from psthreads.store import ThreadStore
 
 

@@ -17,10 +17,10 @@ from stack import wait_for
 from threads import new_thread
 
 from psthreads import janitor as janitors
-from psthreads.config import Config
 from psthreads.documents import Documents
+from psthreads.domain.config import Config
+from psthreads.domain.model import Outcome, Status
 from psthreads.janitor import Janitor
-from psthreads.model import Outcome, Status
 from psthreads.store import ThreadStore
 
 MINUTE, HOUR, DAY = 60, 3600, 86_400

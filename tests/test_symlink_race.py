@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from psthreads.access import Group
 from psthreads.documents import Documents, GroupFolder
-from psthreads.errors import Conflict, NotFound, UnsafePath
+from psthreads.domain.access import Group
+from psthreads.domain.errors import Conflict, NotFound, UnsafePath
 
 INSIDE, OUTSIDE = b"<inside/>", b"<outside-of-the-group/>"
 TURNS = 3_000

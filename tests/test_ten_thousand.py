@@ -17,9 +17,9 @@ from people import People
 from stack import wait_for, worker
 from validating import NOTE_XSD
 
-from psthreads.config import Config
 from psthreads.documents import Documents
-from psthreads.model import Level, Status
+from psthreads.domain.config import Config
+from psthreads.domain.model import Level, Status
 from psthreads.processes.export import export
 from psthreads.processes.validate import validate
 from psthreads.registry import Process

@@ -19,12 +19,12 @@ from sample_processes import count, end, server_wide
 from stack import worker
 from threads import ended, start
 
-from psthreads.access import Group, Member
-from psthreads.config import Config
 from psthreads.context import Context
+from psthreads.domain.access import Group, Member
+from psthreads.domain.config import Config
+from psthreads.domain.errors import BadParameter, DocumentNotFound, MissingParameter
+from psthreads.domain.model import Outcome, Status
 from psthreads.engine import Engine
-from psthreads.errors import BadParameter, DocumentNotFound, MissingParameter
-from psthreads.model import Outcome, Status
 from psthreads.processes.export import export
 from psthreads.processes.validate import validate
 from psthreads.registry import process

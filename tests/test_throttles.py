@@ -18,12 +18,12 @@ from test_pages import token_in
 from test_round_trips import Trips, trips
 from werkzeug.test import TestResponse
 
-from psthreads.access import Role
 from psthreads.audit import SETUP
-from psthreads.config import Config
 from psthreads.credentials import Password, Token
 from psthreads.directory import Directory
-from psthreads.errors import ConfigError, NotSignedIn, TooManyRequests
+from psthreads.domain.access import Role
+from psthreads.domain.config import Config
+from psthreads.domain.errors import ConfigError, NotSignedIn, TooManyRequests
 from psthreads.throttles import Throttles
 from psthreads.web import create_app
 

@@ -10,7 +10,7 @@ import pytest
 from scripted_server import ID, PROGRESS, START, Answer, Scripted, failure, start, thread_xml
 
 from psthreads.client import Client, Download
-from psthreads.errors import BadParameter
+from psthreads.domain.errors import BadParameter
 
 
 @pytest.fixture

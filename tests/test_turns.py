@@ -9,11 +9,11 @@ from redis import Redis
 from stack import worker
 from threads import ACME, BY, ended, new_thread, start
 
-from psthreads.access import Group
-from psthreads.config import Config
+from psthreads.domain.access import Group
+from psthreads.domain.config import Config
+from psthreads.domain.model import Outcome, Status
 from psthreads.engine import Engine
 from psthreads.janitor import Janitor
-from psthreads.model import Outcome, Status
 from psthreads.plugins import load
 from psthreads.store import ThreadStore
 

@@ -22,14 +22,14 @@ from redis import Redis
 from stack import worker
 from threads import ended
 
-from psthreads.access import Role
 from psthreads.audit import SETUP
-from psthreads.config import Config
 from psthreads.context import Cancelled, Context
 from psthreads.directory import Directory
 from psthreads.documents import Documents
-from psthreads.errors import MissingParameter, NotFound, UnsafePath
-from psthreads.model import Level, Status
+from psthreads.domain.access import Role
+from psthreads.domain.config import Config
+from psthreads.domain.errors import MissingParameter, NotFound, UnsafePath
+from psthreads.domain.model import Level, Status
 from psthreads.processes import _unpacking
 from psthreads.processes.unzip import unzip
 from psthreads.registry import Start

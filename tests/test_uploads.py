@@ -16,10 +16,10 @@ from people import PASSWORD, People
 from stack import ROOT
 from werkzeug.test import TestResponse
 
-from psthreads.access import Role
 from psthreads.audit import SETUP
-from psthreads.config import Config
 from psthreads.documents import Documents
+from psthreads.domain.access import Role
+from psthreads.domain.config import Config
 from psthreads.loadingzone import LoadingZone
 from psthreads.web import arriving
 

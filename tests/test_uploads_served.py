@@ -16,7 +16,7 @@ from loading import is_untouched
 from people import People
 from stack import Program, wait_for, web
 
-from psthreads.config import Config
+from psthreads.domain.config import Config
 from psthreads.web import create_app
 
 UPLOAD = "/ps/servlet/upload"

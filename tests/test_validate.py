@@ -22,8 +22,8 @@ from validating import (
 )
 
 from psthreads.context import Cancelled
-from psthreads.errors import DocumentNotFound, UnsafePath
-from psthreads.model import Level, Outcome, Status
+from psthreads.domain.errors import DocumentNotFound, UnsafePath
+from psthreads.domain.model import Level, Outcome, Status
 from psthreads.processes.validate import is_xml, validate
 from psthreads.registry import Start
 

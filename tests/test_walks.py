@@ -14,7 +14,7 @@ import pytest
 from group_folder import SECRET, names, paths, read
 
 from psthreads.documents import Document, GroupFolder
-from psthreads.errors import DocumentNotFound, UnsafePath
+from psthreads.domain.errors import DocumentNotFound, UnsafePath
 
 
 def test_a_walk_goes_depth_first_in_sorted_order(folder: GroupFolder) -> None:

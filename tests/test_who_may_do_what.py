@@ -11,9 +11,9 @@ from redis import Redis
 from threads import new_thread
 from werkzeug.routing import Rule
 
-from psthreads.access import Role
-from psthreads.config import Config
 from psthreads.documents import Documents
+from psthreads.domain.access import Role
+from psthreads.domain.config import Config
 from psthreads.engine import Engine
 from psthreads.store import ThreadStore
 from psthreads.web import create_app

@@ -21,10 +21,10 @@ from redis import Redis
 from stack import Program, supervisor, wait_for, worker
 from threads import BY, ended, new_thread, start
 
-from psthreads.config import Config
+from psthreads.domain.config import Config
+from psthreads.domain.model import Status
 from psthreads.engine import Engine
 from psthreads.janitor import Janitor
-from psthreads.model import Status
 from psthreads.store import ThreadStore
 
 

@@ -17,10 +17,10 @@ from people import People
 from test_pages import sign_in, token_in
 from werkzeug.test import TestResponse
 
-from psthreads.access import Role
 from psthreads.audit import SETUP
-from psthreads.config import Config
 from psthreads.documents import Documents
+from psthreads.domain.access import Role
+from psthreads.domain.config import Config
 from psthreads.loadingzone import LoadingZone
 from psthreads.web import arriving
 

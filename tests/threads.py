@@ -8,10 +8,10 @@ from redis import Redis
 from stack import wait_for
 
 from psthreads import jobs
-from psthreads.access import Group, Member
 from psthreads.audit import Origin
+from psthreads.domain.access import Group, Member
+from psthreads.domain.model import Thread
 from psthreads.engine import Engine
-from psthreads.model import Thread
 from psthreads.registry import Value
 from psthreads.store import NewThread, ThreadStore
 

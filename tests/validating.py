@@ -6,10 +6,10 @@ from pathlib import Path
 
 from group_of_documents import Reports
 
-from psthreads.access import Group, Member
 from psthreads.context import Context
 from psthreads.documents import Documents, GroupFolder
-from psthreads.model import Level, Outcome, Status
+from psthreads.domain.access import Group, Member
+from psthreads.domain.model import Level, Outcome, Status
 from psthreads.processes.validate import validate
 
 GROUP = Group(7, "acme")

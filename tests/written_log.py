@@ -10,8 +10,8 @@ import requests
 import stack
 from playwright.sync_api import Page, expect
 
-from psthreads.config import Config
-from psthreads.model import Level, Line, Outcome, Report, Status
+from psthreads.domain.config import Config
+from psthreads.domain.model import Level, Line, Outcome, Report, Status
 from psthreads.store import ThreadStore
 
 MOMENT = 1_652_616_000_000

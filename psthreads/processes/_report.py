@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final, NamedTuple
 from lxml import etree
 
 from psthreads.context import Context
-from psthreads.model import clean, iso
+from psthreads.domain.model import clean, iso
 from psthreads.processes._parsing import MOST_PROBLEMS, Problem
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple, Protocol
 from lxml import etree
 
 from psthreads.documents import GroupFolder
-from psthreads.errors import DocumentNotFound, PsthreadsError
+from psthreads.domain.errors import DocumentNotFound, PsthreadsError
 from psthreads.processes._includes import RNG, SCH, XSD, Includer, Unusable, gathered, inside
 from psthreads.processes._parsing import MOST_PROBLEMS, plain
 

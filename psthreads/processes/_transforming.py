@@ -24,7 +24,7 @@ from typing import BinaryIO, Final, NoReturn
 
 from psthreads.context import Context
 from psthreads.documents import Document, GroupFolder
-from psthreads.errors import PsthreadsError
+from psthreads.domain.errors import PsthreadsError
 from psthreads.lifeline import die_with_parent
 from psthreads.processes._includes import Unusable
 from psthreads.processes._stylesheet import NotTransformed, Output, Stylesheet

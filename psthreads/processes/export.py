@@ -22,7 +22,7 @@ from typing import Annotated, BinaryIO, Final, cast
 
 from psthreads.context import Context
 from psthreads.documents import Document, GroupFolder
-from psthreads.errors import BadParameter, DocumentNotFound, PsthreadsError, UnsafePath
+from psthreads.domain.errors import BadParameter, DocumentNotFound, PsthreadsError, UnsafePath
 from psthreads.processes._zip import SMALL, Archive
 from psthreads.registry import Answer, Start, process
 

@@ -16,9 +16,9 @@ from typing import Annotated, BinaryIO, Final, cast
 
 from psthreads.context import Context
 from psthreads.documents import GroupFolder
-from psthreads.errors import BadParameter, PsthreadsError
+from psthreads.domain.errors import BadParameter, PsthreadsError
+from psthreads.domain.model import Level, Outcome, Status
 from psthreads.loadingzone import LoadingZone
-from psthreads.model import Level, Outcome, Status
 from psthreads.processes._checking import Checker
 from psthreads.processes._parsing import MOST_TOLD
 from psthreads.processes.validate import is_xml

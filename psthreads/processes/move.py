@@ -23,9 +23,9 @@ from typing import Annotated, Final, cast
 
 from psthreads.context import Bar, Context
 from psthreads.documents import GroupFolder
-from psthreads.errors import BadParameter, Conflict, DocumentNotFound, PsthreadsError, UnsafePath
+from psthreads.domain.errors import BadParameter, Conflict, DocumentNotFound, PsthreadsError, UnsafePath
+from psthreads.domain.model import Level, Outcome, Status
 from psthreads.folder import MAX_NAME, MAX_PATH, OnSkip
-from psthreads.model import Level, Outcome, Status
 from psthreads.registry import Bounds, Start, process
 
 _NAMED: Final = 5  # of all that is in the way, in one message

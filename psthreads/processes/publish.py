@@ -22,8 +22,8 @@ from typing import Annotated, Final, cast
 
 from psthreads.context import Context
 from psthreads.documents import GroupFolder
-from psthreads.errors import BadParameter, Conflict, DocumentNotFound, UnsafePath
-from psthreads.model import Outcome, Status
+from psthreads.domain.errors import BadParameter, Conflict, DocumentNotFound, UnsafePath
+from psthreads.domain.model import Outcome, Status
 from psthreads.processes._includes import Unusable
 from psthreads.processes._transforming import Transformed, Transformer
 from psthreads.processes._zip import Archive

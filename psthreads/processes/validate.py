@@ -21,8 +21,8 @@ from typing import Annotated, Final, cast
 
 from psthreads.context import Context
 from psthreads.documents import GroupFolder
-from psthreads.errors import PsthreadsError
-from psthreads.model import Level, Outcome, Status
+from psthreads.domain.errors import PsthreadsError
+from psthreads.domain.model import Level, Outcome, Status
 from psthreads.processes._checking import LARGEST_TREE, Checker
 from psthreads.processes._parsing import MOST_TOLD, Problem
 from psthreads.processes._report import Findings, Summary

@@ -11,7 +11,7 @@ from contextlib import ExitStack, suppress
 from types import FrameType
 from typing import Final, NoReturn
 
-from psthreads.errors import PsthreadsError
+from psthreads.domain.errors import PsthreadsError
 from psthreads.lifeline import die_with_parent
 
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)

@@ -23,13 +23,13 @@ from redis.exceptions import RedisError
 from rich.console import Console
 
 from psthreads.client import Client, Download, RemoteThread
-from psthreads.config import Config
 from psthreads.connection import connect
 from psthreads.directory import Directory
 from psthreads.documents import Documents
-from psthreads.errors import ConfigError, Unavailable
+from psthreads.domain.config import Config
+from psthreads.domain.errors import ConfigError, Unavailable
+from psthreads.domain.model import Status
 from psthreads.lifeline import die_with_parent
-from psthreads.model import Status
 from psthreads.run.seed import ADMINISTRATOR, GROUP, Login, Seed
 from psthreads.run.server import Server
 from psthreads.watch import watch

@@ -8,11 +8,11 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from psthreads.access import Group, Member, Role
 from psthreads.audit import SETUP
 from psthreads.directory import Directory
 from psthreads.documents import Documents
-from psthreads.errors import ConfigError, Conflict, GroupNotFound, MemberNotFound
+from psthreads.domain.access import Group, Member, Role
+from psthreads.domain.errors import ConfigError, Conflict, GroupNotFound, MemberNotFound
 from psthreads.passwords import generate
 
 GROUP: Final = "acme"

@@ -13,7 +13,7 @@ from typing import Final, Self
 
 import redis
 
-from psthreads.errors import ConfigError
+from psthreads.domain.errors import ConfigError
 from psthreads.lifeline import die_with_parent
 
 _START_SECONDS: Final = 20.0

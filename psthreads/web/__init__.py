@@ -9,8 +9,8 @@ from flask import Flask, g
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from psthreads import audit_commands, commands
-from psthreads.config import Config
-from psthreads.model import iso
+from psthreads.domain.config import Config
+from psthreads.domain.model import iso
 from psthreads.parameter import as_text
 from psthreads.web import (
     checkup,

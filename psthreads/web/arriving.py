@@ -16,7 +16,7 @@ from werkzeug.datastructures import ImmutableMultiDict
 from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 from werkzeug.sansio.multipart import Data, Epilogue, Field, File, MultipartDecoder, NeedData
 
-from psthreads.errors import BadParameter, MissingParameter, NoSpace, PsthreadsError, TooLarge
+from psthreads.domain.errors import BadParameter, MissingParameter, NoSpace, PsthreadsError, TooLarge
 from psthreads.folder import names_of
 from psthreads.loadingzone import Arrival, LoadingZone
 from psthreads.offloop import off_the_loop

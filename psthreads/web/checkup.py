@@ -8,8 +8,8 @@ import click
 from flask import Flask
 
 from psthreads import doctor
-from psthreads.config import Config
 from psthreads.doctor import Severity
+from psthreads.domain.config import Config
 
 
 def register(app: Flask, config: Config) -> None:

@@ -6,8 +6,8 @@ from typing import Final
 
 from flask import Blueprint, Response
 
-from psthreads.errors import Unavailable
-from psthreads.model import Status
+from psthreads.domain.errors import Unavailable
+from psthreads.domain.model import Status
 from psthreads.web.guard import Guard
 from psthreads.web.operation import Answer, Operation, Who, declares
 from psthreads.web.services import Services

@@ -11,7 +11,7 @@ from typing import Final
 
 from flask import Blueprint, Response, g, request
 
-from psthreads.errors import MissingParameter
+from psthreads.domain.errors import MissingParameter
 from psthreads.loadingzone import LoadingZone
 from psthreads.offloop import off_the_loop
 from psthreads.parameter import Parameter

@@ -7,8 +7,8 @@ from urllib.parse import unquote
 
 from flask import Blueprint, Response, g, request
 
-from psthreads.access import Reach
-from psthreads.errors import GroupNotFound
+from psthreads.domain.access import Reach
+from psthreads.domain.errors import GroupNotFound
 from psthreads.oauth_clients import Client, new_access_token
 from psthreads.web.guard import Guard
 from psthreads.web.operation import FORM, JSON, Answer, Operation, Who, declares

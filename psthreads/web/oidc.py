@@ -9,11 +9,11 @@ from urllib.parse import urlsplit
 from flask import Blueprint, render_template, request, session, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
-from psthreads.access import Member
 from psthreads.audit import Origin
 from psthreads.credentials import Session
 from psthreads.directory import Directory
-from psthreads.errors import MemberNotFound, NotFound, NotSignedIn, PsthreadsError
+from psthreads.domain.access import Member
+from psthreads.domain.errors import MemberNotFound, NotFound, NotSignedIn, PsthreadsError
 from psthreads.web import origin
 from psthreads.web.operation import HTML, Answer, Operation, Who, declares
 from psthreads.web.services import Services

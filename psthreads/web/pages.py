@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Blueprint, g, redirect, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
-from psthreads import access
+from psthreads.domain import access
 from psthreads.web import headers, oidc, sessions, sign_in
 from psthreads.web.dashboard import account, audit, groups, members
 from psthreads.web.guard import Guard

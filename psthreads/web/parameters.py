@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from flask import request
 
-from psthreads.errors import BadParameter
+from psthreads.domain.errors import BadParameter
 from psthreads.registry import Bounds, Parameter
 
 _WAIT: Final = re.compile(r"(?:^|[,;])\s*wait\s*=\s*\"?(\d{1,6})\"?\s*(?=$|[,;])", re.IGNORECASE)

@@ -10,7 +10,7 @@ from flask import Flask, Response, redirect, render_template, request, url_for
 from redis.exceptions import RedisError
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestedRangeNotSatisfiable
 
-from psthreads.errors import NotSignedIn, PsthreadsError, Unavailable
+from psthreads.domain.errors import NotSignedIn, PsthreadsError, Unavailable
 from psthreads.web import respond
 from psthreads.web.headers import as_page
 from psthreads.web.parameters import is_page

@@ -8,9 +8,9 @@ from typing import Any
 
 from flask import Blueprint, Response, g, request
 
-from psthreads import access
-from psthreads.access import Sight
-from psthreads.model import clean
+from psthreads.domain import access
+from psthreads.domain.access import Sight
+from psthreads.domain.model import clean
 from psthreads.parameter import Parameter
 from psthreads.registry import Process, Scope
 from psthreads.web import respond

@@ -8,7 +8,7 @@ from uuid import uuid4
 
 from flask import g, request, url_for
 
-from psthreads import access
+from psthreads.domain import access
 from psthreads.web import respond
 
 SERVER: Final = "server-pages"

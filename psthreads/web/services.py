@@ -8,10 +8,10 @@ from typing import Self
 from redis import Redis
 
 from psthreads.audit import Audit
-from psthreads.config import Config
 from psthreads.connection import connect
 from psthreads.directory import Directory
 from psthreads.documents import Documents
+from psthreads.domain.config import Config
 from psthreads.engine import Engine
 from psthreads.feed import Feed
 from psthreads.finder import Finder

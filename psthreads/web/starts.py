@@ -10,10 +10,10 @@ from typing import Any, Final
 from flask import Blueprint, Response, g, request, send_file, url_for
 from werkzeug.exceptions import MethodNotAllowed, UnsupportedMediaType
 
-from psthreads import access
-from psthreads.access import Group, Member
-from psthreads.errors import BadParameter, NotAllowed, NotFound, PsthreadsError
-from psthreads.model import Thread
+from psthreads.domain import access
+from psthreads.domain.access import Group, Member
+from psthreads.domain.errors import BadParameter, NotAllowed, NotFound, PsthreadsError
+from psthreads.domain.model import Thread
 from psthreads.offloop import off_the_loop
 from psthreads.registry import Answer, Process, Scope, Start, Value
 from psthreads.web import parameters, respond

@@ -12,7 +12,7 @@ from flask import Response, session
 from joserfc.errors import JoseError
 from requests import RequestException
 
-from psthreads.errors import NotSignedIn, Unavailable
+from psthreads.domain.errors import NotSignedIn, Unavailable
 
 _NAME: Final = "oidc"
 _STATE: Final = f"_state_{_NAME}_"

@@ -3,7 +3,7 @@
 import pytest
 from psthreads_wordcount import word_count
 
-from psthreads.errors import BadParameter
+from psthreads.domain.errors import BadParameter
 from psthreads.testing import check, run
 
 DOCUMENTS = {

@@ -11,7 +11,7 @@ from flask import Blueprint, Response, render_template, url_for
 from psthreads.audit import ACTS, KINDS, Entry, Wanted
 from psthreads.audit_files import FORMATS, pieces
 from psthreads.directory import Directory
-from psthreads.model import iso
+from psthreads.domain.model import iso
 from psthreads.parameter import Parameter, moment
 from psthreads.web.guard import Guard
 from psthreads.web.operation import HTML, Answer, Operation, Who, declares

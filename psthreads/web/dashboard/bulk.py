@@ -8,9 +8,9 @@ from typing import Final
 
 from flask import Blueprint, Response, g, render_template, request
 
-from psthreads import access
-from psthreads.errors import BadParameter, Conflict, NotAllowed, ThreadNotFound, Unavailable
-from psthreads.model import Status, Thread, is_thread_id
+from psthreads.domain import access
+from psthreads.domain.errors import BadParameter, Conflict, NotAllowed, ThreadNotFound, Unavailable
+from psthreads.domain.model import Status, Thread, is_thread_id
 from psthreads.web import scope
 from psthreads.web.dashboard import filters
 from psthreads.web.operation import FORM, HTML, Answer, Operation, Who, declares

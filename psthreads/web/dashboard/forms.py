@@ -8,9 +8,9 @@ from typing import Final
 
 from flask import render_template, request
 
-from psthreads.access import Reach, Role
 from psthreads.directory import Directory
-from psthreads.errors import BadParameter, MissingParameter
+from psthreads.domain.access import Reach, Role
+from psthreads.domain.errors import BadParameter, MissingParameter
 from psthreads.parameter import Parameter
 from psthreads.web.operation import FORM, HTML, Answer, Operation, Who
 

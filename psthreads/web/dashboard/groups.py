@@ -8,9 +8,9 @@ from typing import Final
 from flask import Blueprint, Response, g, redirect, render_template, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
-from psthreads import access
-from psthreads.access import Role
-from psthreads.errors import BadParameter, Conflict
+from psthreads.domain import access
+from psthreads.domain.access import Role
+from psthreads.domain.errors import BadParameter, Conflict
 from psthreads.roster import Membership
 from psthreads.web.dashboard import forms, group
 from psthreads.web.dashboard.forms import AFTER, DONE, NAME

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from psthreads.model import Event, Level, LogPage, iso
+from psthreads.domain.model import Event, Level, LogPage, iso
 from psthreads.store import ThreadStore
 from psthreads.web.dashboard.words import cut, weight
 

@@ -6,8 +6,8 @@ from typing import Any, Final
 
 from flask import Blueprint, g, render_template, request
 
-from psthreads import access
-from psthreads.model import Level
+from psthreads.domain import access
+from psthreads.domain.model import Level
 from psthreads.parameter import Bounds, Parameter
 from psthreads.web import scope
 from psthreads.web.dashboard.lines import Lines, Run

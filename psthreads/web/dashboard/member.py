@@ -10,9 +10,9 @@ from flask import Blueprint, Response, redirect, render_template, request, url_f
 from werkzeug.wrappers import Response as AnyResponse
 
 from psthreads import passwords
-from psthreads.access import Member, Role
 from psthreads.directory import Directory
-from psthreads.errors import BadParameter, Conflict, MemberNotFound, NotFound, PsthreadsError
+from psthreads.domain.access import Member, Role
+from psthreads.domain.errors import BadParameter, Conflict, MemberNotFound, NotFound, PsthreadsError
 from psthreads.parameter import Parameter
 from psthreads.roster import Account
 from psthreads.web.dashboard import forms, tokens

@@ -8,7 +8,7 @@ from flask import Blueprint, Response, redirect, render_template, request, url_f
 from werkzeug.wrappers import Response as AnyResponse
 
 from psthreads import passwords
-from psthreads.errors import BadParameter, Conflict, MemberNotFound
+from psthreads.domain.errors import BadParameter, Conflict, MemberNotFound
 from psthreads.roster import Account
 from psthreads.web.dashboard import forms, member
 from psthreads.web.dashboard.forms import AFTER, DONE, NAME

@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 from flask import Blueprint, g, render_template
 
 from psthreads import crew
-from psthreads.config import DAY
+from psthreads.domain.config import DAY
+from psthreads.domain.model import SERVER_WIDE
 from psthreads.finder import Hour, Overview
-from psthreads.model import SERVER_WIDE
 from psthreads.web import scope
 from psthreads.web.dashboard import charts
 from psthreads.web.guard import Guard

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping
 from flask import Blueprint, Response, g, redirect, render_template, request
 from werkzeug.wrappers import Response as AnyResponse
 
-from psthreads import access
-from psthreads.access import Group, Member
-from psthreads.errors import (
+from psthreads.domain import access
+from psthreads.domain.access import Group, Member
+from psthreads.domain.errors import (
     BadParameter,
     GroupNotFound,
     IdempotencyConflict,

@@ -10,10 +10,10 @@ from typing import Any, Final
 from flask import Blueprint, g, redirect, render_template
 from werkzeug.wrappers import Response as AnyResponse
 
-from psthreads import access
-from psthreads.errors import MemberNotFound
+from psthreads.domain import access
+from psthreads.domain.errors import MemberNotFound
+from psthreads.domain.model import Thread
 from psthreads.masking import MASK, Masker
-from psthreads.model import Thread
 from psthreads.parameter import Value, as_text
 from psthreads.registry import Answer as Done
 from psthreads.registry import Process

@@ -7,7 +7,7 @@ from typing import Final
 
 from flask import Blueprint, Response, g, render_template
 
-from psthreads import access
+from psthreads.domain import access
 from psthreads.finder import Found
 from psthreads.parameter import Parameter
 from psthreads.web import scope

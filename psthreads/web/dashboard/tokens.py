@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol, TypeVar
 
-from psthreads.access import Member, Reach
 from psthreads.directory import Directory
-from psthreads.errors import BadParameter
+from psthreads.domain.access import Member, Reach
+from psthreads.domain.errors import BadParameter
 from psthreads.parameter import Parameter
 from psthreads.roster import Part, scope
 from psthreads.web.dashboard import forms

@@ -10,8 +10,15 @@ from typing import Final
 from flask import Blueprint, Response, after_this_request, g, redirect, render_template, request
 from werkzeug.wrappers import Response as AnyResponse
 
-from psthreads import access
-from psthreads.errors import GroupNotFound, MissingParameter, NotAllowed, NotSignedIn, PsthreadsError, Unavailable
+from psthreads.domain import access
+from psthreads.domain.errors import (
+    GroupNotFound,
+    MissingParameter,
+    NotAllowed,
+    NotSignedIn,
+    PsthreadsError,
+    Unavailable,
+)
 from psthreads.folder import names_of
 from psthreads.groupfolder import Document
 from psthreads.loadingzone import LoadingZone

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Annotated, Literal
 
 from psthreads.context import Context
-from psthreads.errors import BadParameter, DocumentNotFound
+from psthreads.domain.errors import BadParameter, DocumentNotFound
 from psthreads.registry import Bounds, Start, process
 
 _MOST_BYTES = 16 * 1024 * 1024

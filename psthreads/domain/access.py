@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from psthreads.model import SERVER_WIDE, Thread
+from psthreads.domain.model import SERVER_WIDE, Thread
 
 
 class Role(Enum):

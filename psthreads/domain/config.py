@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Final, Self
 
-from psthreads.errors import ConfigError
+from psthreads.domain.errors import ConfigError
 
 DAY: Final = 86_400
 _LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
