@@ -9,10 +9,4 @@ member   a person or program that signs in; an administrator is one with the `ad
 role     what a membership allows, from guest up to moderator-and-approver.
 message  one human sentence on where a thread is now, or why it ended.
 event    one numbered line of a thread's log.
-
-The layers; imports point from right to left only, and tests/test_layers.py says so:
-
-    errors, model <- access <- directory, documents, store <- context <- registry <- processes
-    store, registry <- engine <- worker (with horse and janitor)
-    everything but worker <- web; client <- cli stand apart and speak HTTP only
 """

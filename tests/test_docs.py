@@ -69,13 +69,6 @@ def test_no_page_names_a_setting_that_there_is_not() -> None:
         assert set(re.findall(r"PSTHREADS_[A-Z_]+", (ROOT / page).read_text())) <= known, page
 
 
-def test_the_architecture_has_every_module_and_no_other() -> None:
-    modules = {path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py")}
-    modules -= {"__init__.py", "processes/__init__.py"}
-    modules |= {"app.py", "gunicorn.conf.py"}
-    assert set(re.findall(r"^\| `([\w/.]+\.py)` \|", ARCHITECTURE, re.MULTILINE)) == modules
-
-
 def test_the_architecture_has_every_script_and_no_other() -> None:
     scripts = {path.name for path in (PACKAGE / "lua").glob("*.lua")}
     table = ARCHITECTURE.partition("\n## Scripts\n")[2].partition("\n## ")[0]
