@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final, Self
 
 from psthreads.domain.errors import DocumentNotFound, UnsafePath
-from psthreads.renaming import rename_to_new
+from psthreads.system.renaming import rename_to_new
 
 MAX_PATH: Final = 4_096
 """The longest path of a document, in characters."""

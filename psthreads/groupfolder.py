@@ -18,7 +18,7 @@ from typing import BinaryIO
 from psthreads.domain.access import Group
 from psthreads.domain.errors import Conflict, DocumentNotFound, UnsafePath
 from psthreads.folder import LINK, OTHER, PLAIN, Folder, OnSkip, fitting, names_of
-from psthreads.syncing import sync_all
+from psthreads.system.syncing import sync_all
 
 
 def _ignore(path: str, reason: str) -> None:

@@ -16,7 +16,7 @@ from argon2 import PasswordHasher, Type
 from argon2.exceptions import InvalidHashError, VerificationError
 
 from psthreads.domain.errors import BadParameter
-from psthreads.offloop import off_the_loop
+from psthreads.system.thread_pool import off_the_loop
 
 # OWASP's recommendation for Argon2id: some tens of milliseconds and 19 MiB for each guess. More memory
 # would let a few sign-ins at once push the web process out of its own.

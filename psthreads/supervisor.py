@@ -16,7 +16,7 @@ from psthreads.connection import connect
 from psthreads.domain.config import Config
 from psthreads.janitor import Janitor
 from psthreads.store import ThreadStore
-from psthreads.wakeup import Wakeup
+from psthreads.system.wakeup import Wakeup
 
 _BACK_OFF_SECONDS: Final = 1.0
 _LEAVE_SECONDS: Final = 5.0

@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Final
 
 from psthreads.folder import TEMPORARY, Folder
-from psthreads.offloop import off_the_loop
 from psthreads.results import owner
+from psthreads.system.thread_pool import off_the_loop
 
 Ask = Callable[[Collection[str]], set[str]]
 """Tells of some ids of threads which of them something is true of."""

@@ -37,10 +37,10 @@ from psthreads.domain.model import Outcome, Standing, Status
 from psthreads.engine import LOOK
 from psthreads.horse import SIGNALS, Horse, persistently
 from psthreads.jobs import ThreadJob
-from psthreads.lifeline import die_with_parent
 from psthreads.plugins import load_all
 from psthreads.store import ThreadStore
-from psthreads.wakeup import Wakeup
+from psthreads.system.parent_death import die_with_parent
+from psthreads.system.wakeup import Wakeup
 
 _DEQUEUE_SECONDS: Final = 2  # a stop is noticed within this time by a worker that waits for work
 _AGAIN_SECONDS: Final = 0.5

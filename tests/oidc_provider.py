@@ -18,7 +18,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 from joserfc import jwt
 from joserfc.jwk import OctKey, RSAKey
 
-from psthreads import lifeline
+from psthreads.system import parent_death as lifeline
 
 CLIENT_ID = "psthreads-test"
 CLIENT_SECRET = "of-the-test-only-0123456789"

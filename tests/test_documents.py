@@ -11,7 +11,7 @@ from group_folder import SECRET, names, paths, read
 from psthreads.documents import Documents, GroupFolder
 from psthreads.domain.access import Group
 from psthreads.domain.errors import Conflict, DocumentNotFound, UnsafePath
-from psthreads.syncing import sync_all
+from psthreads.system.syncing import sync_all
 
 
 def write(folder: GroupFolder, path: str) -> None:

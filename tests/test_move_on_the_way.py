@@ -14,7 +14,7 @@ from moving import fill, group
 from psthreads.context import Cancelled
 from psthreads.domain.errors import Conflict
 from psthreads.domain.model import Level, Status
-from psthreads.renaming import link_then_unlink, rename_to_new
+from psthreads.system.renaming import link_then_unlink, rename_to_new
 
 __all__ = ["group"]
 

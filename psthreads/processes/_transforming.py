@@ -25,9 +25,9 @@ from typing import BinaryIO, Final, NoReturn
 from psthreads.context import Context
 from psthreads.documents import Document, GroupFolder
 from psthreads.domain.errors import PsthreadsError
-from psthreads.lifeline import die_with_parent
 from psthreads.processes._includes import Unusable
 from psthreads.processes._stylesheet import NotTransformed, Output, Stylesheet
+from psthreads.system.parent_death import die_with_parent
 
 SECONDS: Final = 30.0
 """How long one document may take."""

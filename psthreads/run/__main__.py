@@ -12,7 +12,7 @@ from types import FrameType
 from typing import Final, NoReturn
 
 from psthreads.domain.errors import PsthreadsError
-from psthreads.lifeline import die_with_parent
+from psthreads.system.parent_death import die_with_parent
 
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _INTERRUPTED: Final = 130

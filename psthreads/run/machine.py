@@ -29,9 +29,9 @@ from psthreads.documents import Documents
 from psthreads.domain.config import Config
 from psthreads.domain.errors import ConfigError, Unavailable
 from psthreads.domain.model import Status
-from psthreads.lifeline import die_with_parent
 from psthreads.run.seed import ADMINISTRATOR, GROUP, Login, Seed
 from psthreads.run.server import Server
+from psthreads.system.parent_death import die_with_parent
 from psthreads.watch import watch
 
 HOME: Final = Path(__file__).resolve().parents[2]

@@ -14,7 +14,7 @@ from typing import Final, Self
 import redis
 
 from psthreads.domain.errors import ConfigError
-from psthreads.lifeline import die_with_parent
+from psthreads.system.parent_death import die_with_parent
 
 _START_SECONDS: Final = 20.0
 _POLL_SECONDS: Final = 0.01

@@ -19,7 +19,7 @@ from werkzeug.sansio.multipart import Data, Epilogue, Field, File, MultipartDeco
 from psthreads.domain.errors import BadParameter, MissingParameter, NoSpace, PsthreadsError, TooLarge
 from psthreads.folder import names_of
 from psthreads.loadingzone import Arrival, LoadingZone
-from psthreads.offloop import off_the_loop
+from psthreads.system.thread_pool import off_the_loop
 
 MOST_FILES: Final = 50
 """How many files a form may have: each is held open until the last has come."""

@@ -13,8 +13,8 @@ from flask import Blueprint, Response, g, request
 
 from psthreads.domain.errors import MissingParameter
 from psthreads.loadingzone import LoadingZone
-from psthreads.offloop import off_the_loop
 from psthreads.parameter import Parameter
+from psthreads.system.thread_pool import off_the_loop
 from psthreads.web import arriving, parameters, respond
 from psthreads.web.guard import Guard
 from psthreads.web.operation import BYTES, MULTIPART, Answer, Operation, Who, declares, service

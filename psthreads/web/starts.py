@@ -14,8 +14,8 @@ from psthreads.domain import access
 from psthreads.domain.access import Group, Member
 from psthreads.domain.errors import BadParameter, NotAllowed, NotFound, PsthreadsError
 from psthreads.domain.model import Thread
-from psthreads.offloop import off_the_loop
 from psthreads.registry import Answer, Process, Scope, Start, Value
+from psthreads.system.thread_pool import off_the_loop
 from psthreads.web import parameters, respond
 from psthreads.web.guard import Guard
 from psthreads.web.operation import FORM, IDEMPOTENCY_KEY, MULTIPART, PREFER, Operation, Who, service

@@ -22,8 +22,8 @@ from psthreads.domain.errors import (
 from psthreads.folder import names_of
 from psthreads.groupfolder import Document
 from psthreads.loadingzone import LoadingZone
-from psthreads.offloop import off_the_loop
 from psthreads.parameter import Parameter
+from psthreads.system.thread_pool import off_the_loop
 from psthreads.web import arriving, scope
 from psthreads.web.dashboard import forms, words
 from psthreads.web.dashboard.forms import DONE, Question
