@@ -6,7 +6,7 @@ import os
 
 from flask import Flask, Response
 
-from psthreads.connection import connect
+from psthreads.database.connection import connect
 
 app = Flask(__name__)
 redis = connect(os.environ["REDIS_URL"])

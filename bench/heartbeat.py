@@ -12,7 +12,7 @@ from redis import Redis
 
 from bench.servers import ROOT, redis_server
 from psthreads.audit import SETUP
-from psthreads.connection import connect
+from psthreads.database.connection import connect
 from psthreads.domain.access import Group, Member
 from psthreads.engine import Engine
 from psthreads.plugins import load

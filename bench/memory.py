@@ -8,7 +8,7 @@ import shutil
 
 from bench.processes import GROUP, in_child, run
 from bench.servers import redis_server
-from psthreads.connection import connect
+from psthreads.database.connection import connect
 
 LARGE = 5_000_000_000
 MANY = 100_000

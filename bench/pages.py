@@ -14,7 +14,7 @@ from redis import Redis
 from bench.servers import gunicorn, redis_server
 from bench.stored import fill, store_meta
 from psthreads.audit import SETUP
-from psthreads.connection import connect
+from psthreads.database.connection import connect
 from psthreads.directory import Directory
 from psthreads.domain.config import Config
 from psthreads.domain.model import Level, Line, Outcome, Report, Status

@@ -22,8 +22,8 @@ from redis import Redis
 from bench import documents
 from bench.servers import redis_server
 from psthreads.audit import SETUP
-from psthreads.connection import connect
 from psthreads.context import Context
+from psthreads.database.connection import connect
 from psthreads.documents import Documents
 from psthreads.domain.access import Group, Member
 from psthreads.domain.config import Config

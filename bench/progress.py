@@ -8,7 +8,7 @@ from uuid import uuid4
 
 from bench.servers import gunicorn, load, redis_server
 from psthreads.audit import SETUP
-from psthreads.connection import connect
+from psthreads.database.connection import connect
 from psthreads.directory import Directory
 from psthreads.domain.access import Role
 from psthreads.domain.model import Report

@@ -14,8 +14,8 @@ from rq import Queue
 
 from bench.servers import redis_server
 from psthreads.audit import SETUP
-from psthreads.connection import connect
 from psthreads.context import Context
+from psthreads.database.connection import connect
 from psthreads.documents import Documents
 from psthreads.domain.access import Group, Member
 from psthreads.domain.model import Outcome, Status

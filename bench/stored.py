@@ -13,7 +13,7 @@ from redis import Redis
 
 from bench.servers import redis_server
 from psthreads.audit import SETUP
-from psthreads.connection import connect
+from psthreads.database.connection import connect
 from psthreads.domain.access import Group, Member
 from psthreads.domain.model import Level, Line, Outcome, Report, Status
 from psthreads.engine import Engine

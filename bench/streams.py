@@ -17,7 +17,7 @@ import psutil
 
 from bench.servers import ROOT, gunicorn, load, redis_server
 from psthreads.audit import SETUP
-from psthreads.connection import connect
+from psthreads.database.connection import connect
 from psthreads.directory import Directory
 from psthreads.domain.access import Role
 from psthreads.domain.model import Level, Line, Report

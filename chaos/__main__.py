@@ -16,7 +16,7 @@ from chaos.clients import Clients
 from chaos.storm import Storm
 from chaos.world import World, wait_until
 from psthreads.audit import SETUP
-from psthreads.connection import connect
+from psthreads.database.connection import connect
 from psthreads.directory import Directory
 from psthreads.domain.access import Role
 from psthreads.domain.errors import PsthreadsError, ThreadNotFound

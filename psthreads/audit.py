@@ -15,7 +15,7 @@ from typing import Any, Final, Self, cast
 
 from redis import Redis
 
-from psthreads.connection import translated
+from psthreads.database.connection import translated
 from psthreads.domain.errors import BadParameter
 from psthreads.domain.model import clean
 

@@ -10,7 +10,7 @@ from rq import Queue
 from rq.utils import missing_keys
 from rq.worker_registration import clean_worker_registry, get_keys
 
-from psthreads.connection import translated
+from psthreads.database.connection import translated
 from psthreads.domain.config import DAY, Config
 
 LIFETIME_MARGIN: Final = 3

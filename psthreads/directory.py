@@ -32,13 +32,13 @@ from psthreads.credentials import (
     read,
     read_reach,
 )
+from psthreads.database.scripts import Scripts
 from psthreads.domain.access import Group, Member, Role, Sight
 from psthreads.domain.config import DAY
 from psthreads.domain.errors import GroupNotFound, MemberNotFound, NotSignedIn
 from psthreads.oauth_clients import Clients
 from psthreads.passwords import Passwords
 from psthreads.roster import Account, Membership, Part, TokenInfo
-from psthreads.scripts import Scripts
 from psthreads.throttles import Throttles
 
 SCRIPTS: Final = (

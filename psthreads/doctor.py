@@ -22,7 +22,7 @@ from redis import Redis
 from redis.connection import parse_url
 from redis.exceptions import NoPermissionError, RedisError, ResponseError
 
-from psthreads.connection import connect, durability_warning, translated
+from psthreads.database.connection import connect, durability_warning, translated
 from psthreads.directory import Directory
 from psthreads.domain.config import Config
 from psthreads.domain.errors import ConfigError, Unavailable

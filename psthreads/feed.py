@@ -19,7 +19,7 @@ from typing import Any, Final, cast
 from redis import Redis
 from redis.exceptions import RedisError
 
-from psthreads.connection import translated
+from psthreads.database.connection import translated
 from psthreads.domain.model import Thread
 from psthreads.store import FEED, Moment, ThreadStore
 

@@ -23,7 +23,7 @@ from redis.exceptions import RedisError
 from rq import Queue
 
 from psthreads import crew
-from psthreads.connection import durability_warning, translated
+from psthreads.database.connection import durability_warning, translated
 from psthreads.documents import Documents
 from psthreads.domain.config import DAY, Config
 from psthreads.domain.errors import ThreadNotFound, Unavailable

@@ -15,8 +15,8 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Final
 
 from psthreads.credentials import digest, read_reach, write_reach
+from psthreads.database.scripts import Scripts
 from psthreads.domain.errors import NotFound
-from psthreads.scripts import Scripts
 
 if TYPE_CHECKING:
     from redis import Redis

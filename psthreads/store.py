@@ -18,7 +18,7 @@ from rq.job import Job
 
 from psthreads import jobs, loglines
 from psthreads.audit import Origin
-from psthreads.connection import translated
+from psthreads.database.connection import translated
 from psthreads.domain.config import Config
 from psthreads.domain.errors import Conflict, IdempotencyConflict, ThreadNotFound
 from psthreads.domain.model import (

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import Final
 
-from psthreads.connection import connect
+from psthreads.database.connection import connect
 from psthreads.domain.config import Config
 from psthreads.janitor import Janitor
 from psthreads.store import ThreadStore

@@ -11,7 +11,7 @@ from rq import Queue
 from rq.defaults import RQ_KEY_PREFIX
 from rq.job import Job
 
-from psthreads.connection import translated
+from psthreads.database.connection import translated
 from psthreads.domain.config import Config
 
 SCRIPTS: Final = (

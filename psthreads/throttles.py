@@ -16,7 +16,7 @@ from limits import RateLimitItem, parse
 from limits.storage import RedisStorage
 from limits.strategies import MovingWindowRateLimiter
 
-from psthreads.connection import translated
+from psthreads.database.connection import translated
 from psthreads.domain.errors import TooManyRequests
 
 if TYPE_CHECKING:

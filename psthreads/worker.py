@@ -29,8 +29,8 @@ from rq.serializers import JSONSerializer
 from rq.worker.base import WorkerStatus
 
 from psthreads import crew
-from psthreads.connection import connect
 from psthreads.context import Cancelled, Interrupted, ShutDown, TimedOut
+from psthreads.database.connection import connect
 from psthreads.domain.config import Config
 from psthreads.domain.errors import PsthreadsError, Unavailable
 from psthreads.domain.model import Outcome, Standing, Status

@@ -26,7 +26,7 @@ from redis.exceptions import ResponseError
 from stack import Program, free_port, supervisor, wait_for, web, worker
 from threads import ended, start
 
-from psthreads.connection import connect, durability_warning
+from psthreads.database.connection import connect, durability_warning
 from psthreads.directory import Directory
 from psthreads.documents import Documents
 from psthreads.domain.config import Config

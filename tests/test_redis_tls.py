@@ -20,7 +20,7 @@ from people import People
 from redis import Redis
 from stack import free_port, wait_for, web, worker
 
-from psthreads.connection import connect, translated
+from psthreads.database.connection import connect, translated
 from psthreads.directory import Directory
 from psthreads.domain.config import Config
 from psthreads.domain.errors import Unavailable

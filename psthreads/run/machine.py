@@ -23,7 +23,7 @@ from redis.exceptions import RedisError
 from rich.console import Console
 
 from psthreads.client import Client, Download, RemoteThread
-from psthreads.connection import connect
+from psthreads.database.connection import connect
 from psthreads.directory import Directory
 from psthreads.documents import Documents
 from psthreads.domain.config import Config

@@ -8,7 +8,7 @@ from typing import Self
 from redis import Redis
 
 from psthreads.audit import Audit
-from psthreads.connection import connect
+from psthreads.database.connection import connect
 from psthreads.directory import Directory
 from psthreads.documents import Documents
 from psthreads.domain.config import Config

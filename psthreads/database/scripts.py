@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from redis.exceptions import NoScriptError
 
-from psthreads.connection import translated
+from psthreads.database.connection import translated
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
