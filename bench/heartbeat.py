@@ -11,7 +11,7 @@ from dataclasses import replace
 from redis import Redis
 
 from bench.servers import ROOT, redis_server
-from psthreads.audit import SETUP
+from psthreads.audit.entries import SETUP
 from psthreads.database.connection import connect
 from psthreads.domain.access import Group, Member
 from psthreads.engine import Engine

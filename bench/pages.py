@@ -13,7 +13,7 @@ from redis import Redis
 
 from bench.servers import gunicorn, redis_server
 from bench.stored import fill, store_meta
-from psthreads.audit import SETUP
+from psthreads.audit.entries import SETUP
 from psthreads.database.connection import connect
 from psthreads.directory import Directory
 from psthreads.domain.config import Config

@@ -7,7 +7,7 @@ from statistics import median
 from uuid import uuid4
 
 from bench.servers import gunicorn, load, redis_server
-from psthreads.audit import SETUP
+from psthreads.audit.entries import SETUP
 from psthreads.database.connection import connect
 from psthreads.directory import Directory
 from psthreads.domain.access import Role

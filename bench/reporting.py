@@ -13,7 +13,7 @@ from redis import Redis
 from rq import Queue
 
 from bench.servers import redis_server
-from psthreads.audit import SETUP
+from psthreads.audit.entries import SETUP
 from psthreads.context import Context
 from psthreads.database.connection import connect
 from psthreads.documents import Documents

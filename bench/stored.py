@@ -12,7 +12,7 @@ from uuid import uuid4
 from redis import Redis
 
 from bench.servers import redis_server
-from psthreads.audit import SETUP
+from psthreads.audit.entries import SETUP
 from psthreads.database.connection import connect
 from psthreads.domain.access import Group, Member
 from psthreads.domain.model import Level, Line, Outcome, Report, Status

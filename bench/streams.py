@@ -16,7 +16,7 @@ from uuid import uuid4
 import psutil
 
 from bench.servers import ROOT, gunicorn, load, redis_server
-from psthreads.audit import SETUP
+from psthreads.audit.entries import SETUP
 from psthreads.database.connection import connect
 from psthreads.directory import Directory
 from psthreads.domain.access import Role

@@ -15,7 +15,7 @@ from typing import Final
 from chaos.clients import Clients
 from chaos.storm import Storm
 from chaos.world import World, wait_until
-from psthreads.audit import SETUP
+from psthreads.audit.entries import SETUP
 from psthreads.database.connection import connect
 from psthreads.directory import Directory
 from psthreads.domain.access import Role

@@ -10,7 +10,7 @@ from __future__ import annotations
 import secrets
 from typing import Final
 
-from psthreads.audit import Origin
+from psthreads.audit.entries import Origin
 from psthreads.credentials import check_name, check_name_is_no_id, digest, key_of, write_reach
 from psthreads.database.scripts import Scripts
 from psthreads.domain.access import Group, Member, Reach, Role

@@ -7,12 +7,12 @@ from typing import Final
 import click
 from flask import Flask, current_app
 
-from psthreads.audit import ACTS, KINDS, Audit, Wanted
-from psthreads.audit_files import FORMATS, pieces
+from psthreads.audit.entries import ACTS, KINDS, Audit, Wanted
+from psthreads.audit.export import FORMATS, pieces
 from psthreads.parameter import moment
 from psthreads.shell import Commands
 
-_EXTENSION: Final = "psthreads.audit"
+_EXTENSION: Final = "psthreads.audit.entries"
 _audit = Commands("audit", help="Who did what, when, from where and why.")
 
 

@@ -19,7 +19,7 @@ from redis import Redis
 
 from psthreads import administration, roster
 from psthreads.administration import Administration
-from psthreads.audit import Origin
+from psthreads.audit.entries import Origin
 from psthreads.credentials import (
     Credential,
     Found,

@@ -13,7 +13,7 @@ from redis.exceptions import RedisError
 from rq.command import send_command
 
 from psthreads import crew, jobs
-from psthreads.audit import Origin
+from psthreads.audit.entries import Origin
 from psthreads.domain.access import Group, Member
 from psthreads.domain.config import Config
 from psthreads.domain.errors import Conflict, ThreadNotFound

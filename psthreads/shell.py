@@ -17,7 +17,7 @@ from flask import Flask, current_app
 from flask.cli import AppGroup
 
 from psthreads.administration import Administration
-from psthreads.audit import Origin
+from psthreads.audit.entries import Origin
 from psthreads.directory import Directory
 from psthreads.domain.errors import PsthreadsError
 

@@ -17,7 +17,7 @@ from redis import Redis
 from rq.job import Job
 
 from psthreads import jobs, loglines
-from psthreads.audit import Origin
+from psthreads.audit.entries import Origin
 from psthreads.database.connection import translated
 from psthreads.domain.config import Config
 from psthreads.domain.errors import Conflict, IdempotencyConflict, ThreadNotFound

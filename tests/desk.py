@@ -15,7 +15,7 @@ from redis import Redis
 from test_pages import sign_in, token_in
 from werkzeug.test import TestResponse
 
-from psthreads.audit import Audit, Entry, Wanted
+from psthreads.audit.entries import Audit, Entry, Wanted
 
 HOSTILE = "<img src=x onerror=alert(1)>\"'{{7*7}}"
 MEMBER = "/dashboard/members/manager"

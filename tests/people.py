@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from base64 import b64encode
 
-from psthreads.audit import SETUP
+from psthreads.audit.entries import SETUP
 from psthreads.directory import Directory
 from psthreads.documents import Documents
 from psthreads.domain.access import Group, Member, Role

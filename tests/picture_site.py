@@ -15,7 +15,7 @@ from people import People
 from redis import Redis
 from stack import ROOT, free_port, wait_for
 
-from psthreads.audit import SETUP
+from psthreads.audit.entries import SETUP
 from psthreads.directory import Directory
 from psthreads.documents import Documents
 from psthreads.domain.access import Role

@@ -15,7 +15,7 @@ from redis import Redis
 from test_pages import sign_in, token_in
 from werkzeug.test import TestResponse
 
-from psthreads.audit import SETUP, Audit, Wanted
+from psthreads.audit.entries import SETUP, Audit, Wanted
 from psthreads.credentials import Password, Token
 from psthreads.domain.access import Reach
 from psthreads.domain.config import Config

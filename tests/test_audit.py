@@ -12,7 +12,7 @@ from redis import Redis
 from threads import new_thread
 
 from psthreads.administration import Administration
-from psthreads.audit import ACTS, FIELDS, KEY, LONGEST, Audit, Entry, Origin, Wanted
+from psthreads.audit.entries import ACTS, FIELDS, KEY, LONGEST, Audit, Entry, Origin, Wanted
 from psthreads.credentials import Password
 from psthreads.directory import Directory
 from psthreads.domain.access import Group, Role

@@ -15,7 +15,7 @@ from people import People
 from redis import Redis
 from test_pages import sign_in, token_in
 
-from psthreads.audit import FIELDS, KEY, SETUP, Audit, Wanted
+from psthreads.audit.entries import FIELDS, KEY, SETUP, Audit, Wanted
 from psthreads.domain.access import Reach
 from psthreads.domain.errors import NotSignedIn
 

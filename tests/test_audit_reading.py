@@ -12,8 +12,8 @@ from flask import Flask
 from people import People
 from redis import Redis
 
-from psthreads.audit import FIELDS, KEY, LOOKED_AT, Audit, Entry, Origin, Wanted, fields_of
-from psthreads.audit_files import pieces
+from psthreads.audit.entries import FIELDS, KEY, LOOKED_AT, Audit, Entry, Origin, Wanted, fields_of
+from psthreads.audit.export import pieces
 from psthreads.directory import Directory
 from psthreads.domain.errors import BadParameter, NotSignedIn
 from psthreads.parameter import moment

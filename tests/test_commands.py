@@ -13,7 +13,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from psthreads import commands
-from psthreads.audit import SETUP
+from psthreads.audit.entries import SETUP
 from psthreads.credentials import Password, Token
 from psthreads.directory import Directory
 from psthreads.domain.access import Role

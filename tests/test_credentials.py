@@ -9,7 +9,7 @@ import pytest
 from redis import ConnectionPool, Redis, UnixDomainSocketConnection
 
 from psthreads.administration import MOST_TOKENS
-from psthreads.audit import SETUP
+from psthreads.audit.entries import SETUP
 from psthreads.credentials import Credential, Password, Session, Token, digest
 from psthreads.directory import Directory
 from psthreads.domain.access import Group, Member, Role, Sight

@@ -8,7 +8,7 @@ from redis import Redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from psthreads.audit import SETUP
+from psthreads.audit.entries import SETUP
 from psthreads.credentials import Credential, Password, Token
 from psthreads.directory import Directory
 from psthreads.domain.access import Group, Member, Role, Sight

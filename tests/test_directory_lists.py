@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from redis import Redis
 
-from psthreads.audit import SETUP, Origin
+from psthreads.audit.entries import SETUP, Origin
 from psthreads.directory import Directory
 from psthreads.domain.access import Group, Member, Role
 from psthreads.domain.errors import Conflict, MemberNotFound

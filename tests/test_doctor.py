@@ -16,7 +16,7 @@ from redis import Redis
 from stack import ROOT, Program, wait_for, web, worker
 
 from psthreads import doctor
-from psthreads.audit import SETUP
+from psthreads.audit.entries import SETUP
 from psthreads.doctor import Finding, Severity
 from psthreads.domain.config import Config
 from psthreads.domain.errors import ConfigError

@@ -15,7 +15,7 @@ from redis import Redis
 from test_directory_lists import Quick
 from test_pages import sign_in
 
-from psthreads.audit import SETUP, Audit
+from psthreads.audit.entries import SETUP, Audit
 from psthreads.credentials import Password, Token
 from psthreads.directory import Directory
 from psthreads.domain.access import Reach, Role

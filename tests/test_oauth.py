@@ -19,7 +19,7 @@ from stack import wait_for
 from werkzeug.test import TestResponse
 
 from psthreads import oauth_clients
-from psthreads.audit import SETUP
+from psthreads.audit.entries import SETUP
 from psthreads.credentials import Token
 from psthreads.directory import Directory
 from psthreads.domain.access import Reach

@@ -20,7 +20,7 @@ from redis import Redis
 from stack import ROOT, free_port, wait_for
 from werkzeug.test import TestResponse
 
-from psthreads.audit import SETUP, Audit, Wanted
+from psthreads.audit.entries import SETUP, Audit, Wanted
 from psthreads.domain.config import Config
 from psthreads.domain.errors import ConfigError
 from psthreads.web import create_app

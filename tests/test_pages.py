@@ -12,7 +12,7 @@ from people import PASSWORD, People
 from redis import Redis
 from threads import new_thread
 
-from psthreads.audit import SETUP
+from psthreads.audit.entries import SETUP
 from psthreads.domain.model import Level, Line, Report, Status
 from psthreads.store import ThreadStore
 

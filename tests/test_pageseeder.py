@@ -16,7 +16,7 @@ from redis import Redis
 from stack import ROOT, wait_for, web
 from threads import new_thread
 
-from psthreads.audit import SETUP
+from psthreads.audit.entries import SETUP
 from psthreads.domain.config import Config
 from psthreads.store import ThreadStore
 

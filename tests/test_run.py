@@ -24,7 +24,7 @@ from redis import Redis
 from runner import RUN, Runner, bare_environment, folder, is_free, one_sentence
 from stack import ROOT, free_port, wait_for
 
-from psthreads.audit import SETUP
+from psthreads.audit.entries import SETUP
 from psthreads.client import Client, RemoteThread
 from psthreads.directory import Directory
 from psthreads.domain.access import Role

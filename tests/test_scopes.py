@@ -13,7 +13,7 @@ from redis import Redis
 from test_who_may_do_what import World, path_of, rules, world
 from threads import new_thread
 
-from psthreads.audit import SETUP
+from psthreads.audit.entries import SETUP
 from psthreads.credentials import Token, read_reach, write_reach
 from psthreads.domain import access
 from psthreads.domain.access import Group, Member, Reach, Role, Sight

@@ -22,7 +22,7 @@ from hypothesis.stateful import (
 from redis import Redis
 from threads import ACME, new_thread
 
-from psthreads.audit import Origin
+from psthreads.audit.entries import Origin
 from psthreads.domain.config import Config
 from psthreads.domain.errors import Conflict, ThreadNotFound
 from psthreads.domain.model import TRANSITIONS, Level, Line, Outcome, Report, Standing, Status, Thread

@@ -20,7 +20,7 @@ from sse import Event, Stream
 from stack import ROOT, Program, wait_for, web, worker
 from threads import ended, start
 
-from psthreads.audit import SETUP, Origin
+from psthreads.audit.entries import SETUP, Origin
 from psthreads.domain.access import Group, Role
 from psthreads.domain.config import Config
 from psthreads.domain.model import Level, Line, Outcome, Report, Status, Thread

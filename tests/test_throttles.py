@@ -18,7 +18,7 @@ from test_pages import token_in
 from test_round_trips import Trips, trips
 from werkzeug.test import TestResponse
 
-from psthreads.audit import SETUP
+from psthreads.audit.entries import SETUP
 from psthreads.credentials import Password, Token
 from psthreads.directory import Directory
 from psthreads.domain.access import Role

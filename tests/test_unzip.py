@@ -22,7 +22,7 @@ from redis import Redis
 from stack import worker
 from threads import ended
 
-from psthreads.audit import SETUP
+from psthreads.audit.entries import SETUP
 from psthreads.context import Cancelled, Context
 from psthreads.directory import Directory
 from psthreads.documents import Documents

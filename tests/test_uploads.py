@@ -16,7 +16,7 @@ from people import PASSWORD, People
 from stack import ROOT
 from werkzeug.test import TestResponse
 
-from psthreads.audit import SETUP
+from psthreads.audit.entries import SETUP
 from psthreads.documents import Documents
 from psthreads.domain.access import Role
 from psthreads.domain.config import Config

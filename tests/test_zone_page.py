@@ -17,7 +17,7 @@ from people import People
 from test_pages import sign_in, token_in
 from werkzeug.test import TestResponse
 
-from psthreads.audit import SETUP
+from psthreads.audit.entries import SETUP
 from psthreads.documents import Documents
 from psthreads.domain.access import Role
 from psthreads.domain.config import Config

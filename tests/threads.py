@@ -8,7 +8,7 @@ from redis import Redis
 from stack import wait_for
 
 from psthreads import jobs
-from psthreads.audit import Origin
+from psthreads.audit.entries import Origin
 from psthreads.domain.access import Group, Member
 from psthreads.domain.model import Thread
 from psthreads.engine import Engine

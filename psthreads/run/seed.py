@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from psthreads.audit import SETUP
+from psthreads.audit.entries import SETUP
 from psthreads.directory import Directory
 from psthreads.documents import Documents
 from psthreads.domain.access import Group, Member, Role

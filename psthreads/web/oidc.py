@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from flask import Blueprint, render_template, request, session, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
-from psthreads.audit import Origin
+from psthreads.audit.entries import Origin
 from psthreads.credentials import Session
 from psthreads.directory import Directory
 from psthreads.domain.access import Member

@@ -6,7 +6,7 @@ from typing import Final
 
 from flask import g, request
 
-from psthreads.audit import Origin
+from psthreads.audit.entries import Origin
 from psthreads.parameter import Parameter
 from psthreads.web.parameters import given
 

@@ -7,7 +7,7 @@ from typing import Self
 
 from redis import Redis
 
-from psthreads.audit import Audit
+from psthreads.audit.entries import Audit
 from psthreads.database.connection import connect
 from psthreads.directory import Directory
 from psthreads.documents import Documents

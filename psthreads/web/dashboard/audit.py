@@ -8,8 +8,8 @@ from typing import Final
 
 from flask import Blueprint, Response, render_template, url_for
 
-from psthreads.audit import ACTS, KINDS, Entry, Wanted
-from psthreads.audit_files import FORMATS, pieces
+from psthreads.audit.entries import ACTS, KINDS, Entry, Wanted
+from psthreads.audit.export import FORMATS, pieces
 from psthreads.directory import Directory
 from psthreads.domain.model import iso
 from psthreads.parameter import Parameter, moment

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Final
 
-from psthreads.audit import FIELDS, Entry, fields_of
+from psthreads.audit.entries import FIELDS, Entry, fields_of
 from psthreads.domain.model import iso
 
 _AT_ONCE: Final = 500

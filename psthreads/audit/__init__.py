@@ -1,0 +1,1 @@
+"""Who did what: writing, searching and exporting the audit."""
