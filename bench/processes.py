@@ -24,7 +24,7 @@ from bench.servers import redis_server
 from psthreads.audit.entries import SETUP
 from psthreads.context import Context
 from psthreads.database.connection import connect
-from psthreads.documents import Documents
+from psthreads.documents.layout import Documents
 from psthreads.domain.access import Group, Member
 from psthreads.domain.config import Config
 from psthreads.engine import Engine

@@ -21,15 +21,15 @@ from typing import Final, Self, TypeVar
 
 from lxml import etree
 
-from psthreads.documents import GroupFolder
+from psthreads.documents.folder import ResultFile
+from psthreads.documents.layout import GroupFolder
+from psthreads.documents.loading_zone import LoadingZone
+from psthreads.documents.results import ResultFolder, public_name
 from psthreads.domain.access import Group, Member
 from psthreads.domain.model import Level, Report, Status, clean
-from psthreads.folder import ResultFile
 from psthreads.interrupts import Cancelled, Interrupted, Interrupts, ShutDown, TimedOut
-from psthreads.loadingzone import LoadingZone
 from psthreads.masking import Masker
 from psthreads.reporting import FLUSH_LINES, Element, Outbox, Reporter
-from psthreads.results import ResultFolder, public_name
 
 __all__ = ["Bar", "Cancelled", "Context", "Interrupted", "Reporter", "ShutDown", "TimedOut"]
 

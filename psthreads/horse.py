@@ -21,7 +21,7 @@ from rq.exceptions import DeserializationError
 
 from psthreads.capture import logging_into, output_into
 from psthreads.context import Cancelled, Context, Interrupted, ShutDown, TimedOut
-from psthreads.documents import Documents
+from psthreads.documents.layout import Documents
 from psthreads.domain.access import Group, Member
 from psthreads.domain.config import Config
 from psthreads.domain.errors import Unavailable

@@ -24,7 +24,7 @@ from rq import Queue
 
 from psthreads import crew
 from psthreads.database.connection import durability_warning, translated
-from psthreads.documents import Documents
+from psthreads.documents.layout import Documents
 from psthreads.domain.config import DAY, Config
 from psthreads.domain.errors import ThreadNotFound, Unavailable
 from psthreads.store import ThreadStore

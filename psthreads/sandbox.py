@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from psthreads.context import Bar, Context, Interrupted
-from psthreads.documents import Documents, GroupFolder, ResultFile
+from psthreads.documents.folder import TEMPORARY
+from psthreads.documents.layout import Documents, GroupFolder, ResultFile
+from psthreads.documents.loading_zone import LoadingZone
 from psthreads.domain.access import Group, Member
 from psthreads.domain.errors import NotFound
 from psthreads.domain.model import SERVER_WIDE, Level, Line, Report, Standing
-from psthreads.folder import TEMPORARY
-from psthreads.loadingzone import LoadingZone
 from psthreads.registry import Process, Scope
 
 ACME: Final = Group(7, "acme")

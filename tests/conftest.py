@@ -23,7 +23,7 @@ from stack import free_port
 from test_pages import sign_in
 
 from psthreads.directory import Directory
-from psthreads.documents import Documents, GroupFolder
+from psthreads.documents.layout import Documents, GroupFolder
 from psthreads.domain.access import Group
 from psthreads.domain.config import Config
 from psthreads.engine import Engine

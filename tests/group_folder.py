@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from psthreads.documents import GroupFolder
+from psthreads.documents.layout import GroupFolder
 
 SECRET = b"outside the group's folder"
 

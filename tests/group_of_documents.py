@@ -10,7 +10,7 @@ from types import FrameType
 from typing import Any
 
 from psthreads.context import Cancelled, Context
-from psthreads.documents import Documents, GroupFolder
+from psthreads.documents.layout import Documents, GroupFolder
 from psthreads.domain.access import Group, Member
 from psthreads.domain.model import Level, Outcome, Report, Standing
 from psthreads.outcome import NOTHING, conclude

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import FrameType
 
 from psthreads.context import Cancelled, Context
-from psthreads.documents import Documents
+from psthreads.documents.layout import Documents
 from psthreads.domain.access import Group, Member
 from psthreads.domain.config import Config
 from psthreads.domain.model import Level, Outcome, Report, Standing, Status

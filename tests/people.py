@@ -6,7 +6,7 @@ from base64 import b64encode
 
 from psthreads.audit.entries import SETUP
 from psthreads.directory import Directory
-from psthreads.documents import Documents
+from psthreads.documents.layout import Documents
 from psthreads.domain.access import Group, Member, Role
 
 PASSWORD = "correct horse battery"

@@ -17,7 +17,7 @@ from stack import ROOT, free_port, wait_for
 
 from psthreads.audit.entries import SETUP
 from psthreads.directory import Directory
-from psthreads.documents import Documents
+from psthreads.documents.layout import Documents
 from psthreads.domain.access import Role
 from psthreads.domain.config import Config
 from psthreads.run.server import Server

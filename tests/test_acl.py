@@ -21,7 +21,7 @@ from stack import ROOT, free_port, supervisor, wait_for, web
 
 from psthreads import doctor
 from psthreads.directory import Directory
-from psthreads.documents import Documents
+from psthreads.documents.layout import Documents
 from psthreads.domain.config import Config
 from psthreads.run.server import Server
 

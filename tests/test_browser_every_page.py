@@ -13,7 +13,7 @@ from browser import Pages, Scheme, Site, axe, problems, sign_in
 from playwright.sync_api import Page, Response, expect
 from stack import ROOT, wait_for
 
-from psthreads.documents import Documents
+from psthreads.documents.layout import Documents
 from psthreads.store import ThreadStore
 
 IMAGE: Final = "<img src=x onerror=alert(1)>"

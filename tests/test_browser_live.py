@@ -17,7 +17,7 @@ from stack import free_port
 from threads import new_thread
 
 from psthreads.directory import Directory
-from psthreads.documents import Documents
+from psthreads.documents.layout import Documents
 from psthreads.domain.config import Config
 from psthreads.domain.model import Report
 from psthreads.run.server import Server

@@ -23,7 +23,7 @@ from stack import ROOT, free_port, wait_for, web, worker
 
 from psthreads.client import Client
 from psthreads.directory import Directory
-from psthreads.documents import Documents
+from psthreads.documents.layout import Documents
 from psthreads.domain.config import Config
 from psthreads.run.server import Server
 

@@ -15,7 +15,7 @@ import pytest
 from stack import wait_for
 
 from psthreads.context import Cancelled, Context, Interrupted
-from psthreads.documents import Documents
+from psthreads.documents.layout import Documents
 from psthreads.domain.access import Group, Member
 from psthreads.domain.errors import Unavailable
 from psthreads.domain.model import Level, Report, Standing, Status

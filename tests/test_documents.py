@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from group_folder import SECRET, names, paths, read
 
-from psthreads.documents import Documents, GroupFolder
+from psthreads.documents.layout import Documents, GroupFolder
 from psthreads.domain.access import Group
 from psthreads.domain.errors import Conflict, DocumentNotFound, UnsafePath
 from psthreads.system.syncing import sync_all

@@ -14,14 +14,14 @@ import pytest
 from group_of_documents import GROUP, MEMBER, THREAD, Reports
 
 from psthreads.context import Cancelled, Context
-from psthreads.documents import Documents, GroupFolder
+from psthreads.documents.layout import Documents, GroupFolder
+from psthreads.documents.results import owner
 from psthreads.domain.access import Group
 from psthreads.domain.errors import BadParameter, DocumentNotFound, PsthreadsError, UnsafePath
 from psthreads.domain.model import Level
 from psthreads.fulldisk import full_after
 from psthreads.processes.export import Selection, export
 from psthreads.registry import Answer, Start
-from psthreads.results import owner
 
 SECRET = b"outside the group's folder"
 

@@ -28,7 +28,7 @@ from threads import ended, start
 
 from psthreads.database.connection import connect, durability_warning
 from psthreads.directory import Directory
-from psthreads.documents import Documents
+from psthreads.documents.layout import Documents
 from psthreads.domain.config import Config
 from psthreads.domain.errors import Unavailable
 from psthreads.domain.model import Status

@@ -14,7 +14,7 @@ from redis import Redis
 from stack import wait_for, web
 from threads import new_thread
 
-from psthreads.documents import Documents
+from psthreads.documents.layout import Documents
 from psthreads.domain.config import Config
 from psthreads.store import ThreadStore
 from psthreads.web import create_app

@@ -20,7 +20,7 @@ from threads import ended
 from psthreads.audit.entries import SETUP
 from psthreads.context import Context
 from psthreads.directory import Directory
-from psthreads.documents import Documents
+from psthreads.documents.layout import Documents
 from psthreads.domain.access import Role
 from psthreads.domain.config import Config
 from psthreads.domain.errors import BadParameter, Conflict, UnsafePath
@@ -304,7 +304,7 @@ def test_a_cancel_at_any_moment_leaves_every_document_old_or_new(
     tmp_path: Path, overwrite: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # How long a busy disk takes at the end would leave hardly a cancel for the work before it.
-    monkeypatch.setattr("psthreads.groupfolder.sync_all", lambda _: None)
+    monkeypatch.setattr("psthreads.documents.group_folder.sync_all", lambda _: None)
     names = [f"docs/{number % 7}/{number}.xml" for number in range(DOCUMENTS)]
     old = dict.fromkeys(names[::2], b"<old>" + b"o" * 500) if overwrite == "true" else {}
     new = dict.fromkeys(names, b"<new>" + b"n" * 500)

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from loading import GROUP, MEMBER, Place
 
+from psthreads.documents.loading_zone import LoadingZone
 from psthreads.domain.errors import Conflict, NotFound, PsthreadsError, TooLarge, UnsafePath
-from psthreads.loadingzone import LoadingZone
 
 BAD = [
     "../a",

@@ -12,7 +12,7 @@ from people import People
 from stack import worker
 from threads import ended
 
-from psthreads.documents import Documents
+from psthreads.documents.layout import Documents
 from psthreads.domain.access import Role
 from psthreads.domain.config import Config
 from psthreads.domain.errors import BadParameter, Conflict, DocumentNotFound, MissingParameter, UnsafePath

@@ -24,7 +24,7 @@ from publishing import (
 from stack import worker
 from threads import ended
 
-from psthreads.documents import Documents
+from psthreads.documents.layout import Documents
 from psthreads.domain.config import Config
 from psthreads.domain.errors import BadParameter, DocumentNotFound, UnsafePath
 from psthreads.domain.model import Level, Status

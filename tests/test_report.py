@@ -13,7 +13,7 @@ from lxml import etree, html
 from validating import NOTE_SCH, NOTE_XSD
 
 from psthreads.context import Cancelled
-from psthreads.documents import ResultFile
+from psthreads.documents.layout import ResultFile
 from psthreads.domain.model import Level
 from psthreads.processes.validate import validate
 

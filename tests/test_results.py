@@ -10,11 +10,11 @@ import group_of_documents
 import pytest
 from group_of_documents import GroupOfDocuments
 
-from psthreads.documents import Documents
+from psthreads.documents.layout import Documents
+from psthreads.documents.results import MAX_FILENAME, ResultFolder, owner, public_name
 from psthreads.domain.errors import NotFound, UnsafePath
 from psthreads.fulldisk import full_after
 from psthreads.processes.validate import validate
-from psthreads.results import MAX_FILENAME, ResultFolder, owner, public_name
 
 SECRET = b"outside the group's folder"
 THREAD, OTHER = "a" * 31 + "1", "b" * 31 + "2"

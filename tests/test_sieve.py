@@ -9,7 +9,7 @@ import pytest
 from group_of_documents import GroupOfDocuments
 from validating import NOTE_RNG, NOTE_SCH, NOTE_XSD, XS, XSI
 
-from psthreads.documents import Document
+from psthreads.documents.layout import Document
 from psthreads.processes import _checking
 from psthreads.processes._checking import Checker
 from psthreads.processes._parsing import plain_root

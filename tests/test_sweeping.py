@@ -17,7 +17,7 @@ from stack import wait_for
 from threads import new_thread
 
 from psthreads import janitor as janitors
-from psthreads.documents import Documents
+from psthreads.documents.layout import Documents
 from psthreads.domain.config import Config
 from psthreads.domain.model import Outcome, Status
 from psthreads.janitor import Janitor

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from psthreads.documents import Documents, GroupFolder
+from psthreads.documents.layout import Documents, GroupFolder
 from psthreads.domain.access import Group
 from psthreads.domain.errors import Conflict, NotFound, UnsafePath
 

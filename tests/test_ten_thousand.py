@@ -17,7 +17,7 @@ from people import People
 from stack import wait_for, worker
 from validating import NOTE_XSD
 
-from psthreads.documents import Documents
+from psthreads.documents.layout import Documents
 from psthreads.domain.config import Config
 from psthreads.domain.model import Level, Status
 from psthreads.processes.export import export

@@ -25,7 +25,7 @@ from threads import ended
 from psthreads.audit.entries import SETUP
 from psthreads.context import Cancelled, Context
 from psthreads.directory import Directory
-from psthreads.documents import Documents
+from psthreads.documents.layout import Documents
 from psthreads.domain.access import Role
 from psthreads.domain.config import Config
 from psthreads.domain.errors import MissingParameter, NotFound, UnsafePath
@@ -197,7 +197,7 @@ def test_a_cancel_at_any_moment_leaves_whole_files_and_nothing_temporary(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # How long a busy disk takes at the end would leave hardly a cancel for the work before it.
-    monkeypatch.setattr("psthreads.groupfolder.sync_all", lambda _: None)
+    monkeypatch.setattr("psthreads.documents.group_folder.sync_all", lambda _: None)
     archive = many(DOCUMENTS)
     with zipfile.ZipFile(io.BytesIO(archive)) as opened:
         whole = {f"docs/{info.filename.partition('/')[2]}": opened.read(info) for info in opened.infolist()}

@@ -17,10 +17,10 @@ from stack import ROOT
 from werkzeug.test import TestResponse
 
 from psthreads.audit.entries import SETUP
-from psthreads.documents import Documents
+from psthreads.documents.layout import Documents
+from psthreads.documents.loading_zone import LoadingZone
 from psthreads.domain.access import Role
 from psthreads.domain.config import Config
-from psthreads.loadingzone import LoadingZone
 from psthreads.web import arriving
 
 UPLOAD = "/ps/servlet/upload"

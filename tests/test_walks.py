@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from group_folder import SECRET, names, paths, read
 
-from psthreads.documents import Document, GroupFolder
+from psthreads.documents.layout import Document, GroupFolder
 from psthreads.domain.errors import DocumentNotFound, UnsafePath
 
 

@@ -11,7 +11,7 @@ from redis import Redis
 from threads import new_thread
 from werkzeug.routing import Rule
 
-from psthreads.documents import Documents
+from psthreads.documents.layout import Documents
 from psthreads.domain.access import Role
 from psthreads.domain.config import Config
 from psthreads.engine import Engine

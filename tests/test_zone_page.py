@@ -18,10 +18,10 @@ from test_pages import sign_in, token_in
 from werkzeug.test import TestResponse
 
 from psthreads.audit.entries import SETUP
-from psthreads.documents import Documents
+from psthreads.documents.layout import Documents
+from psthreads.documents.loading_zone import LoadingZone
 from psthreads.domain.access import Role
 from psthreads.domain.config import Config
-from psthreads.loadingzone import LoadingZone
 from psthreads.web import arriving
 
 PAGE = "/dashboard/groups/acme/loading-zone"

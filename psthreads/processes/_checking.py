@@ -8,7 +8,7 @@ from typing import Final
 from lxml import etree
 
 from psthreads.context import Context
-from psthreads.documents import Document, GroupFolder
+from psthreads.documents.layout import Document, GroupFolder
 from psthreads.processes import _parsing
 from psthreads.processes._includes import Unusable
 from psthreads.processes._parsing import NotWellFormed, Problem, Sieve

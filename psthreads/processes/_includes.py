@@ -13,7 +13,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 from lxml import etree
 
-from psthreads.documents import GroupFolder
+from psthreads.documents.layout import GroupFolder
 from psthreads.domain.errors import PsthreadsError
 from psthreads.processes import _parsing
 from psthreads.processes._parsing import NotWellFormed, plain

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple, Protocol
 
 from lxml import etree
 
-from psthreads.documents import GroupFolder
+from psthreads.documents.layout import GroupFolder
 from psthreads.domain.errors import DocumentNotFound, PsthreadsError
 from psthreads.processes._includes import RNG, SCH, XSD, Includer, Unusable, gathered, inside
 from psthreads.processes._parsing import MOST_PROBLEMS, plain

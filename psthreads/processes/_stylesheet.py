@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from lxml import etree
 
-from psthreads.documents import GroupFolder
+from psthreads.documents.layout import GroupFolder
 from psthreads.domain.errors import PsthreadsError
 from psthreads.processes import _parsing
 from psthreads.processes._includes import Includer, Unusable, inside, url

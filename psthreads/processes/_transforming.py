@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import BinaryIO, Final, NoReturn
 
 from psthreads.context import Context
-from psthreads.documents import Document, GroupFolder
+from psthreads.documents.layout import Document, GroupFolder
 from psthreads.domain.errors import PsthreadsError
 from psthreads.processes._includes import Unusable
 from psthreads.processes._stylesheet import NotTransformed, Output, Stylesheet

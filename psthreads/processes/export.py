@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Annotated, BinaryIO, Final, cast
 
 from psthreads.context import Context
-from psthreads.documents import Document, GroupFolder
+from psthreads.documents.layout import Document, GroupFolder
 from psthreads.domain.errors import BadParameter, DocumentNotFound, PsthreadsError, UnsafePath
 from psthreads.processes._zip import SMALL, Archive
 from psthreads.registry import Answer, Start, process

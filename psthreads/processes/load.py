@@ -15,10 +15,10 @@ from dataclasses import replace
 from typing import Annotated, BinaryIO, Final, cast
 
 from psthreads.context import Context
-from psthreads.documents import GroupFolder
+from psthreads.documents.layout import GroupFolder
+from psthreads.documents.loading_zone import LoadingZone
 from psthreads.domain.errors import BadParameter, PsthreadsError
 from psthreads.domain.model import Level, Outcome, Status
-from psthreads.loadingzone import LoadingZone
 from psthreads.processes._checking import Checker
 from psthreads.processes._parsing import MOST_TOLD
 from psthreads.processes.validate import is_xml

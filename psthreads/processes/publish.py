@@ -21,7 +21,7 @@ from contextlib import ExitStack
 from typing import Annotated, Final, cast
 
 from psthreads.context import Context
-from psthreads.documents import GroupFolder
+from psthreads.documents.layout import GroupFolder
 from psthreads.domain.errors import BadParameter, Conflict, DocumentNotFound, UnsafePath
 from psthreads.domain.model import Outcome, Status
 from psthreads.processes._includes import Unusable

@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Annotated, Final, cast
 
 from psthreads.context import Context
+from psthreads.documents.folder import shown
+from psthreads.documents.loading_zone import LoadingZone
 from psthreads.domain.errors import NotFound, PsthreadsError
 from psthreads.domain.model import Level, Outcome, Status
-from psthreads.folder import shown
-from psthreads.loadingzone import LoadingZone
 from psthreads.processes._unpacking import Archive, Damaged, Entry
 from psthreads.registry import Bounds, Start, process
 

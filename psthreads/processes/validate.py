@@ -20,7 +20,7 @@ from __future__ import annotations
 from typing import Annotated, Final, cast
 
 from psthreads.context import Context
-from psthreads.documents import GroupFolder
+from psthreads.documents.layout import GroupFolder
 from psthreads.domain.errors import PsthreadsError
 from psthreads.domain.model import Level, Outcome, Status
 from psthreads.processes._checking import LARGEST_TREE, Checker

@@ -25,7 +25,7 @@ from rich.console import Console
 from psthreads.client import Client, Download, RemoteThread
 from psthreads.database.connection import connect
 from psthreads.directory import Directory
-from psthreads.documents import Documents
+from psthreads.documents.layout import Documents
 from psthreads.domain.config import Config
 from psthreads.domain.errors import ConfigError, Unavailable
 from psthreads.domain.model import Status

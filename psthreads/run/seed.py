@@ -10,7 +10,7 @@ from typing import Final
 
 from psthreads.audit.entries import SETUP
 from psthreads.directory import Directory
-from psthreads.documents import Documents
+from psthreads.documents.layout import Documents
 from psthreads.domain.access import Group, Member, Role
 from psthreads.domain.errors import ConfigError, Conflict, GroupNotFound, MemberNotFound
 from psthreads.passwords import generate

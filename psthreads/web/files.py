@@ -10,10 +10,10 @@ from flask import Blueprint, Response, g, request
 from werkzeug.exceptions import RequestedRangeNotSatisfiable
 from werkzeug.utils import send_file
 
+from psthreads.documents.results import owner
 from psthreads.domain import access
 from psthreads.domain.errors import NotFound, ThreadNotFound
 from psthreads.domain.model import Thread
-from psthreads.results import owner
 from psthreads.web.guard import Guard
 from psthreads.web.operation import IF_NONE_MATCH, RANGE, Answer, Operation, Who, declares
 from psthreads.web.services import Services

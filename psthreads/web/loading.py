@@ -11,8 +11,8 @@ from typing import Final
 
 from flask import Blueprint, Response, g, request
 
+from psthreads.documents.loading_zone import LoadingZone
 from psthreads.domain.errors import MissingParameter
-from psthreads.loadingzone import LoadingZone
 from psthreads.parameter import Parameter
 from psthreads.system.thread_pool import off_the_loop
 from psthreads.web import arriving, parameters, respond

@@ -12,9 +12,9 @@ from flask import Response, current_app, g, request
 from jinja2 import Environment
 from lxml import etree
 
+from psthreads.documents.results import owner
 from psthreads.domain.errors import PsthreadsError
 from psthreads.domain.model import Event, LogPage, Thread, ThreadPage, clean, iso
-from psthreads.results import owner
 
 _XML: Final = "application/xml; charset=utf-8"
 _JSON: Final = "application/json"

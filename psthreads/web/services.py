@@ -10,7 +10,7 @@ from redis import Redis
 from psthreads.audit.entries import Audit
 from psthreads.database.connection import connect
 from psthreads.directory import Directory
-from psthreads.documents import Documents
+from psthreads.documents.layout import Documents
 from psthreads.domain.config import Config
 from psthreads.engine import Engine
 from psthreads.feed import Feed

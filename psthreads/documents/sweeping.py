@@ -18,8 +18,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Final
 
-from psthreads.folder import TEMPORARY, Folder
-from psthreads.results import owner
+from psthreads.documents.folder import TEMPORARY, Folder
+from psthreads.documents.results import owner
 from psthreads.system.thread_pool import off_the_loop
 
 Ask = Callable[[Collection[str]], set[str]]

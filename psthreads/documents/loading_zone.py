@@ -16,9 +16,9 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, Final, TypeVar
 
+from psthreads.documents.folder import TEMPORARY, Folder, OnSkip, ResultFile, shown
+from psthreads.documents.group_folder import Document, GroupFolder
 from psthreads.domain.errors import Conflict, DocumentNotFound, NotFound, PsthreadsError, TooLarge, UnsafePath
-from psthreads.folder import TEMPORARY, Folder, OnSkip, ResultFile, shown
-from psthreads.groupfolder import Document, GroupFolder
 
 T = TypeVar("T")
 

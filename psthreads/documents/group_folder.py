@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from psthreads.documents.folder import LINK, OTHER, PLAIN, Folder, OnSkip, fitting, names_of
 from psthreads.domain.access import Group
 from psthreads.domain.errors import Conflict, DocumentNotFound, UnsafePath
-from psthreads.folder import LINK, OTHER, PLAIN, Folder, OnSkip, fitting, names_of
 from psthreads.system.syncing import sync_all
 
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from psthreads.documents.folder import ResultFile
+from psthreads.documents.group_folder import Document, GroupFolder
+from psthreads.documents.loading_zone import LoadingZone
+from psthreads.documents.results import ResultFolder
+from psthreads.documents.sweeping import Ask, Sweep
 from psthreads.domain.access import Group
 from psthreads.domain.model import SERVER_WIDE
-from psthreads.folder import ResultFile
-from psthreads.groupfolder import Document, GroupFolder
-from psthreads.loadingzone import LoadingZone
-from psthreads.results import ResultFolder
-from psthreads.sweeping import Ask, Sweep
 
 __all__ = ["Document", "Documents", "GroupFolder", "ResultFile"]
 

@@ -15,8 +15,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Final
 
+from psthreads.documents.folder import NEVER, TEMPORARY, Folder, ResultFile, shown
 from psthreads.domain.errors import DocumentNotFound, NotFound, UnsafePath
-from psthreads.folder import NEVER, TEMPORARY, Folder, ResultFile, shown
 
 MAX_FILENAME: Final = 200
 """The longest name of a result file, in bytes of UTF-8, with the thread's id in it."""

@@ -1,0 +1,1 @@
+"""A group's documents, loading zones and results on the disk."""
