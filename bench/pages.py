@@ -15,10 +15,10 @@ from bench.servers import gunicorn, redis_server
 from bench.stored import fill, store_meta
 from psthreads.audit.entries import SETUP
 from psthreads.database.connection import connect
-from psthreads.directory import Directory
 from psthreads.domain.config import Config
 from psthreads.domain.model import Level, Line, Outcome, Report, Status
 from psthreads.engine import Engine
+from psthreads.identity.directory import Directory
 from psthreads.plugins import load as load_processes
 from psthreads.store import ThreadStore
 

@@ -18,10 +18,10 @@ import psutil
 from bench.servers import ROOT, gunicorn, load, redis_server
 from psthreads.audit.entries import SETUP
 from psthreads.database.connection import connect
-from psthreads.directory import Directory
 from psthreads.domain.access import Role
 from psthreads.domain.model import Level, Line, Report
 from psthreads.engine import Engine
+from psthreads.identity.directory import Directory
 from psthreads.plugins import load as load_processes
 from psthreads.store import ThreadStore
 

@@ -17,11 +17,11 @@ from chaos.storm import Storm
 from chaos.world import World, wait_until
 from psthreads.audit.entries import SETUP
 from psthreads.database.connection import connect
-from psthreads.directory import Directory
 from psthreads.domain.access import Role
 from psthreads.domain.errors import PsthreadsError, ThreadNotFound
 from psthreads.domain.model import Status, Thread
 from psthreads.horse import persistently
+from psthreads.identity.directory import Directory
 from psthreads.store import ThreadStore
 
 _STILL_SECONDS: Final = 60.0  # a thread is stuck when, after the storm, none has ended for so long

@@ -9,11 +9,12 @@ from typing import Any, TypeVar
 import click
 from flask import Flask
 
-from psthreads import credential_commands, passwords, shell
-from psthreads.directory import Directory
+from psthreads import credential_commands, shell
 from psthreads.domain.access import Role
 from psthreads.domain.errors import BadParameter
 from psthreads.domain.model import iso
+from psthreads.identity import passwords
+from psthreads.identity.directory import Directory
 from psthreads.shell import Commands, as_json, say, show, with_reason
 
 F = TypeVar("F", bound=Callable[..., Any])

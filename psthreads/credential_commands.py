@@ -12,7 +12,7 @@ from psthreads import shell
 from psthreads.domain.access import Reach
 from psthreads.domain.errors import BadParameter
 from psthreads.domain.model import iso
-from psthreads.roster import scope
+from psthreads.identity.records import scope
 from psthreads.shell import Commands, as_json, of_member, say, show, with_reason
 
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 24 * 3600, "w": 7 * 24 * 3600}

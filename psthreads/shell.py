@@ -16,12 +16,12 @@ import click
 from flask import Flask, current_app
 from flask.cli import AppGroup
 
-from psthreads.administration import Administration
 from psthreads.audit.entries import Origin
-from psthreads.directory import Directory
 from psthreads.domain.errors import PsthreadsError
+from psthreads.identity.administration import Administration
+from psthreads.identity.directory import Directory
 
-_EXTENSION: Final = "psthreads.directory"
+_EXTENSION: Final = "psthreads.identity.directory"
 _REASON: Final = "psthreads.reason"
 
 

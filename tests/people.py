@@ -5,9 +5,9 @@ from __future__ import annotations
 from base64 import b64encode
 
 from psthreads.audit.entries import SETUP
-from psthreads.directory import Directory
 from psthreads.documents.layout import Documents
 from psthreads.domain.access import Group, Member, Role
+from psthreads.identity.directory import Directory
 
 PASSWORD = "correct horse battery"
 INSIDE = {role.value: role for role in Role}

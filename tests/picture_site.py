@@ -16,10 +16,10 @@ from redis import Redis
 from stack import ROOT, free_port, wait_for
 
 from psthreads.audit.entries import SETUP
-from psthreads.directory import Directory
 from psthreads.documents.layout import Documents
 from psthreads.domain.access import Role
 from psthreads.domain.config import Config
+from psthreads.identity.directory import Directory
 from psthreads.run.server import Server
 
 LONG = "the-longest-name-that-a-member-or-group-may-have-is-of-64-letter"

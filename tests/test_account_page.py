@@ -16,10 +16,10 @@ from test_pages import sign_in, token_in
 from werkzeug.test import TestResponse
 
 from psthreads.audit.entries import SETUP, Audit, Wanted
-from psthreads.credentials import Password, Token
 from psthreads.domain.access import Reach
 from psthreads.domain.config import Config
 from psthreads.domain.errors import NotSignedIn
+from psthreads.identity.credentials import Password, Token
 from psthreads.web import create_app
 from psthreads.web.dashboard import account
 

@@ -20,9 +20,9 @@ from redis.exceptions import AuthenticationError, NoPermissionError, ResponseErr
 from stack import ROOT, free_port, supervisor, wait_for, web
 
 from psthreads import doctor
-from psthreads.directory import Directory
 from psthreads.documents.layout import Documents
 from psthreads.domain.config import Config
+from psthreads.identity.directory import Directory
 from psthreads.run.server import Server
 
 PASSWORDS = {name: f"{name}-password-of-the-test" for name in ("operator", "web", "worker", "auditor")}

@@ -11,15 +11,15 @@ from people import PASSWORD, People
 from redis import Redis
 from threads import new_thread
 
-from psthreads.administration import Administration
 from psthreads.audit.entries import ACTS, FIELDS, KEY, LONGEST, Audit, Entry, Origin, Wanted
-from psthreads.credentials import Password
-from psthreads.directory import Directory
 from psthreads.domain.access import Group, Role
 from psthreads.domain.config import Config
 from psthreads.domain.errors import NotSignedIn, PsthreadsError
+from psthreads.identity.administration import Administration
+from psthreads.identity.credentials import Password
+from psthreads.identity.directory import Directory
+from psthreads.identity.throttles import Throttles
 from psthreads.store import ThreadStore
-from psthreads.throttles import Throttles
 
 CHIEF = Origin("chief", 10, "192.0.2.7", "Ticket 4711")
 

@@ -16,10 +16,10 @@ from redis import Redis
 from stack import free_port
 from threads import new_thread
 
-from psthreads.directory import Directory
 from psthreads.documents.layout import Documents
 from psthreads.domain.config import Config
 from psthreads.domain.model import Report
+from psthreads.identity.directory import Directory
 from psthreads.run.server import Server
 from psthreads.store import ThreadStore
 

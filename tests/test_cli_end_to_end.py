@@ -22,9 +22,9 @@ from redis import Redis
 from stack import ROOT, free_port, wait_for, web, worker
 
 from psthreads.client import Client
-from psthreads.directory import Directory
 from psthreads.documents.layout import Documents
 from psthreads.domain.config import Config
+from psthreads.identity.directory import Directory
 from psthreads.run.server import Server
 
 ROUTE = "/members/{member}/groups/{group}/samples/{process}"

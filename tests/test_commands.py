@@ -14,10 +14,10 @@ from redis.retry import Retry
 
 from psthreads import commands
 from psthreads.audit.entries import SETUP
-from psthreads.credentials import Password, Token
-from psthreads.directory import Directory
 from psthreads.domain.access import Role
 from psthreads.domain.errors import NotSignedIn
+from psthreads.identity.credentials import Password, Token
+from psthreads.identity.directory import Directory
 
 PASSWORD = "correct horse"
 
@@ -219,7 +219,7 @@ def test_the_commands_work_from_flasks_own_program(redis: Redis, tmp_path: Path)
     socket = redis.connection_pool.connection_kwargs["path"]
     (tmp_path / "app.py").write_text(
         "from flask import Flask\nfrom redis import Redis\n"
-        "from psthreads import commands\nfrom psthreads.directory import Directory\n"
+        "from psthreads import commands\nfrom psthreads.identity.directory import Directory\n"
         f"app = Flask(__name__)\ncommands.register(app, lambda: Directory(Redis(unix_socket_path={socket!r})))\n"
     )
     flask = [sys.executable, "-m", "flask", "--app", str(tmp_path / "app.py")]

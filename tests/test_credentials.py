@@ -8,10 +8,7 @@ from typing import Any
 import pytest
 from redis import ConnectionPool, Redis, UnixDomainSocketConnection
 
-from psthreads.administration import MOST_TOKENS
 from psthreads.audit.entries import SETUP
-from psthreads.credentials import Credential, Password, Session, Token, digest
-from psthreads.directory import Directory
 from psthreads.domain.access import Group, Member, Role, Sight
 from psthreads.domain.errors import (
     BadParameter,
@@ -20,6 +17,9 @@ from psthreads.domain.errors import (
     NotFound,
     NotSignedIn,
 )
+from psthreads.identity.administration import MOST_TOKENS
+from psthreads.identity.credentials import Credential, Password, Session, Token, digest
+from psthreads.identity.directory import Directory
 
 PASSWORD = "correct horse"
 HOSTILE = [

@@ -9,8 +9,6 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from psthreads.audit.entries import SETUP
-from psthreads.credentials import Credential, Password, Token
-from psthreads.directory import Directory
 from psthreads.domain.access import Group, Member, Role, Sight
 from psthreads.domain.errors import (
     BadParameter,
@@ -21,7 +19,9 @@ from psthreads.domain.errors import (
     NotSignedIn,
     Unavailable,
 )
-from psthreads.roster import Membership
+from psthreads.identity.credentials import Credential, Password, Token
+from psthreads.identity.directory import Directory
+from psthreads.identity.records import Membership
 
 PASSWORD = "correct horse"
 HOSTILE = [

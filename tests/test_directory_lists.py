@@ -9,11 +9,11 @@ import pytest
 from redis import Redis
 
 from psthreads.audit.entries import SETUP, Origin
-from psthreads.directory import Directory
 from psthreads.domain.access import Group, Member, Role
 from psthreads.domain.errors import Conflict, MemberNotFound
-from psthreads.passwords import Passwords
-from psthreads.roster import Membership, Part
+from psthreads.identity.directory import Directory
+from psthreads.identity.passwords import Passwords
+from psthreads.identity.records import Membership, Part
 
 PASSWORD = "correct horse"
 NAMES = ["Abe", "abel", "ab-c", "ab.c", "ab@c", "ab_c", "7up", "_x", "zoe", "ABBA", "a", "ba"]

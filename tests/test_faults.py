@@ -27,12 +27,12 @@ from stack import Program, free_port, supervisor, wait_for, web, worker
 from threads import ended, start
 
 from psthreads.database.connection import connect, durability_warning
-from psthreads.directory import Directory
 from psthreads.documents.layout import Documents
 from psthreads.domain.config import Config
 from psthreads.domain.errors import Unavailable
 from psthreads.domain.model import Status
 from psthreads.engine import Engine
+from psthreads.identity.directory import Directory
 from psthreads.janitor import Janitor
 from psthreads.plugins import load
 from psthreads.run.server import Server

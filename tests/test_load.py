@@ -19,12 +19,12 @@ from threads import ended
 
 from psthreads.audit.entries import SETUP
 from psthreads.context import Context
-from psthreads.directory import Directory
 from psthreads.documents.layout import Documents
 from psthreads.domain.access import Role
 from psthreads.domain.config import Config
 from psthreads.domain.errors import BadParameter, Conflict, UnsafePath
 from psthreads.domain.model import Level, Status
+from psthreads.identity.directory import Directory
 from psthreads.processes.load import load
 from psthreads.registry import Start
 from psthreads.store import ThreadStore

@@ -16,11 +16,11 @@ from test_directory_lists import Quick
 from test_pages import sign_in
 
 from psthreads.audit.entries import SETUP, Audit
-from psthreads.credentials import Password, Token
-from psthreads.directory import Directory
 from psthreads.domain.access import Reach, Role
 from psthreads.domain.config import Config
 from psthreads.domain.errors import MemberNotFound, NotSignedIn
+from psthreads.identity.credentials import Password, Token
+from psthreads.identity.directory import Directory
 from psthreads.web import create_app
 
 __all__ = ["desk"]

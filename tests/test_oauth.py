@@ -18,13 +18,13 @@ from redis import Redis
 from stack import wait_for
 from werkzeug.test import TestResponse
 
-from psthreads import oauth_clients
 from psthreads.audit.entries import SETUP
-from psthreads.credentials import Token
-from psthreads.directory import Directory
 from psthreads.domain.access import Reach
 from psthreads.domain.config import Config
 from psthreads.domain.errors import Conflict, MemberNotFound, NotFound, NotSignedIn
+from psthreads.identity import oauth_clients
+from psthreads.identity.credentials import Token
+from psthreads.identity.directory import Directory
 from psthreads.web import create_app
 
 SAFE = r"[a-zA-Z0-9=.+/_-]{16,}"

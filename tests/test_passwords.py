@@ -6,9 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from psthreads import passwords
 from psthreads.domain.errors import BadParameter
-from psthreads.passwords import Passwords
+from psthreads.identity import passwords
+from psthreads.identity.passwords import Passwords
 
 PASSWORD = "correct horse"
 
@@ -16,7 +16,7 @@ UNDER_GEVENT = """
 from gevent import monkey
 monkey.patch_all()
 import gevent
-from psthreads.passwords import Passwords
+from psthreads.identity.passwords import Passwords
 
 passwords = Passwords()
 stored = passwords.hash("correct horse")
@@ -148,5 +148,5 @@ def test_under_gevent_other_requests_go_on_while_passwords_are_verified() -> Non
 
 
 def test_importing_the_directory_does_not_load_gevent() -> None:
-    script = "import sys, psthreads.directory; sys.exit('gevent' in sys.modules)"
+    script = "import sys, psthreads.identity.directory; sys.exit('gevent' in sys.modules)"
     subprocess.run([sys.executable, "-c", script], timeout=60, check=True)

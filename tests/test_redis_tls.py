@@ -21,9 +21,9 @@ from redis import Redis
 from stack import free_port, wait_for, web, worker
 
 from psthreads.database.connection import connect, translated
-from psthreads.directory import Directory
 from psthreads.domain.config import Config
 from psthreads.domain.errors import Unavailable
+from psthreads.identity.directory import Directory
 from psthreads.run.server import Server
 
 PASSWORD = "a-password-of-the-test"

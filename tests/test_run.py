@@ -26,9 +26,9 @@ from stack import ROOT, free_port, wait_for
 
 from psthreads.audit.entries import SETUP
 from psthreads.client import Client, RemoteThread
-from psthreads.directory import Directory
 from psthreads.domain.access import Role
 from psthreads.domain.model import Status
+from psthreads.identity.directory import Directory
 from psthreads.run.server import Server
 
 __all__ = ["folder"]

@@ -14,12 +14,12 @@ from test_who_may_do_what import World, path_of, rules, world
 from threads import new_thread
 
 from psthreads.audit.entries import SETUP
-from psthreads.credentials import Token, read_reach, write_reach
 from psthreads.domain import access
 from psthreads.domain.access import Group, Member, Reach, Role, Sight
 from psthreads.domain.config import Config
 from psthreads.domain.errors import NotAllowed
 from psthreads.domain.model import Level, Line, Report, Status, Thread
+from psthreads.identity.credentials import Token, read_reach, write_reach
 from psthreads.store import ThreadStore
 from psthreads.web import create_app
 from psthreads.web.guard import Watch

@@ -13,9 +13,9 @@ from redis import Redis
 from test_pages import sign_in, token_in
 from threads import new_thread
 
-from psthreads.credentials import Session
 from psthreads.domain.config import Config
 from psthreads.domain.errors import NotSignedIn
+from psthreads.identity.credentials import Session
 from psthreads.store import ThreadStore
 from psthreads.web import create_app, sessions
 from psthreads.web.guard import Watch

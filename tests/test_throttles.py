@@ -19,12 +19,12 @@ from test_round_trips import Trips, trips
 from werkzeug.test import TestResponse
 
 from psthreads.audit.entries import SETUP
-from psthreads.credentials import Password, Token
-from psthreads.directory import Directory
 from psthreads.domain.access import Role
 from psthreads.domain.config import Config
 from psthreads.domain.errors import ConfigError, NotSignedIn, TooManyRequests
-from psthreads.throttles import Throttles
+from psthreads.identity.credentials import Password, Token
+from psthreads.identity.directory import Directory
+from psthreads.identity.throttles import Throttles
 from psthreads.web import create_app
 
 __all__ = ["trips"]

@@ -24,12 +24,12 @@ from threads import ended
 
 from psthreads.audit.entries import SETUP
 from psthreads.context import Cancelled, Context
-from psthreads.directory import Directory
 from psthreads.documents.layout import Documents
 from psthreads.domain.access import Role
 from psthreads.domain.config import Config
 from psthreads.domain.errors import MissingParameter, NotFound, UnsafePath
 from psthreads.domain.model import Level, Status
+from psthreads.identity.directory import Directory
 from psthreads.processes import _unpacking
 from psthreads.processes.unzip import unzip
 from psthreads.registry import Start

@@ -24,11 +24,11 @@ from rich.console import Console
 
 from psthreads.client import Client, Download, RemoteThread
 from psthreads.database.connection import connect
-from psthreads.directory import Directory
 from psthreads.documents.layout import Documents
 from psthreads.domain.config import Config
 from psthreads.domain.errors import ConfigError, Unavailable
 from psthreads.domain.model import Status
+from psthreads.identity.directory import Directory
 from psthreads.run.seed import ADMINISTRATOR, GROUP, Login, Seed
 from psthreads.run.server import Server
 from psthreads.system.parent_death import die_with_parent

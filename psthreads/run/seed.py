@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Final
 
 from psthreads.audit.entries import SETUP
-from psthreads.directory import Directory
 from psthreads.documents.layout import Documents
 from psthreads.domain.access import Group, Member, Role
 from psthreads.domain.errors import ConfigError, Conflict, GroupNotFound, MemberNotFound
-from psthreads.passwords import generate
+from psthreads.identity.directory import Directory
+from psthreads.identity.passwords import generate
 
 GROUP: Final = "acme"
 ADMINISTRATOR: Final = "admin"

@@ -9,7 +9,7 @@ from flask import Blueprint, Response, g, request
 
 from psthreads.domain.access import Reach
 from psthreads.domain.errors import GroupNotFound
-from psthreads.oauth_clients import Client, new_access_token
+from psthreads.identity.oauth_clients import Client, new_access_token
 from psthreads.web.guard import Guard
 from psthreads.web.operation import FORM, JSON, Answer, Operation, Who, declares
 from psthreads.web.services import Services

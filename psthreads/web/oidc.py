@@ -10,10 +10,10 @@ from flask import Blueprint, render_template, request, session, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
 from psthreads.audit.entries import Origin
-from psthreads.credentials import Session
-from psthreads.directory import Directory
 from psthreads.domain.access import Member
 from psthreads.domain.errors import MemberNotFound, NotFound, NotSignedIn, PsthreadsError
+from psthreads.identity.credentials import Session
+from psthreads.identity.directory import Directory
 from psthreads.web import origin
 from psthreads.web.operation import HTML, Answer, Operation, Who, declares
 from psthreads.web.services import Services

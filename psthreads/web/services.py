@@ -9,18 +9,18 @@ from redis import Redis
 
 from psthreads.audit.entries import Audit
 from psthreads.database.connection import connect
-from psthreads.directory import Directory
 from psthreads.documents.layout import Documents
 from psthreads.domain.config import Config
 from psthreads.engine import Engine
 from psthreads.feed import Feed
 from psthreads.finder import Finder
+from psthreads.identity.directory import Directory
+from psthreads.identity.throttles import Throttles
 from psthreads.janitor import Janitor
 from psthreads.plugins import load_all
 from psthreads.registry import Registry
 from psthreads.store import ThreadStore
 from psthreads.thread_scripts import ThreadScripts
-from psthreads.throttles import Throttles
 from psthreads.web.slots import Slots
 
 

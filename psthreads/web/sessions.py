@@ -11,8 +11,8 @@ from flask import Flask, Request, current_app, request, session
 from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
 from redis import Redis
 
-from psthreads.credentials import Session
 from psthreads.database.connection import translated
+from psthreads.identity.credentials import Session
 
 _SHARED_KEY: Final = "ps:secret-key"
 _SINCE: Final = "since"

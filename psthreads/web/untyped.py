@@ -8,9 +8,9 @@ from flask import Flask
 from flask_login import LoginManager, UserMixin, login_user
 from flask_wtf.csrf import CSRFError, CSRFProtect, generate_csrf
 
-from psthreads.credentials import Session
 from psthreads.domain.access import Member
 from psthreads.domain.errors import NotAllowed
+from psthreads.identity.credentials import Session
 
 
 class SignedIn(UserMixin):  # type: ignore[misc] # the library has no types

@@ -8,10 +8,10 @@ from typing import Final
 from flask import Blueprint, Response, g, redirect, render_template, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
-from psthreads.credentials import Password
-from psthreads.directory import Directory
 from psthreads.domain.access import Member
 from psthreads.domain.errors import BadParameter, Conflict, NotFound, NotSignedIn, TooManyRequests
+from psthreads.identity.credentials import Password
+from psthreads.identity.directory import Directory
 from psthreads.web import sessions, sign_in
 from psthreads.web.dashboard import forms, tokens
 from psthreads.web.dashboard.forms import AFTER, DONE

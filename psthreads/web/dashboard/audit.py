@@ -10,8 +10,8 @@ from flask import Blueprint, Response, render_template, url_for
 
 from psthreads.audit.entries import ACTS, KINDS, Entry, Wanted
 from psthreads.audit.export import FORMATS, pieces
-from psthreads.directory import Directory
 from psthreads.domain.model import iso
+from psthreads.identity.directory import Directory
 from psthreads.parameter import Parameter, moment
 from psthreads.web.guard import Guard
 from psthreads.web.operation import HTML, Answer, Operation, Who, declares

@@ -9,10 +9,10 @@ from typing import Any, Final, cast
 
 from flask import g, request
 
-from psthreads.directory import Directory
 from psthreads.domain.errors import BadParameter, MemberNotFound, PsthreadsError
 from psthreads.domain.model import SERVER_WIDE, Status
 from psthreads.finder import Wanted
+from psthreads.identity.directory import Directory
 from psthreads.parameter import Bounds, Parameter, moment
 from psthreads.registry import Registry
 from psthreads.store import Kind

@@ -7,9 +7,9 @@ from typing import Final
 from flask import Blueprint, Response, g, redirect, render_template, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
-from psthreads.directory import Directory
 from psthreads.domain.access import Role
 from psthreads.domain.errors import BadParameter, NotFound
+from psthreads.identity.directory import Directory
 from psthreads.web.dashboard import forms
 from psthreads.web.dashboard.forms import AFTER, DONE, NAME
 from psthreads.web.dashboard.member import end_of, ref

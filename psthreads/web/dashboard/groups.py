@@ -11,7 +11,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from psthreads.domain import access
 from psthreads.domain.access import Role
 from psthreads.domain.errors import BadParameter, Conflict
-from psthreads.roster import Membership
+from psthreads.identity.records import Membership
 from psthreads.web.dashboard import forms, group
 from psthreads.web.dashboard.forms import AFTER, DONE, NAME
 from psthreads.web.operation import Who, declares

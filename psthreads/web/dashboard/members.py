@@ -7,9 +7,9 @@ from typing import Final
 from flask import Blueprint, Response, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
-from psthreads import passwords
 from psthreads.domain.errors import BadParameter, Conflict, MemberNotFound
-from psthreads.roster import Account
+from psthreads.identity import passwords
+from psthreads.identity.records import Account
 from psthreads.web.dashboard import forms, member
 from psthreads.web.dashboard.forms import AFTER, DONE, NAME
 from psthreads.web.dashboard.tokens import Shown

@@ -17,10 +17,15 @@ from typing import Final
 
 from redis import Redis
 
-from psthreads import administration, roster
-from psthreads.administration import Administration
 from psthreads.audit.entries import Origin
-from psthreads.credentials import (
+from psthreads.database.scripts import Scripts
+from psthreads.domain.access import Group, Member, Role, Sight
+from psthreads.domain.config import DAY
+from psthreads.domain.errors import GroupNotFound, MemberNotFound, NotSignedIn
+from psthreads.identity import administration
+from psthreads.identity import records as roster
+from psthreads.identity.administration import Administration
+from psthreads.identity.credentials import (
     Credential,
     Found,
     Password,
@@ -32,14 +37,10 @@ from psthreads.credentials import (
     read,
     read_reach,
 )
-from psthreads.database.scripts import Scripts
-from psthreads.domain.access import Group, Member, Role, Sight
-from psthreads.domain.config import DAY
-from psthreads.domain.errors import GroupNotFound, MemberNotFound, NotSignedIn
-from psthreads.oauth_clients import Clients
-from psthreads.passwords import Passwords
-from psthreads.roster import Account, Membership, Part, TokenInfo
-from psthreads.throttles import Throttles
+from psthreads.identity.oauth_clients import Clients
+from psthreads.identity.passwords import Passwords
+from psthreads.identity.records import Account, Membership, Part, TokenInfo
+from psthreads.identity.throttles import Throttles
 
 SCRIPTS: Final = (
     *("identify", "find", "account", "list", "search", "search_links", "links", "names"),

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from operator import attrgetter
 from typing import TYPE_CHECKING, Final
 
-from psthreads.credentials import digest, read_reach, write_reach
 from psthreads.database.scripts import Scripts
 from psthreads.domain.errors import NotFound
+from psthreads.identity.credentials import digest, read_reach, write_reach
 
 if TYPE_CHECKING:
     from redis import Redis

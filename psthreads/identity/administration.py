@@ -11,12 +11,12 @@ import secrets
 from typing import Final
 
 from psthreads.audit.entries import Origin
-from psthreads.credentials import check_name, check_name_is_no_id, digest, key_of, write_reach
 from psthreads.database.scripts import Scripts
 from psthreads.domain.access import Group, Member, Reach, Role
 from psthreads.domain.errors import BadParameter, Conflict, GroupNotFound, MemberNotFound, NotFound
-from psthreads.passwords import Passwords
-from psthreads.roster import Membership, scope
+from psthreads.identity.credentials import check_name, check_name_is_no_id, digest, key_of, write_reach
+from psthreads.identity.passwords import Passwords
+from psthreads.identity.records import Membership, scope
 
 SCRIPTS: Final = (
     *("add", "update", "set_admin", "unlock", "remove", "link"),

@@ -1,0 +1,1 @@
+"""Members, groups, roles, tokens, passwords, throttles and OAuth clients."""
