@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 import sys
 
+from psthreads.authoring.plugins import load_all
 from psthreads.doctor import refuse_unless_safe
 from psthreads.domain.config import Config
 from psthreads.domain.errors import PsthreadsError
-from psthreads.plugins import load_all
 from psthreads.supervisor import Supervisor
 
 

@@ -12,10 +12,10 @@ from redis import Redis
 
 from bench.servers import ROOT, redis_server
 from psthreads.audit.entries import SETUP
+from psthreads.authoring.plugins import load
 from psthreads.database.connection import connect
 from psthreads.domain.access import Group, Member
 from psthreads.engine import Engine
-from psthreads.plugins import load
 from psthreads.store import ThreadStore
 
 WINDOW_SECONDS = 20.0

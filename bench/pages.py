@@ -14,12 +14,12 @@ from redis import Redis
 from bench.servers import gunicorn, redis_server
 from bench.stored import fill, store_meta
 from psthreads.audit.entries import SETUP
+from psthreads.authoring.plugins import load as load_processes
 from psthreads.database.connection import connect
 from psthreads.domain.config import Config
 from psthreads.domain.model import Level, Line, Outcome, Report, Status
 from psthreads.engine import Engine
 from psthreads.identity.directory import Directory
-from psthreads.plugins import load as load_processes
 from psthreads.store import ThreadStore
 
 FEW, MANY = 1_000, 1_000_000

@@ -22,15 +22,15 @@ from redis import Redis
 from bench import documents
 from bench.servers import redis_server
 from psthreads.audit.entries import SETUP
-from psthreads.context import Context
+from psthreads.authoring.context import Context
+from psthreads.authoring.plugins import load as load_processes
+from psthreads.authoring.registry import Value
 from psthreads.database.connection import connect
 from psthreads.documents.layout import Documents
 from psthreads.domain.access import Group, Member
 from psthreads.domain.config import Config
 from psthreads.engine import Engine
 from psthreads.horse import ToStore
-from psthreads.plugins import load as load_processes
-from psthreads.registry import Value
 from psthreads.store import ThreadStore
 
 ROUNDS = 7

@@ -8,12 +8,12 @@ from uuid import uuid4
 
 from bench.servers import gunicorn, load, redis_server
 from psthreads.audit.entries import SETUP
+from psthreads.authoring.plugins import load as load_processes
 from psthreads.database.connection import connect
 from psthreads.domain.access import Role
 from psthreads.domain.model import Report
 from psthreads.engine import Engine
 from psthreads.identity.directory import Directory
-from psthreads.plugins import load as load_processes
 from psthreads.store import ThreadStore
 
 ROUNDS = 15

@@ -14,14 +14,14 @@ from rq import Queue
 
 from bench.servers import redis_server
 from psthreads.audit.entries import SETUP
-from psthreads.context import Context
+from psthreads.authoring.context import Context
+from psthreads.authoring.plugins import load
 from psthreads.database.connection import connect
 from psthreads.documents.layout import Documents
 from psthreads.domain.access import Group, Member
 from psthreads.domain.model import Outcome, Status
 from psthreads.engine import Engine
 from psthreads.horse import ToStore
-from psthreads.plugins import load
 from psthreads.store import ThreadStore
 
 T = TypeVar("T")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 
-from psthreads.context import Context
-from psthreads.registry import process
+from psthreads.authoring.context import Context
+from psthreads.authoring.registry import process
 
 
 @process(title="Sleeping", route="/members/{member}/groups/{group}/bench/sleep")

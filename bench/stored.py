@@ -13,11 +13,11 @@ from redis import Redis
 
 from bench.servers import redis_server
 from psthreads.audit.entries import SETUP
+from psthreads.authoring.plugins import load
 from psthreads.database.connection import connect
 from psthreads.domain.access import Group, Member
 from psthreads.domain.model import Level, Line, Outcome, Report, Status
 from psthreads.engine import Engine
-from psthreads.plugins import load
 from psthreads.store import ThreadStore
 
 FEW, MANY = 1_000, 1_000_000

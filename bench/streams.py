@@ -17,12 +17,12 @@ import psutil
 
 from bench.servers import ROOT, gunicorn, load, redis_server
 from psthreads.audit.entries import SETUP
+from psthreads.authoring.plugins import load as load_processes
 from psthreads.database.connection import connect
 from psthreads.domain.access import Role
 from psthreads.domain.model import Level, Line, Report
 from psthreads.engine import Engine
 from psthreads.identity.directory import Directory
-from psthreads.plugins import load as load_processes
 from psthreads.store import ThreadStore
 
 STREAMS = 1_000

@@ -6,8 +6,8 @@ import os
 import time
 from contextlib import suppress
 
-from psthreads.context import Context
-from psthreads.registry import process
+from psthreads.authoring.context import Context
+from psthreads.authoring.registry import process
 
 _ROUTE = "/members/{member}/groups/{group}/chaos/"
 

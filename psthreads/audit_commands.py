@@ -9,7 +9,7 @@ from flask import Flask, current_app
 
 from psthreads.audit.entries import ACTS, KINDS, Audit, Wanted
 from psthreads.audit.export import FORMATS, pieces
-from psthreads.parameter import moment
+from psthreads.authoring.parameter import moment
 from psthreads.shell import Commands
 
 _EXTENSION: Final = "psthreads.audit.entries"

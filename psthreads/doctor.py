@@ -22,13 +22,13 @@ from redis import Redis
 from redis.connection import parse_url
 from redis.exceptions import NoPermissionError, RedisError, ResponseError
 
+from psthreads.authoring.registry import Registry
 from psthreads.database.connection import connect, durability_warning, translated
 from psthreads.domain.config import Config
 from psthreads.domain.errors import ConfigError, Unavailable
 from psthreads.engine import Engine
 from psthreads.identity.directory import Directory
 from psthreads.janitor import Janitor
-from psthreads.registry import Registry
 from psthreads.store import ThreadStore
 
 _LEAST_KEY: Final = 32  # characters

@@ -14,11 +14,11 @@ from rq.command import send_command
 
 from psthreads import crew, jobs
 from psthreads.audit.entries import Origin
+from psthreads.authoring.registry import Process, Registry, Value
 from psthreads.domain.access import Group, Member
 from psthreads.domain.config import Config
 from psthreads.domain.errors import Conflict, ThreadNotFound
 from psthreads.domain.model import SERVER_WIDE, Thread
-from psthreads.registry import Process, Registry, Value
 from psthreads.store import NewThread, ThreadStore
 
 LOOK = "look"

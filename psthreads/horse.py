@@ -19,17 +19,17 @@ from typing import Any, Final, TypeVar
 
 from rq.exceptions import DeserializationError
 
-from psthreads.capture import logging_into, output_into
-from psthreads.context import Cancelled, Context, Interrupted, ShutDown, TimedOut
+from psthreads.authoring.capture import logging_into, output_into
+from psthreads.authoring.context import Cancelled, Context, Interrupted, ShutDown, TimedOut
+from psthreads.authoring.masking import Masker
+from psthreads.authoring.outcome import NOTHING, conclude, is_uncaught
+from psthreads.authoring.registry import Parameter, Process, Registry
 from psthreads.documents.layout import Documents
 from psthreads.domain.access import Group, Member
 from psthreads.domain.config import Config
 from psthreads.domain.errors import Unavailable
 from psthreads.domain.model import SERVER_WIDE, Level, Outcome, Report, Standing, Status, Thread
 from psthreads.jobs import ThreadJob
-from psthreads.masking import Masker
-from psthreads.outcome import NOTHING, conclude, is_uncaught
-from psthreads.registry import Parameter, Process, Registry
 from psthreads.store import ThreadStore
 
 T = TypeVar("T")

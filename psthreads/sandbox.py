@@ -10,14 +10,14 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, Self
 
-from psthreads.context import Bar, Context, Interrupted
+from psthreads.authoring.context import Bar, Context, Interrupted
+from psthreads.authoring.registry import Process, Scope
 from psthreads.documents.folder import TEMPORARY
 from psthreads.documents.layout import Documents, GroupFolder, ResultFile
 from psthreads.documents.loading_zone import LoadingZone
 from psthreads.domain.access import Group, Member
 from psthreads.domain.errors import NotFound
 from psthreads.domain.model import SERVER_WIDE, Level, Line, Report, Standing
-from psthreads.registry import Process, Scope
 
 ACME: Final = Group(7, "acme")
 _THREAD_ID: Final = "0123456789abcdef" * 2

@@ -25,14 +25,14 @@ from typing import Any, Final
 
 from lxml import etree
 
-from psthreads.capture import logging_into
-from psthreads.context import Cancelled, Interrupted, ShutDown, TimedOut
+from psthreads.authoring.capture import logging_into
+from psthreads.authoring.context import Cancelled, Interrupted, ShutDown, TimedOut
+from psthreads.authoring.outcome import NOTHING, conclude
+from psthreads.authoring.registry import Process, Start, Value
 from psthreads.domain.access import Group, Member
 from psthreads.domain.config import Config
 from psthreads.domain.model import Event, Level, Outcome, Status
 from psthreads.fulldisk import full_after
-from psthreads.outcome import NOTHING, conclude
-from psthreads.registry import Process, Start, Value
 from psthreads.sandbox import ACME, Sandbox, WatchedContext, contents
 
 __all__ = ["ACME", "JONES", "BarRun", "Element", "File", "Run", "check", "run"]

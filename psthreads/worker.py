@@ -29,7 +29,8 @@ from rq.serializers import JSONSerializer
 from rq.worker.base import WorkerStatus
 
 from psthreads import crew
-from psthreads.context import Cancelled, Interrupted, ShutDown, TimedOut
+from psthreads.authoring.context import Cancelled, Interrupted, ShutDown, TimedOut
+from psthreads.authoring.plugins import load_all
 from psthreads.database.connection import connect
 from psthreads.domain.config import Config
 from psthreads.domain.errors import PsthreadsError, Unavailable
@@ -37,7 +38,6 @@ from psthreads.domain.model import Outcome, Standing, Status
 from psthreads.engine import LOOK
 from psthreads.horse import SIGNALS, Horse, persistently
 from psthreads.jobs import ThreadJob
-from psthreads.plugins import load_all
 from psthreads.store import ThreadStore
 from psthreads.system.parent_death import die_with_parent
 from psthreads.system.wakeup import Wakeup

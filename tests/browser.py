@@ -31,9 +31,9 @@ from playwright.sync_api import (
     sync_playwright,
 )
 
+from psthreads.authoring.plugins import load
 from psthreads.client import Client, Download
 from psthreads.domain.config import Config
-from psthreads.plugins import load
 
 Scheme = Literal["light", "dark"]
 

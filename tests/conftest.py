@@ -22,12 +22,12 @@ from redis import Redis
 from stack import free_port
 from test_pages import sign_in
 
+from psthreads.authoring.plugins import load
 from psthreads.documents.layout import Documents, GroupFolder
 from psthreads.domain.access import Group
 from psthreads.domain.config import Config
 from psthreads.engine import Engine
 from psthreads.identity.directory import Directory
-from psthreads.plugins import load
 from psthreads.run.server import Server
 from psthreads.store import ThreadStore
 from psthreads.web import create_app

@@ -9,12 +9,12 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from psthreads.context import Cancelled, Context
+from psthreads.authoring.context import Cancelled, Context
+from psthreads.authoring.outcome import NOTHING, conclude
+from psthreads.authoring.registry import Process, Start
 from psthreads.documents.layout import Documents, GroupFolder
 from psthreads.domain.access import Group, Member
 from psthreads.domain.model import Level, Outcome, Report, Standing
-from psthreads.outcome import NOTHING, conclude
-from psthreads.registry import Process, Start
 
 GROUP = Group(7, "acme")
 MEMBER = Member(1, "jjones")

@@ -8,12 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
-from psthreads.context import Cancelled, Context
+from psthreads.authoring.context import Cancelled, Context
+from psthreads.authoring.registry import Process
 from psthreads.documents.layout import Documents
 from psthreads.domain.access import Group, Member
 from psthreads.domain.config import Config
 from psthreads.domain.model import Level, Outcome, Report, Standing, Status
-from psthreads.registry import Process
 
 GROUP = Group(7, "acme")
 MEMBER = Member(1, "jjones")

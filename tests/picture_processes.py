@@ -6,9 +6,9 @@ import itertools
 import time
 from typing import Literal
 
-from psthreads.context import Context
+from psthreads.authoring.context import Context
+from psthreads.authoring.registry import process
 from psthreads.domain.model import Level
-from psthreads.registry import process
 
 _ROUTE = "/members/{member}/groups/{group}/pictures/"
 _DOCUMENTS = (

@@ -15,9 +15,9 @@ import warnings
 from contextlib import suppress
 from pathlib import Path
 
-from psthreads.context import Cancelled, Context
+from psthreads.authoring.context import Cancelled, Context
+from psthreads.authoring.registry import process
 from psthreads.domain.model import Outcome, Status
-from psthreads.registry import process
 
 _ROUTE = "/members/{member}/groups/{group}/samples/"
 

@@ -14,9 +14,9 @@ from redis import Redis
 
 from psthreads.audit.entries import FIELDS, KEY, LOOKED_AT, Audit, Entry, Origin, Wanted, fields_of
 from psthreads.audit.export import pieces
+from psthreads.authoring.parameter import moment
 from psthreads.domain.errors import BadParameter, NotSignedIn
 from psthreads.identity.directory import Directory
-from psthreads.parameter import moment
 
 CHIEF = Origin("chief", 10, "192.0.2.7", "Ticket 4711")
 HOSTILE = [

@@ -11,10 +11,10 @@ from redis import Redis
 from stack import worker
 from threads import ACME, ended, start
 
+from psthreads.authoring.registry import Value
 from psthreads.domain.config import Config
 from psthreads.domain.model import Event, Level, Status, Thread
 from psthreads.engine import Engine
-from psthreads.registry import Value
 from psthreads.store import ThreadStore
 
 

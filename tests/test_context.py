@@ -14,7 +14,7 @@ from types import FrameType
 import pytest
 from stack import wait_for
 
-from psthreads.context import Cancelled, Context, Interrupted
+from psthreads.authoring.context import Cancelled, Context, Interrupted
 from psthreads.documents.layout import Documents
 from psthreads.domain.access import Group, Member
 from psthreads.domain.errors import Unavailable

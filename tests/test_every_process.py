@@ -11,6 +11,7 @@ import pytest
 from loading import Place
 
 from bench import documents as real
+from psthreads.authoring.registry import Process
 from psthreads.domain.model import Level, Status
 from psthreads.processes.export import export
 from psthreads.processes.load import load
@@ -18,7 +19,6 @@ from psthreads.processes.move import move
 from psthreads.processes.publish import publish
 from psthreads.processes.unzip import unzip
 from psthreads.processes.validate import validate
-from psthreads.registry import Process
 
 
 @pytest.fixture

@@ -13,7 +13,8 @@ from textwrap import dedent
 import pytest
 from group_of_documents import GROUP, MEMBER, THREAD, Reports
 
-from psthreads.context import Cancelled, Context
+from psthreads.authoring.context import Cancelled, Context
+from psthreads.authoring.registry import Answer, Start
 from psthreads.documents.layout import Documents, GroupFolder
 from psthreads.documents.results import owner
 from psthreads.domain.access import Group
@@ -21,7 +22,6 @@ from psthreads.domain.errors import BadParameter, DocumentNotFound, PsthreadsErr
 from psthreads.domain.model import Level
 from psthreads.fulldisk import full_after
 from psthreads.processes.export import Selection, export
-from psthreads.registry import Answer, Start
 
 SECRET = b"outside the group's folder"
 

@@ -26,6 +26,7 @@ from redis.exceptions import ResponseError
 from stack import Program, free_port, supervisor, wait_for, web, worker
 from threads import ended, start
 
+from psthreads.authoring.plugins import load
 from psthreads.database.connection import connect, durability_warning
 from psthreads.documents.layout import Documents
 from psthreads.domain.config import Config
@@ -34,7 +35,6 @@ from psthreads.domain.model import Status
 from psthreads.engine import Engine
 from psthreads.identity.directory import Directory
 from psthreads.janitor import Janitor
-from psthreads.plugins import load
 from psthreads.run.server import Server
 from psthreads.store import ThreadStore
 

@@ -18,7 +18,8 @@ from stack import worker
 from threads import ended
 
 from psthreads.audit.entries import SETUP
-from psthreads.context import Context
+from psthreads.authoring.context import Context
+from psthreads.authoring.registry import Start
 from psthreads.documents.layout import Documents
 from psthreads.domain.access import Role
 from psthreads.domain.config import Config
@@ -26,7 +27,6 @@ from psthreads.domain.errors import BadParameter, Conflict, UnsafePath
 from psthreads.domain.model import Level, Status
 from psthreads.identity.directory import Directory
 from psthreads.processes.load import load
-from psthreads.registry import Start
 from psthreads.store import ThreadStore
 from psthreads.web import create_app
 

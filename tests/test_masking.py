@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from psthreads.masking import MASK, Masker
+from psthreads.authoring.masking import MASK, Masker
 
 
 @pytest.mark.parametrize(

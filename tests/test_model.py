@@ -9,12 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lxml import etree
 
-from psthreads.context import Context
+from psthreads.authoring.context import Context
+from psthreads.authoring.registry import Bounds, Process, Registry, Scope, process
 from psthreads.domain.access import Role
 from psthreads.domain.config import Config
 from psthreads.domain.errors import BadParameter, ConfigError, MissingParameter
 from psthreads.domain.model import MAX_TEXT, TRANSITIONS, Outcome, Status, clean, iso
-from psthreads.registry import Bounds, Process, Registry, Scope, process
 
 
 @given(st.text(st.characters(exclude_categories=[])))

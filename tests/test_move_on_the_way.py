@@ -11,7 +11,7 @@ from group_of_documents import GroupOfDocuments
 from moments import DOCUMENTS, Moments, seconds_of
 from moving import fill, group
 
-from psthreads.context import Cancelled
+from psthreads.authoring.context import Cancelled
 from psthreads.domain.errors import Conflict
 from psthreads.domain.model import Level, Status
 from psthreads.system.renaming import link_then_unlink, rename_to_new

@@ -14,15 +14,15 @@ from people import People
 from redis import Redis
 from stack import ROOT, Program, wait_for
 
+from psthreads.authoring.plugins import load, load_all
 from psthreads.client import Client, RemoteThread
 from psthreads.domain.config import Config
 from psthreads.domain.errors import ConfigError
-from psthreads.plugins import load, load_all
 
 EXAMPLE = ROOT / "examples" / "psthreads-wordcount"
 DECLARED = """
-from psthreads.context import Context
-from psthreads.registry import process
+from psthreads.authoring.context import Context
+from psthreads.authoring.registry import process
 
 @process(title="Working", route="/members/{{member}}/groups/{{group}}/{route}", name="{name}")
 def work(context: Context) -> None:

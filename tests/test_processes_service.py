@@ -16,11 +16,11 @@ from people import INSIDE, People
 from stack import ROOT, wait_for, web
 from werkzeug.test import TestResponse
 
+from psthreads.authoring.context import Context
+from psthreads.authoring.registry import Bounds, process
 from psthreads.client import Client
-from psthreads.context import Context
 from psthreads.domain.access import Role
 from psthreads.domain.config import Config
-from psthreads.registry import Bounds, process
 from psthreads.web import create_app
 
 ROUTE = "/members/{member}/groups/{group}/listed/"

@@ -7,10 +7,10 @@ from typing import Annotated, Any, Literal
 
 import pytest
 
-from psthreads.context import Context
+from psthreads.authoring.context import Context
+from psthreads.authoring.registry import Bounds, Parameter, Process, Registry, Scope, process
 from psthreads.domain.access import Group, Member, Role
 from psthreads.domain.errors import BadParameter, MissingParameter
-from psthreads.registry import Bounds, Parameter, Process, Registry, Scope, process
 
 ROUTE = "/members/{member}/groups/{group}/work"
 

@@ -12,7 +12,7 @@ from group_of_documents import THREAD, GroupOfDocuments
 from lxml import etree, html
 from validating import NOTE_SCH, NOTE_XSD
 
-from psthreads.context import Cancelled
+from psthreads.authoring.context import Cancelled
 from psthreads.documents.layout import ResultFile
 from psthreads.domain.model import Level
 from psthreads.processes.validate import validate

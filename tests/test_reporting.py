@@ -7,11 +7,11 @@ import time
 import pytest
 from stack import wait_for
 
+from psthreads.authoring.interrupts import Cancelled, Interrupts
+from psthreads.authoring.masking import MASK
+from psthreads.authoring.reporting import FLUSH_LINES, Outbox
 from psthreads.domain.errors import Unavailable
 from psthreads.domain.model import Level, Report, Standing, Status
-from psthreads.interrupts import Cancelled, Interrupts
-from psthreads.masking import MASK
-from psthreads.reporting import FLUSH_LINES, Outbox
 
 FOR_EVER = 600.0
 

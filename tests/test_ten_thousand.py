@@ -17,12 +17,12 @@ from people import People
 from stack import wait_for, worker
 from validating import NOTE_XSD
 
+from psthreads.authoring.registry import Process
 from psthreads.documents.layout import Documents
 from psthreads.domain.config import Config
 from psthreads.domain.model import Level, Status
 from psthreads.processes.export import export
 from psthreads.processes.validate import validate
-from psthreads.registry import Process
 from psthreads.store import ThreadStore
 
 ZIP = f"acme-export-{THREAD}.zip"

@@ -19,7 +19,8 @@ from sample_processes import count, end, server_wide
 from stack import worker
 from threads import ended, start
 
-from psthreads.context import Context
+from psthreads.authoring.context import Context
+from psthreads.authoring.registry import process
 from psthreads.domain.access import Group, Member
 from psthreads.domain.config import Config
 from psthreads.domain.errors import BadParameter, DocumentNotFound, MissingParameter
@@ -27,7 +28,6 @@ from psthreads.domain.model import Outcome, Status
 from psthreads.engine import Engine
 from psthreads.processes.export import export
 from psthreads.processes.validate import validate
-from psthreads.registry import process
 from psthreads.store import ThreadStore
 from psthreads.testing import check, run
 

@@ -9,12 +9,12 @@ from redis import Redis
 from stack import worker
 from threads import ACME, BY, ended, new_thread, start
 
+from psthreads.authoring.plugins import load
 from psthreads.domain.access import Group
 from psthreads.domain.config import Config
 from psthreads.domain.model import Outcome, Status
 from psthreads.engine import Engine
 from psthreads.janitor import Janitor
-from psthreads.plugins import load
 from psthreads.store import ThreadStore
 
 OTHER = Group(8, "other")

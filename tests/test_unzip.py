@@ -23,7 +23,8 @@ from stack import worker
 from threads import ended
 
 from psthreads.audit.entries import SETUP
-from psthreads.context import Cancelled, Context
+from psthreads.authoring.context import Cancelled, Context
+from psthreads.authoring.registry import Start
 from psthreads.documents.layout import Documents
 from psthreads.domain.access import Role
 from psthreads.domain.config import Config
@@ -32,7 +33,6 @@ from psthreads.domain.model import Level, Status
 from psthreads.identity.directory import Directory
 from psthreads.processes import _unpacking
 from psthreads.processes.unzip import unzip
-from psthreads.registry import Start
 from psthreads.store import ThreadStore
 from psthreads.web import create_app
 

@@ -21,11 +21,11 @@ from validating import (
     with_secrets_outside,
 )
 
-from psthreads.context import Cancelled
+from psthreads.authoring.context import Cancelled
+from psthreads.authoring.registry import Start
 from psthreads.domain.errors import DocumentNotFound, UnsafePath
 from psthreads.domain.model import Level, Outcome, Status
 from psthreads.processes.validate import is_xml, validate
-from psthreads.registry import Start
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from sessions import Running, block_of, environment, holds, newcomer, started
 from stack import ROOT
 from test_docs import anchors
 
-from psthreads.registry import process
+from psthreads.authoring.registry import process
 
 PAGE = ROOT / "docs" / "writing-a-process.md"
 TEXT = PAGE.read_text()
@@ -66,7 +66,11 @@ def test_the_plugin_of_the_page_can_be_installed_and_is_found(folder: Path, tmp_
     )
     assert done.returncode == 0, done.stderr
     shown = subprocess.run(
-        [sys.executable, "-c", "from psthreads.plugins import load_all; print(*(one.name for one in load_all([])))"],
+        [
+            sys.executable,
+            "-c",
+            "from psthreads.authoring.plugins import load_all; print(*(one.name for one in load_all([])))",
+        ],
         cwd=tmp_path,
         env=environment(tmp_path / "site"),
         capture_output=True,

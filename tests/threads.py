@@ -9,10 +9,10 @@ from stack import wait_for
 
 from psthreads import jobs
 from psthreads.audit.entries import Origin
+from psthreads.authoring.registry import Value
 from psthreads.domain.access import Group, Member
 from psthreads.domain.model import Thread
 from psthreads.engine import Engine
-from psthreads.registry import Value
 from psthreads.store import NewThread, ThreadStore
 
 JONES = Member(1, "jjones")

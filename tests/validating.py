@@ -6,7 +6,7 @@ from pathlib import Path
 
 from group_of_documents import Reports
 
-from psthreads.context import Context
+from psthreads.authoring.context import Context
 from psthreads.documents.layout import Documents, GroupFolder
 from psthreads.domain.access import Group, Member
 from psthreads.domain.model import Level, Outcome, Status

@@ -1,6 +1,6 @@
 """The processes that ship, one module each; a module whose name starts with `_` belongs to one of them.
 
-They are written against `psthreads.context`, `psthreads.registry` and the documents only, as
+They are written against `psthreads.authoring.context`, `psthreads.authoring.registry` and the documents only, as
 anybody's own process is. Importing the package registers them.
 """
 

@@ -7,7 +7,7 @@ from typing import Final
 
 from lxml import etree
 
-from psthreads.context import Context
+from psthreads.authoring.context import Context
 from psthreads.documents.layout import Document, GroupFolder
 from psthreads.processes import _parsing
 from psthreads.processes._includes import Unusable

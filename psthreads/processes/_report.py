@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final, NamedTuple
 
 from lxml import etree
 
-from psthreads.context import Context
+from psthreads.authoring.context import Context
 from psthreads.domain.model import clean, iso
 from psthreads.processes._parsing import MOST_PROBLEMS, Problem
 

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final, NoReturn
 
-from psthreads.context import Context
+from psthreads.authoring.context import Context
 from psthreads.documents.layout import Document, GroupFolder
 from psthreads.domain.errors import PsthreadsError
 from psthreads.processes._includes import Unusable

@@ -20,11 +20,11 @@ from itertools import islice
 from pathlib import Path
 from typing import Annotated, BinaryIO, Final, cast
 
-from psthreads.context import Context
+from psthreads.authoring.context import Context
+from psthreads.authoring.registry import Answer, Start, process
 from psthreads.documents.layout import Document, GroupFolder
 from psthreads.domain.errors import BadParameter, DocumentNotFound, PsthreadsError, UnsafePath
 from psthreads.processes._zip import SMALL, Archive
-from psthreads.registry import Answer, Start, process
 
 _AT_ONCE: Final = 20  # documents that need no thread
 _AT_ONCE_BYTES: Final = 64 * 1024 * 1024  # and how large they may be together: whoever asked is waiting

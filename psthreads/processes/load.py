@@ -14,7 +14,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Annotated, BinaryIO, Final, cast
 
-from psthreads.context import Context
+from psthreads.authoring.context import Context
+from psthreads.authoring.registry import Start, process
 from psthreads.documents.layout import GroupFolder
 from psthreads.documents.loading_zone import LoadingZone
 from psthreads.domain.errors import BadParameter, PsthreadsError
@@ -22,7 +23,6 @@ from psthreads.domain.model import Level, Outcome, Status
 from psthreads.processes._checking import Checker
 from psthreads.processes._parsing import MOST_TOLD
 from psthreads.processes.validate import is_xml
-from psthreads.registry import Start, process
 
 _TOLD: Final = 100  # files that cannot be loaded, each by an event
 

@@ -21,12 +21,12 @@ from contextlib import suppress
 from enum import Enum, auto
 from typing import Annotated, Final, cast
 
-from psthreads.context import Bar, Context
+from psthreads.authoring.context import Bar, Context
+from psthreads.authoring.registry import Bounds, Start, process
 from psthreads.documents.folder import MAX_NAME, MAX_PATH, OnSkip
 from psthreads.documents.layout import GroupFolder
 from psthreads.domain.errors import BadParameter, Conflict, DocumentNotFound, PsthreadsError, UnsafePath
 from psthreads.domain.model import Level, Outcome, Status
-from psthreads.registry import Bounds, Start, process
 
 _NAMED: Final = 5  # of all that is in the way, in one message
 

@@ -20,7 +20,8 @@ import re
 from contextlib import ExitStack
 from typing import Annotated, Final, cast
 
-from psthreads.context import Context
+from psthreads.authoring.context import Context
+from psthreads.authoring.registry import Start, process
 from psthreads.documents.layout import GroupFolder
 from psthreads.domain.errors import BadParameter, Conflict, DocumentNotFound, UnsafePath
 from psthreads.domain.model import Outcome, Status
@@ -28,7 +29,6 @@ from psthreads.processes._includes import Unusable
 from psthreads.processes._transforming import Transformed, Transformer
 from psthreads.processes._zip import Archive
 from psthreads.processes.validate import is_xml
-from psthreads.registry import Start, process
 
 _TOOL: Final = re.compile(r"\.(xslt?|xsd|rng|sch|nvdl)\Z", re.IGNORECASE)
 _MESSAGES: Final = 20  # of one document, in the log

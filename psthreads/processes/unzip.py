@@ -17,13 +17,13 @@ import shutil
 from pathlib import Path
 from typing import Annotated, Final, cast
 
-from psthreads.context import Context
+from psthreads.authoring.context import Context
+from psthreads.authoring.registry import Bounds, Start, process
 from psthreads.documents.folder import shown
 from psthreads.documents.loading_zone import LoadingZone
 from psthreads.domain.errors import NotFound, PsthreadsError
 from psthreads.domain.model import Level, Outcome, Status
 from psthreads.processes._unpacking import Archive, Damaged, Entry
-from psthreads.registry import Bounds, Start, process
 
 _TOLD: Final = 20  # entries that are refused, each by an event
 

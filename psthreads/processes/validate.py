@@ -19,14 +19,14 @@ from __future__ import annotations
 
 from typing import Annotated, Final, cast
 
-from psthreads.context import Context
+from psthreads.authoring.context import Context
+from psthreads.authoring.registry import Start, process
 from psthreads.documents.layout import GroupFolder
 from psthreads.domain.errors import PsthreadsError
 from psthreads.domain.model import Level, Outcome, Status
 from psthreads.processes._checking import LARGEST_TREE, Checker
 from psthreads.processes._parsing import MOST_TOLD, Problem
 from psthreads.processes._report import Findings, Summary
-from psthreads.registry import Start, process
 
 _NAMES: Final = (
     "xml psml xsd rng sch xsl xslt svg xht xhtml rdf rss atom dita ditamap dbk docbook fo gpx kml mathml mml"

@@ -9,9 +9,9 @@ from flask import Flask, g
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from psthreads import audit_commands, commands
+from psthreads.authoring.parameter import as_text
 from psthreads.domain.config import Config
 from psthreads.domain.model import iso
-from psthreads.parameter import as_text
 from psthreads.web import (
     checkup,
     dashboard,

@@ -9,13 +9,13 @@ from typing import Final
 from flask import Request, current_app, g, request
 from werkzeug.datastructures import ImmutableMultiDict
 
+from psthreads.authoring.registry import Process
 from psthreads.domain import access
 from psthreads.domain.access import Role, Sight
 from psthreads.domain.errors import NotAllowed, NotSignedIn, ThreadNotFound
 from psthreads.domain.model import Thread, is_thread_id
 from psthreads.identity.credentials import Credential, Password, Session, Token
 from psthreads.identity.directory import Directory
-from psthreads.registry import Process
 from psthreads.store import ThreadStore
 from psthreads.web.services import Services
 from psthreads.web.sessions import of_cookie

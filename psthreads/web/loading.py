@@ -11,9 +11,9 @@ from typing import Final
 
 from flask import Blueprint, Response, g, request
 
+from psthreads.authoring.parameter import Parameter
 from psthreads.documents.loading_zone import LoadingZone
 from psthreads.domain.errors import MissingParameter
-from psthreads.parameter import Parameter
 from psthreads.system.thread_pool import off_the_loop
 from psthreads.web import arriving, parameters, respond
 from psthreads.web.guard import Guard

@@ -13,7 +13,7 @@ from typing import Any, Final
 from flask import Blueprint, Flask, Response, current_app, render_template
 from werkzeug.routing import Rule
 
-from psthreads.parameter import Parameter
+from psthreads.authoring.parameter import Parameter
 from psthreads.web import headers, starts
 from psthreads.web.guard import Guard
 from psthreads.web.operation import FORM, HTML, JSON, XML, Answer, Operation, Who, declared, declares, service

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Final, TypeVar
 
-from psthreads.parameter import Bounds, Parameter
+from psthreads.authoring.parameter import Bounds, Parameter
 
 F = TypeVar("F", bound=Callable[..., Any])
 

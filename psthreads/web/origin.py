@@ -7,7 +7,7 @@ from typing import Final
 from flask import g, request
 
 from psthreads.audit.entries import Origin
-from psthreads.parameter import Parameter
+from psthreads.authoring.parameter import Parameter
 from psthreads.web.parameters import given
 
 REASON: Final = Parameter("reason", str, "", description="why, for the audit: 500 characters of it are kept")

@@ -8,8 +8,8 @@ from typing import Any, Final
 
 from flask import request
 
+from psthreads.authoring.registry import Bounds, Parameter
 from psthreads.domain.errors import BadParameter
-from psthreads.registry import Bounds, Parameter
 
 _WAIT: Final = re.compile(r"(?:^|[,;])\s*wait\s*=\s*\"?(\d{1,6})\"?\s*(?=$|[,;])", re.IGNORECASE)
 _LONGEST_WAIT: Final = 30.0

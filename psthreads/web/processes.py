@@ -8,11 +8,11 @@ from typing import Any
 
 from flask import Blueprint, Response, g, request
 
+from psthreads.authoring.parameter import Parameter
+from psthreads.authoring.registry import Process, Scope
 from psthreads.domain import access
 from psthreads.domain.access import Sight
 from psthreads.domain.model import clean
-from psthreads.parameter import Parameter
-from psthreads.registry import Process, Scope
 from psthreads.web import respond
 from psthreads.web.guard import Guard
 from psthreads.web.operation import Operation, Who, declares, service

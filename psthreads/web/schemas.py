@@ -8,7 +8,7 @@ from typing import Final
 from flask import Blueprint, Response, send_file
 from lxml import etree
 
-from psthreads.registry import Registry
+from psthreads.authoring.registry import Registry
 from psthreads.web.guard import Guard
 from psthreads.web.operation import XML, Answer, Operation, Who, declares
 

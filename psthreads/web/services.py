@@ -8,6 +8,8 @@ from typing import Self
 from redis import Redis
 
 from psthreads.audit.entries import Audit
+from psthreads.authoring.plugins import load_all
+from psthreads.authoring.registry import Registry
 from psthreads.database.connection import connect
 from psthreads.documents.layout import Documents
 from psthreads.domain.config import Config
@@ -17,8 +19,6 @@ from psthreads.finder import Finder
 from psthreads.identity.directory import Directory
 from psthreads.identity.throttles import Throttles
 from psthreads.janitor import Janitor
-from psthreads.plugins import load_all
-from psthreads.registry import Registry
 from psthreads.store import ThreadStore
 from psthreads.thread_scripts import ThreadScripts
 from psthreads.web.slots import Slots

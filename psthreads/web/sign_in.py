@@ -8,10 +8,10 @@ from urllib.parse import urlsplit
 from flask import Blueprint, Response, current_app, g, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
+from psthreads.authoring.parameter import Parameter
 from psthreads.domain.access import Member
 from psthreads.domain.errors import NotSignedIn, TooManyRequests
 from psthreads.identity.credentials import Session
-from psthreads.parameter import Parameter
 from psthreads.web import origin, sessions, untyped
 from psthreads.web.operation import FORM, HTML, Answer, Operation, Who, declares
 from psthreads.web.services import Services

@@ -10,11 +10,11 @@ from typing import Any, Final
 from flask import Blueprint, Response, g, request, send_file, url_for
 from werkzeug.exceptions import MethodNotAllowed, UnsupportedMediaType
 
+from psthreads.authoring.registry import Answer, Process, Scope, Start, Value
 from psthreads.domain import access
 from psthreads.domain.access import Group, Member
 from psthreads.domain.errors import BadParameter, NotAllowed, NotFound, PsthreadsError
 from psthreads.domain.model import Thread
-from psthreads.registry import Answer, Process, Scope, Start, Value
 from psthreads.system.thread_pool import off_the_loop
 from psthreads.web import parameters, respond
 from psthreads.web.guard import Guard

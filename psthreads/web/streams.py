@@ -18,11 +18,11 @@ from typing import Final
 
 from flask import Blueprint, Response, g, request
 
+from psthreads.authoring.parameter import Parameter
 from psthreads.domain import access
 from psthreads.domain.errors import BadParameter, NotAllowed, NotFound, NotSignedIn, Unavailable
 from psthreads.domain.model import SERVER_WIDE, Level, Thread
 from psthreads.feed import Behind, Feed, Follower
-from psthreads.parameter import Parameter
 from psthreads.store import Moment, ThreadStore
 from psthreads.web import respond
 from psthreads.web.guard import Guard, Watch

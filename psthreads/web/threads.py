@@ -7,10 +7,10 @@ from typing import Final, cast
 
 from flask import Blueprint, Response, g, request
 
+from psthreads.authoring.parameter import Bounds, Parameter
 from psthreads.domain import access
 from psthreads.domain.errors import BadParameter, ThreadNotFound
 from psthreads.domain.model import SERVER_WIDE, Level, Status, Thread
-from psthreads.parameter import Bounds, Parameter
 from psthreads.store import Kind
 from psthreads.web import respond
 from psthreads.web.guard import Guard

@@ -10,9 +10,9 @@ from flask import Blueprint, Response, render_template, url_for
 
 from psthreads.audit.entries import ACTS, KINDS, Entry, Wanted
 from psthreads.audit.export import FORMATS, pieces
+from psthreads.authoring.parameter import Parameter, moment
 from psthreads.domain.model import iso
 from psthreads.identity.directory import Directory
-from psthreads.parameter import Parameter, moment
 from psthreads.web.guard import Guard
 from psthreads.web.operation import HTML, Answer, Operation, Who, declares
 from psthreads.web.parameters import given

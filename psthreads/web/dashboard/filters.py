@@ -9,12 +9,12 @@ from typing import Any, Final, cast
 
 from flask import g, request
 
+from psthreads.authoring.parameter import Bounds, Parameter, moment
+from psthreads.authoring.registry import Registry
 from psthreads.domain.errors import BadParameter, MemberNotFound, PsthreadsError
 from psthreads.domain.model import SERVER_WIDE, Status
 from psthreads.finder import Wanted
 from psthreads.identity.directory import Directory
-from psthreads.parameter import Bounds, Parameter, moment
-from psthreads.registry import Registry
 from psthreads.store import Kind
 from psthreads.web import scope
 

@@ -8,10 +8,10 @@ from typing import Final
 
 from flask import render_template, request
 
+from psthreads.authoring.parameter import Parameter
 from psthreads.domain.access import Reach, Role
 from psthreads.domain.errors import BadParameter, MissingParameter
 from psthreads.identity.directory import Directory
-from psthreads.parameter import Parameter
 from psthreads.web.operation import FORM, HTML, Answer, Operation, Who
 
 NAME: Final = Parameter("name", str, "", description="the beginning of the name")

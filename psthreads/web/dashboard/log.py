@@ -6,9 +6,9 @@ from typing import Any, Final
 
 from flask import Blueprint, g, render_template, request
 
+from psthreads.authoring.parameter import Bounds, Parameter
 from psthreads.domain import access
 from psthreads.domain.model import Level
-from psthreads.parameter import Bounds, Parameter
 from psthreads.web import scope
 from psthreads.web.dashboard.lines import Lines, Run
 from psthreads.web.guard import Guard

@@ -9,12 +9,12 @@ from typing import Final, Protocol
 from flask import Blueprint, Response, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
+from psthreads.authoring.parameter import Parameter
 from psthreads.domain.access import Member, Role
 from psthreads.domain.errors import BadParameter, Conflict, MemberNotFound, NotFound, PsthreadsError
 from psthreads.identity import passwords
 from psthreads.identity.directory import Directory
 from psthreads.identity.records import Account
-from psthreads.parameter import Parameter
 from psthreads.web.dashboard import forms, tokens
 from psthreads.web.dashboard.forms import AFTER, DONE, Question
 from psthreads.web.dashboard.tokens import TOKENS, Shown

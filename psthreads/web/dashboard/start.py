@@ -7,6 +7,10 @@ from collections.abc import Iterator, Mapping
 from flask import Blueprint, Response, g, redirect, render_template, request
 from werkzeug.wrappers import Response as AnyResponse
 
+from psthreads.authoring.masking import Masker
+from psthreads.authoring.parameter import Parameter, as_text
+from psthreads.authoring.registry import Answer as Done
+from psthreads.authoring.registry import Process, Scope
 from psthreads.domain import access
 from psthreads.domain.access import Group, Member
 from psthreads.domain.errors import (
@@ -18,10 +22,6 @@ from psthreads.domain.errors import (
     TooManyRequests,
     Unavailable,
 )
-from psthreads.masking import Masker
-from psthreads.parameter import Parameter, as_text
-from psthreads.registry import Answer as Done
-from psthreads.registry import Process, Scope
 from psthreads.web import scope, starts
 from psthreads.web.dashboard.thread import looks_secret
 from psthreads.web.guard import Guard

@@ -10,13 +10,13 @@ from typing import Any, Final
 from flask import Blueprint, g, redirect, render_template
 from werkzeug.wrappers import Response as AnyResponse
 
+from psthreads.authoring.masking import MASK, Masker
+from psthreads.authoring.parameter import Value, as_text
+from psthreads.authoring.registry import Answer as Done
+from psthreads.authoring.registry import Process
 from psthreads.domain import access
 from psthreads.domain.errors import MemberNotFound
 from psthreads.domain.model import Thread
-from psthreads.masking import MASK, Masker
-from psthreads.parameter import Value, as_text
-from psthreads.registry import Answer as Done
-from psthreads.registry import Process
 from psthreads.web import respond, scope, starts
 from psthreads.web.dashboard.words import duration, many
 from psthreads.web.guard import Guard

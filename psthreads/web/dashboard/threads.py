@@ -7,9 +7,9 @@ from typing import Final
 
 from flask import Blueprint, Response, g, render_template
 
+from psthreads.authoring.parameter import Parameter
 from psthreads.domain import access
 from psthreads.finder import Found
-from psthreads.parameter import Parameter
 from psthreads.web import scope
 from psthreads.web.dashboard import bulk, filters
 from psthreads.web.guard import Guard

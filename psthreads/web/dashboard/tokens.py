@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol, TypeVar
 
+from psthreads.authoring.parameter import Parameter
 from psthreads.domain.access import Member, Reach
 from psthreads.domain.errors import BadParameter
 from psthreads.identity.directory import Directory
 from psthreads.identity.records import Part, scope
-from psthreads.parameter import Parameter
 from psthreads.web.dashboard import forms
 from psthreads.web.dashboard.forms import Question
 from psthreads.web.origin import here

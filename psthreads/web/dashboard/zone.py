@@ -10,6 +10,7 @@ from typing import Final
 from flask import Blueprint, Response, after_this_request, g, redirect, render_template, request
 from werkzeug.wrappers import Response as AnyResponse
 
+from psthreads.authoring.parameter import Parameter
 from psthreads.documents.folder import names_of
 from psthreads.documents.group_folder import Document
 from psthreads.documents.loading_zone import LoadingZone
@@ -22,7 +23,6 @@ from psthreads.domain.errors import (
     PsthreadsError,
     Unavailable,
 )
-from psthreads.parameter import Parameter
 from psthreads.system.thread_pool import off_the_loop
 from psthreads.web import arriving, scope
 from psthreads.web.dashboard import forms, words

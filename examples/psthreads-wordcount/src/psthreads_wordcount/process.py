@@ -8,9 +8,9 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Annotated, Literal
 
-from psthreads.context import Context
+from psthreads.authoring.context import Context
+from psthreads.authoring.registry import Bounds, Start, process
 from psthreads.domain.errors import BadParameter, DocumentNotFound
-from psthreads.registry import Bounds, Start, process
 
 _MOST_BYTES = 16 * 1024 * 1024
 _WORD = re.compile(r"\w+")

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from typing import Final
 
+from psthreads.authoring.registry import Registry, declared_in
 from psthreads.domain.errors import ConfigError
-from psthreads.registry import Registry, declared_in
 
 GROUP: Final = "psthreads.processes"
 """The group of the entry points."""

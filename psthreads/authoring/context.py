@@ -21,15 +21,15 @@ from typing import Final, Self, TypeVar
 
 from lxml import etree
 
+from psthreads.authoring.interrupts import Cancelled, Interrupted, Interrupts, ShutDown, TimedOut
+from psthreads.authoring.masking import Masker
+from psthreads.authoring.reporting import FLUSH_LINES, Element, Outbox, Reporter
 from psthreads.documents.folder import ResultFile
 from psthreads.documents.layout import GroupFolder
 from psthreads.documents.loading_zone import LoadingZone
 from psthreads.documents.results import ResultFolder, public_name
 from psthreads.domain.access import Group, Member
 from psthreads.domain.model import Level, Report, Status, clean
-from psthreads.interrupts import Cancelled, Interrupted, Interrupts, ShutDown, TimedOut
-from psthreads.masking import Masker
-from psthreads.reporting import FLUSH_LINES, Element, Outbox, Reporter
 
 __all__ = ["Bar", "Cancelled", "Context", "Interrupted", "Reporter", "ShutDown", "TimedOut"]
 

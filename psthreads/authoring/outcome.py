@@ -6,7 +6,7 @@ import traceback
 from dataclasses import replace
 from typing import Any, Final
 
-from psthreads.context import Cancelled, Context, Interrupted, ShutDown, TimedOut
+from psthreads.authoring.context import Cancelled, Context, Interrupted, ShutDown, TimedOut
 from psthreads.domain.errors import PsthreadsError
 from psthreads.domain.model import Level, Outcome, Status
 

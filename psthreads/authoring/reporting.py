@@ -16,9 +16,9 @@ from typing import Final, Protocol
 
 from lxml import etree
 
+from psthreads.authoring.masking import Masker
 from psthreads.domain.errors import Unavailable
 from psthreads.domain.model import Level, Line, Report, Standing, Status, clean
-from psthreads.masking import Masker
 
 FLUSH_LINES: Final = 2_000
 """Whenever so many lines more have gathered they are written, without waiting for the interval."""

@@ -27,11 +27,11 @@ from urllib.parse import quote
 
 from lxml import etree
 
+from psthreads.authoring.parameter import Bounds, Parameter, Value, as_text, declared
 from psthreads.documents.layout import GroupFolder
 from psthreads.documents.loading_zone import LoadingZone
 from psthreads.domain.access import Group, Member, Role
 from psthreads.domain.errors import MissingParameter
-from psthreads.parameter import Bounds, Parameter, Value, as_text, declared
 
 __all__ = ["Answer", "Bounds", "Parameter", "Process", "Registry", "Scope", "Start", "Value", "declared_in", "process"]
 
