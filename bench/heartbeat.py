@@ -15,8 +15,8 @@ from psthreads.audit.entries import SETUP
 from psthreads.authoring.plugins import load
 from psthreads.database.connection import connect
 from psthreads.domain.access import Group, Member
-from psthreads.engine import Engine
-from psthreads.store import ThreadStore
+from psthreads.threads.engine import Engine
+from psthreads.threads.store import ThreadStore
 
 WINDOW_SECONDS = 20.0
 GETS = 5_000

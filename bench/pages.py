@@ -18,9 +18,9 @@ from psthreads.authoring.plugins import load as load_processes
 from psthreads.database.connection import connect
 from psthreads.domain.config import Config
 from psthreads.domain.model import Level, Line, Outcome, Report, Status
-from psthreads.engine import Engine
 from psthreads.identity.directory import Directory
-from psthreads.store import ThreadStore
+from psthreads.threads.engine import Engine
+from psthreads.threads.store import ThreadStore
 
 FEW, MANY = 1_000, 1_000_000
 ROUNDS = 25

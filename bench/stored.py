@@ -17,8 +17,8 @@ from psthreads.authoring.plugins import load
 from psthreads.database.connection import connect
 from psthreads.domain.access import Group, Member
 from psthreads.domain.model import Level, Line, Outcome, Report, Status
-from psthreads.engine import Engine
-from psthreads.store import ThreadStore
+from psthreads.threads.engine import Engine
+from psthreads.threads.store import ThreadStore
 
 FEW, MANY = 1_000, 1_000_000
 CALLS = 400

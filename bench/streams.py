@@ -21,9 +21,9 @@ from psthreads.authoring.plugins import load as load_processes
 from psthreads.database.connection import connect
 from psthreads.domain.access import Role
 from psthreads.domain.model import Level, Line, Report
-from psthreads.engine import Engine
 from psthreads.identity.directory import Directory
-from psthreads.store import ThreadStore
+from psthreads.threads.engine import Engine
+from psthreads.threads.store import ThreadStore
 
 STREAMS = 1_000
 THREADS = 100

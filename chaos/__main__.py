@@ -22,7 +22,7 @@ from psthreads.domain.errors import PsthreadsError, ThreadNotFound
 from psthreads.domain.model import Status, Thread
 from psthreads.horse import persistently
 from psthreads.identity.directory import Directory
-from psthreads.store import ThreadStore
+from psthreads.threads.store import ThreadStore
 
 _STILL_SECONDS: Final = 60.0  # a thread is stuck when, after the storm, none has ended for so long
 _BROKEN: Final = ("lost", "stuck", "flipped", "ran twice", "unexplained", "misplaced", "slots held", "wrong answers")

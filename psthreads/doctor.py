@@ -26,10 +26,10 @@ from psthreads.authoring.registry import Registry
 from psthreads.database.connection import connect, durability_warning, translated
 from psthreads.domain.config import Config
 from psthreads.domain.errors import ConfigError, Unavailable
-from psthreads.engine import Engine
 from psthreads.identity.directory import Directory
-from psthreads.janitor import Janitor
-from psthreads.store import ThreadStore
+from psthreads.threads.engine import Engine
+from psthreads.threads.janitor import Janitor
+from psthreads.threads.store import ThreadStore
 
 _LEAST_KEY: Final = 32  # characters
 _LEAST_VARIETY: Final = 10  # different ones

@@ -29,8 +29,8 @@ from psthreads.domain.access import Group, Member
 from psthreads.domain.config import Config
 from psthreads.domain.errors import Unavailable
 from psthreads.domain.model import SERVER_WIDE, Level, Outcome, Report, Standing, Status, Thread
-from psthreads.jobs import ThreadJob
-from psthreads.store import ThreadStore
+from psthreads.threads.jobs import ThreadJob
+from psthreads.threads.store import ThreadStore
 
 T = TypeVar("T")
 

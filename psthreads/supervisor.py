@@ -14,9 +14,9 @@ from typing import Final
 
 from psthreads.database.connection import connect
 from psthreads.domain.config import Config
-from psthreads.janitor import Janitor
-from psthreads.store import ThreadStore
 from psthreads.system.wakeup import Wakeup
+from psthreads.threads.janitor import Janitor
+from psthreads.threads.store import ThreadStore
 
 _BACK_OFF_SECONDS: Final = 1.0
 _LEAVE_SECONDS: Final = 5.0

@@ -28,19 +28,19 @@ from rq.job import Job
 from rq.serializers import JSONSerializer
 from rq.worker.base import WorkerStatus
 
-from psthreads import crew
 from psthreads.authoring.context import Cancelled, Interrupted, ShutDown, TimedOut
 from psthreads.authoring.plugins import load_all
 from psthreads.database.connection import connect
 from psthreads.domain.config import Config
 from psthreads.domain.errors import PsthreadsError, Unavailable
 from psthreads.domain.model import Outcome, Standing, Status
-from psthreads.engine import LOOK
 from psthreads.horse import SIGNALS, Horse, persistently
-from psthreads.jobs import ThreadJob
-from psthreads.store import ThreadStore
 from psthreads.system.parent_death import die_with_parent
 from psthreads.system.wakeup import Wakeup
+from psthreads.threads import crew
+from psthreads.threads.engine import LOOK
+from psthreads.threads.jobs import ThreadJob
+from psthreads.threads.store import ThreadStore
 
 _DEQUEUE_SECONDS: Final = 2  # a stop is noticed within this time by a worker that waits for work
 _AGAIN_SECONDS: Final = 0.5

@@ -26,10 +26,10 @@ from psthreads.authoring.plugins import load
 from psthreads.documents.layout import Documents, GroupFolder
 from psthreads.domain.access import Group
 from psthreads.domain.config import Config
-from psthreads.engine import Engine
 from psthreads.identity.directory import Directory
 from psthreads.run.server import Server
-from psthreads.store import ThreadStore
+from psthreads.threads.engine import Engine
+from psthreads.threads.store import ThreadStore
 from psthreads.web import create_app
 
 

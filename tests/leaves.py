@@ -11,7 +11,7 @@ from lxml import html
 from test_pages import token_in
 
 from psthreads.domain.model import Outcome, Status
-from psthreads.store import ThreadStore
+from psthreads.threads.store import ThreadStore
 
 Signed = Callable[[str], FlaskClient]
 """Gives a browser in which the member of this name is signed in."""

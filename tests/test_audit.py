@@ -19,7 +19,7 @@ from psthreads.identity.administration import Administration
 from psthreads.identity.credentials import Password
 from psthreads.identity.directory import Directory
 from psthreads.identity.throttles import Throttles
-from psthreads.store import ThreadStore
+from psthreads.threads.store import ThreadStore
 
 CHIEF = Origin("chief", 10, "192.0.2.7", "Ticket 4711")
 

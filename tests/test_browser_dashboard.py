@@ -18,7 +18,7 @@ from threads import BY, new_thread
 
 from psthreads.domain.model import Status
 from psthreads.run.server import Server
-from psthreads.store import ThreadStore
+from psthreads.threads.store import ThreadStore
 
 SHEET = b"""<xsl:stylesheet version="1.0" xmlns:xsl="http://www.w3.org/1999/XSL/Transform">
 <xsl:template match="/"><p><xsl:value-of select="."/></p></xsl:template></xsl:stylesheet>"""

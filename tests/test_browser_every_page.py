@@ -14,7 +14,7 @@ from playwright.sync_api import Page, Response, expect
 from stack import ROOT, wait_for
 
 from psthreads.documents.layout import Documents
-from psthreads.store import ThreadStore
+from psthreads.threads.store import ThreadStore
 
 IMAGE: Final = "<img src=x onerror=alert(1)>"
 COUSINS: Final = (

@@ -21,7 +21,7 @@ from psthreads.domain.config import Config
 from psthreads.domain.model import Report
 from psthreads.identity.directory import Directory
 from psthreads.run.server import Server
-from psthreads.store import ThreadStore
+from psthreads.threads.store import ThreadStore
 
 AWAY = "The store of the threads is away: trying again…"
 

@@ -30,7 +30,7 @@ from written_log import (
 
 from psthreads.domain.config import Config
 from psthreads.domain.model import Level, Line
-from psthreads.store import ThreadStore
+from psthreads.threads.store import ThreadStore
 
 MOST = 1_000
 HOSTILE = "<img src=x onerror=alert(1)>"

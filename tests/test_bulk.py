@@ -13,7 +13,7 @@ from threads import new_thread
 
 from psthreads.domain.errors import ThreadNotFound
 from psthreads.domain.model import Level, Line, Report, Status
-from psthreads.store import ThreadStore
+from psthreads.threads.store import ThreadStore
 
 
 def test_many_are_cancelled_after_a_question_and_each_has_its_line(

@@ -25,7 +25,7 @@ from stack import wait_for, worker
 from bench import documents as real
 from psthreads.domain.config import Config
 from psthreads.domain.model import Status, Thread
-from psthreads.store import ThreadStore
+from psthreads.threads.store import ThreadStore
 from psthreads.web import create_app
 
 Files = dict[str, bytes]

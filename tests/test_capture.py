@@ -14,8 +14,8 @@ from threads import ACME, ended, start
 from psthreads.authoring.registry import Value
 from psthreads.domain.config import Config
 from psthreads.domain.model import Event, Level, Status, Thread
-from psthreads.engine import Engine
-from psthreads.store import ThreadStore
+from psthreads.threads.engine import Engine
+from psthreads.threads.store import ThreadStore
 
 
 def run(config: Config, engine: Engine, store: ThreadStore, name: str, **values: Value) -> tuple[Thread, list[Event]]:

@@ -181,7 +181,7 @@ def test_a_start_needs_a_member(scripted: Scripted) -> None:
 
 
 def test_importing_the_client_brings_no_server_with_it() -> None:
-    servers = ("flask", "redis", "rq", "psthreads.store", "psthreads.domain.config")
+    servers = ("flask", "redis", "rq", "psthreads.threads.store", "psthreads.domain.config")
     check = f"import sys, psthreads.cli; print([name for name in {servers} if name in sys.modules])"
     command = [sys.executable, "-c", check]
     found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)

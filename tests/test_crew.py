@@ -10,11 +10,11 @@ from rq import Queue
 from stack import wait_for, worker
 from threads import ended, start
 
-from psthreads import crew
 from psthreads.domain.config import Config
-from psthreads.engine import Engine
-from psthreads.janitor import Janitor
-from psthreads.store import ThreadStore
+from psthreads.threads import crew
+from psthreads.threads.engine import Engine
+from psthreads.threads.janitor import Janitor
+from psthreads.threads.store import ThreadStore
 
 
 def test_a_worker_is_idle_then_busy_with_a_thread_then_lost(

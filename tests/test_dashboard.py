@@ -14,7 +14,7 @@ from redis import Redis
 from threads import BY, new_thread
 
 from psthreads.domain.model import Outcome, Report, Status
-from psthreads.store import ThreadStore
+from psthreads.threads.store import ThreadStore
 
 HX = {"HX-Request": "true"}
 

@@ -20,8 +20,8 @@ from psthreads.audit.entries import SETUP
 from psthreads.doctor import Finding, Severity
 from psthreads.domain.config import Config
 from psthreads.domain.errors import ConfigError
-from psthreads.janitor import Janitor
-from psthreads.store import ThreadStore
+from psthreads.threads.janitor import Janitor
+from psthreads.threads.store import ThreadStore
 
 STRONG = secrets.token_hex(32)
 

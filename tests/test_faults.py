@@ -32,11 +32,11 @@ from psthreads.documents.layout import Documents
 from psthreads.domain.config import Config
 from psthreads.domain.errors import Unavailable
 from psthreads.domain.model import Status
-from psthreads.engine import Engine
 from psthreads.identity.directory import Directory
-from psthreads.janitor import Janitor
 from psthreads.run.server import Server
-from psthreads.store import ThreadStore
+from psthreads.threads.engine import Engine
+from psthreads.threads.janitor import Janitor
+from psthreads.threads.store import ThreadStore
 
 PROMISED = 15.0
 

@@ -16,7 +16,7 @@ from threads import new_thread
 
 from psthreads.documents.layout import Documents
 from psthreads.domain.config import Config
-from psthreads.store import ThreadStore
+from psthreads.threads.store import ThreadStore
 from psthreads.web import create_app
 
 CONTENT = os.urandom(3_000_000)

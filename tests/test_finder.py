@@ -13,10 +13,10 @@ from psthreads.domain.access import Group
 from psthreads.domain.config import Config
 from psthreads.domain.errors import BadParameter, Conflict, IdempotencyConflict, ThreadNotFound
 from psthreads.domain.model import Outcome, Status
-from psthreads.engine import Engine
-from psthreads.finder import Finder, Found, Wanted
-from psthreads.store import NewThread, ThreadStore
-from psthreads.thread_scripts import ThreadScripts
+from psthreads.threads.engine import Engine
+from psthreads.threads.scripts import ThreadScripts
+from psthreads.threads.search import Finder, Found, Wanted
+from psthreads.threads.store import NewThread, ThreadStore
 
 PRESS = Group(8, "press")
 

@@ -18,8 +18,8 @@ from threads import ACME, ended, new_thread, start
 
 from psthreads.domain.config import Config
 from psthreads.domain.model import Status
-from psthreads.engine import Engine
-from psthreads.store import ThreadStore
+from psthreads.threads.engine import Engine
+from psthreads.threads.store import ThreadStore
 
 SECRET = "what-is-outside-of-every-group"
 

@@ -23,7 +23,7 @@ from stack import Program, wait_for, web
 from threads import new_thread
 
 from psthreads.domain.config import Config
-from psthreads.store import ThreadStore
+from psthreads.threads.store import ThreadStore
 
 MANY = int(os.environ.get("FUZZ_REQUESTS", "10000"))
 SEED = int(os.environ.get("FUZZ_SEED", "7"))

@@ -19,7 +19,7 @@ from werkzeug.test import TestResponse
 
 from psthreads.domain.config import Config
 from psthreads.domain.model import Event, Level, Status, Thread
-from psthreads.store import ThreadStore
+from psthreads.threads.store import ThreadStore
 
 SECRET = "what only the neighbours know"
 GROUP = "/members/contributor/groups/acme"

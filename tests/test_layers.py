@@ -20,7 +20,7 @@ PACKAGE = ROOT / "psthreads"
         ("psthreads.client", ("flask", "redis", "rq", "gevent")),
         ("psthreads.testing", ("flask", "redis", "rq", "requests", "gevent")),
         ("psthreads.domain.model", ("lxml", "redis", "flask")),
-        ("psthreads.store", ("flask", "gevent")),
+        ("psthreads.threads.store", ("flask", "gevent")),
     ],
 )
 def test_what_is_imported_does_not_bring_in_what_it_must_not(module: str, never: tuple[str, ...]) -> None:

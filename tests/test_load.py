@@ -27,7 +27,7 @@ from psthreads.domain.errors import BadParameter, Conflict, UnsafePath
 from psthreads.domain.model import Level, Status
 from psthreads.identity.directory import Directory
 from psthreads.processes.load import load
-from psthreads.store import ThreadStore
+from psthreads.threads.store import ThreadStore
 from psthreads.web import create_app
 
 XSD = b"""<xs:schema xmlns:xs="http://www.w3.org/2001/XMLSchema">

@@ -18,7 +18,7 @@ from werkzeug.test import TestResponse
 
 from psthreads.domain.config import Config
 from psthreads.domain.model import Level, Line, Outcome, Report, Status
-from psthreads.store import ThreadStore
+from psthreads.threads.store import ThreadStore
 
 HOSTILE = "<img src=x onerror=alert(1)>\"'&</td></script>"
 LIMIT = 60_000

@@ -18,7 +18,7 @@ from psthreads.domain.config import Config
 from psthreads.domain.errors import BadParameter, Conflict, DocumentNotFound, MissingParameter, UnsafePath
 from psthreads.domain.model import Status
 from psthreads.processes.move import move
-from psthreads.store import ThreadStore
+from psthreads.threads.store import ThreadStore
 from psthreads.web import create_app
 
 __all__ = ["group"]

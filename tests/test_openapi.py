@@ -17,7 +17,7 @@ from stack import ROOT
 from threads import new_thread
 from werkzeug.datastructures import ImmutableMultiDict
 
-from psthreads.store import ThreadStore
+from psthreads.threads.store import ThreadStore
 
 OWN_CREDENTIALS = {"/sign-in", "/ps/oauth/token", "/ps/oauth/revoke"}  # which are parameters there
 METHODS = {"get", "put", "post", "delete", "patch"}

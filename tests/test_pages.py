@@ -14,7 +14,7 @@ from threads import new_thread
 
 from psthreads.audit.entries import SETUP
 from psthreads.domain.model import Level, Line, Report, Status
-from psthreads.store import ThreadStore
+from psthreads.threads.store import ThreadStore
 
 HOSTILE = "<img src=x onerror=alert(1)>"
 

@@ -18,7 +18,7 @@ from threads import new_thread
 
 from psthreads.audit.entries import SETUP
 from psthreads.domain.config import Config
-from psthreads.store import ThreadStore
+from psthreads.threads.store import ThreadStore
 
 UPGRADE = (
     "Connection: Upgrade, HTTP2-Settings",

@@ -28,7 +28,7 @@ from psthreads.documents.layout import Documents
 from psthreads.domain.config import Config
 from psthreads.domain.errors import BadParameter, DocumentNotFound, UnsafePath
 from psthreads.domain.model import Level, Status
-from psthreads.store import ThreadStore
+from psthreads.threads.store import ThreadStore
 from psthreads.web import create_app
 
 __all__ = ["group", "listening", "no_child_is_left"]

@@ -11,7 +11,7 @@ from redis import Redis
 from redis.connection import UnixDomainSocketConnection
 from threads import new_thread
 
-from psthreads.store import ThreadStore
+from psthreads.threads.store import ThreadStore
 
 
 class Trips:

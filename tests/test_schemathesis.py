@@ -20,7 +20,7 @@ from schemathesis.specs.openapi.checks import (
 from stack import ROOT
 from threads import new_thread
 
-from psthreads.store import ThreadStore
+from psthreads.threads.store import ThreadStore
 
 EXAMPLES = 12
 CHECKS: list[Any] = [

@@ -20,7 +20,7 @@ from psthreads.domain.config import Config
 from psthreads.domain.errors import NotAllowed
 from psthreads.domain.model import Level, Line, Report, Status, Thread
 from psthreads.identity.credentials import Token, read_reach, write_reach
-from psthreads.store import ThreadStore
+from psthreads.threads.store import ThreadStore
 from psthreads.web import create_app
 from psthreads.web.guard import Watch
 

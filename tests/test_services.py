@@ -24,8 +24,8 @@ from werkzeug.test import TestResponse
 
 from psthreads.domain.config import Config
 from psthreads.domain.model import Level, Line, Outcome, Report, Status
-from psthreads.engine import Engine
-from psthreads.store import ThreadStore
+from psthreads.threads.engine import Engine
+from psthreads.threads.store import ThreadStore
 from psthreads.web import create_app
 
 XSD = etree.XMLSchema(etree.parse(ROOT / "schemas" / "thread.xsd"))

@@ -16,7 +16,7 @@ from threads import new_thread
 from psthreads.domain.config import Config
 from psthreads.domain.errors import NotSignedIn
 from psthreads.identity.credentials import Session
-from psthreads.store import ThreadStore
+from psthreads.threads.store import ThreadStore
 from psthreads.web import create_app, sessions
 from psthreads.web.guard import Watch
 from psthreads.web.sign_in import own_path

@@ -19,7 +19,7 @@ from threads import new_thread
 
 from psthreads.domain.config import Config
 from psthreads.run.server import Server
-from psthreads.store import ThreadStore
+from psthreads.threads.store import ThreadStore
 
 HIDDEN = b"GET /hidden-by-the-body HTTP/1.1\r\nHost: x\r\n\r\n"
 

@@ -26,7 +26,7 @@ from psthreads.audit.entries import Origin
 from psthreads.domain.config import Config
 from psthreads.domain.errors import Conflict, ThreadNotFound
 from psthreads.domain.model import TRANSITIONS, Level, Line, Outcome, Report, Standing, Status, Thread
-from psthreads.store import ThreadStore
+from psthreads.threads.store import ThreadStore
 
 _FINAL = [status for status in Status if status.is_final]
 _RUNNING = [status for status in Status if status.is_running]

@@ -24,8 +24,8 @@ from psthreads.audit.entries import SETUP, Origin
 from psthreads.domain.access import Group, Role
 from psthreads.domain.config import Config
 from psthreads.domain.model import Level, Line, Outcome, Report, Status, Thread
-from psthreads.engine import Engine
-from psthreads.store import ThreadStore
+from psthreads.threads.engine import Engine
+from psthreads.threads.store import ThreadStore
 
 
 @dataclass

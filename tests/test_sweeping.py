@@ -16,12 +16,12 @@ from redis import Redis
 from stack import wait_for
 from threads import new_thread
 
-from psthreads import janitor as janitors
 from psthreads.documents.layout import Documents
 from psthreads.domain.config import Config
 from psthreads.domain.model import Outcome, Status
-from psthreads.janitor import Janitor
-from psthreads.store import ThreadStore
+from psthreads.threads import janitor as janitors
+from psthreads.threads.janitor import Janitor
+from psthreads.threads.store import ThreadStore
 
 MINUTE, HOUR, DAY = 60, 3600, 86_400
 

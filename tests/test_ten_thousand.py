@@ -23,7 +23,7 @@ from psthreads.domain.config import Config
 from psthreads.domain.model import Level, Status
 from psthreads.processes.export import export
 from psthreads.processes.validate import validate
-from psthreads.store import ThreadStore
+from psthreads.threads.store import ThreadStore
 
 ZIP = f"acme-export-{THREAD}.zip"
 REPORTS = {f"report-{THREAD}.html", f"report-{THREAD}.xml"}

@@ -25,11 +25,11 @@ from psthreads.domain.access import Group, Member
 from psthreads.domain.config import Config
 from psthreads.domain.errors import BadParameter, DocumentNotFound, MissingParameter
 from psthreads.domain.model import Outcome, Status
-from psthreads.engine import Engine
 from psthreads.processes.export import export
 from psthreads.processes.validate import validate
-from psthreads.store import ThreadStore
 from psthreads.testing import check, run
+from psthreads.threads.engine import Engine
+from psthreads.threads.store import ThreadStore
 
 ROUTE = "/members/{member}/groups/{group}/harness/"
 DOCUMENTS: dict[str, bytes | str] = {f"/documents/{number}.txt": "word " * 50 for number in range(5)}

@@ -13,9 +13,9 @@ from psthreads.authoring.plugins import load
 from psthreads.domain.access import Group
 from psthreads.domain.config import Config
 from psthreads.domain.model import Outcome, Status
-from psthreads.engine import Engine
-from psthreads.janitor import Janitor
-from psthreads.store import ThreadStore
+from psthreads.threads.engine import Engine
+from psthreads.threads.janitor import Janitor
+from psthreads.threads.store import ThreadStore
 
 OTHER = Group(8, "other")
 DONE = Outcome(Status.COMPLETED, "Done")

@@ -33,7 +33,7 @@ from psthreads.domain.model import Level, Status
 from psthreads.identity.directory import Directory
 from psthreads.processes import _unpacking
 from psthreads.processes.unzip import unzip
-from psthreads.store import ThreadStore
+from psthreads.threads.store import ThreadStore
 from psthreads.web import create_app
 
 HERE = Path(__file__).parent

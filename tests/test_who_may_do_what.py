@@ -14,8 +14,8 @@ from werkzeug.routing import Rule
 from psthreads.documents.layout import Documents
 from psthreads.domain.access import Role
 from psthreads.domain.config import Config
-from psthreads.engine import Engine
-from psthreads.store import ThreadStore
+from psthreads.threads.engine import Engine
+from psthreads.threads.store import ThreadStore
 from psthreads.web import create_app
 
 EVERYBODY = ["anonymous", *INSIDE, "outsider", "loner", "chief"]

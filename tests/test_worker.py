@@ -23,9 +23,9 @@ from threads import BY, ended, new_thread, start
 
 from psthreads.domain.config import Config
 from psthreads.domain.model import Status
-from psthreads.engine import Engine
-from psthreads.janitor import Janitor
-from psthreads.store import ThreadStore
+from psthreads.threads.engine import Engine
+from psthreads.threads.janitor import Janitor
+from psthreads.threads.store import ThreadStore
 
 
 @pytest.fixture

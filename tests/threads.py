@@ -7,13 +7,13 @@ from uuid import uuid4
 from redis import Redis
 from stack import wait_for
 
-from psthreads import jobs
 from psthreads.audit.entries import Origin
 from psthreads.authoring.registry import Value
 from psthreads.domain.access import Group, Member
 from psthreads.domain.model import Thread
-from psthreads.engine import Engine
-from psthreads.store import NewThread, ThreadStore
+from psthreads.threads import jobs
+from psthreads.threads.engine import Engine
+from psthreads.threads.store import NewThread, ThreadStore
 
 JONES = Member(1, "jjones")
 BY = Origin("jjones", 1, "192.0.2.7")

@@ -12,7 +12,7 @@ from playwright.sync_api import Page, expect
 
 from psthreads.domain.config import Config
 from psthreads.domain.model import Level, Line, Outcome, Report, Status
-from psthreads.store import ThreadStore
+from psthreads.threads.store import ThreadStore
 
 MOMENT = 1_652_616_000_000
 

@@ -16,7 +16,7 @@ from psthreads.domain.errors import NotAllowed, NotSignedIn, ThreadNotFound
 from psthreads.domain.model import Thread, is_thread_id
 from psthreads.identity.credentials import Credential, Password, Session, Token
 from psthreads.identity.directory import Directory
-from psthreads.store import ThreadStore
+from psthreads.threads.store import ThreadStore
 from psthreads.web.services import Services
 from psthreads.web.sessions import of_cookie
 from psthreads.web.untyped import protect_from_forgery

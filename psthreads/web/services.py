@@ -13,14 +13,14 @@ from psthreads.authoring.registry import Registry
 from psthreads.database.connection import connect
 from psthreads.documents.layout import Documents
 from psthreads.domain.config import Config
-from psthreads.engine import Engine
-from psthreads.feed import Feed
-from psthreads.finder import Finder
 from psthreads.identity.directory import Directory
 from psthreads.identity.throttles import Throttles
-from psthreads.janitor import Janitor
-from psthreads.store import ThreadStore
-from psthreads.thread_scripts import ThreadScripts
+from psthreads.threads.engine import Engine
+from psthreads.threads.feed import Feed
+from psthreads.threads.janitor import Janitor
+from psthreads.threads.scripts import ThreadScripts
+from psthreads.threads.search import Finder
+from psthreads.threads.store import ThreadStore
 from psthreads.web.slots import Slots
 
 

@@ -22,8 +22,8 @@ from psthreads.authoring.parameter import Parameter
 from psthreads.domain import access
 from psthreads.domain.errors import BadParameter, NotAllowed, NotFound, NotSignedIn, Unavailable
 from psthreads.domain.model import SERVER_WIDE, Level, Thread
-from psthreads.feed import Behind, Feed, Follower
-from psthreads.store import Moment, ThreadStore
+from psthreads.threads.feed import Behind, Feed, Follower
+from psthreads.threads.store import Moment, ThreadStore
 from psthreads.web import respond
 from psthreads.web.guard import Guard, Watch
 from psthreads.web.operation import LAST_EVENT_ID, Answer, Operation, Who, declares

@@ -11,7 +11,7 @@ from psthreads.authoring.parameter import Bounds, Parameter
 from psthreads.domain import access
 from psthreads.domain.errors import BadParameter, ThreadNotFound
 from psthreads.domain.model import SERVER_WIDE, Level, Status, Thread
-from psthreads.store import Kind
+from psthreads.threads.store import Kind
 from psthreads.web import respond
 from psthreads.web.guard import Guard
 from psthreads.web.operation import IF_NONE_MATCH, PREFER, Answer, Operation, Who, declares, service

@@ -13,9 +13,9 @@ from psthreads.authoring.parameter import Bounds, Parameter, moment
 from psthreads.authoring.registry import Registry
 from psthreads.domain.errors import BadParameter, MemberNotFound, PsthreadsError
 from psthreads.domain.model import SERVER_WIDE, Status
-from psthreads.finder import Wanted
 from psthreads.identity.directory import Directory
-from psthreads.store import Kind
+from psthreads.threads.search import Wanted
+from psthreads.threads.store import Kind
 from psthreads.web import scope
 
 KINDS: Final = ("active", "finished", *(str(status) for status in Status))

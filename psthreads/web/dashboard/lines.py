@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from psthreads.domain.model import Event, Level, LogPage, iso
-from psthreads.store import ThreadStore
+from psthreads.threads.store import ThreadStore
 from psthreads.web.dashboard.words import cut, weight
 
 SHOWN: Final = 200

@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 
 from flask import Blueprint, g, render_template
 
-from psthreads import crew
 from psthreads.domain.config import DAY
 from psthreads.domain.model import SERVER_WIDE
-from psthreads.finder import Hour, Overview
+from psthreads.threads import crew
+from psthreads.threads.search import Hour, Overview
 from psthreads.web import scope
 from psthreads.web.dashboard import charts
 from psthreads.web.guard import Guard

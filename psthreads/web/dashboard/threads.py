@@ -9,7 +9,7 @@ from flask import Blueprint, Response, g, render_template
 
 from psthreads.authoring.parameter import Parameter
 from psthreads.domain import access
-from psthreads.finder import Found
+from psthreads.threads.search import Found
 from psthreads.web import scope
 from psthreads.web.dashboard import bulk, filters
 from psthreads.web.guard import Guard

@@ -16,7 +16,6 @@ from typing import Any, Final, Literal, cast
 from redis import Redis
 from rq.job import Job
 
-from psthreads import jobs, loglines
 from psthreads.audit.entries import Origin
 from psthreads.database.connection import translated
 from psthreads.domain.config import Config
@@ -34,7 +33,9 @@ from psthreads.domain.model import (
     ThreadPage,
     clean,
 )
-from psthreads.thread_scripts import ThreadScripts
+from psthreads.threads import jobs
+from psthreads.threads import log_format as loglines
+from psthreads.threads.scripts import ThreadScripts
 
 Kind = Status | Literal["active", "finished"]
 """What a listing can be narrowed to: one status, all that are not final, or all that are."""

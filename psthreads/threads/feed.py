@@ -21,7 +21,7 @@ from redis.exceptions import RedisError
 
 from psthreads.database.connection import translated
 from psthreads.domain.model import Thread
-from psthreads.store import FEED, Moment, ThreadStore
+from psthreads.threads.store import FEED, Moment, ThreadStore
 
 _BLOCK_MS: Final = 1_000
 _AGAIN_SECONDS: Final = 0.5

@@ -16,8 +16,8 @@ from typing import Any, Final
 
 from psthreads.domain.errors import BadParameter
 from psthreads.domain.model import SERVER_WIDE, Status, Thread
-from psthreads.store import Kind, thread_of
-from psthreads.thread_scripts import ThreadScripts
+from psthreads.threads.scripts import ThreadScripts
+from psthreads.threads.store import Kind, thread_of
 
 _SLICE: Final = 250  # threads in one step of a search: few enough for Redis not to be held up
 _LOOKED_AT: Final = 2_000

@@ -22,12 +22,12 @@ from redis import Redis
 from redis.exceptions import RedisError
 from rq import Queue
 
-from psthreads import crew
 from psthreads.database.connection import durability_warning, translated
 from psthreads.documents.layout import Documents
 from psthreads.domain.config import DAY, Config
 from psthreads.domain.errors import ThreadNotFound, Unavailable
-from psthreads.store import ThreadStore
+from psthreads.threads import crew
+from psthreads.threads.store import ThreadStore
 
 _LOCK: Final = "ps:janitor"
 _SWEEP_SECONDS: Final = 1.0

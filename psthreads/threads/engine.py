@@ -12,14 +12,14 @@ from redis import Redis
 from redis.exceptions import RedisError
 from rq.command import send_command
 
-from psthreads import crew, jobs
 from psthreads.audit.entries import Origin
 from psthreads.authoring.registry import Process, Registry, Value
 from psthreads.domain.access import Group, Member
 from psthreads.domain.config import Config
 from psthreads.domain.errors import Conflict, ThreadNotFound
 from psthreads.domain.model import SERVER_WIDE, Thread
-from psthreads.store import NewThread, ThreadStore
+from psthreads.threads import crew, jobs
+from psthreads.threads.store import NewThread, ThreadStore
 
 LOOK = "look"
 """The command that tells a worker to look at how its thread stands; it looks by itself, too."""

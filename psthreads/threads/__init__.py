@@ -1,0 +1,1 @@
+"""The life of a thread: store, engine, search, feed, janitor and the crew of workers."""
