@@ -9,7 +9,7 @@ from psthreads.authoring.plugins import load_all
 from psthreads.doctor import refuse_unless_safe
 from psthreads.domain.config import Config
 from psthreads.domain.errors import PsthreadsError
-from psthreads.supervisor import Supervisor
+from psthreads.worker.supervisor import Supervisor
 
 
 def main() -> int:

@@ -29,9 +29,9 @@ from psthreads.database.connection import connect
 from psthreads.documents.layout import Documents
 from psthreads.domain.access import Group, Member
 from psthreads.domain.config import Config
-from psthreads.horse import ToStore
 from psthreads.threads.engine import Engine
 from psthreads.threads.store import ThreadStore
+from psthreads.worker.horse import ToStore
 
 ROUNDS = 7
 MEMBER, GROUP = Member(1, "bench"), Group(1, "bench")

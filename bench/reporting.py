@@ -20,9 +20,9 @@ from psthreads.database.connection import connect
 from psthreads.documents.layout import Documents
 from psthreads.domain.access import Group, Member
 from psthreads.domain.model import Outcome, Status
-from psthreads.horse import ToStore
 from psthreads.threads.engine import Engine
 from psthreads.threads.store import ThreadStore
+from psthreads.worker.horse import ToStore
 
 T = TypeVar("T")
 ITEMS = 10_000_000

@@ -20,9 +20,9 @@ from psthreads.database.connection import connect
 from psthreads.domain.access import Role
 from psthreads.domain.errors import PsthreadsError, ThreadNotFound
 from psthreads.domain.model import Status, Thread
-from psthreads.horse import persistently
 from psthreads.identity.directory import Directory
 from psthreads.threads.store import ThreadStore
+from psthreads.worker.horse import persistently
 
 _STILL_SECONDS: Final = 60.0  # a thread is stuck when, after the storm, none has ended for so long
 _BROKEN: Final = ("lost", "stuck", "flipped", "ran twice", "unexplained", "misplaced", "slots held", "wrong answers")

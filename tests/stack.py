@@ -20,7 +20,7 @@ from psthreads.domain.config import Config
 T = TypeVar("T")
 ROOT = Path(__file__).parent.parent
 WORKER = (
-    "import sys; from psthreads.domain.config import Config; from psthreads.worker import main; "
+    "import sys; from psthreads.domain.config import Config; from psthreads.worker.worker import main; "
     "main(Config.from_env(), int(sys.argv[1]))"
 )
 

@@ -15,8 +15,8 @@ PACKAGE = ROOT / "psthreads"
 @pytest.mark.parametrize(
     ("module", "never"),
     [
-        ("psthreads.worker", ("flask", "gunicorn", "gevent")),
-        ("psthreads.supervisor", ("flask", "gunicorn", "gevent")),
+        ("psthreads.worker.worker", ("flask", "gunicorn", "gevent")),
+        ("psthreads.worker.supervisor", ("flask", "gunicorn", "gevent")),
         ("psthreads.client", ("flask", "redis", "rq", "gevent")),
         ("psthreads.testing", ("flask", "redis", "rq", "requests", "gevent")),
         ("psthreads.domain.model", ("lxml", "redis", "flask")),
@@ -40,7 +40,7 @@ def test_only_config_reads_the_servers_environment() -> None:
 
 
 def test_importing_starts_nothing(tmp_path: Path) -> None:
-    code = "import psthreads.web, psthreads.worker, psthreads.run.server, threading; print(threading.active_count())"
+    code = "import psthreads.web, psthreads.worker.worker, psthreads.run.server, threading; print(threading.active_count())"
     done = subprocess.run(
         [sys.executable, "-c", code],
         capture_output=True,

@@ -23,7 +23,7 @@ _LEAVE_SECONDS: Final = 5.0
 _log = logging.getLogger(__name__)
 
 _WORKER: Final = (
-    "import sys; from psthreads.domain.config import Config; from psthreads.worker import main; "
+    "import sys; from psthreads.domain.config import Config; from psthreads.worker.worker import main; "
     "main(Config.from_env(), int(sys.argv[1]))"
 )
 

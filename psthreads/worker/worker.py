@@ -34,13 +34,13 @@ from psthreads.database.connection import connect
 from psthreads.domain.config import Config
 from psthreads.domain.errors import PsthreadsError, Unavailable
 from psthreads.domain.model import Outcome, Standing, Status
-from psthreads.horse import SIGNALS, Horse, persistently
 from psthreads.system.parent_death import die_with_parent
 from psthreads.system.wakeup import Wakeup
 from psthreads.threads import crew
 from psthreads.threads.engine import LOOK
 from psthreads.threads.jobs import ThreadJob
 from psthreads.threads.store import ThreadStore
+from psthreads.worker.horse import SIGNALS, Horse, persistently
 
 _DEQUEUE_SECONDS: Final = 2  # a stop is noticed within this time by a worker that waits for work
 _AGAIN_SECONDS: Final = 0.5
