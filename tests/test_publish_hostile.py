@@ -22,7 +22,9 @@ from publishing import (
 )
 
 from psthreads.domain.model import Level, Status
-from psthreads.processes import _parsing, _stylesheet, _transforming
+from psthreads.processes.xml import parsing as _parsing
+from psthreads.processes.xml import stylesheet as _stylesheet
+from psthreads.processes.xml import transforming as _transforming
 
 __all__ = ["group", "listening", "no_child_is_left"]
 

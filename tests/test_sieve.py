@@ -10,10 +10,10 @@ from group_of_documents import GroupOfDocuments
 from validating import NOTE_RNG, NOTE_SCH, NOTE_XSD, XS, XSI
 
 from psthreads.documents.layout import Document
-from psthreads.processes import _checking
-from psthreads.processes._checking import Checker
-from psthreads.processes._parsing import plain_root
 from psthreads.processes.validate import validate
+from psthreads.processes.xml import checking as _checking
+from psthreads.processes.xml.checking import Checker
+from psthreads.processes.xml.parsing import plain_root
 
 PIECES = [
     *(b"<", b">", b"/", b"</p>", b"<p>", b"<p>1</p>", b"<p>x</p>", b"<q/>", b"&", b"&amp;", b"&x;", b"&#1;", b"&#65;"),

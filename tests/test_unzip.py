@@ -31,7 +31,7 @@ from psthreads.domain.config import Config
 from psthreads.domain.errors import MissingParameter, NotFound, UnsafePath
 from psthreads.domain.model import Level, Status
 from psthreads.identity.directory import Directory
-from psthreads.processes import _unpacking
+from psthreads.processes.archives import unpacking as _unpacking
 from psthreads.processes.unzip import unzip
 from psthreads.threads.store import ThreadStore
 from psthreads.web import create_app

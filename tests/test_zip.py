@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from psthreads.processes import _zip
-from psthreads.processes._zip import Archive
+from psthreads.processes.archives import zip_writer as _zip
+from psthreads.processes.archives.zip_writer import Archive
 
 MODIFIED = 1_652_667_242_000
 GIGABYTE = 1 << 30

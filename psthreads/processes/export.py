@@ -24,7 +24,7 @@ from psthreads.authoring.context import Context
 from psthreads.authoring.registry import Answer, Start, process
 from psthreads.documents.layout import Document, GroupFolder
 from psthreads.domain.errors import BadParameter, DocumentNotFound, PsthreadsError, UnsafePath
-from psthreads.processes._zip import SMALL, Archive
+from psthreads.processes.archives.zip_writer import SMALL, Archive
 
 _AT_ONCE: Final = 20  # documents that need no thread
 _AT_ONCE_BYTES: Final = 64 * 1024 * 1024  # and how large they may be together: whoever asked is waiting

@@ -20,9 +20,9 @@ from psthreads.documents.layout import GroupFolder
 from psthreads.documents.loading_zone import LoadingZone
 from psthreads.domain.errors import BadParameter, PsthreadsError
 from psthreads.domain.model import Level, Outcome, Status
-from psthreads.processes._checking import Checker
-from psthreads.processes._parsing import MOST_TOLD
 from psthreads.processes.validate import is_xml
+from psthreads.processes.xml.checking import Checker
+from psthreads.processes.xml.parsing import MOST_TOLD
 
 _TOLD: Final = 100  # files that cannot be loaded, each by an event
 

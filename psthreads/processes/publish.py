@@ -25,10 +25,10 @@ from psthreads.authoring.registry import Start, process
 from psthreads.documents.layout import GroupFolder
 from psthreads.domain.errors import BadParameter, Conflict, DocumentNotFound, UnsafePath
 from psthreads.domain.model import Outcome, Status
-from psthreads.processes._includes import Unusable
-from psthreads.processes._transforming import Transformed, Transformer
-from psthreads.processes._zip import Archive
+from psthreads.processes.archives.zip_writer import Archive
 from psthreads.processes.validate import is_xml
+from psthreads.processes.xml.includes import Unusable
+from psthreads.processes.xml.transforming import Transformed, Transformer
 
 _TOOL: Final = re.compile(r"\.(xslt?|xsd|rng|sch|nvdl)\Z", re.IGNORECASE)
 _MESSAGES: Final = 20  # of one document, in the log

@@ -23,7 +23,7 @@ from psthreads.documents.folder import shown
 from psthreads.documents.loading_zone import LoadingZone
 from psthreads.domain.errors import NotFound, PsthreadsError
 from psthreads.domain.model import Level, Outcome, Status
-from psthreads.processes._unpacking import Archive, Damaged, Entry
+from psthreads.processes.archives.unpacking import Archive, Damaged, Entry
 
 _TOLD: Final = 20  # entries that are refused, each by an event
 

@@ -24,9 +24,9 @@ from psthreads.authoring.registry import Start, process
 from psthreads.documents.layout import GroupFolder
 from psthreads.domain.errors import PsthreadsError
 from psthreads.domain.model import Level, Outcome, Status
-from psthreads.processes._checking import LARGEST_TREE, Checker
-from psthreads.processes._parsing import MOST_TOLD, Problem
-from psthreads.processes._report import Findings, Summary
+from psthreads.processes.xml.checking import LARGEST_TREE, Checker
+from psthreads.processes.xml.parsing import MOST_TOLD, Problem
+from psthreads.processes.xml.report import Findings, Summary
 
 _NAMES: Final = (
     "xml psml xsd rng sch xsl xslt svg xht xhtml rdf rss atom dita ditamap dbk docbook fo gpx kml mathml mml"

@@ -13,8 +13,8 @@ from lxml import etree
 
 from psthreads.documents.layout import GroupFolder
 from psthreads.domain.errors import DocumentNotFound, PsthreadsError
-from psthreads.processes._includes import RNG, SCH, XSD, Includer, Unusable, gathered, inside
-from psthreads.processes._parsing import MOST_PROBLEMS, plain
+from psthreads.processes.xml.includes import RNG, SCH, XSD, Includer, Unusable, gathered, inside
+from psthreads.processes.xml.parsing import MOST_PROBLEMS, plain
 
 FOLDER: Final = "/schemas"
 """Where a group keeps its schemas: `<local name of the root element>.xsd`, `.rng` and `.sch`."""

@@ -17,7 +17,7 @@ from lxml import etree
 
 from psthreads.authoring.context import Context
 from psthreads.domain.model import clean, iso
-from psthreads.processes._parsing import MOST_PROBLEMS, Problem
+from psthreads.processes.xml.parsing import MOST_PROBLEMS, Problem
 
 if TYPE_CHECKING:
     from lxml.etree._serializer import _IncrementalFileWriter

@@ -9,10 +9,10 @@ from lxml import etree
 
 from psthreads.authoring.context import Context
 from psthreads.documents.layout import Document, GroupFolder
-from psthreads.processes import _parsing
-from psthreads.processes._includes import Unusable
-from psthreads.processes._parsing import NotWellFormed, Problem, Sieve
-from psthreads.processes._schemas import Finding, Grammar, Schemas
+from psthreads.processes.xml import parsing as _parsing
+from psthreads.processes.xml.includes import Unusable
+from psthreads.processes.xml.parsing import NotWellFormed, Problem, Sieve
+from psthreads.processes.xml.schemas import Finding, Grammar, Schemas
 
 LARGEST_TREE: Final = 16 * 1024 * 1024
 """A larger document, in bytes, is never held in memory."""

@@ -25,8 +25,8 @@ from typing import BinaryIO, Final, NoReturn
 from psthreads.authoring.context import Context
 from psthreads.documents.layout import Document, GroupFolder
 from psthreads.domain.errors import PsthreadsError
-from psthreads.processes._includes import Unusable
-from psthreads.processes._stylesheet import NotTransformed, Output, Stylesheet
+from psthreads.processes.xml.includes import Unusable
+from psthreads.processes.xml.stylesheet import NotTransformed, Output, Stylesheet
 from psthreads.system.parent_death import die_with_parent
 
 SECONDS: Final = 30.0

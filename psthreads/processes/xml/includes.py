@@ -15,8 +15,8 @@ from lxml import etree
 
 from psthreads.documents.layout import GroupFolder
 from psthreads.domain.errors import PsthreadsError
-from psthreads.processes import _parsing
-from psthreads.processes._parsing import NotWellFormed, plain
+from psthreads.processes.xml import parsing as _parsing
+from psthreads.processes.xml.parsing import NotWellFormed, plain
 
 XSD: Final = "http://www.w3.org/2001/XMLSchema"
 RNG: Final = "http://relaxng.org/ns/structure/1.0"

@@ -14,9 +14,9 @@ from lxml import etree
 
 from psthreads.documents.layout import GroupFolder
 from psthreads.domain.errors import PsthreadsError
-from psthreads.processes import _parsing
-from psthreads.processes._includes import Includer, Unusable, inside, url
-from psthreads.processes._parsing import NotWellFormed, plain
+from psthreads.processes.xml import parsing as _parsing
+from psthreads.processes.xml.includes import Includer, Unusable, inside, url
+from psthreads.processes.xml.parsing import NotWellFormed, plain
 
 LARGEST_OUTPUT: Final = 64 * 1024 * 1024
 """Bytes that one document may become."""

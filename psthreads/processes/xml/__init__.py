@@ -1,0 +1,1 @@
+"""Parsing, schemas, validation reports and stylesheets."""
