@@ -21,7 +21,7 @@ from psthreads.documents.layout import Documents
 from psthreads.documents.loading_zone import LoadingZone
 from psthreads.domain.access import Role
 from psthreads.domain.config import Config
-from psthreads.web import arriving
+from psthreads.web.http import arriving
 
 UPLOAD = "/ps/servlet/upload"
 XSD = etree.XMLSchema(etree.parse(ROOT / "schemas" / "thread.xsd"))

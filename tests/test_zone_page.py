@@ -22,7 +22,7 @@ from psthreads.documents.layout import Documents
 from psthreads.documents.loading_zone import LoadingZone
 from psthreads.domain.access import Role
 from psthreads.domain.config import Config
-from psthreads.web import arriving
+from psthreads.web.http import arriving
 
 PAGE = "/dashboard/groups/acme/loading-zone"
 MOST = 3_000_000

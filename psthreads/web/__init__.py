@@ -21,7 +21,6 @@ from psthreads.web import (
     oauth,
     openapi,
     pages,
-    problems,
     processes,
     schemas,
     scope,
@@ -32,9 +31,10 @@ from psthreads.web import (
 )
 from psthreads.web.dashboard import words
 from psthreads.web.guard import Guard
-from psthreads.web.headers import Headers
-from psthreads.web.pageseeder import PathParameters
-from psthreads.web.routing import Application
+from psthreads.web.http import problems
+from psthreads.web.http.headers import Headers
+from psthreads.web.http.pageseeder import PathParameters
+from psthreads.web.http.routing import Application
 from psthreads.web.services import Services
 from psthreads.web.sessions import Sessions
 

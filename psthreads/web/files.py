@@ -15,7 +15,7 @@ from psthreads.domain import access
 from psthreads.domain.errors import NotFound, ThreadNotFound
 from psthreads.domain.model import Thread
 from psthreads.web.guard import Guard
-from psthreads.web.operation import IF_NONE_MATCH, RANGE, Answer, Operation, Who, declares
+from psthreads.web.http.operation import IF_NONE_MATCH, RANGE, Answer, Operation, Who, declares
 from psthreads.web.services import Services
 
 _TEXT: Final = frozenset({"text/html", "text/xml", "text/plain", "text/csv"})

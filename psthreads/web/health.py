@@ -9,7 +9,7 @@ from flask import Blueprint, Response
 from psthreads.domain.errors import Unavailable
 from psthreads.domain.model import Status
 from psthreads.web.guard import Guard
-from psthreads.web.operation import Answer, Operation, Who, declares
+from psthreads.web.http.operation import Answer, Operation, Who, declares
 from psthreads.web.services import Services
 
 _TEXT: Final = Answer("One line", ("text/plain",))

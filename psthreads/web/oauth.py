@@ -11,7 +11,7 @@ from psthreads.domain.access import Reach
 from psthreads.domain.errors import GroupNotFound
 from psthreads.identity.oauth_clients import Client, new_access_token
 from psthreads.web.guard import Guard
-from psthreads.web.operation import FORM, JSON, Answer, Operation, Who, declares
+from psthreads.web.http.operation import FORM, JSON, Answer, Operation, Who, declares
 from psthreads.web.services import Services
 from psthreads.web.untyped_oauth import Hooks, Server
 

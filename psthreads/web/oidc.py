@@ -14,8 +14,8 @@ from psthreads.domain.access import Member
 from psthreads.domain.errors import MemberNotFound, NotFound, NotSignedIn, PsthreadsError
 from psthreads.identity.credentials import Session
 from psthreads.identity.directory import Directory
-from psthreads.web import origin
-from psthreads.web.operation import HTML, Answer, Operation, Who, declares
+from psthreads.web.http import origin
+from psthreads.web.http.operation import HTML, Answer, Operation, Who, declares
 from psthreads.web.services import Services
 from psthreads.web.sign_in import go_on, own_path
 from psthreads.web.untyped_oidc import Provider

@@ -14,9 +14,10 @@ from flask import Blueprint, Flask, Response, current_app, render_template
 from werkzeug.routing import Rule
 
 from psthreads.authoring.parameter import Parameter
-from psthreads.web import headers, starts
+from psthreads.web import starts
 from psthreads.web.guard import Guard
-from psthreads.web.operation import FORM, HTML, JSON, XML, Answer, Operation, Who, declared, declares, service
+from psthreads.web.http import headers
+from psthreads.web.http.operation import FORM, HTML, JSON, XML, Answer, Operation, Who, declared, declares, service
 from psthreads.web.services import Services
 
 _VERSION: Final = "3.1.0"

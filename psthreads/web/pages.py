@@ -6,10 +6,11 @@ from flask import Blueprint, g, redirect, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
 from psthreads.domain import access
-from psthreads.web import headers, oidc, sessions, sign_in
+from psthreads.web import oidc, sessions, sign_in
 from psthreads.web.dashboard import account, audit, groups, members
 from psthreads.web.guard import Guard
-from psthreads.web.operation import HTML, Answer, Operation, Who, declares
+from psthreads.web.http import headers
+from psthreads.web.http.operation import HTML, Answer, Operation, Who, declares
 from psthreads.web.services import Services
 
 

@@ -10,7 +10,7 @@ from lxml import etree
 
 from psthreads.authoring.registry import Registry
 from psthreads.web.guard import Guard
-from psthreads.web.operation import XML, Answer, Operation, Who, declares
+from psthreads.web.http.operation import XML, Answer, Operation, Who, declares
 
 _SAME: Final = Answer("Nothing has changed")
 _WRAPPERS: Final = "  <!-- Those of the plug-ins that are installed here follow. -->\n"

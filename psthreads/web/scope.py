@@ -9,7 +9,7 @@ from uuid import uuid4
 from flask import g, request, url_for
 
 from psthreads.domain import access
-from psthreads.web import respond
+from psthreads.web.http import respond
 
 SERVER: Final = "server-pages"
 GROUP: Final = "group-pages"

@@ -12,8 +12,9 @@ from psthreads.authoring.parameter import Parameter
 from psthreads.domain.access import Member
 from psthreads.domain.errors import NotSignedIn, TooManyRequests
 from psthreads.identity.credentials import Session
-from psthreads.web import origin, sessions, untyped
-from psthreads.web.operation import FORM, HTML, Answer, Operation, Who, declares
+from psthreads.web import sessions, untyped
+from psthreads.web.http import origin
+from psthreads.web.http.operation import FORM, HTML, Answer, Operation, Who, declares
 from psthreads.web.services import Services
 
 _LONGEST: Final = 64  # characters of a username

@@ -12,11 +12,11 @@ from psthreads.domain import access
 from psthreads.domain.errors import BadParameter, ThreadNotFound
 from psthreads.domain.model import SERVER_WIDE, Level, Status, Thread
 from psthreads.threads.store import Kind
-from psthreads.web import respond
 from psthreads.web.guard import Guard
-from psthreads.web.operation import IF_NONE_MATCH, PREFER, Answer, Operation, Who, declares, service
-from psthreads.web.origin import REASON, here
-from psthreads.web.parameters import given, preferred_wait
+from psthreads.web.http import respond
+from psthreads.web.http.operation import IF_NONE_MATCH, PREFER, Answer, Operation, Who, declares, service
+from psthreads.web.http.origin import REASON, here
+from psthreads.web.http.parameters import given, preferred_wait
 from psthreads.web.services import Services
 
 _KINDS: Final = ("active", "finished", *(str(status) for status in Status))

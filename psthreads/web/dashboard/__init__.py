@@ -7,9 +7,10 @@ from typing import Final
 
 from flask import Blueprint, request
 
-from psthreads.web import headers, sessions
+from psthreads.web import sessions
 from psthreads.web.dashboard import log, overview, start, thread, threads, zone
 from psthreads.web.guard import Guard
+from psthreads.web.http import headers
 from psthreads.web.scope import GROUP, SERVER
 from psthreads.web.services import Services
 

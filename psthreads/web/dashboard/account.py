@@ -17,9 +17,9 @@ from psthreads.web.dashboard import forms, tokens
 from psthreads.web.dashboard.forms import AFTER, DONE
 from psthreads.web.dashboard.groups import opens
 from psthreads.web.dashboard.tokens import TOKENS, Shown
-from psthreads.web.operation import Who, declares
-from psthreads.web.origin import address, here
-from psthreads.web.parameters import given
+from psthreads.web.http.operation import Who, declares
+from psthreads.web.http.origin import address, here
+from psthreads.web.http.parameters import given
 from psthreads.web.services import Services
 
 _DONE: Final = {

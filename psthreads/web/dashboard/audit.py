@@ -14,8 +14,8 @@ from psthreads.authoring.parameter import Parameter, moment
 from psthreads.domain.model import iso
 from psthreads.identity.directory import Directory
 from psthreads.web.guard import Guard
-from psthreads.web.operation import HTML, Answer, Operation, Who, declares
-from psthreads.web.parameters import given
+from psthreads.web.http.operation import HTML, Answer, Operation, Who, declares
+from psthreads.web.http.parameters import given
 from psthreads.web.services import Services
 
 _BY: Final = Parameter("by", str, "", description="the name or id of whoever did it")

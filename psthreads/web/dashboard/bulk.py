@@ -13,9 +13,9 @@ from psthreads.domain.errors import BadParameter, Conflict, NotAllowed, ThreadNo
 from psthreads.domain.model import Status, Thread, is_thread_id
 from psthreads.web import scope
 from psthreads.web.dashboard import filters
-from psthreads.web.operation import FORM, HTML, Answer, Operation, Who, declares
-from psthreads.web.origin import here
-from psthreads.web.parameters import choice
+from psthreads.web.http.operation import FORM, HTML, Answer, Operation, Who, declares
+from psthreads.web.http.origin import here
+from psthreads.web.http.parameters import choice
 from psthreads.web.services import Services
 
 MOST: Final = 1_000

@@ -12,7 +12,7 @@ from psthreads.authoring.parameter import Parameter
 from psthreads.domain.access import Reach, Role
 from psthreads.domain.errors import BadParameter, MissingParameter
 from psthreads.identity.directory import Directory
-from psthreads.web.operation import FORM, HTML, Answer, Operation, Who
+from psthreads.web.http.operation import FORM, HTML, Answer, Operation, Who
 
 NAME: Final = Parameter("name", str, "", description="the beginning of the name")
 """What the names of a list begin with."""

@@ -13,9 +13,9 @@ from psthreads.identity.directory import Directory
 from psthreads.web.dashboard import forms
 from psthreads.web.dashboard.forms import AFTER, DONE, NAME
 from psthreads.web.dashboard.member import end_of, ref
-from psthreads.web.operation import declares
-from psthreads.web.origin import here
-from psthreads.web.parameters import given
+from psthreads.web.http.operation import declares
+from psthreads.web.http.origin import here
+from psthreads.web.http.parameters import given
 from psthreads.web.services import Services
 
 _DONE: Final = {

@@ -12,8 +12,8 @@ from psthreads.domain.model import Level
 from psthreads.web import scope
 from psthreads.web.dashboard.lines import Lines, Run
 from psthreads.web.guard import Guard
-from psthreads.web.operation import HTML, Answer, Operation, Who, declares
-from psthreads.web.parameters import given
+from psthreads.web.http.operation import HTML, Answer, Operation, Who, declares
+from psthreads.web.http.parameters import given
 from psthreads.web.services import Services
 
 _NUMBERS: Final = Bounds(0, 2**53)

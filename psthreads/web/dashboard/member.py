@@ -18,9 +18,9 @@ from psthreads.identity.records import Account
 from psthreads.web.dashboard import forms, tokens
 from psthreads.web.dashboard.forms import AFTER, DONE, Question
 from psthreads.web.dashboard.tokens import TOKENS, Shown
-from psthreads.web.operation import declares
-from psthreads.web.origin import here
-from psthreads.web.parameters import given
+from psthreads.web.http.operation import declares
+from psthreads.web.http.origin import here
+from psthreads.web.http.parameters import given
 from psthreads.web.services import Services
 
 _CLIENTS: Final = Parameter("clients", str, "", description="the OAuth client after which their list goes on")

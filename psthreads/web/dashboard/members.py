@@ -13,9 +13,9 @@ from psthreads.identity.records import Account
 from psthreads.web.dashboard import forms, member
 from psthreads.web.dashboard.forms import AFTER, DONE, NAME
 from psthreads.web.dashboard.tokens import Shown
-from psthreads.web.operation import declares
-from psthreads.web.origin import here
-from psthreads.web.parameters import given
+from psthreads.web.http.operation import declares
+from psthreads.web.http.origin import here
+from psthreads.web.http.parameters import given
 from psthreads.web.services import Services
 
 _LOCKED: Final = 20  # how many locked accounts stand above the list

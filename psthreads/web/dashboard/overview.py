@@ -13,7 +13,7 @@ from psthreads.threads.search import Hour, Overview
 from psthreads.web import scope
 from psthreads.web.dashboard import charts
 from psthreads.web.guard import Guard
-from psthreads.web.operation import HTML, Answer, Operation, Who, declares
+from psthreads.web.http.operation import HTML, Answer, Operation, Who, declares
 from psthreads.web.services import Services
 
 

@@ -25,7 +25,7 @@ from psthreads.domain.errors import (
 from psthreads.web import scope, starts
 from psthreads.web.dashboard.thread import looks_secret
 from psthreads.web.guard import Guard
-from psthreads.web.operation import FORM, HTML, Answer, Operation, Who, declares
+from psthreads.web.http.operation import FORM, HTML, Answer, Operation, Who, declares
 from psthreads.web.services import Services
 
 _PAGE = Answer("The page", (HTML,))

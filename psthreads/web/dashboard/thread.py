@@ -17,11 +17,12 @@ from psthreads.authoring.registry import Process
 from psthreads.domain import access
 from psthreads.domain.errors import MemberNotFound
 from psthreads.domain.model import Thread
-from psthreads.web import respond, scope, starts
+from psthreads.web import scope, starts
 from psthreads.web.dashboard.words import duration, many
 from psthreads.web.guard import Guard
-from psthreads.web.operation import FORM, HTML, Answer, Operation, Who, declares
-from psthreads.web.origin import here
+from psthreads.web.http import respond
+from psthreads.web.http.operation import FORM, HTML, Answer, Operation, Who, declares
+from psthreads.web.http.origin import here
 from psthreads.web.services import Services
 
 _TAIL: Final = 12

@@ -13,8 +13,8 @@ from psthreads.threads.search import Found
 from psthreads.web import scope
 from psthreads.web.dashboard import bulk, filters
 from psthreads.web.guard import Guard
-from psthreads.web.operation import HTML, Answer, Operation, Who, declares
-from psthreads.web.parameters import given
+from psthreads.web.http.operation import HTML, Answer, Operation, Who, declares
+from psthreads.web.http.parameters import given
 from psthreads.web.services import Services
 
 _SIZE: Final = 40

@@ -13,7 +13,7 @@ from psthreads.identity.directory import Directory
 from psthreads.identity.records import Part, scope
 from psthreads.web.dashboard import forms
 from psthreads.web.dashboard.forms import Question
-from psthreads.web.origin import here
+from psthreads.web.http.origin import here
 
 PART: Final = 20
 """How many of a list are on one page."""

@@ -24,12 +24,13 @@ from psthreads.domain.errors import (
     Unavailable,
 )
 from psthreads.system.thread_pool import off_the_loop
-from psthreads.web import arriving, scope
+from psthreads.web import scope
 from psthreads.web.dashboard import forms, words
 from psthreads.web.dashboard.forms import DONE, Question
 from psthreads.web.guard import Guard
-from psthreads.web.operation import FORM, HTML, MULTIPART, Answer, Operation, Who, declares
-from psthreads.web.parameters import given
+from psthreads.web.http import arriving
+from psthreads.web.http.operation import FORM, HTML, MULTIPART, Answer, Operation, Who, declares
+from psthreads.web.http.parameters import given
 from psthreads.web.services import Services
 
 UPLOAD: Final = f"{scope.GROUP}.zone_upload"

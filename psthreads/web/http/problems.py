@@ -11,9 +11,9 @@ from redis.exceptions import RedisError
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestedRangeNotSatisfiable
 
 from psthreads.domain.errors import NotSignedIn, PsthreadsError, Unavailable
-from psthreads.web import respond
-from psthreads.web.headers import as_page
-from psthreads.web.parameters import is_page
+from psthreads.web.http import respond
+from psthreads.web.http.headers import as_page
+from psthreads.web.http.parameters import is_page
 
 _CHALLENGE: Final = 'Basic realm="psthreads", charset="UTF-8", Bearer realm="psthreads"'
 _RETRY_AFTER: Final = "5"

@@ -8,7 +8,7 @@ from flask import g, request
 
 from psthreads.audit.entries import Origin
 from psthreads.authoring.parameter import Parameter
-from psthreads.web.parameters import given
+from psthreads.web.http.parameters import given
 
 REASON: Final = Parameter("reason", str, "", description="why, for the audit: 500 characters of it are kept")
 """What a request may give as its reason."""
