@@ -107,7 +107,7 @@ def test_an_open_page_does_not_keep_a_session_alive(signed: Signed, monkeypatch:
         (12, HX, 200),
         (18, HX, 302),
     ):
-        monkeypatch.setattr("psthreads.web.sessions.time.time", lambda hours=hours: began + 3600 * hours)
+        monkeypatch.setattr("psthreads.web.auth.sessions.time.time", lambda hours=hours: began + 3600 * hours)
         assert client.get("/dashboard", headers=headers).status_code == status, hours
 
 

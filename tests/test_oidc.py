@@ -24,7 +24,7 @@ from psthreads.audit.entries import SETUP, Audit, Wanted
 from psthreads.domain.config import Config
 from psthreads.domain.errors import ConfigError
 from psthreads.web import create_app
-from psthreads.web.oidc import is_admin
+from psthreads.web.auth.oidc import is_admin
 
 
 @dataclass

@@ -22,7 +22,7 @@ from psthreads.domain.model import Level, Line, Report, Status, Thread
 from psthreads.identity.credentials import Token, read_reach, write_reach
 from psthreads.threads.store import ThreadStore
 from psthreads.web import create_app
-from psthreads.web.guard import Watch
+from psthreads.web.auth.guard import Watch
 
 __all__ = ["world"]
 OPEN = {"static", "schemas", "health", "openapi", "oauth"}

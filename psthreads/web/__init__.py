@@ -18,7 +18,6 @@ from psthreads.web import (
     files,
     health,
     loading,
-    oauth,
     openapi,
     pages,
     processes,
@@ -27,16 +26,16 @@ from psthreads.web import (
     starts,
     streams,
     threads,
-    untyped,
 )
+from psthreads.web.auth import oauth, untyped
+from psthreads.web.auth.guard import Guard
+from psthreads.web.auth.sessions import Sessions
 from psthreads.web.dashboard import words
-from psthreads.web.guard import Guard
 from psthreads.web.http import problems
 from psthreads.web.http.headers import Headers
 from psthreads.web.http.pageseeder import PathParameters
 from psthreads.web.http.routing import Application
 from psthreads.web.services import Services
-from psthreads.web.sessions import Sessions
 
 HOME: Final = Path(__file__).resolve().parents[2]
 """The folder of the templates, the static files and the schemas."""

@@ -14,7 +14,7 @@ from psthreads.documents.results import owner
 from psthreads.domain import access
 from psthreads.domain.errors import NotFound, ThreadNotFound
 from psthreads.domain.model import Thread
-from psthreads.web.guard import Guard
+from psthreads.web.auth.guard import Guard
 from psthreads.web.http.operation import IF_NONE_MATCH, RANGE, Answer, Operation, Who, declares
 from psthreads.web.services import Services
 

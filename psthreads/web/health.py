@@ -8,7 +8,7 @@ from flask import Blueprint, Response
 
 from psthreads.domain.errors import Unavailable
 from psthreads.domain.model import Status
-from psthreads.web.guard import Guard
+from psthreads.web.auth.guard import Guard
 from psthreads.web.http.operation import Answer, Operation, Who, declares
 from psthreads.web.services import Services
 

@@ -15,7 +15,7 @@ from werkzeug.routing import Rule
 
 from psthreads.authoring.parameter import Parameter
 from psthreads.web import starts
-from psthreads.web.guard import Guard
+from psthreads.web.auth.guard import Guard
 from psthreads.web.http import headers
 from psthreads.web.http.operation import FORM, HTML, JSON, XML, Answer, Operation, Who, declared, declares, service
 from psthreads.web.services import Services

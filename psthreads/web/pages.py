@@ -6,9 +6,9 @@ from flask import Blueprint, g, redirect, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
 from psthreads.domain import access
-from psthreads.web import oidc, sessions, sign_in
+from psthreads.web.auth import oidc, sessions, sign_in
+from psthreads.web.auth.guard import Guard
 from psthreads.web.dashboard import account, audit, groups, members
-from psthreads.web.guard import Guard
 from psthreads.web.http import headers
 from psthreads.web.http.operation import HTML, Answer, Operation, Who, declares
 from psthreads.web.services import Services

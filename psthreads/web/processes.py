@@ -13,7 +13,7 @@ from psthreads.authoring.registry import Process, Scope
 from psthreads.domain import access
 from psthreads.domain.access import Sight
 from psthreads.domain.model import clean
-from psthreads.web.guard import Guard
+from psthreads.web.auth.guard import Guard
 from psthreads.web.http import respond
 from psthreads.web.http.operation import Operation, Who, declares, service
 from psthreads.web.services import Services

@@ -9,7 +9,7 @@ from flask import Blueprint, Response, send_file
 from lxml import etree
 
 from psthreads.authoring.registry import Registry
-from psthreads.web.guard import Guard
+from psthreads.web.auth.guard import Guard
 from psthreads.web.http.operation import XML, Answer, Operation, Who, declares
 
 _SAME: Final = Answer("Nothing has changed")

@@ -16,7 +16,7 @@ from psthreads.domain.access import Group, Member
 from psthreads.domain.errors import BadParameter, NotAllowed, NotFound, PsthreadsError
 from psthreads.domain.model import Thread
 from psthreads.system.thread_pool import off_the_loop
-from psthreads.web.guard import Guard
+from psthreads.web.auth.guard import Guard
 from psthreads.web.http import parameters, respond
 from psthreads.web.http.operation import FORM, IDEMPOTENCY_KEY, MULTIPART, PREFER, Operation, Who, service
 from psthreads.web.http.operation import Answer as Answering

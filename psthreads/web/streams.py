@@ -24,7 +24,7 @@ from psthreads.domain.errors import BadParameter, NotAllowed, NotFound, NotSigne
 from psthreads.domain.model import SERVER_WIDE, Level, Thread
 from psthreads.threads.feed import Behind, Feed, Follower
 from psthreads.threads.store import Moment, ThreadStore
-from psthreads.web.guard import Guard, Watch
+from psthreads.web.auth.guard import Guard, Watch
 from psthreads.web.http import respond
 from psthreads.web.http.operation import LAST_EVENT_ID, Answer, Operation, Who, declares
 from psthreads.web.http.parameters import given

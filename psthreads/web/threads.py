@@ -12,7 +12,7 @@ from psthreads.domain import access
 from psthreads.domain.errors import BadParameter, ThreadNotFound
 from psthreads.domain.model import SERVER_WIDE, Level, Status, Thread
 from psthreads.threads.store import Kind
-from psthreads.web.guard import Guard
+from psthreads.web.auth.guard import Guard
 from psthreads.web.http import respond
 from psthreads.web.http.operation import IF_NONE_MATCH, PREFER, Answer, Operation, Who, declares, service
 from psthreads.web.http.origin import REASON, here

@@ -7,9 +7,9 @@ from typing import Final
 
 from flask import Blueprint, request
 
-from psthreads.web import sessions
+from psthreads.web.auth import sessions
+from psthreads.web.auth.guard import Guard
 from psthreads.web.dashboard import log, overview, start, thread, threads, zone
-from psthreads.web.guard import Guard
 from psthreads.web.http import headers
 from psthreads.web.scope import GROUP, SERVER
 from psthreads.web.services import Services

@@ -12,7 +12,7 @@ from psthreads.domain.access import Member
 from psthreads.domain.errors import BadParameter, Conflict, NotFound, NotSignedIn, TooManyRequests
 from psthreads.identity.credentials import Password
 from psthreads.identity.directory import Directory
-from psthreads.web import sessions, sign_in
+from psthreads.web.auth import sessions, sign_in
 from psthreads.web.dashboard import forms, tokens
 from psthreads.web.dashboard.forms import AFTER, DONE
 from psthreads.web.dashboard.groups import opens

@@ -13,7 +13,7 @@ from psthreads.audit.export import FORMATS, pieces
 from psthreads.authoring.parameter import Parameter, moment
 from psthreads.domain.model import iso
 from psthreads.identity.directory import Directory
-from psthreads.web.guard import Guard
+from psthreads.web.auth.guard import Guard
 from psthreads.web.http.operation import HTML, Answer, Operation, Who, declares
 from psthreads.web.http.parameters import given
 from psthreads.web.services import Services

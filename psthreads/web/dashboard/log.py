@@ -10,8 +10,8 @@ from psthreads.authoring.parameter import Bounds, Parameter
 from psthreads.domain import access
 from psthreads.domain.model import Level
 from psthreads.web import scope
+from psthreads.web.auth.guard import Guard
 from psthreads.web.dashboard.lines import Lines, Run
-from psthreads.web.guard import Guard
 from psthreads.web.http.operation import HTML, Answer, Operation, Who, declares
 from psthreads.web.http.parameters import given
 from psthreads.web.services import Services

@@ -11,8 +11,8 @@ from psthreads.domain.model import SERVER_WIDE
 from psthreads.threads import crew
 from psthreads.threads.search import Hour, Overview
 from psthreads.web import scope
+from psthreads.web.auth.guard import Guard
 from psthreads.web.dashboard import charts
-from psthreads.web.guard import Guard
 from psthreads.web.http.operation import HTML, Answer, Operation, Who, declares
 from psthreads.web.services import Services
 

@@ -23,8 +23,8 @@ from psthreads.domain.errors import (
     Unavailable,
 )
 from psthreads.web import scope, starts
+from psthreads.web.auth.guard import Guard
 from psthreads.web.dashboard.thread import looks_secret
-from psthreads.web.guard import Guard
 from psthreads.web.http.operation import FORM, HTML, Answer, Operation, Who, declares
 from psthreads.web.services import Services
 

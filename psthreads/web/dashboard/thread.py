@@ -18,8 +18,8 @@ from psthreads.domain import access
 from psthreads.domain.errors import MemberNotFound
 from psthreads.domain.model import Thread
 from psthreads.web import scope, starts
+from psthreads.web.auth.guard import Guard
 from psthreads.web.dashboard.words import duration, many
-from psthreads.web.guard import Guard
 from psthreads.web.http import respond
 from psthreads.web.http.operation import FORM, HTML, Answer, Operation, Who, declares
 from psthreads.web.http.origin import here

@@ -11,8 +11,8 @@ from psthreads.authoring.parameter import Parameter
 from psthreads.domain import access
 from psthreads.threads.search import Found
 from psthreads.web import scope
+from psthreads.web.auth.guard import Guard
 from psthreads.web.dashboard import bulk, filters
-from psthreads.web.guard import Guard
 from psthreads.web.http.operation import HTML, Answer, Operation, Who, declares
 from psthreads.web.http.parameters import given
 from psthreads.web.services import Services

@@ -14,11 +14,11 @@ from psthreads.domain.access import Member
 from psthreads.domain.errors import MemberNotFound, NotFound, NotSignedIn, PsthreadsError
 from psthreads.identity.credentials import Session
 from psthreads.identity.directory import Directory
+from psthreads.web.auth.sign_in import go_on, own_path
+from psthreads.web.auth.untyped_oidc import Provider
 from psthreads.web.http import origin
 from psthreads.web.http.operation import HTML, Answer, Operation, Who, declares
 from psthreads.web.services import Services
-from psthreads.web.sign_in import go_on, own_path
-from psthreads.web.untyped_oidc import Provider
 
 _FOLLOWING: Final = "following"
 _ON: Final = Answer("On to another address")

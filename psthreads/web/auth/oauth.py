@@ -10,10 +10,10 @@ from flask import Blueprint, Response, g, request
 from psthreads.domain.access import Reach
 from psthreads.domain.errors import GroupNotFound
 from psthreads.identity.oauth_clients import Client, new_access_token
-from psthreads.web.guard import Guard
+from psthreads.web.auth.guard import Guard
+from psthreads.web.auth.untyped_oauth import Hooks, Server
 from psthreads.web.http.operation import FORM, JSON, Answer, Operation, Who, declares
 from psthreads.web.services import Services
-from psthreads.web.untyped_oauth import Hooks, Server
 
 _GROUP: Final = "group:"
 _MOST_GROUPS: Final = 100

@@ -17,9 +17,9 @@ from psthreads.domain.model import Thread, is_thread_id
 from psthreads.identity.credentials import Credential, Password, Session, Token
 from psthreads.identity.directory import Directory
 from psthreads.threads.store import ThreadStore
+from psthreads.web.auth.sessions import of_cookie
+from psthreads.web.auth.untyped import protect_from_forgery
 from psthreads.web.services import Services
-from psthreads.web.sessions import of_cookie
-from psthreads.web.untyped import protect_from_forgery
 
 _SAFE: Final = frozenset({"GET", "HEAD"})
 _BEARER: Final = "Bearer "

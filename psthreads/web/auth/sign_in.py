@@ -12,7 +12,7 @@ from psthreads.authoring.parameter import Parameter
 from psthreads.domain.access import Member
 from psthreads.domain.errors import NotSignedIn, TooManyRequests
 from psthreads.identity.credentials import Session
-from psthreads.web import sessions, untyped
+from psthreads.web.auth import sessions, untyped
 from psthreads.web.http import origin
 from psthreads.web.http.operation import FORM, HTML, Answer, Operation, Who, declares
 from psthreads.web.services import Services

@@ -1,0 +1,1 @@
+"""Who asks: credentials, sessions, sign-in, OAuth and OpenID Connect."""
