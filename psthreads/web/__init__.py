@@ -12,21 +12,8 @@ from psthreads import audit_commands, commands
 from psthreads.authoring.parameter import as_text
 from psthreads.domain.config import Config
 from psthreads.domain.model import iso
-from psthreads.web import (
-    checkup,
-    dashboard,
-    files,
-    health,
-    loading,
-    openapi,
-    pages,
-    processes,
-    schemas,
-    scope,
-    starts,
-    streams,
-    threads,
-)
+from psthreads.web import checkup, dashboard, pages, scope
+from psthreads.web.api import files, health, loading, openapi, processes, schemas, starts, streams, threads
 from psthreads.web.auth import oauth, untyped
 from psthreads.web.auth.guard import Guard
 from psthreads.web.auth.sessions import Sessions

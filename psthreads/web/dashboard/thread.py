@@ -17,7 +17,8 @@ from psthreads.authoring.registry import Process
 from psthreads.domain import access
 from psthreads.domain.errors import MemberNotFound
 from psthreads.domain.model import Thread
-from psthreads.web import scope, starts
+from psthreads.web import scope
+from psthreads.web.api import starts
 from psthreads.web.auth.guard import Guard
 from psthreads.web.dashboard.words import duration, many
 from psthreads.web.http import respond

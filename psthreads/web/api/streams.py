@@ -24,13 +24,13 @@ from psthreads.domain.errors import BadParameter, NotAllowed, NotFound, NotSigne
 from psthreads.domain.model import SERVER_WIDE, Level, Thread
 from psthreads.threads.feed import Behind, Feed, Follower
 from psthreads.threads.store import Moment, ThreadStore
+from psthreads.web.api.threads import FROM, LEVEL, TAIL, first_event
 from psthreads.web.auth.guard import Guard, Watch
 from psthreads.web.http import respond
 from psthreads.web.http.operation import LAST_EVENT_ID, Answer, Operation, Who, declares
 from psthreads.web.http.parameters import given
 from psthreads.web.http.slots import Slots
 from psthreads.web.services import Services
-from psthreads.web.threads import FROM, LEVEL, TAIL, first_event
 
 _LOOK_SECONDS: Final = 5.0  # between two looks whether a client to whom nothing is sent is still there
 _QUIET_LOOKS: Final = 3  # after which a comment shows that the stream lives

@@ -15,11 +15,11 @@ from psthreads.authoring.parameter import Parameter
 from psthreads.documents.loading_zone import LoadingZone
 from psthreads.domain.errors import MissingParameter
 from psthreads.system.thread_pool import off_the_loop
+from psthreads.web.api.starts import acting
 from psthreads.web.auth.guard import Guard
 from psthreads.web.http import arriving, parameters, respond
 from psthreads.web.http.operation import BYTES, MULTIPART, Answer, Operation, Who, declares, service
 from psthreads.web.services import Services
-from psthreads.web.starts import acting
 
 
 class _NoGroup(MissingParameter):

@@ -14,7 +14,7 @@ from flask import Blueprint, Flask, Response, current_app, render_template
 from werkzeug.routing import Rule
 
 from psthreads.authoring.parameter import Parameter
-from psthreads.web import starts
+from psthreads.web.api import starts
 from psthreads.web.auth.guard import Guard
 from psthreads.web.http import headers
 from psthreads.web.http.operation import FORM, HTML, JSON, XML, Answer, Operation, Who, declared, declares, service

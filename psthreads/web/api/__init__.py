@@ -1,0 +1,1 @@
+"""The services: threads, processes, starts, uploads, files, health and their description."""
