@@ -21,7 +21,7 @@ from psthreads.domain.config import Config
 from psthreads.domain.errors import NotSignedIn
 from psthreads.identity.credentials import Password, Token
 from psthreads.web import create_app
-from psthreads.web.dashboard import account
+from psthreads.web.pages.people import account
 
 PAGE = "/dashboard/account"
 NEW = "another horse altogether"

@@ -9,8 +9,8 @@ import pytest
 from flask import Flask, render_template
 from lxml import html
 
-from psthreads.web.dashboard import charts
-from psthreads.web.dashboard.charts import Series
+from psthreads.web.pages import charts
+from psthreads.web.pages.charts import Series
 
 HOSTILE = "<img src=x onerror=alert(1)>"
 

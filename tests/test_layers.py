@@ -40,7 +40,10 @@ def test_only_config_reads_the_servers_environment() -> None:
 
 
 def test_importing_starts_nothing(tmp_path: Path) -> None:
-    code = "import psthreads.web, psthreads.worker.worker, psthreads.run.server, threading; print(threading.active_count())"
+    code = (
+        "import psthreads.web, psthreads.worker.worker, psthreads.run.server, threading\n"
+        "print(threading.active_count())"
+    )
     done = subprocess.run(
         [sys.executable, "-c", code],
         capture_output=True,

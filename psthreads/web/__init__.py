@@ -12,16 +12,16 @@ from psthreads import audit_commands, commands
 from psthreads.authoring.parameter import as_text
 from psthreads.domain.config import Config
 from psthreads.domain.model import iso
-from psthreads.web import checkup, dashboard, pages, scope
+from psthreads.web import checkup
 from psthreads.web.api import files, health, loading, openapi, processes, schemas, starts, streams, threads
 from psthreads.web.auth import oauth, untyped
 from psthreads.web.auth.guard import Guard
 from psthreads.web.auth.sessions import Sessions
-from psthreads.web.dashboard import words
 from psthreads.web.http import problems
 from psthreads.web.http.headers import Headers
 from psthreads.web.http.pageseeder import PathParameters
 from psthreads.web.http.routing import Application
+from psthreads.web.pages import dashboard, scope, site, words
 from psthreads.web.services import Services
 
 HOME: Final = Path(__file__).resolve().parents[2]
@@ -73,7 +73,7 @@ def create_app(config: Config) -> Flask:
     for blueprint in (
         files.make_blueprint(services, guard),
         loading.make_upload_blueprint(services, guard),
-        pages.make_blueprint(services, guard),
+        site.make_blueprint(services, guard),
         schemas.make_blueprint(HOME, guard, services.registry),
         health.make_blueprint(services, guard),
         oauth.make_blueprint(services, guard),

@@ -12,11 +12,12 @@ from psthreads.domain import access
 from psthreads.domain.access import Role
 from psthreads.domain.errors import BadParameter, Conflict
 from psthreads.identity.records import Membership
-from psthreads.web.dashboard import forms, group
-from psthreads.web.dashboard.forms import AFTER, DONE, NAME
 from psthreads.web.http.operation import Who, declares
 from psthreads.web.http.origin import here
 from psthreads.web.http.parameters import given
+from psthreads.web.pages import forms
+from psthreads.web.pages.forms import AFTER, DONE, NAME
+from psthreads.web.pages.people import group
 from psthreads.web.services import Services
 
 _DONE: Final = {"added": "The group is added.", "removed": "The group is removed."}

@@ -22,11 +22,11 @@ from psthreads.domain.errors import (
     TooManyRequests,
     Unavailable,
 )
-from psthreads.web import scope
 from psthreads.web.api import starts
 from psthreads.web.auth.guard import Guard
-from psthreads.web.dashboard.thread import looks_secret
 from psthreads.web.http.operation import FORM, HTML, Answer, Operation, Who, declares
+from psthreads.web.pages import scope
+from psthreads.web.pages.threads.thread import looks_secret
 from psthreads.web.services import Services
 
 _PAGE = Answer("The page", (HTML,))

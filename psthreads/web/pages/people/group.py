@@ -10,12 +10,12 @@ from werkzeug.wrappers import Response as AnyResponse
 from psthreads.domain.access import Role
 from psthreads.domain.errors import BadParameter, NotFound
 from psthreads.identity.directory import Directory
-from psthreads.web.dashboard import forms
-from psthreads.web.dashboard.forms import AFTER, DONE, NAME
-from psthreads.web.dashboard.member import end_of, ref
 from psthreads.web.http.operation import declares
 from psthreads.web.http.origin import here
 from psthreads.web.http.parameters import given
+from psthreads.web.pages import forms
+from psthreads.web.pages.forms import AFTER, DONE, NAME
+from psthreads.web.pages.people.member import end_of, ref
 from psthreads.web.services import Services
 
 _DONE: Final = {

@@ -10,11 +10,11 @@ from flask import Blueprint, Response, g, render_template
 from psthreads.authoring.parameter import Parameter
 from psthreads.domain import access
 from psthreads.threads.search import Found
-from psthreads.web import scope
 from psthreads.web.auth.guard import Guard
-from psthreads.web.dashboard import bulk, filters
 from psthreads.web.http.operation import HTML, Answer, Operation, Who, declares
 from psthreads.web.http.parameters import given
+from psthreads.web.pages import scope
+from psthreads.web.pages.threads import bulk, filters
 from psthreads.web.services import Services
 
 _SIZE: Final = 40

@@ -10,10 +10,9 @@ from psthreads.domain.config import DAY
 from psthreads.domain.model import SERVER_WIDE
 from psthreads.threads import crew
 from psthreads.threads.search import Hour, Overview
-from psthreads.web import scope
 from psthreads.web.auth.guard import Guard
-from psthreads.web.dashboard import charts
 from psthreads.web.http.operation import HTML, Answer, Operation, Who, declares
+from psthreads.web.pages import charts, scope
 from psthreads.web.services import Services
 
 

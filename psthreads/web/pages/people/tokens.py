@@ -11,9 +11,9 @@ from psthreads.domain.access import Member, Reach
 from psthreads.domain.errors import BadParameter
 from psthreads.identity.directory import Directory
 from psthreads.identity.records import Part, scope
-from psthreads.web.dashboard import forms
-from psthreads.web.dashboard.forms import Question
 from psthreads.web.http.origin import here
+from psthreads.web.pages import forms
+from psthreads.web.pages.forms import Question
 
 PART: Final = 20
 """How many of a list are on one page."""

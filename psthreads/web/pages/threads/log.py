@@ -9,11 +9,11 @@ from flask import Blueprint, g, render_template, request
 from psthreads.authoring.parameter import Bounds, Parameter
 from psthreads.domain import access
 from psthreads.domain.model import Level
-from psthreads.web import scope
 from psthreads.web.auth.guard import Guard
-from psthreads.web.dashboard.lines import Lines, Run
 from psthreads.web.http.operation import HTML, Answer, Operation, Who, declares
 from psthreads.web.http.parameters import given
+from psthreads.web.pages import scope
+from psthreads.web.pages.threads.lines import Lines, Run
 from psthreads.web.services import Services
 
 _NUMBERS: Final = Bounds(0, 2**53)

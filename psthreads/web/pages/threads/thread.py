@@ -17,13 +17,13 @@ from psthreads.authoring.registry import Process
 from psthreads.domain import access
 from psthreads.domain.errors import MemberNotFound
 from psthreads.domain.model import Thread
-from psthreads.web import scope
 from psthreads.web.api import starts
 from psthreads.web.auth.guard import Guard
-from psthreads.web.dashboard.words import duration, many
 from psthreads.web.http import respond
 from psthreads.web.http.operation import FORM, HTML, Answer, Operation, Who, declares
 from psthreads.web.http.origin import here
+from psthreads.web.pages import scope
+from psthreads.web.pages.words import duration, many
 from psthreads.web.services import Services
 
 _TAIL: Final = 12

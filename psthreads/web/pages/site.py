@@ -8,9 +8,10 @@ from werkzeug.wrappers import Response as AnyResponse
 from psthreads.domain import access
 from psthreads.web.auth import oidc, sessions, sign_in
 from psthreads.web.auth.guard import Guard
-from psthreads.web.dashboard import account, audit, groups, members
 from psthreads.web.http import headers
 from psthreads.web.http.operation import HTML, Answer, Operation, Who, declares
+from psthreads.web.pages import audit
+from psthreads.web.pages.people import account, groups, members
 from psthreads.web.services import Services
 
 

@@ -16,7 +16,7 @@ from psthreads.domain.model import SERVER_WIDE, Status
 from psthreads.identity.directory import Directory
 from psthreads.threads.search import Wanted
 from psthreads.threads.store import Kind
-from psthreads.web import scope
+from psthreads.web.pages import scope
 
 KINDS: Final = ("active", "finished", *(str(status) for status in Status))
 DECLARED: Final = (

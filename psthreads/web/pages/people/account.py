@@ -13,13 +13,14 @@ from psthreads.domain.errors import BadParameter, Conflict, NotFound, NotSignedI
 from psthreads.identity.credentials import Password
 from psthreads.identity.directory import Directory
 from psthreads.web.auth import sessions, sign_in
-from psthreads.web.dashboard import forms, tokens
-from psthreads.web.dashboard.forms import AFTER, DONE
-from psthreads.web.dashboard.groups import opens
-from psthreads.web.dashboard.tokens import TOKENS, Shown
 from psthreads.web.http.operation import Who, declares
 from psthreads.web.http.origin import address, here
 from psthreads.web.http.parameters import given
+from psthreads.web.pages import forms
+from psthreads.web.pages.forms import AFTER, DONE
+from psthreads.web.pages.people import tokens
+from psthreads.web.pages.people.groups import opens
+from psthreads.web.pages.people.tokens import TOKENS, Shown
 from psthreads.web.services import Services
 
 _DONE: Final = {

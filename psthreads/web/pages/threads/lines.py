@@ -8,7 +8,7 @@ from typing import Final
 
 from psthreads.domain.model import Event, Level, LogPage, iso
 from psthreads.threads.store import ThreadStore
-from psthreads.web.dashboard.words import cut, weight
+from psthreads.web.pages.words import cut, weight
 
 SHOWN: Final = 200
 """The most lines of a page."""

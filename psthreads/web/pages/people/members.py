@@ -10,12 +10,13 @@ from werkzeug.wrappers import Response as AnyResponse
 from psthreads.domain.errors import BadParameter, Conflict, MemberNotFound
 from psthreads.identity import passwords
 from psthreads.identity.records import Account
-from psthreads.web.dashboard import forms, member
-from psthreads.web.dashboard.forms import AFTER, DONE, NAME
-from psthreads.web.dashboard.tokens import Shown
 from psthreads.web.http.operation import declares
 from psthreads.web.http.origin import here
 from psthreads.web.http.parameters import given
+from psthreads.web.pages import forms
+from psthreads.web.pages.forms import AFTER, DONE, NAME
+from psthreads.web.pages.people import member
+from psthreads.web.pages.people.tokens import Shown
 from psthreads.web.services import Services
 
 _LOCKED: Final = 20  # how many locked accounts stand above the list

@@ -15,12 +15,13 @@ from psthreads.domain.errors import BadParameter, Conflict, MemberNotFound, NotF
 from psthreads.identity import passwords
 from psthreads.identity.directory import Directory
 from psthreads.identity.records import Account
-from psthreads.web.dashboard import forms, tokens
-from psthreads.web.dashboard.forms import AFTER, DONE, Question
-from psthreads.web.dashboard.tokens import TOKENS, Shown
 from psthreads.web.http.operation import declares
 from psthreads.web.http.origin import here
 from psthreads.web.http.parameters import given
+from psthreads.web.pages import forms
+from psthreads.web.pages.forms import AFTER, DONE, Question
+from psthreads.web.pages.people import tokens
+from psthreads.web.pages.people.tokens import TOKENS, Shown
 from psthreads.web.services import Services
 
 _CLIENTS: Final = Parameter("clients", str, "", description="the OAuth client after which their list goes on")

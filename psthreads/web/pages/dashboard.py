@@ -9,9 +9,11 @@ from flask import Blueprint, request
 
 from psthreads.web.auth import sessions
 from psthreads.web.auth.guard import Guard
-from psthreads.web.dashboard import log, overview, start, thread, threads, zone
 from psthreads.web.http import headers
-from psthreads.web.scope import GROUP, SERVER
+from psthreads.web.pages import overview, zone
+from psthreads.web.pages.scope import GROUP, SERVER
+from psthreads.web.pages.threads import listing as threads
+from psthreads.web.pages.threads import log, start, thread
 from psthreads.web.services import Services
 
 _ROOMS: Final = (overview, threads, thread, log, start)

@@ -1,0 +1,1 @@
+"""The pages about members, groups, accounts and tokens."""

@@ -1,0 +1,1 @@
+"""The pages about threads: list, search, one thread, its log, start forms."""
