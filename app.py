@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from psthreads.domain.config import Config
-from psthreads.web import create_app
+from psthreads.web.app import create_app
 
 app = create_app(Config.from_env())

@@ -30,7 +30,7 @@ from psthreads.identity.directory import Directory
 from psthreads.run.server import Server
 from psthreads.threads.engine import Engine
 from psthreads.threads.store import ThreadStore
-from psthreads.web import create_app
+from psthreads.web.app import create_app
 
 
 def pytest_configure() -> None:

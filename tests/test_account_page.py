@@ -20,7 +20,7 @@ from psthreads.domain.access import Reach
 from psthreads.domain.config import Config
 from psthreads.domain.errors import NotSignedIn
 from psthreads.identity.credentials import Password, Token
-from psthreads.web import create_app
+from psthreads.web.app import create_app
 from psthreads.web.pages.people import account
 
 PAGE = "/dashboard/account"

@@ -26,7 +26,7 @@ from bench import documents as real
 from psthreads.domain.config import Config
 from psthreads.domain.model import Status, Thread
 from psthreads.threads.store import ThreadStore
-from psthreads.web import create_app
+from psthreads.web.app import create_app
 
 Files = dict[str, bytes]
 OLD = b"<old/>"

@@ -16,7 +16,7 @@ from stack import ROOT
 
 from psthreads.domain.config import Config
 from psthreads.domain.model import Status
-from psthreads.web import create_app
+from psthreads.web.app import create_app
 
 README = (ROOT / "README.md").read_text()
 ARCHITECTURE = (ROOT / "ARCHITECTURE.md").read_text()

@@ -201,7 +201,7 @@ def test_the_workers_do_not_start_where_that_is_unsafe(safe: Config) -> None:
 
 
 def test_the_command_lists_what_is_wrong_and_its_exit_code_says_whether_it_is_serious(app: Flask, safe: Config) -> None:
-    from psthreads.web import create_app
+    from psthreads.web.app import create_app
 
     done = app.test_cli_runner().invoke(args=["doctor"])
     assert done.exit_code == 1

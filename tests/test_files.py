@@ -17,7 +17,7 @@ from threads import new_thread
 from psthreads.documents.layout import Documents
 from psthreads.domain.config import Config
 from psthreads.threads.store import ThreadStore
-from psthreads.web import create_app
+from psthreads.web.app import create_app
 
 CONTENT = os.urandom(3_000_000)
 

@@ -14,7 +14,7 @@ from stack import wait_for, web
 
 from psthreads.domain.config import Config
 from psthreads.domain.errors import ConfigError
-from psthreads.web import create_app
+from psthreads.web.app import create_app
 
 STRANGER = {"X-Forwarded-Proto": "https", "X-Forwarded-For": "203.0.113.9", "X-Forwarded-Host": "evil.example"}
 

@@ -28,7 +28,7 @@ from psthreads.domain.model import Level, Status
 from psthreads.identity.directory import Directory
 from psthreads.processes.load import load
 from psthreads.threads.store import ThreadStore
-from psthreads.web import create_app
+from psthreads.web.app import create_app
 
 XSD = b"""<xs:schema xmlns:xs="http://www.w3.org/2001/XMLSchema">
 <xs:element name="book"><xs:complexType><xs:attribute name="title" use="required"/></xs:complexType></xs:element>

@@ -21,7 +21,7 @@ from psthreads.domain.config import Config
 from psthreads.domain.errors import MemberNotFound, NotSignedIn
 from psthreads.identity.credentials import Password, Token
 from psthreads.identity.directory import Directory
-from psthreads.web import create_app
+from psthreads.web.app import create_app
 
 __all__ = ["desk"]
 

@@ -19,7 +19,7 @@ from psthreads.domain.errors import BadParameter, Conflict, DocumentNotFound, Mi
 from psthreads.domain.model import Status
 from psthreads.processes.move import move
 from psthreads.threads.store import ThreadStore
-from psthreads.web import create_app
+from psthreads.web.app import create_app
 
 __all__ = ["group"]
 

@@ -25,7 +25,7 @@ from psthreads.domain.errors import Conflict, MemberNotFound, NotFound, NotSigne
 from psthreads.identity import oauth_clients
 from psthreads.identity.credentials import Token
 from psthreads.identity.directory import Directory
-from psthreads.web import create_app
+from psthreads.web.app import create_app
 
 SAFE = r"[a-zA-Z0-9=.+/_-]{16,}"
 GRANT = {"grant_type": "client_credentials"}

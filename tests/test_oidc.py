@@ -23,7 +23,7 @@ from werkzeug.test import TestResponse
 from psthreads.audit.entries import SETUP, Audit, Wanted
 from psthreads.domain.config import Config
 from psthreads.domain.errors import ConfigError
-from psthreads.web import create_app
+from psthreads.web.app import create_app
 from psthreads.web.auth.oidc import is_admin
 
 

@@ -21,7 +21,7 @@ from psthreads.authoring.registry import Bounds, process
 from psthreads.client import Client
 from psthreads.domain.access import Role
 from psthreads.domain.config import Config
-from psthreads.web import create_app
+from psthreads.web.app import create_app
 
 ROUTE = "/members/{member}/groups/{group}/listed/"
 JSON_SCHEMA = jsonschema.Draft202012Validator(json.loads((ROOT / "schemas" / "thread.schema.json").read_text()))

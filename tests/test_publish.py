@@ -29,7 +29,7 @@ from psthreads.domain.config import Config
 from psthreads.domain.errors import BadParameter, DocumentNotFound, UnsafePath
 from psthreads.domain.model import Level, Status
 from psthreads.threads.store import ThreadStore
-from psthreads.web import create_app
+from psthreads.web.app import create_app
 
 __all__ = ["group", "listening", "no_child_is_left"]
 

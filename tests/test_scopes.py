@@ -21,7 +21,7 @@ from psthreads.domain.errors import NotAllowed
 from psthreads.domain.model import Level, Line, Report, Status, Thread
 from psthreads.identity.credentials import Token, read_reach, write_reach
 from psthreads.threads.store import ThreadStore
-from psthreads.web import create_app
+from psthreads.web.app import create_app
 from psthreads.web.auth.guard import Watch
 
 __all__ = ["world"]

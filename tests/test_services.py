@@ -26,7 +26,7 @@ from psthreads.domain.config import Config
 from psthreads.domain.model import Level, Line, Outcome, Report, Status
 from psthreads.threads.engine import Engine
 from psthreads.threads.store import ThreadStore
-from psthreads.web import create_app
+from psthreads.web.app import create_app
 
 XSD = etree.XMLSchema(etree.parse(ROOT / "schemas" / "thread.xsd"))
 JSON_SCHEMA = jsonschema.Draft202012Validator(

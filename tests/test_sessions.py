@@ -17,7 +17,7 @@ from psthreads.domain.config import Config
 from psthreads.domain.errors import NotSignedIn
 from psthreads.identity.credentials import Session
 from psthreads.threads.store import ThreadStore
-from psthreads.web import create_app
+from psthreads.web.app import create_app
 from psthreads.web.auth import sessions
 from psthreads.web.auth.guard import Watch
 from psthreads.web.auth.sign_in import own_path

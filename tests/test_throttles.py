@@ -25,7 +25,7 @@ from psthreads.domain.errors import ConfigError, NotSignedIn, TooManyRequests
 from psthreads.identity.credentials import Password, Token
 from psthreads.identity.directory import Directory
 from psthreads.identity.throttles import Throttles
-from psthreads.web import create_app
+from psthreads.web.app import create_app
 
 __all__ = ["trips"]
 WRONG = "wrong horse battery"

@@ -34,7 +34,7 @@ from psthreads.identity.directory import Directory
 from psthreads.processes.archives import unpacking as _unpacking
 from psthreads.processes.unzip import unzip
 from psthreads.threads.store import ThreadStore
-from psthreads.web import create_app
+from psthreads.web.app import create_app
 
 HERE = Path(__file__).parent
 

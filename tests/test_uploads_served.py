@@ -17,7 +17,7 @@ from people import People
 from stack import Program, wait_for, web
 
 from psthreads.domain.config import Config
-from psthreads.web import create_app
+from psthreads.web.app import create_app
 
 UPLOAD = "/ps/servlet/upload"
 LARGEST = 320 * 1024 * 1024

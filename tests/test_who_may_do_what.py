@@ -16,7 +16,7 @@ from psthreads.domain.access import Role
 from psthreads.domain.config import Config
 from psthreads.threads.engine import Engine
 from psthreads.threads.store import ThreadStore
-from psthreads.web import create_app
+from psthreads.web.app import create_app
 
 EVERYBODY = ["anonymous", *INSIDE, "outsider", "loner", "chief"]
 GROUPS = ["acme", "other", "nope"]

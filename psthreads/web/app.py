@@ -1,0 +1,94 @@
+"""Puts the web application together."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from flask import Flask, g
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from psthreads import audit_commands, commands
+from psthreads.authoring.parameter import as_text
+from psthreads.domain.config import Config
+from psthreads.domain.model import iso
+from psthreads.web import checkup
+from psthreads.web.api import files, health, loading, openapi, processes, schemas, starts, streams, threads
+from psthreads.web.auth import oauth, untyped
+from psthreads.web.auth.guard import Guard
+from psthreads.web.auth.sessions import Sessions
+from psthreads.web.http import problems
+from psthreads.web.http.headers import Headers
+from psthreads.web.http.pageseeder import PathParameters
+from psthreads.web.http.routing import Application
+from psthreads.web.pages import dashboard, scope, site, words
+from psthreads.web.services import Services
+
+HOME: Final = Path(__file__).resolve().parents[2]
+"""The folder of the templates, the static files and the schemas."""
+
+
+def create_app(config: Config) -> Flask:
+    """The application for these settings. Nothing is sent to Redis before the first request."""
+    services = Services.make(config)
+    app = Application("psthreads", root_path=str(HOME), template_folder="templates", static_folder="static")
+    app.extensions["psthreads"] = services
+    app.secret_key = config.secret_key or None
+    app.session_interface = Sessions(services.redis, config.session_idle, config.session_life)
+    app.config.update(
+        MAX_CONTENT_LENGTH=config.max_body,
+        MAX_FORM_MEMORY_SIZE=config.max_body,
+        SESSION_COOKIE_HTTPONLY=True,
+        SESSION_COOKIE_SAMESITE="Lax",
+        TEMPLATES_AUTO_RELOAD=False,
+    )
+    app.url_map.strict_slashes = False
+    app.jinja_env.filters["iso"] = iso
+    app.jinja_env.filters["value"] = as_text
+    app.jinja_env.filters.update(words.FILTERS)
+    app.jinja_env.globals.update(scope.GLOBALS)
+    app.url_value_preprocessor(_take_suffix)
+    app.wsgi_app = Headers(PathParameters(app.wsgi_app))  # type: ignore[method-assign] # as Flask's documentation has it
+    if near := config.proxies:
+        # Only as many entries of X-Forwarded headers are believed as there are proxies that add one.
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=near, x_proto=near, x_host=near)  # type: ignore[method-assign]
+    untyped.install(app)
+    problems.install(app)
+    guard = Guard(services)
+    for number, prefix in enumerate(("", *config.prefixes)):
+        for blueprint in (
+            threads.make_server_blueprint(services, guard),
+            threads.make_group_blueprint(services, guard),
+            streams.make_server_blueprint(services, guard),
+            streams.make_group_blueprint(services, guard),
+            files.make_server_blueprint(services, guard),
+            files.make_group_blueprint(services, guard),
+            starts.make_blueprint(services, guard),
+            loading.make_zone_blueprint(services, guard),
+            processes.make_blueprint(services, guard, prefix),
+        ):
+            # The same routes answer below every prefix; the name must differ.
+            name = f"{blueprint.name}{number or ''}"
+            app.register_blueprint(blueprint, url_prefix=prefix or None, name=name)
+    for blueprint in (
+        files.make_blueprint(services, guard),
+        loading.make_upload_blueprint(services, guard),
+        site.make_blueprint(services, guard),
+        schemas.make_blueprint(HOME, guard, services.registry),
+        health.make_blueprint(services, guard),
+        oauth.make_blueprint(services, guard),
+        openapi.make_blueprint(services, HOME, guard),
+    ):
+        app.register_blueprint(blueprint)
+    for blueprint, path in dashboard.make_blueprints(services, guard):
+        app.register_blueprint(blueprint, url_prefix=path)
+    commands.register(app, lambda: services.directory)
+    audit_commands.register(app, services.audit)
+    checkup.register(app, config)
+    return app
+
+
+def _take_suffix(_endpoint: str | None, values: dict[str, str] | None) -> None:
+    """Keep a path's .xml or .json out of the views' arguments."""
+    if values is not None and "suffix" in values:
+        g.suffix = values.pop("suffix")
