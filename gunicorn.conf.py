@@ -51,7 +51,7 @@ def on_starting(server: Any) -> None:
         asked = replace(_config, host=host, certificate=server.cfg.certfile or "", private_key=server.cfg.keyfile or "")
         # In a process of its own: gevent wants to be in this one before anything that speaks to Redis.
         if code := subprocess.run(
-            [sys.executable, "-m", "psthreads.doctor"], env=_environment(asked), check=False
+            [sys.executable, "-m", "psthreads.admin.doctor"], env=_environment(asked), check=False
         ).returncode:
             sys.exit(code)
 

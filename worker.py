@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 import sys
 
+from psthreads.admin.doctor import refuse_unless_safe
 from psthreads.authoring.plugins import load_all
-from psthreads.doctor import refuse_unless_safe
 from psthreads.domain.config import Config
 from psthreads.domain.errors import PsthreadsError
 from psthreads.worker.supervisor import Supervisor

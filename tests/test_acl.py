@@ -19,7 +19,7 @@ from redis import Redis
 from redis.exceptions import AuthenticationError, NoPermissionError, ResponseError
 from stack import ROOT, free_port, supervisor, wait_for, web
 
-from psthreads import doctor
+from psthreads.admin import doctor
 from psthreads.documents.layout import Documents
 from psthreads.domain.config import Config
 from psthreads.identity.directory import Directory

@@ -12,7 +12,7 @@ from redis import Redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from psthreads import commands
+from psthreads.admin import commands
 from psthreads.audit.entries import SETUP
 from psthreads.domain.access import Role
 from psthreads.domain.errors import NotSignedIn

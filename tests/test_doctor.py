@@ -15,9 +15,9 @@ from people import People
 from redis import Redis
 from stack import ROOT, Program, wait_for, web, worker
 
-from psthreads import doctor
+from psthreads.admin import doctor
+from psthreads.admin.doctor import Finding, Severity
 from psthreads.audit.entries import SETUP
-from psthreads.doctor import Finding, Severity
 from psthreads.domain.config import Config
 from psthreads.domain.errors import ConfigError
 from psthreads.threads.janitor import Janitor

@@ -8,11 +8,11 @@ from typing import Final
 from flask import Flask, g
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from psthreads import audit_commands, commands
+from psthreads.admin import audit_commands, commands
+from psthreads.admin import doctor_command as checkup
 from psthreads.authoring.parameter import as_text
 from psthreads.domain.config import Config
 from psthreads.domain.model import iso
-from psthreads.web import checkup
 from psthreads.web.api import files, health, loading, openapi, processes, schemas, starts, streams, threads
 from psthreads.web.auth import oauth, untyped
 from psthreads.web.auth.guard import Guard

@@ -7,8 +7,8 @@ import sys
 import click
 from flask import Flask
 
-from psthreads import doctor
-from psthreads.doctor import Severity
+from psthreads.admin import doctor
+from psthreads.admin.doctor import Severity
 from psthreads.domain.config import Config
 
 

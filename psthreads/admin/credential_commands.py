@@ -8,12 +8,12 @@ from typing import Any, Final, TypeVar
 
 import click
 
-from psthreads import shell
+from psthreads.admin import shell
+from psthreads.admin.shell import Commands, as_json, of_member, say, show, with_reason
 from psthreads.domain.access import Reach
 from psthreads.domain.errors import BadParameter
 from psthreads.domain.model import iso
 from psthreads.identity.records import scope
-from psthreads.shell import Commands, as_json, of_member, say, show, with_reason
 
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 24 * 3600, "w": 7 * 24 * 3600}
 _DURATION: Final = re.compile(r"([0-9]{1,9})([smhdw])")

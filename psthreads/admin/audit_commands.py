@@ -7,10 +7,10 @@ from typing import Final
 import click
 from flask import Flask, current_app
 
+from psthreads.admin.shell import Commands
 from psthreads.audit.entries import ACTS, KINDS, Audit, Wanted
 from psthreads.audit.export import FORMATS, pieces
 from psthreads.authoring.parameter import moment
-from psthreads.shell import Commands
 
 _EXTENSION: Final = "psthreads.audit.entries"
 _audit = Commands("audit", help="Who did what, when, from where and why.")

@@ -9,13 +9,13 @@ from typing import Any, TypeVar
 import click
 from flask import Flask
 
-from psthreads import credential_commands, shell
+from psthreads.admin import credential_commands, shell
+from psthreads.admin.shell import Commands, as_json, say, show, with_reason
 from psthreads.domain.access import Role
 from psthreads.domain.errors import BadParameter
 from psthreads.domain.model import iso
 from psthreads.identity import passwords
 from psthreads.identity.directory import Directory
-from psthreads.shell import Commands, as_json, say, show, with_reason
 
 F = TypeVar("F", bound=Callable[..., Any])
 
