@@ -15,11 +15,13 @@ from typing import Self
 from click.testing import CliRunner, Result
 from stack import ROOT
 
-from psthreads.cli import commands
+from psthreads.client.cli import commands
 
 DEADLINE = 20.0
 # The terminal is the child's own, so that a Ctrl-C typed there is a signal to the child.
-ON_TERMINAL = "import fcntl, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); from psthreads.cli import main; main()"
+ON_TERMINAL = (
+    "import fcntl, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); from psthreads.client.cli import main; main()"
+)
 
 
 class CommandLine:
@@ -54,7 +56,7 @@ class CommandLine:
     def process(self, *arguments: str, **changes: str | None) -> subprocess.Popen[str]:
         """Start a command as a process, with its output in pipes."""
         process = subprocess.Popen(
-            [sys.executable, "-m", "psthreads.cli", *arguments],
+            [sys.executable, "-m", "psthreads.client.cli", *arguments],
             env=self._changed(changes),
             cwd=self._home,
             stdin=subprocess.DEVNULL,

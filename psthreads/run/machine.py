@@ -22,7 +22,8 @@ from redis import Redis
 from redis.exceptions import RedisError
 from rich.console import Console
 
-from psthreads.client import Client, Download, RemoteThread
+from psthreads.client.client import Client, Download, RemoteThread
+from psthreads.client.watch import watch
 from psthreads.database.connection import connect
 from psthreads.documents.layout import Documents
 from psthreads.domain.config import Config
@@ -32,7 +33,6 @@ from psthreads.identity.directory import Directory
 from psthreads.run.seed import ADMINISTRATOR, GROUP, Login, Seed
 from psthreads.run.server import Server
 from psthreads.system.parent_death import die_with_parent
-from psthreads.watch import watch
 
 HOME: Final = Path(__file__).resolve().parents[2]
 _READY_SECONDS: Final = 60.0

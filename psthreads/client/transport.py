@@ -16,9 +16,9 @@ from urllib.parse import urlsplit
 import requests
 from requests.auth import AuthBase, HTTPBasicAuth
 
-from psthreads import remote
+from psthreads.client import remote
+from psthreads.client.remote import ClientError
 from psthreads.domain.errors import BadParameter
-from psthreads.remote import ClientError
 
 _BUSY: Final = frozenset({429, 502, 503, 504})  # The same request may well succeed a little later.
 _LONGEST_PAUSE: Final = 5.0

@@ -19,11 +19,11 @@ from pathlib import Path
 from typing import Any, Final, Literal, Self
 from urllib.parse import quote, urlsplit
 
-from psthreads import remote, transport
+from psthreads.client import remote, transport
+from psthreads.client.remote import ClientError, Element, RemotePage, RemoteParameter, RemoteProcess, RemoteThread
+from psthreads.client.transport import Download, Transport
 from psthreads.domain.errors import BadParameter
 from psthreads.domain.model import Event, LogPage
-from psthreads.remote import ClientError, Element, RemotePage, RemoteParameter, RemoteProcess, RemoteThread
-from psthreads.transport import Download, Transport
 
 __all__ = [
     "Client",
