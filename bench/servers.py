@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from psthreads.domain.config import Config
-from psthreads.run.server import Server
+from psthreads.local.server import Server
 
 ROOT = Path(__file__).parent.parent
 

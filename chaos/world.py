@@ -18,7 +18,7 @@ import psutil
 
 from psthreads.domain.config import Config
 from psthreads.domain.errors import ConfigError
-from psthreads.run.server import Server
+from psthreads.local.server import Server
 
 ROOT: Final = Path(__file__).parent.parent
 _POLL_SECONDS: Final = 0.2

@@ -20,7 +20,7 @@ from psthreads.documents.layout import Documents
 from psthreads.domain.access import Role
 from psthreads.domain.config import Config
 from psthreads.identity.directory import Directory
-from psthreads.run.server import Server
+from psthreads.local.server import Server
 
 LONG = "the-longest-name-that-a-member-or-group-may-have-is-of-64-letter"
 HOSTILE = "<img src=x onerror=alert(1)> & \u202e}txet{ \U0001f600"

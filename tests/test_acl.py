@@ -23,7 +23,7 @@ from psthreads.admin import doctor
 from psthreads.documents.layout import Documents
 from psthreads.domain.config import Config
 from psthreads.identity.directory import Directory
-from psthreads.run.server import Server
+from psthreads.local.server import Server
 
 PASSWORDS = {name: f"{name}-password-of-the-test" for name in ("operator", "web", "worker", "auditor")}
 USERS = ["web", "worker", "auditor"]

@@ -17,7 +17,7 @@ from stack import wait_for
 from threads import BY, new_thread
 
 from psthreads.domain.model import Status
-from psthreads.run.server import Server
+from psthreads.local.server import Server
 from psthreads.threads.store import ThreadStore
 
 SHEET = b"""<xsl:stylesheet version="1.0" xmlns:xsl="http://www.w3.org/1999/XSL/Transform">

@@ -20,7 +20,7 @@ from psthreads.documents.layout import Documents
 from psthreads.domain.config import Config
 from psthreads.domain.model import Report
 from psthreads.identity.directory import Directory
-from psthreads.run.server import Server
+from psthreads.local.server import Server
 from psthreads.threads.store import ThreadStore
 
 AWAY = "The store of the threads is away: trying again…"

@@ -41,7 +41,7 @@ def test_only_config_reads_the_servers_environment() -> None:
 
 def test_importing_starts_nothing(tmp_path: Path) -> None:
     code = (
-        "import psthreads.web.app, psthreads.worker.worker, psthreads.run.server, threading\n"
+        "import psthreads.web.app, psthreads.worker.worker, psthreads.local.server, threading\n"
         "print(threading.active_count())"
     )
     done = subprocess.run(

@@ -24,7 +24,7 @@ from psthreads.database.connection import connect, translated
 from psthreads.domain.config import Config
 from psthreads.domain.errors import Unavailable
 from psthreads.identity.directory import Directory
-from psthreads.run.server import Server
+from psthreads.local.server import Server
 
 PASSWORD = "a-password-of-the-test"
 

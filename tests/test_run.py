@@ -29,7 +29,7 @@ from psthreads.client.client import Client, RemoteThread
 from psthreads.domain.access import Role
 from psthreads.domain.model import Status
 from psthreads.identity.directory import Directory
-from psthreads.run.server import Server
+from psthreads.local.server import Server
 
 __all__ = ["folder"]
 
@@ -194,7 +194,7 @@ def test_it_ends_with_whoever_started_it_when_it_is_tied(folder: Path) -> None:
         assert runner.started()
         runner.process.kill()
         wait_for(runner.is_gone, 10)
-    assert "-m psthreads.run --tied" in (ROOT / "Makefile").read_text()
+    assert "-m psthreads.local --tied" in (ROOT / "Makefile").read_text()
 
 
 def test_it_ends_in_peace_when_nobody_reads_on(folder: Path) -> None:

@@ -18,7 +18,7 @@ from stack import free_port, wait_for, web
 from threads import new_thread
 
 from psthreads.domain.config import Config
-from psthreads.run.server import Server
+from psthreads.local.server import Server
 from psthreads.threads.store import ThreadStore
 
 HIDDEN = b"GET /hidden-by-the-body HTTP/1.1\r\nHost: x\r\n\r\n"

@@ -30,8 +30,8 @@ from psthreads.domain.config import Config
 from psthreads.domain.errors import ConfigError, Unavailable
 from psthreads.domain.model import Status
 from psthreads.identity.directory import Directory
-from psthreads.run.seed import ADMINISTRATOR, GROUP, Login, Seed
-from psthreads.run.server import Server
+from psthreads.local.seed import ADMINISTRATOR, GROUP, Login, Seed
+from psthreads.local.server import Server
 from psthreads.system.parent_death import die_with_parent
 
 HOME: Final = Path(__file__).resolve().parents[2]

@@ -52,7 +52,7 @@ def main() -> int:
 
 def _run(*, once: bool) -> int:
     # Importing it takes a second, in which Ctrl-C must count already.
-    from psthreads.run.machine import run  # noqa: PLC0415 (see above)
+    from psthreads.local.machine import run  # noqa: PLC0415 (see above)
 
     with ExitStack() as stack:
         try:
