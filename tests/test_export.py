@@ -20,8 +20,8 @@ from psthreads.documents.results import owner
 from psthreads.domain.access import Group
 from psthreads.domain.errors import BadParameter, DocumentNotFound, PsthreadsError, UnsafePath
 from psthreads.domain.model import Level
-from psthreads.fulldisk import full_after
 from psthreads.processes.export import Selection, export
+from psthreads.testing.full_disk import full_after
 
 SECRET = b"outside the group's folder"
 

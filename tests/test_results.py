@@ -13,8 +13,8 @@ from group_of_documents import GroupOfDocuments
 from psthreads.documents.layout import Documents
 from psthreads.documents.results import MAX_FILENAME, ResultFolder, owner, public_name
 from psthreads.domain.errors import NotFound, UnsafePath
-from psthreads.fulldisk import full_after
 from psthreads.processes.validate import validate
+from psthreads.testing.full_disk import full_after
 
 SECRET = b"outside the group's folder"
 THREAD, OTHER = "a" * 31 + "1", "b" * 31 + "2"

@@ -1,6 +1,6 @@
 """Runs a process in a test: without Redis, workers and HTTP, and judged as a worker judges it.
 
-    from psthreads.testing import run
+    from psthreads.testing.harness import run
 
     def test_words_are_counted() -> None:
         done = run(count_words, {"path": "/documents"}, documents={"/documents/a.txt": "one two"})
@@ -32,8 +32,8 @@ from psthreads.authoring.registry import Process, Start, Value
 from psthreads.domain.access import Group, Member
 from psthreads.domain.config import Config
 from psthreads.domain.model import Event, Level, Outcome, Status
-from psthreads.fulldisk import full_after
-from psthreads.sandbox import ACME, Sandbox, WatchedContext, contents
+from psthreads.testing.full_disk import full_after
+from psthreads.testing.sandbox import ACME, Sandbox, WatchedContext, contents
 
 __all__ = ["ACME", "JONES", "BarRun", "Element", "File", "Run", "check", "run"]
 
@@ -126,7 +126,7 @@ def run(
 
     `cancel_at`, `time_out_at` and `shut_down_at` (one of them) interrupt it at the checkpoint of that number, from 0:
     `range(done.checkpoints)` are all there are. `disk_full_after` is a number of bytes: what is written to files
-    after them fails with ENOSPC; see psthreads.fulldisk for what that holds for. The checks that would refuse
+    after them fails with ENOSPC; see psthreads.testing.full_disk for what that holds for. The checks that would refuse
     a start are not run: for these there is `check`. A KeyboardInterrupt goes through.
     """
     at = _interrupt({Cancelled: cancel_at, TimedOut: time_out_at, ShutDown: shut_down_at})

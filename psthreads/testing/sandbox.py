@@ -1,4 +1,4 @@
-"""Where psthreads.testing runs a process: folders for one run, and a context that counts its checkpoints."""
+"""Where psthreads.testing.harness runs a process: folders for one run, and a context that counts its checkpoints."""
 
 from __future__ import annotations
 

@@ -1,0 +1,1 @@
+"""Runs a process in a test, without Redis, workers and HTTP."""
