@@ -117,7 +117,7 @@ def psthreads(service: Service, tmp_path: Path) -> Iterator[Psthreads]:
 def test_a_watched_validation_of_broken_documents_ends_as_it_was_asked_to(
     psthreads: Psthreads, warn: str, status: str, code: int
 ) -> None:
-    done = psthreads.local("start", "validate", "-g", "acme", "-p", "path=/broken", "-p", f"warn={warn}", "--watch")
+    done = psthreads.run("start", "validate", "-g", "acme", "-p", "path=/broken", "-p", f"warn={warn}", "--watch")
     assert (done.returncode, done.stderr) == (code, "")
     *_, last, page, data = done.stdout.splitlines()
     assert last == f"{status}  3/3  2 of 3 documents are not valid."
@@ -126,19 +126,19 @@ def test_a_watched_validation_of_broken_documents_ends_as_it_was_asked_to(
 
 
 def test_what_is_wrong_with_a_document_is_in_the_log_and_can_be_asked_for_by_level(psthreads: Psthreads) -> None:
-    done = psthreads.local("start", "validate", "-g", "acme", "-p", "path=/broken", "--watch", "--xml")
+    done = psthreads.run("start", "validate", "-g", "acme", "-p", "path=/broken", "--watch", "--xml")
     thread = etree.fromstring(done.stdout.encode())
     XSD.assertValid(thread)
     assert done.returncode == 1
     assert (thread.attrib["status"], thread.attrib["errors"]) == ("failed", "2")
     thread_id = thread.attrib["id"]
-    everything = psthreads.local("logs", thread_id, "-g", "acme").stdout.splitlines()
-    grave = psthreads.local("logs", thread_id, "-g", "acme", "--level", "warn").stdout.splitlines()
+    everything = psthreads.run("logs", thread_id, "-g", "acme").stdout.splitlines()
+    grave = psthreads.run("logs", thread_id, "-g", "acme", "--level", "warn").stdout.splitlines()
     assert any(" INFO  Document /broken/a.xml is valid." in text for text in everything)
     assert grave == [text for text in everything if " ERROR " in text]
     assert re.search(r" ERROR Document /broken/b\.xml is not valid: .*line 2\b", grave[0])
     assert "/broken/c.xml" in grave[1]
-    tail = psthreads.local("logs", thread_id, "-g", "acme", "--tail", "2").stdout.splitlines()
+    tail = psthreads.run("logs", thread_id, "-g", "acme", "--tail", "2").stdout.splitlines()
     assert tail == everything[-2:]
 
 
@@ -151,10 +151,10 @@ def test_the_thread_services_are_shown_as_the_server_gives_them(psthreads: Psthr
         ["cancel", *thread],
         ["list", "--status", "finished", "-g", "acme"],
     ):
-        xml = psthreads.local(*command, "--xml")
+        xml = psthreads.run(*command, "--xml")
         XSD.assertValid(etree.fromstring(xml.stdout.encode()))
         assert (xml.returncode, thread_id in xml.stdout) == (0, True)
-        told = psthreads.local(*command, "--json")
+        told = psthreads.run(*command, "--json")
         JSON_SCHEMA.validate(json.loads(told.stdout))
         assert (told.returncode, thread_id in told.stdout) == (0, True)
 
@@ -163,64 +163,64 @@ def test_a_running_thread_is_listed_shown_followed_and_cancelled(psthreads: Psth
     watching = psthreads.process(
         *("start", "sleep", "-g", "acme", "--route", ROUTE, "-p", f"mark={tmp_path / 'mark'}", "--watch")
     )
-    wait_for(lambda: "Running" in psthreads.local("list", "-g", "acme").stdout)
-    [text] = psthreads.local("list", "-g", "acme").stdout.splitlines()
+    wait_for(lambda: "Running" in psthreads.run("list", "-g", "acme").stdout)
+    [text] = psthreads.run("list", "-g", "acme").stdout.splitlines()
     assert re.fullmatch(r"[0-9a-f]{32}  contributor  Sleeping  inprogress  Running", text)
     thread_id = text.split()[0]
-    shown = psthreads.local("progress", thread_id, "-g", "acme").stdout.splitlines()
+    shown = psthreads.run("progress", thread_id, "-g", "acme").stdout.splitlines()
     assert shown == [f"{thread_id}  inprogress  Running", "  Sleeping, started by contributor"]
     following = psthreads.process("logs", thread_id, "-g", "acme", "--follow")
-    cancelled = psthreads.local("cancel", thread_id, "-g", "acme")
+    cancelled = psthreads.run("cancel", thread_id, "-g", "acme")
     assert (cancelled.returncode, cancelled.stdout.split()[0]) == (0, thread_id)
     stdout, stderr = watching.communicate(timeout=DEADLINE)
     assert (watching.returncode, stderr) == (3, "")
     assert stdout.splitlines()[-1] == "cancelled  Cancelled by contributor"
     followed, _ = following.communicate(timeout=DEADLINE)
     assert following.returncode == 0
-    assert followed == psthreads.local("logs", thread_id, "-g", "acme").stdout
+    assert followed == psthreads.run("logs", thread_id, "-g", "acme").stdout
     assert "Cleaned up" in followed
     assert (tmp_path / "mark").read_text().split() == ["started", "finally"]
 
 
 def test_a_followed_log_has_every_line_of_a_thread_that_is_writing_it(psthreads: Psthreads) -> None:
     thread_id = psthreads.start("count", "-p", "to=30", "-p", "pause=0.05")
-    followed = psthreads.local("logs", thread_id, "-g", "acme", "--follow", "--tail", "1").stdout
-    everything = psthreads.local("logs", thread_id, "-g", "acme", "--page-size", "7").stdout
+    followed = psthreads.run("logs", thread_id, "-g", "acme", "--follow", "--tail", "1").stdout
+    everything = psthreads.run("logs", thread_id, "-g", "acme", "--page-size", "7").stdout
     assert everything.endswith(followed)
     assert re.findall(r"At (\d+)", everything) == [str(number) for number in range(1, 31)]
     assert "Counted to 30" in followed
 
 
 def test_a_small_export_is_saved_at_once(psthreads: Psthreads, tmp_path: Path) -> None:
-    done = psthreads.local("start", "export", "-g", "acme", "-p", "path=/broken", "-p", "excludes=c.xml")
+    done = psthreads.run("start", "export", "-g", "acme", "-p", "path=/broken", "-p", "excludes=c.xml")
     assert (done.returncode, done.stdout) == (0, "Saved acme-export.zip\n")
     with zipfile.ZipFile(tmp_path / "acme-export.zip") as archive:
         assert archive.namelist() == ["broken/a.xml", "broken/b.xml"]
-    again = psthreads.local("start", "export", "-g", "acme", "-p", "path=/broken")
+    again = psthreads.run("start", "export", "-g", "acme", "-p", "path=/broken")
     assert (again.returncode, "exists already" in again.stderr) == (4, True)
 
 
 def test_a_large_export_is_a_thread_whose_file_can_then_be_downloaded(psthreads: Psthreads, tmp_path: Path) -> None:
-    done = psthreads.local("start", "export", "-g", "acme", "-p", "path=/many", "--watch")
+    done = psthreads.run("start", "export", "-g", "acme", "-p", "path=/many", "--watch")
     assert done.returncode == 0
     *_, ended, made = done.stdout.splitlines()
     assert ended.startswith("completed  21/21  Exported 21 documents")
     filename = made.removeprefix("  zip: ")
-    saved = psthreads.local("download", "acme", filename)
+    saved = psthreads.run("download", "acme", filename)
     assert (saved.returncode, saved.stdout) == (0, f"Saved {filename}\n")
     with zipfile.ZipFile(tmp_path / filename) as archive:
         assert archive.namelist() == [f"many/{number:02}.txt" for number in range(21)]
-    assert psthreads.local("download", "other", filename).returncode == 4
+    assert psthreads.run("download", "other", filename).returncode == 4
 
 
 def test_work_on_the_whole_server_is_for_administrators(psthreads: Psthreads, service: Service) -> None:
     chief = {"PSTHREADS_TOKEN": service.people.token("chief"), "PSTHREADS_MEMBER": "chief"}
     command = ("start", "server-wide", "--route", "/members/{member}/samples/{process}", "--watch")
-    done = psthreads.local(*command, **chief)
+    done = psthreads.run(*command, **chief)
     assert (done.returncode, done.stdout.splitlines()[-1].split()[0]) == (0, "completed")
-    assert "server-wide" not in psthreads.local("list", "--status", "completed", "-g", "acme").stdout
-    assert "  chief  On the server  completed" in psthreads.local("list", "--status", "completed", **chief).stdout
-    refused = psthreads.local("list")
+    assert "server-wide" not in psthreads.run("list", "--status", "completed", "-g", "acme").stdout
+    assert "  chief  On the server  completed" in psthreads.run("list", "--status", "completed", **chief).stdout
+    refused = psthreads.run("list")
     assert (refused.returncode, refused.stdout) == (4, "")
     assert refused.stderr == "Error: Only administrators may use the services of the whole server.\n"
 
@@ -233,7 +233,7 @@ def test_the_token_and_the_member_can_be_in_a_file(psthreads: Psthreads, service
     file.chmod(0o600)
     nothing = dict.fromkeys(("PSTHREADS_SERVER", "PSTHREADS_TOKEN", "PSTHREADS_MEMBER"))
     command = ("start", "validate", "-g", "acme", "-p", "path=/good", "--wait", "20", "--json")
-    done = psthreads.local(*command, **nothing)
+    done = psthreads.run(*command, **nothing)
     assert (done.returncode, done.stderr) == (0, "")
     thread = json.loads(done.stdout)
     assert (thread["username"], thread["status"], thread["message"]) == ("manager", "completed", "1 document is valid.")
@@ -261,7 +261,7 @@ def test_a_server_that_is_not_there_is_4(psthreads: Psthreads) -> None:
     with socket.socket() as taken:  # Nobody listens there, and nobody else can.
         taken.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{taken.getsockname()[1]}"
-        done = psthreads.local("list", "--server", url)
+        done = psthreads.run("list", "--server", url)
     assert (done.returncode, done.stdout) == (4, "")
     assert done.stderr == f"Error: The server {url} does not answer: Connection refused.\n"
 
@@ -289,7 +289,7 @@ def test_ctrl_c_can_leave_a_running_thread(psthreads: Psthreads, tmp_path: Path)
     assert screen.end() == 130
     told = re.search(r"psthreads cancel ([0-9a-f]{32}) --group acme", screen.shown)
     assert told
-    assert "inprogress" in psthreads.local("progress", told[1], "-g", "acme").stdout
+    assert "inprogress" in psthreads.run("progress", told[1], "-g", "acme").stdout
     # What was told is what works.
-    assert psthreads.local(*told[0].split()[1:], "--force").returncode == 0
-    assert psthreads.local("progress", told[1], "-g", "acme", "--watch").returncode == 3
+    assert psthreads.run(*told[0].split()[1:], "--force").returncode == 0
+    assert psthreads.run("progress", told[1], "-g", "acme", "--watch").returncode == 3
