@@ -206,8 +206,8 @@ def test_every_command_of_the_scripts_is_allowed_to_whoever_runs_them() -> None:
     allowed = {
         words[1]: set(words) for words in map(str.split, (ROOT / "deploy" / "psthreads.acl").read_text().splitlines())
     }
-    for script in (ROOT / "psthreads" / "lua").glob("*.lua"):
-        users = ["web"] if script.name.startswith("directory_") else ["web", "worker"]
+    for script in (ROOT / "psthreads").rglob("*.lua"):
+        users = ["web"] if script.parents[1].name == "identity" else ["web", "worker"]
         named = re.findall(r"redis\.p?call\('(\w+)'|'([LR]PUSH)'", script.read_text(), re.IGNORECASE)
         for command in {(one or other).lower() for one, other in named}:
             for user in users:

@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 
 class Scripts:
-    """Scripts of lua/directory_*.lua, by the rest of their names."""
+    """Scripts of identity/lua, by their names."""
 
     def __init__(self, redis: Redis, names: Iterable[str], audit_retention: float) -> None:
         self._redis = redis
-        folder = files("psthreads") / "lua"
-        common = (folder / "directory_common.lua").read_text()
+        folder = files("psthreads.identity") / "lua"
+        common = (folder / "common.lua").read_text()
         common = common.replace("@AUDIT_RETENTION@", str(int(audit_retention * 1000)))
-        self._source = {name: common + (folder / f"directory_{name}.lua").read_text() for name in names}
+        self._source = {name: common + (folder / f"{name}.lua").read_text() for name in names}
         self._sha = {
             # Redis names scripts so; nothing rests on it.
             name: hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()

@@ -63,7 +63,7 @@ Credential = Token | Password | Session
 
 
 def asked(credential: Credential, group_ref: str | None) -> tuple[str, str, str, str]:
-    """The arguments of directory_identify.lua."""
+    """The arguments of lua/identify.lua."""
     return (*credential.claim, "" if group_ref is None else key_of(group_ref))
 
 
@@ -82,7 +82,7 @@ class Found:
 
 @lru_cache(maxsize=4096)
 def read(line: bytes) -> Found:
-    """What an answer of directory_identify.lua says.
+    """What an answer of lua/identify.lua says.
 
     A pure function of the line, so what is remembered of it cannot be out of date.
     """

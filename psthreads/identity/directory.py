@@ -1,6 +1,6 @@
 """Members, groups, memberships and credentials in Redis: the only owner of their keys.
 
-The keys are named in lua/directory_common.lua. Every method is one script, so one round trip, and
+The keys are named in lua/common.lua. Every method is one script, so one round trip, and
 happens whole or not at all; all raise Unavailable when Redis is away or takes no writes. What changes something is in
 administration.py, and asks for who does it: `directory.by(origin).add_member(…)`.
 

@@ -1,6 +1,6 @@
 """OAuth 2.0 clients: programs that act as the member they belong to, and the access tokens they are given.
 
-Their keys are the directory's, and named in lua/directory_common.lua. A client's secret and its access tokens are kept
+Their keys are the directory's, and named in lua/common.lua. A client's secret and its access tokens are kept
 as hashes only. An access token is a token like any other, that expires, and that no list shows. Clients are made and
 removed in administration.py.
 """

@@ -54,7 +54,7 @@ def _sources(config: Config) -> dict[str, str]:
         "GROUP_THREADS": config.group_threads,
         "GROUP_CHANGES": config.group_changes,
     }
-    folder = files("psthreads") / "lua"
+    folder = files("psthreads.threads") / "lua"
     common = (folder / "common.lua").read_text()
     sources = {name: common + (folder / f"{name}.lua").read_text() for name in SCRIPTS}
     for name, value in names.items():
