@@ -95,10 +95,10 @@ $(BIN)/python:
 	@said=$$($(PYTHON) -m venv --clear $(VENV) 2>&1) || { rm -rf $(VENV); echo "No virtual environment can be made in" \
 		"$(VENV) (Debian and Ubuntu need the package python3-venv): $$(echo "$$said" | tail -n 1)" >&2; exit 1; }
 
-$(VENV)/.run: requirements.lock | $(BIN)/python
+$(VENV)/.run: requirements.lock pyproject.toml | $(BIN)/python
 	@$(call install,$<)
 	@touch $@
 
-$(VENV)/.dev: requirements-dev.lock | $(BIN)/python
+$(VENV)/.dev: requirements-dev.lock pyproject.toml | $(BIN)/python
 	@$(call install,$<)
 	@touch $@ $(VENV)/.run

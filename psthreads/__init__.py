@@ -1,12 +1,42 @@
 """psthreads runs long work in the background and lets people see it, follow it and stop it.
 
-The words, as everywhere in the code, the docs and on the wire:
-
-thread   one run of a process in the background: what the API lists, shows, logs and cancels.
-process  a kind of work that can be started: a registered function, its route, its scope, its role.
-group    the unit of access: members, and a folder of documents.
-member   a person or program that signs in; an administrator is one with the `admin` flag.
-role     what a membership allows, from guest up to moderator-and-approver.
-message  one human sentence on where a thread is now, or why it ended.
-event    one numbered line of a thread's log.
+These are the names that the author of a process needs. They are imported when they are first used, so that the
+client alone does not load what runs processes.
 """
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from psthreads.authoring.context import Context as Context
+    from psthreads.authoring.parameter import Bounds as Bounds
+    from psthreads.authoring.registry import Answer as Answer
+    from psthreads.authoring.registry import Start as Start
+    from psthreads.authoring.registry import process as process
+    from psthreads.domain.model import Level as Level
+    from psthreads.domain.model import Outcome as Outcome
+    from psthreads.domain.model import Status as Status
+
+_HOMES: Final = {
+    "Answer": "authoring.registry",
+    "Bounds": "authoring.parameter",
+    "Context": "authoring.context",
+    "Level": "domain.model",
+    "Outcome": "domain.model",
+    "Start": "authoring.registry",
+    "Status": "domain.model",
+    "process": "authoring.registry",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name on first use; raises AttributeError for any other."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'psthreads' has no attribute '{name}'")
+    return getattr(import_module(f"psthreads.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *_HOMES]

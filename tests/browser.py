@@ -32,7 +32,7 @@ from playwright.sync_api import (
 )
 
 from psthreads.authoring.plugins import load
-from psthreads.client.client import Client, Download
+from psthreads.client import Client, Download
 from psthreads.domain.config import Config
 
 Scheme = Literal["light", "dark"]

@@ -15,7 +15,7 @@ import psutil
 import pytest
 from stack import ROOT, free_port
 
-from psthreads.client.client import Client
+from psthreads.client import Client
 
 RUN = [sys.executable, "-m", "psthreads.local"]
 _OURS = re.compile(r"(REDIS_URL|PORT|HOST|WORKERS|SECRET_KEY|WEB_CONCURRENCY|PSTHREADS_\w+|MAKE\w*|MFLAGS)\Z")

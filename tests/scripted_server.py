@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from psthreads.client.client import Client, ClientError, RemoteThread
+from psthreads.client import Client, ClientError, RemoteThread
 
 ID = "349f4fbcd872d514751f7809acf4d888"
 PROGRESS = f"/groups/acme/threads/{ID}/progress"

@@ -21,7 +21,7 @@ from people import People
 from redis import Redis
 from stack import ROOT, free_port, wait_for, web, worker
 
-from psthreads.client.client import Client
+from psthreads.client import Client
 from psthreads.documents.layout import Documents
 from psthreads.domain.config import Config
 from psthreads.identity.directory import Directory

@@ -11,7 +11,7 @@ import pytest
 from scripted_server import ID, LOGS, PROGRESS, START, Answer, Scripted, failure, logs_xml, thread_xml
 from stack import ROOT
 
-from psthreads.client.client import Client, RemoteThread
+from psthreads.client import Client, RemoteThread
 from psthreads.domain.errors import BadParameter
 from psthreads.domain.model import Level, Status
 

@@ -15,7 +15,7 @@ from redis import Redis
 from stack import ROOT, Program, wait_for
 
 from psthreads.authoring.plugins import load, load_all
-from psthreads.client.client import Client, RemoteThread
+from psthreads.client import Client, RemoteThread
 from psthreads.domain.config import Config
 from psthreads.domain.errors import ConfigError
 

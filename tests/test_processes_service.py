@@ -18,7 +18,7 @@ from werkzeug.test import TestResponse
 
 from psthreads.authoring.context import Context
 from psthreads.authoring.registry import Bounds, process
-from psthreads.client.client import Client
+from psthreads.client import Client
 from psthreads.domain.access import Role
 from psthreads.domain.config import Config
 from psthreads.web.app import create_app

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from scripted_server import ID, PROGRESS, Answer, Scripted, failure, thread_xml
 
-from psthreads.client.client import Client
+from psthreads.client import Client
 
 
 @pytest.fixture

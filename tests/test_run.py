@@ -25,7 +25,7 @@ from runner import RUN, Runner, bare_environment, folder, is_free, one_sentence
 from stack import ROOT, free_port, wait_for
 
 from psthreads.audit.entries import SETUP
-from psthreads.client.client import Client, RemoteThread
+from psthreads.client import Client, RemoteThread
 from psthreads.domain.access import Role
 from psthreads.domain.model import Status
 from psthreads.identity.directory import Directory

@@ -27,7 +27,7 @@ from psthreads.domain.errors import BadParameter, DocumentNotFound, MissingParam
 from psthreads.domain.model import Outcome, Status
 from psthreads.processes.export import export
 from psthreads.processes.validate import validate
-from psthreads.testing.harness import check, run
+from psthreads.testing import check, run
 from psthreads.threads.engine import Engine
 from psthreads.threads.store import ThreadStore
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from scripted_server import ID, PROGRESS, START, Answer, Scripted, failure, start, thread_xml
 
-from psthreads.client.client import Client, Download
+from psthreads.client import Client, Download
 from psthreads.domain.errors import BadParameter
 
 

@@ -11,7 +11,7 @@ from typing import Any, Final, TypeVar
 import click
 from rich.console import Console
 
-from psthreads.client.client import Client, ClientError, Download, RemoteParameter, RemoteThread
+from psthreads.client import Client, ClientError, Download, RemoteParameter, RemoteThread
 from psthreads.client.settings import SOURCES, client_of, connecting
 from psthreads.client.watch import line, plain, results, watch, whole
 from psthreads.domain.errors import BadParameter

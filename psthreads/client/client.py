@@ -25,17 +25,6 @@ from psthreads.client.transport import Download, Transport
 from psthreads.domain.errors import BadParameter
 from psthreads.domain.model import Event, LogPage
 
-__all__ = [
-    "Client",
-    "ClientError",
-    "Download",
-    "Element",
-    "RemotePage",
-    "RemoteParameter",
-    "RemoteProcess",
-    "RemoteThread",
-]
-
 Service = Literal["threads", "processes", "progress", "logs", "cancel"]
 
 _GROUP_ROUTE: Final = "/members/{member}/groups/{group}/{process}"

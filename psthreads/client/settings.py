@@ -12,7 +12,7 @@ from typing import Any, Final, TypeVar
 
 import click
 
-from psthreads.client.client import Client
+from psthreads.client import Client
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 

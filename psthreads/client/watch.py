@@ -13,7 +13,7 @@ from rich.live import Live
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from psthreads.client.client import Client, RemoteThread
+from psthreads.client import Client, RemoteThread
 from psthreads.domain.model import Status
 
 _POLL_SECONDS: Final = 0.5

@@ -22,7 +22,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 from rich.console import Console
 
-from psthreads.client.client import Client, Download, RemoteThread
+from psthreads.client import Client, Download, RemoteThread
 from psthreads.client.watch import watch
 from psthreads.database.connection import connect
 from psthreads.documents.layout import Documents

@@ -1,1 +1,5 @@
 """Runs a process in a test, without Redis, workers and HTTP."""
+
+from psthreads.testing.harness import Run as Run
+from psthreads.testing.harness import check as check
+from psthreads.testing.harness import run as run

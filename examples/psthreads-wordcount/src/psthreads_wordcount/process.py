@@ -8,8 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Annotated, Literal
 
-from psthreads.authoring.context import Context
-from psthreads.authoring.registry import Bounds, Start, process
+from psthreads import Bounds, Context, Start, process
 from psthreads.domain.errors import BadParameter, DocumentNotFound
 
 _MOST_BYTES = 16 * 1024 * 1024
