@@ -20,7 +20,7 @@ from typing import Any, Final, Literal, Self
 from urllib.parse import quote, urlsplit
 
 from psthreads.client import remote, transport
-from psthreads.client.remote import ClientError, Element, RemotePage, RemoteParameter, RemoteProcess, RemoteThread
+from psthreads.client.remote import RemotePage, RemoteProcess, RemoteThread
 from psthreads.client.transport import Download, Transport
 from psthreads.domain.errors import BadParameter
 from psthreads.domain.model import Event, LogPage
