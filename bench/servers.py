@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from psthreads.domain.config import Config
-from psthreads.local.server import Server
+from psthreads.local.server import RedisServer
 
 ROOT = Path(__file__).parent.parent
 
@@ -23,7 +23,7 @@ def redis_server() -> Iterator[Config]:
     """A Redis of our own, and a config that leads to it."""
     with tempfile.TemporaryDirectory(prefix="psthreads-bench-") as name:
         folder = Path(name)
-        with Server(folder / "redis") as server:
+        with RedisServer(folder / "redis") as server:
             yield Config(redis_url=server.url, documents=folder / "documents")
 
 

@@ -18,7 +18,7 @@ import psutil
 
 from psthreads.domain.config import Config
 from psthreads.domain.errors import ConfigError
-from psthreads.local.server import Server
+from psthreads.local.server import RedisServer
 
 ROOT: Final = Path(__file__).parent.parent
 _POLL_SECONDS: Final = 0.2
@@ -70,7 +70,7 @@ class World:
     """Redis, a web process and supervisors with workers, on this machine. A context manager."""
 
     def __init__(self, folder: Path, supervisors: int, workers: int) -> None:
-        self.redis = Server(folder / "redis", tied=False)  # The storm starts it again, and ends before it.
+        self.redis = RedisServer(folder / "redis", tied=False)  # The storm starts it again, and ends before it.
         self.config = Config(
             redis_url=self.redis.url,
             port=free_port(),

@@ -27,7 +27,7 @@ from psthreads.documents.layout import Documents, GroupFolder
 from psthreads.domain.access import Group
 from psthreads.domain.config import Config
 from psthreads.identity.directory import Directory
-from psthreads.local.server import Server
+from psthreads.local.server import RedisServer
 from psthreads.threads.engine import Engine
 from psthreads.threads.store import ThreadStore
 from psthreads.web.app import create_app
@@ -41,23 +41,23 @@ def pytest_configure() -> None:
 
 
 @pytest.fixture(scope="session")
-def server() -> Iterator[Server]:
+def server() -> Iterator[RedisServer]:
     folder = Path(tempfile.mkdtemp(prefix="psthreads-"))
     # Most tests do not pull the plug, so they need not wait for the disk.
-    with Server(folder, "--appendfsync", "no") as running:
+    with RedisServer(folder, "--appendfsync", "no") as running:
         yield running
     shutil.rmtree(folder)
 
 
 @pytest.fixture
-def redis(server: Server) -> Iterator[Redis]:
+def redis(server: RedisServer) -> Iterator[Redis]:
     with Redis(unix_socket_path=str(server.socket)) as client:
         client.flushall()
         yield client
 
 
 @pytest.fixture
-def config(server: Server, tmp_path: Path) -> Config:
+def config(server: RedisServer, tmp_path: Path) -> Config:
     return Config(
         redis_url=server.url,
         port=free_port(),

@@ -15,7 +15,7 @@ from redis import Redis
 from test_pages import sign_in, token_in
 from werkzeug.test import TestResponse
 
-from psthreads.audit.entries import Audit, Entry, Wanted
+from psthreads.audit.entries import Audit, AuditEntry, AuditQuery
 
 HOSTILE = "<img src=x onerror=alert(1)>\"'{{7*7}}"
 MEMBER = "/dashboard/members/manager"
@@ -41,9 +41,9 @@ class Desk:
         assert answer.status_code == status, answer.text
         return answer
 
-    def new(self) -> list[Entry]:
+    def new(self) -> list[AuditEntry]:
         """The entries since the last time."""
-        some = [entry for entry in self.audit.export(Wanted()) if entry.id not in self.seen]
+        some = [entry for entry in self.audit.export(AuditQuery()) if entry.id not in self.seen]
         self.seen |= {entry.id for entry in some}
         return some
 

@@ -14,7 +14,7 @@ from psthreads.authoring.outcome import NOTHING, conclude
 from psthreads.authoring.registry import Process, Start
 from psthreads.documents.layout import Documents, GroupFolder
 from psthreads.domain.access import Group, Member
-from psthreads.domain.model import Level, Outcome, Report, Standing
+from psthreads.domain.model import Level, Outcome, Ownership, Report
 
 GROUP = Group(7, "acme")
 MEMBER = Member(1, "jjones")
@@ -27,9 +27,9 @@ class Reports:
     def __init__(self) -> None:
         self.reports: list[Report] = []
 
-    def report(self, report: Report) -> Standing:
+    def report(self, report: Report) -> Ownership:
         self.reports.append(report)
-        return Standing.OWNED
+        return Ownership.OWNED
 
     def lines(self, level: Level | None = None) -> list[str]:
         lines = (line for report in self.reports for line in report.lines)

@@ -13,7 +13,7 @@ from psthreads.authoring.registry import Process
 from psthreads.documents.layout import Documents
 from psthreads.domain.access import Group, Member
 from psthreads.domain.config import Config
-from psthreads.domain.model import Level, Outcome, Report, Standing, Status
+from psthreads.domain.model import Level, Outcome, Ownership, Report, Status
 
 GROUP = Group(7, "acme")
 MEMBER = Member(1, "jjones")
@@ -32,9 +32,9 @@ class Place:
         self.reports: list[Report] = []
         self.folder.create()
 
-    def report(self, report: Report) -> Standing:
+    def report(self, report: Report) -> Ownership:
         self.reports.append(report)
-        return Standing.OWNED
+        return Ownership.OWNED
 
     def upload(self, path: str, content: bytes = b"<new/>") -> None:
         with self.zone.write(path, 1 << 30, lambda _: None) as file:

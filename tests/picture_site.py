@@ -20,7 +20,7 @@ from psthreads.documents.layout import Documents
 from psthreads.domain.access import Role
 from psthreads.domain.config import Config
 from psthreads.identity.directory import Directory
-from psthreads.local.server import Server
+from psthreads.local.server import RedisServer
 
 LONG = "the-longest-name-that-a-member-or-group-may-have-is-of-64-letter"
 HOSTILE = "<img src=x onerror=alert(1)> & \u202e}txet{ \U0001f600"
@@ -145,7 +145,7 @@ def shown() -> Iterator[tuple[Site, dict[str, str]]]:
     # Not below a deep folder: the name of a socket must be short.
     folder = Path(tempfile.mkdtemp(prefix="pictures-"))
     try:
-        with Server(folder / "redis", "--appendfsync", "no") as server, Redis.from_url(server.url) as redis:
+        with RedisServer(folder / "redis", "--appendfsync", "no") as server, Redis.from_url(server.url) as redis:
             config = Config(
                 redis_url=server.url,
                 port=free_port(),

@@ -15,8 +15,8 @@ from redis import Redis
 from test_pages import sign_in, token_in
 from werkzeug.test import TestResponse
 
-from psthreads.audit.entries import SETUP, Audit, Wanted
-from psthreads.domain.access import Reach
+from psthreads.audit.entries import SETUP, Audit, AuditQuery
+from psthreads.domain.access import TokenScope
 from psthreads.domain.config import Config
 from psthreads.domain.errors import NotSignedIn
 from psthreads.identity.credentials import Password, Token
@@ -42,7 +42,7 @@ def post(browser: FlaskClient, path: str, status: int, **fields: str) -> TestRes
 
 def deeds(redis: Redis) -> list[tuple[str, str, str]]:
     """Act, by whom, and on what, the newest last."""
-    return [(one.act, one.by, one.subject) for one in Audit(redis).export(Wanted())][::-1]
+    return [(one.act, one.by, one.subject) for one in Audit(redis).export(AuditQuery())][::-1]
 
 
 def test_it_shows_who_one_is_and_ones_roles(browser: FlaskClient) -> None:
@@ -155,8 +155,11 @@ def test_a_token_is_made_shown_once_and_revoked_after_a_question(
     page = post(browser, "tokens", 200, current=PASSWORD, groups="acme", **fields).text
     assert PASSWORD not in page
     (plain,) = re.findall(r"<code>(pst_[^<]+)</code>", page)
-    sight = people.directory.identify(Token(plain))
-    assert (sight.member.username, sight.reach) == ("contributor", Reach(act=False, groups=frozenset({people.acme.id})))
+    caller = people.directory.identify(Token(plain))
+    assert (caller.member.username, caller.token_scope) == (
+        "contributor",
+        TokenScope(act=False, groups=frozenset({people.acme.id})),
+    )
     assert plain not in browser.get(PAGE).text
     assert "has a token" in texts(post(browser, "tokens", 409, current=PASSWORD, **fields).text)
     assert "Revoke the token laptop of contributor?" in texts(post(browser, "tokens/revoke", 200, name="laptop").text)

@@ -23,7 +23,7 @@ from psthreads.admin import doctor
 from psthreads.documents.layout import Documents
 from psthreads.domain.config import Config
 from psthreads.identity.directory import Directory
-from psthreads.local.server import Server
+from psthreads.local.server import RedisServer
 
 PASSWORDS = {name: f"{name}-password-of-the-test" for name in ("operator", "web", "worker", "auditor")}
 USERS = ["web", "worker", "auditor"]
@@ -98,7 +98,7 @@ OF_WEB_ALONE = [
 class Guarded:
     """A server with the project's own ACL file, in which the users have got passwords."""
 
-    server: Server
+    server: RedisServer
     config: Config
     people: People
 
@@ -118,7 +118,7 @@ def guarded() -> Iterator[Guarded]:
         assert f"user {user} on resetpass " in text
         text = text.replace(f"user {user} on resetpass ", f"user {user} on resetpass >{password} ")
     file.write_text(text)
-    with Server(folder / "redis", "--appendfsync", "no", "--aclfile", str(file)) as server:
+    with RedisServer(folder / "redis", "--appendfsync", "no", "--aclfile", str(file)) as server:
         operator = Redis(unix_socket_path=str(server.socket), username="operator", password=PASSWORDS["operator"])
         config = Config(
             redis_url=server.url,

@@ -11,7 +11,7 @@ from people import PASSWORD, People
 from redis import Redis
 from threads import new_thread
 
-from psthreads.audit.entries import ACTS, FIELDS, KEY, LONGEST, Audit, Entry, Origin, Wanted
+from psthreads.audit.entries import ACTS, FIELDS, KEY, LONGEST, Audit, AuditEntry, AuditQuery, Origin
 from psthreads.domain.access import Group, Role
 from psthreads.domain.config import Config
 from psthreads.domain.errors import NotSignedIn, PsthreadsError
@@ -36,11 +36,11 @@ def jones(people: People, redis: Redis) -> People:
     return people
 
 
-def written(audit: Audit) -> list[Entry]:
-    return list(audit.export(Wanted()))
+def written(audit: Audit) -> list[AuditEntry]:
+    return list(audit.export(AuditQuery()))
 
 
-def told(entry: Entry) -> tuple[str, ...]:
+def told(entry: AuditEntry) -> tuple[str, ...]:
     return entry.act, entry.subject, entry.groupname, entry.detail
 
 

@@ -15,8 +15,8 @@ from people import People
 from redis import Redis
 from test_pages import sign_in, token_in
 
-from psthreads.audit.entries import FIELDS, KEY, SETUP, Audit, Wanted
-from psthreads.domain.access import Reach
+from psthreads.audit.entries import FIELDS, KEY, SETUP, Audit, AuditQuery
+from psthreads.domain.access import TokenScope
 from psthreads.domain.errors import NotSignedIn
 
 __all__ = ["desk"]
@@ -36,7 +36,7 @@ def test_a_whole_session_is_in_the_audit_with_its_address(app: Flask, people: Pe
         assert sign_in(browser, "chief") == 303
         token = token_in(browser.get("/dashboard/members/add").text)
         assert browser.post("/sign-out", data={"csrf_token": token, "everywhere": "true"}).status_code == 303
-    entries = list(Audit(redis).export(Wanted()))[::-1]
+    entries = list(Audit(redis).export(AuditQuery()))[::-1]
     acts = ["session.start", "role.set", "session.end", "session.start", "session.end-all"]
     assert [entry.act for entry in entries] == acts
     assert {(entry.by, entry.address) for entry in entries} == {("chief", "203.0.113.9")}
@@ -52,7 +52,7 @@ def test_only_administrators_see_the_audit_and_a_session_that_is_gone_ends_an_ex
                 assert client.get(f"/dashboard/audit{path}", headers=people.bearer(who)).status_code == 403
     assert app.test_client().get("/dashboard/audit/export").status_code == 302
     narrow = people.directory.by(SETUP).create_token(
-        people.members["chief"], "narrow", reach=Reach(groups=frozenset({people.acme.id}))
+        people.members["chief"], "narrow", token_scope=TokenScope(groups=frozenset({people.acme.id}))
     )
     with app.test_client(use_cookies=False) as client:
         answer = client.get("/dashboard/audit", headers={"Authorization": f"Bearer {narrow}"})

@@ -12,7 +12,7 @@ from flask import Flask
 from people import People
 from redis import Redis
 
-from psthreads.audit.entries import FIELDS, KEY, LOOKED_AT, Audit, Entry, Origin, Wanted, fields_of
+from psthreads.audit.entries import FIELDS, KEY, LOOKED_AT, Audit, AuditEntry, AuditQuery, Origin, fields_of
 from psthreads.audit.export import pieces
 from psthreads.authoring.parameter import moment
 from psthreads.domain.errors import BadParameter, NotSignedIn
@@ -52,9 +52,9 @@ def fill(redis: Redis, number: int) -> None:
         pipeline.execute()
 
 
-def paged(audit: Audit, wanted: Wanted, size: int = 50) -> tuple[list[Entry], int]:
+def paged(audit: Audit, wanted: AuditQuery, size: int = 50) -> tuple[list[AuditEntry], int]:
     """All entries as pages give them, and on how many pages."""
-    found: list[Entry] = []
+    found: list[AuditEntry] = []
     before, pages = "", 0
     while True:
         page = audit.page(wanted, before, size)
@@ -68,27 +68,27 @@ def paged(audit: Audit, wanted: Wanted, size: int = 50) -> tuple[list[Entry], in
 @pytest.mark.parametrize(
     "wanted",
     [
-        Wanted(),
-        Wanted(by="BY1"),
-        Wanted(by="1"),
-        Wanted(act="session"),
-        Wanted(act="session.end"),
-        Wanted(group="G1"),
-        Wanted(group="1", act="thread"),
-        Wanted(subject="thing4999"),
-        Wanted(subject="12"),
-        Wanted(since=2_000_000, until=3_000_000),
-        Wanted(since=2_000_500, by="by3"),
-        Wanted(until=1_500_000, act="role.set"),
-        Wanted(act="no"),
-        Wanted(since=10**12),
+        AuditQuery(),
+        AuditQuery(by="BY1"),
+        AuditQuery(by="1"),
+        AuditQuery(act="session"),
+        AuditQuery(act="session.end"),
+        AuditQuery(group="G1"),
+        AuditQuery(group="1", act="thread"),
+        AuditQuery(subject="thing4999"),
+        AuditQuery(subject="12"),
+        AuditQuery(since=2_000_000, until=3_000_000),
+        AuditQuery(since=2_000_500, by="by3"),
+        AuditQuery(until=1_500_000, act="role.set"),
+        AuditQuery(act="no"),
+        AuditQuery(since=10**12),
     ],
 )
 def test_pages_and_the_export_give_the_same_newest_first_and_nothing_twice(
-    redis: Redis, audit: Audit, wanted: Wanted
+    redis: Redis, audit: Audit, wanted: AuditQuery
 ) -> None:
     fill(redis, 5_000)
-    every = list(audit.export(Wanted()))
+    every = list(audit.export(AuditQuery()))
     assert len(every) == 5_000
     expected = [
         entry
@@ -103,31 +103,31 @@ def test_pages_and_the_export_give_the_same_newest_first_and_nothing_twice(
 
 def test_an_act_is_found_by_its_kind_or_whole_and_not_by_its_beginning(redis: Redis, audit: Audit) -> None:
     fill(redis, 8)
-    assert {entry.act for entry in audit.page(Wanted(act="session")).entries} == {"session.end", "session.end-all"}
-    assert {entry.act for entry in audit.page(Wanted(act="session.end")).entries} == {"session.end"}
-    assert audit.page(Wanted(act="sess")).entries == ()
+    assert {entry.act for entry in audit.page(AuditQuery(act="session")).entries} == {"session.end", "session.end-all"}
+    assert {entry.act for entry in audit.page(AuditQuery(act="session.end")).entries} == {"session.end"}
+    assert audit.page(AuditQuery(act="sess")).entries == ()
 
 
 def test_a_page_costs_the_same_whatever_is_stored(redis: Redis, audit: Audit) -> None:
     fill(redis, 20_000)
 
-    def cost(wanted: Wanted) -> tuple[int, int]:
+    def cost(wanted: AuditQuery) -> tuple[int, int]:
         redis.config_resetstat()
         page = audit.page(wanted)
         stats: Any = redis.info("commandstats")
         assert page.before
         return stats["cmdstat_xrevrange"]["calls"], len(page.entries)
 
-    assert cost(Wanted()) == (1, 50)
-    assert cost(Wanted(by="nobody")) == (LOOKED_AT // 500, 0)
+    assert cost(AuditQuery()) == (1, 50)
+    assert cost(AuditQuery(by="nobody")) == (LOOKED_AT // 500, 0)
 
 
 def test_entries_that_come_meanwhile_move_no_page(redis: Redis, audit: Audit, people: People) -> None:
     redis.delete(KEY)
     fill(redis, 120)
-    first = audit.page(Wanted())
+    first = audit.page(AuditQuery())
     Directory(redis, audit_retention=10**10).by(CHIEF).add_group("meanwhile")
-    second = audit.page(Wanted(), first.before)
+    second = audit.page(AuditQuery(), first.before)
     assert [entry.subject for entry in second.entries] == [f"thing{at}" for at in range(69, 19, -1)]
 
 
@@ -136,7 +136,7 @@ def test_entries_that_come_meanwhile_move_no_page(redis: Redis, audit: Audit, pe
 )
 def test_a_place_that_is_none_is_refused(audit: Audit, before: str) -> None:
     with pytest.raises(BadParameter, match="'before'"):
-        audit.page(Wanted(), before)
+        audit.page(AuditQuery(), before)
 
 
 def test_a_moment_is_read_with_and_without_a_zone() -> None:
@@ -152,7 +152,7 @@ def test_a_moment_is_read_with_and_without_a_zone() -> None:
 
 
 def test_a_file_has_every_entry_with_every_field(people: People, audit: Audit) -> None:
-    entries = list(audit.export(Wanted()))
+    entries = list(audit.export(AuditQuery()))
     assert len(entries) > 20
     rows = list(csv.DictReader(io.StringIO("".join(pieces(entries, "csv")))))
     lines = [json.loads(line) for line in "".join(pieces(entries, "jsonl")).splitlines()]
@@ -167,13 +167,13 @@ def test_a_file_has_every_entry_with_every_field(people: People, audit: Audit) -
 @pytest.mark.parametrize("text", HOSTILE)
 def test_no_cell_of_a_spreadsheet_is_a_formula(redis: Redis, audit: Audit, text: str) -> None:
     redis.xadd(KEY, dict.fromkeys(FIELDS, text))
-    ((_, *cells),) = list(csv.reader(io.StringIO("".join(pieces(list(audit.export(Wanted())), "csv"))), strict=True))[
-        1:
-    ]
+    ((_, *cells),) = list(
+        csv.reader(io.StringIO("".join(pieces(list(audit.export(AuditQuery())), "csv"))), strict=True)
+    )[1:]
     for cell in cells[1:]:
         assert not cell.startswith(tuple("=+-@\t\r\n\uff1d"))
         assert cell.removeprefix("'") == text
-    (line,) = "".join(pieces(list(audit.export(Wanted())), "jsonl")).splitlines()
+    (line,) = "".join(pieces(list(audit.export(AuditQuery())), "jsonl")).splitlines()
     assert json.loads(line)["reason"] == text
 
 
@@ -186,7 +186,7 @@ def test_an_export_is_read_piece_by_piece_and_checked_before_each(redis: Redis, 
         if len(checks) == 3:
             raise NotSignedIn
 
-    text = pieces(audit.export(Wanted()), "jsonl", check)
+    text = pieces(audit.export(AuditQuery()), "jsonl", check)
     redis.config_resetstat()
     got = [next(text), next(text)]
     stats: Any = redis.info("commandstats")

@@ -17,7 +17,7 @@ from stack import wait_for
 from threads import BY, new_thread
 
 from psthreads.domain.model import Status
-from psthreads.local.server import Server
+from psthreads.local.server import RedisServer
 from psthreads.threads.store import ThreadStore
 
 SHEET = b"""<xsl:stylesheet version="1.0" xmlns:xsl="http://www.w3.org/1999/XSL/Transform">
@@ -354,7 +354,7 @@ def test_a_thread_is_started_again_from_its_page(site: Site, page: Page) -> None
 
 
 def test_a_server_without_its_store_says_so_and_comes_back_by_itself(
-    site: Site, new_page: Pages, server: Server
+    site: Site, new_page: Pages, server: RedisServer
 ) -> None:
     page = new_page(tolerant=True)
     sign_in(page, site, "chief")

@@ -237,7 +237,7 @@ def test_everything_is_done_by_keyboard(site: Site, page: Page, store: ThreadSto
     page.keyboard.press("Enter")
     page.goto("/dashboard/threads")
 
-    def reach(name: str) -> None:
+    def token_scope(name: str) -> None:
         """Go on by the Tab key alone until what is called so has the focus, and is seen to have it."""
         for _ in range(60):
             page.keyboard.press("Tab")
@@ -255,24 +255,24 @@ def test_everything_is_done_by_keyboard(site: Site, page: Page, store: ThreadSto
                 return
         pytest.fail(f"{name} cannot be reached")
 
-    reach("Name or message holds")
+    token_scope("Name or message holds")
     page.keyboard.type("counting")
     page.keyboard.press("Enter")
     expect(page).to_have_url(re.compile("text=counting"))
-    reach("Select Counting")
+    token_scope("Select Counting")
     page.keyboard.press("Space")
-    reach("Cancel selected")
+    token_scope("Cancel selected")
     page.keyboard.press("Enter")
     expect(page.locator("h1")).to_have_text("Cancel 1 thread?")
-    reach("Reason")
+    token_scope("Reason")
     page.keyboard.type("by keyboard")
-    reach("Cancel 1 thread")
+    token_scope("Cancel 1 thread")
     page.keyboard.press("Enter")
     expect(page.locator("h1")).to_have_text("What became of 1 thread")
     wait_for(lambda: store.fetch(thread).status.is_final)
     page.goto("/dashboard")
-    reach("Signed in as")
+    token_scope("Signed in as")
     page.keyboard.press("Enter")
-    reach("Sign out")
+    token_scope("Sign out")
     page.keyboard.press("Enter")
     expect(page.locator("h1")).to_have_text("Sign in")

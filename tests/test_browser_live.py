@@ -20,7 +20,7 @@ from psthreads.documents.layout import Documents
 from psthreads.domain.config import Config
 from psthreads.domain.model import Report
 from psthreads.identity.directory import Directory
-from psthreads.local.server import Server
+from psthreads.local.server import RedisServer
 from psthreads.threads.store import ThreadStore
 
 AWAY = "The store of the threads is away: trying again…"
@@ -195,16 +195,16 @@ def test_who_is_signed_out_elsewhere_is_led_to_the_sign_in_page(
 
 
 @pytest.fixture
-def away(config: Config) -> Iterator[tuple[Server, Config, People]]:
+def away(config: Config) -> Iterator[tuple[RedisServer, Config, People]]:
     """A Redis of the test's own, that can be taken away, and members in it."""
-    with tempfile.TemporaryDirectory(prefix="ps-") as folder, Server(Path(folder)) as own:
+    with tempfile.TemporaryDirectory(prefix="ps-") as folder, RedisServer(Path(folder)) as own:
         mine = replace(config, redis_url=own.url, port=free_port())
         with Redis(unix_socket_path=str(own.socket)) as redis:
             yield own, mine, People(Directory(redis), Documents(mine.documents))
 
 
 def test_a_page_says_that_the_store_is_away_and_comes_back_by_itself(
-    away: tuple[Server, Config, People], chromium: Browser
+    away: tuple[RedisServer, Config, People], chromium: Browser
 ) -> None:
     own, config, people = away
     with serving(config, people, workers=0) as site, Redis(unix_socket_path=str(own.socket)) as redis:

@@ -25,7 +25,7 @@ from psthreads.client import Client
 from psthreads.documents.layout import Documents
 from psthreads.domain.config import Config
 from psthreads.identity.directory import Directory
-from psthreads.local.server import Server
+from psthreads.local.server import RedisServer
 
 ROUTE = "/members/{member}/groups/{group}/samples/{process}"
 XSD = etree.XMLSchema(etree.parse(ROOT / "schemas" / "thread.xsd"))
@@ -63,7 +63,7 @@ class Psthreads(CommandLine):
 
 # The service is shared, since starting it takes longer than most of the tests: they take no fixture that empties Redis.
 @pytest.fixture(scope="module")
-def service(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+def service(server: RedisServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     config = Config(
         redis_url=server.url,
         port=free_port(),

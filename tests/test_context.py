@@ -18,7 +18,7 @@ from psthreads.authoring.context import Cancelled, Context, Interrupted
 from psthreads.documents.layout import Documents
 from psthreads.domain.access import Group, Member
 from psthreads.domain.errors import Unavailable
-from psthreads.domain.model import Level, Report, Standing, Status
+from psthreads.domain.model import Level, Ownership, Report, Status
 
 
 class Listener:
@@ -28,14 +28,14 @@ class Listener:
         self.reports: list[Report] = []
         self.is_away = False
         self.refused = 0
-        self.standing = Standing.OWNED
+        self.ownership = Ownership.OWNED
 
-    def report(self, report: Report) -> Standing:
+    def report(self, report: Report) -> Ownership:
         if self.is_away:
             self.refused += 1
             raise Unavailable
         self.reports.append(report)
-        return self.standing
+        return self.ownership
 
     @property
     def lines(self) -> list[str]:
@@ -245,7 +245,7 @@ def test_only_the_first_interrupt_is_raised_so_that_cleaning_up_is_not_cut_short
 
 
 def test_a_report_that_is_refused_interrupts_the_process(context: Context, listener: Listener) -> None:
-    listener.standing = Standing.DISOWNED
+    listener.ownership = Ownership.DISOWNED
     with interruptible(context), pytest.raises(Cancelled):
         context.start()
         context.log("written by a dead worker")

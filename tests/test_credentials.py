@@ -9,7 +9,7 @@ import pytest
 from redis import ConnectionPool, Redis, UnixDomainSocketConnection
 
 from psthreads.audit.entries import SETUP
-from psthreads.domain.access import Group, Member, Role, Sight
+from psthreads.domain.access import Caller, Group, Member, Role
 from psthreads.domain.errors import (
     BadParameter,
     Conflict,
@@ -105,8 +105,8 @@ def test_each_credential_gives_the_same_sight(directory: Directory, jones: Membe
         session,
     ):
         for ref in ("acme", str(acme.id), "ACME"):
-            assert directory.identify(credential, ref) == Sight(jones, acme, Role.CONTRIBUTOR)
-        assert directory.identify(credential) == Sight(jones, None, None)
+            assert directory.identify(credential, ref) == Caller(jones, acme, Role.CONTRIBUTOR)
+        assert directory.identify(credential) == Caller(jones, None, None)
 
 
 @pytest.mark.parametrize("kind", ["token", "password", "session"])
@@ -150,9 +150,9 @@ def test_another_read_shares_the_round_trip(counted: Directory, redis: Redis) ->
     redis.script_flush()
     for field, value in (("field", b"value"), ("absent", None)):
         before = Counted.sent
-        sight, found = counted.identify_with(token, None, "other", field)
+        caller, found = counted.identify_with(token, None, "other", field)
         assert Counted.sent - before == 1 + (field == "field")  # at first the server does not know the script
-        assert (sight.member, found) == (jones, value)
+        assert (caller.member, found) == (jones, value)
 
 
 def test_another_read_is_not_given_for_bad_credentials(directory: Directory, redis: Redis) -> None:

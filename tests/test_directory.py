@@ -9,7 +9,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from psthreads.audit.entries import SETUP
-from psthreads.domain.access import Group, Member, Role, Sight
+from psthreads.domain.access import Caller, Group, Member, Role
 from psthreads.domain.errors import (
     BadParameter,
     Conflict,
@@ -201,9 +201,9 @@ def test_memberships_show_from_both_sides(directory: Directory, jones: Member, a
 def test_a_membership_that_ended_gives_no_role(directory: Directory, jones: Member, acme: Group) -> None:
     token = Token(directory.by(SETUP).create_token(jones, "t"))
     directory.by(SETUP).set_membership(jones, acme, Role.MANAGER)
-    assert directory.identify(token, "acme") == Sight(jones, acme, Role.MANAGER)
+    assert directory.identify(token, "acme") == Caller(jones, acme, Role.MANAGER)
     directory.by(SETUP).remove_membership(jones, acme)
-    assert directory.identify(token, "acme") == Sight(jones, acme, None)
+    assert directory.identify(token, "acme") == Caller(jones, acme, None)
     assert directory.memberships(jones) == directory.members_of(acme) == ()
     with pytest.raises(NotFound, match="no membership"):
         directory.by(SETUP).remove_membership(jones, acme)

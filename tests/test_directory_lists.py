@@ -13,7 +13,7 @@ from psthreads.domain.access import Group, Member, Role
 from psthreads.domain.errors import Conflict, MemberNotFound
 from psthreads.identity.directory import Directory
 from psthreads.identity.passwords import Passwords
-from psthreads.identity.records import Membership, Part
+from psthreads.identity.records import DirectoryPage, Membership
 
 PASSWORD = "correct horse"
 NAMES = ["Abe", "abel", "ab-c", "ab.c", "ab@c", "ab_c", "7up", "_x", "zoe", "ABBA", "a", "ba"]
@@ -61,9 +61,9 @@ def test_members_and_groups_are_found_by_how_their_names_begin_without_regard_to
 def test_a_beginning_that_no_name_has_finds_nothing(directory: Directory, prefix: str) -> None:
     directory.by(SETUP).add_member("abe", PASSWORD)
     group, member = directory.by(SETUP).add_group("abe"), directory.find_member("abe")
-    assert directory.find_members(prefix) == Part(())
-    assert directory.find_groups(prefix) == Part(())
-    assert directory.find_members_of(group, prefix) == directory.find_memberships(member, prefix) == Part(())
+    assert directory.find_members(prefix) == DirectoryPage(())
+    assert directory.find_groups(prefix) == DirectoryPage(())
+    assert directory.find_members_of(group, prefix) == directory.find_memberships(member, prefix) == DirectoryPage(())
 
 
 @pytest.mark.parametrize("after", ["*", "a b", "\x00", "(zzz", "x" * 65])
@@ -121,10 +121,10 @@ def test_memberships_are_found_from_both_sides(directory: Directory) -> None:
     changes.remove_membership(members[1], groups[0])
     changes.remove_member(members[2])
     changes.remove_group(groups[3])
-    assert directory.find_memberships(members[1]) == Part(())
+    assert directory.find_memberships(members[1]) == DirectoryPage(())
     assert len(directory.find_members_of(groups[0]).items) == len(NAMES) - 2
     assert len(directory.find_memberships(members[0]).items) == len(NAMES) - 1
-    assert directory.find_members_of(groups[3]) == Part(())
+    assert directory.find_members_of(groups[3]) == DirectoryPage(())
 
 
 def test_what_was_stored_before_there_were_sorted_lists_is_found_too(directory: Directory, redis: Redis) -> None:

@@ -16,7 +16,7 @@ from redis import Redis
 from stack import ROOT, Program, wait_for, web, worker
 
 from psthreads.admin import doctor
-from psthreads.admin.doctor import Finding, Severity
+from psthreads.admin.doctor import Problem, Severity
 from psthreads.audit.entries import SETUP
 from psthreads.domain.config import Config
 from psthreads.domain.errors import ConfigError
@@ -32,7 +32,7 @@ def safe(config: Config, people: People) -> Config:
     return replace(config, production=True, secret_key=STRONG)
 
 
-def serious(findings: Iterator[Finding]) -> list[str]:
+def serious(findings: Iterator[Problem]) -> list[str]:
     return [finding.what for finding in findings if finding.severity is Severity.SERIOUS]
 
 

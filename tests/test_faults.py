@@ -33,7 +33,7 @@ from psthreads.domain.config import Config
 from psthreads.domain.errors import Unavailable
 from psthreads.domain.model import Status
 from psthreads.identity.directory import Directory
-from psthreads.local.server import Server
+from psthreads.local.server import RedisServer
 from psthreads.threads.engine import Engine
 from psthreads.threads.janitor import Janitor
 from psthreads.threads.store import ThreadStore
@@ -42,7 +42,7 @@ PROMISED = 15.0
 
 
 @pytest.fixture
-def config(server: Server, tmp_path: Path) -> Config:
+def config(server: RedisServer, tmp_path: Path) -> Config:
     """The defaults, but for where things are."""
     return Config(
         redis_url=server.url,
@@ -153,22 +153,22 @@ def test_a_web_process_killed_at_any_point_of_a_start_leaves_whole_threads_or_no
 
 
 @pytest.fixture
-def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
     """A Redis that may be killed, with its append-only file synced at every write."""
-    server = Server(tmp_path_factory.mktemp("redis"), tied=False)
+    server = RedisServer(tmp_path_factory.mktemp("redis"), tied=False)
     server.start()
     yield server
     server.stop()
 
 
-def layers(server: Server, config: Config) -> tuple[Config, Redis, ThreadStore, Engine]:
+def layers(server: RedisServer, config: Config) -> tuple[Config, Redis, ThreadStore, Engine]:
     config = replace(config, redis_url=server.url)
     redis = connect(config.redis_url)
     store = ThreadStore(redis, config)
     return config, redis, store, Engine(redis, config, store, load(config.processes))
 
 
-def test_redis_killed_in_the_middle_of_200_threads(own: Server, config: Config, tmp_path: Path) -> None:
+def test_redis_killed_in_the_middle_of_200_threads(own: RedisServer, config: Config, tmp_path: Path) -> None:
     config, redis, store, engine = layers(own, config)
     people = People(Directory(redis), Documents(config.documents))
     mark = tmp_path / "mark"
@@ -215,7 +215,7 @@ def test_redis_killed_in_the_middle_of_200_threads(own: Server, config: Config, 
 class Unwritable:
     """Makes a Redis refuse writes, and ends that."""
 
-    def __init__(self, server: Server, redis: Redis) -> None:
+    def __init__(self, server: RedisServer, redis: Redis) -> None:
         self._server = server
         self._redis = redis
 
@@ -248,14 +248,14 @@ class Unwritable:
 
 
 @pytest.fixture
-def unwritable(own: Server) -> Iterator[Unwritable]:
+def unwritable(own: RedisServer) -> Iterator[Unwritable]:
     with Redis(unix_socket_path=str(own.socket)) as redis:
         yield Unwritable(own, redis)
 
 
 @pytest.mark.parametrize("how", ["read-only", "out of memory", "disk full"])
 def test_a_redis_that_takes_no_writes_refuses_starts_and_loses_nothing(
-    how: str, own: Server, unwritable: Unwritable, config: Config, tmp_path: Path
+    how: str, own: RedisServer, unwritable: Unwritable, config: Config, tmp_path: Path
 ) -> None:
     config, redis, store, engine = layers(own, config)
     go_on = tmp_path / "go on"
@@ -329,7 +329,7 @@ def test_a_worker_whose_clock_is_wrong_changes_nothing(
         assert ended(store, lost, PROMISED).message == "Worker lost"
 
 
-def test_an_outage_that_outlasts_the_leases_loses_no_thread(own: Server, config: Config, tmp_path: Path) -> None:
+def test_an_outage_that_outlasts_the_leases_loses_no_thread(own: RedisServer, config: Config, tmp_path: Path) -> None:
     config, redis, store, engine = layers(own, replace(config, heartbeat=0.5, lost_after=1.5))
     janitor = Janitor(redis, config, store)
     janitor.start()
@@ -349,7 +349,7 @@ def test_an_outage_that_outlasts_the_leases_loses_no_thread(own: Server, config:
     redis.close()
 
 
-def test_a_redis_that_may_lose_what_it_acknowledged_is_told_of(own: Server) -> None:
+def test_a_redis_that_may_lose_what_it_acknowledged_is_told_of(own: RedisServer) -> None:
     with Redis(unix_socket_path=str(own.socket)) as redis:
         assert durability_warning(redis) == ""
         redis.config_set("maxmemory-policy", "allkeys-lru")

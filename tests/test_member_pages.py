@@ -16,7 +16,7 @@ from test_directory_lists import Quick
 from test_pages import sign_in
 
 from psthreads.audit.entries import SETUP, Audit
-from psthreads.domain.access import Reach, Role
+from psthreads.domain.access import Role, TokenScope
 from psthreads.domain.config import Config
 from psthreads.domain.errors import MemberNotFound, NotSignedIn
 from psthreads.identity.credentials import Password, Token
@@ -104,7 +104,7 @@ def test_a_token_is_made_narrow_shown_once_and_revoked(desk: Desk) -> None:
     page = desk.post(f"{MEMBER}/tokens", 200, **fields).text
     (plain,) = re.findall(r"<code>(pst_[^<]+)</code>", page)
     groups = frozenset({desk.people.acme.id, desk.people.other.id})
-    assert directory.identify(Token(plain)).reach == Reach(act=False, groups=groups)
+    assert directory.identify(Token(plain)).token_scope == TokenScope(act=False, groups=groups)
     (info,) = (one for one in directory.tokens(manager) if one.name == "laptop")
     assert info.expires == info.created + 30 * 24 * 3600 * 1000
     assert "read group:acme group:other" in page
@@ -191,7 +191,7 @@ def test_a_client_is_made_shown_once_and_removed(desk: Desk) -> None:
     assert client.id in page
     assert found is not None
     assert found.has_secret(secret)
-    assert found.reach is None
+    assert found.token_scope is None
     assert secret not in desk.get(MEMBER)
     assert desk.one() == ("client.add", "nightly", "", "of manager: all", "")
     desk.post(f"{MEMBER}/clients", 409, name="nightly", read="true")
@@ -265,8 +265,8 @@ def test_a_long_list_is_read_in_parts_and_no_page_is_heavy(desk: Desk, redis: Re
         group = changes.add_group(f"{'g' * 60}{number:03}")
         changes.set_membership(member, desk.people.acme, Role.MODERATOR_AND_APPROVER)
         changes.set_membership(chief, group, Role.MODERATOR_AND_APPROVER)
-        far = Reach(groups=frozenset(range(1, 51)))
-        changes.create_token(chief, f"{'t' * 60}{number:03}", reach=far)
+        far = TokenScope(groups=frozenset(range(1, 51)))
+        changes.create_token(chief, f"{'t' * 60}{number:03}", token_scope=far)
         changes.add_client(chief, f"{'c' * 60}{number:03}", far)
     for path, on, letter, number in (
         ("/dashboard/members?name=m", "after", "m", 120),

@@ -19,7 +19,7 @@ from stack import wait_for
 from werkzeug.test import TestResponse
 
 from psthreads.audit.entries import SETUP
-from psthreads.domain.access import Reach
+from psthreads.domain.access import TokenScope
 from psthreads.domain.config import Config
 from psthreads.domain.errors import Conflict, MemberNotFound, NotFound, NotSignedIn
 from psthreads.identity import oauth_clients
@@ -38,10 +38,10 @@ def basic(client_id: str, secret: str) -> dict[str, str]:
 class Program:
     """A client of the manager's, and what it sends."""
 
-    def __init__(self, app: Flask, people: People, reach: Reach | None = None) -> None:
+    def __init__(self, app: Flask, people: People, token_scope: TokenScope | None = None) -> None:
         self.http: FlaskClient = app.test_client(use_cookies=False)
         self.directory = people.directory
-        self.id, self.secret = people.directory.by(SETUP).add_client(people.members["manager"], "program", reach)
+        self.id, self.secret = people.directory.by(SETUP).add_client(people.members["manager"], "program", token_scope)
 
     def ask(self, **form: str) -> TestResponse:
         return self.http.post("/ps/oauth/token", data=GRANT | form, headers=basic(self.id, self.secret))
@@ -77,9 +77,9 @@ def test_an_access_token_acts_as_the_member_that_the_client_belongs_to(program: 
     found: Any = answer.json
     assert set(found) == {"access_token", "token_type", "expires_in"}
     assert (found["token_type"], found["expires_in"]) == ("Bearer", 3600)
-    sight = program.directory.identify(Token(found["access_token"]), "acme")
-    assert sight.member.username == "manager"
-    assert sight.reach is None
+    caller = program.directory.identify(Token(found["access_token"]), "acme")
+    assert caller.member.username == "manager"
+    assert caller.token_scope is None
     assert program.get(found["access_token"]) == 200
     assert program.get(found["access_token"], "/groups/other/threads") == 403
     assert program.get(found["access_token"], "/threads") == 403
@@ -224,23 +224,23 @@ def test_neither_secret_nor_access_token_is_anywhere_in_redis(program: Program, 
 
 def test_a_client_is_named_once_for_each_member(people: People) -> None:
     clients, changes = people.directory.clients, people.directory.by(SETUP)
-    client_id, _ = changes.add_client(people.members["manager"], "program", Reach(act=False))
+    client_id, _ = changes.add_client(people.members["manager"], "program", TokenScope(act=False))
     with pytest.raises(Conflict, match="remove it"):
         changes.add_client(people.members["manager"], "program")
     assert changes.add_client(people.members["chief"], "program")
     (found,) = clients.of(people.members["manager"])
-    assert (found.id, found.name, found.reach) == (client_id, "program", Reach(act=False))
+    assert (found.id, found.name, found.token_scope) == (client_id, "program", TokenScope(act=False))
 
 
 def test_a_scope_narrows_the_token_and_never_widens_the_client(app: Flask, people: People) -> None:
-    program = Program(app, people, Reach(act=False, groups=frozenset({people.acme.id})))
-    sight = program.directory.identify(Token(program.token()), "acme")
-    assert sight.reach == Reach(act=False, groups=frozenset({people.acme.id}))
+    program = Program(app, people, TokenScope(act=False, groups=frozenset({people.acme.id})))
+    caller = program.directory.identify(Token(program.token()), "acme")
+    assert caller.token_scope == TokenScope(act=False, groups=frozenset({people.acme.id}))
     for scope in ("read", "read group:acme", "group:acme", f"group:{people.acme.id}"):
         answer = program.ask(scope=scope)
         assert answer.json["scope"] == scope  # type: ignore[index]
         token = Token(answer.json["access_token"])  # type: ignore[index]
-        assert program.directory.identify(token, "acme").reach == sight.reach
+        assert program.directory.identify(token, "acme").token_scope == caller.token_scope
     for scope in ("act", "read act", "group:other", "group:acme group:other"):
         answer = program.ask(scope=scope)
         assert (answer.status_code, answer.json["error"]) == (400, "invalid_scope")  # type: ignore[index]

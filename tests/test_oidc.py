@@ -20,7 +20,7 @@ from redis import Redis
 from stack import ROOT, free_port, wait_for
 from werkzeug.test import TestResponse
 
-from psthreads.audit.entries import SETUP, Audit, Wanted
+from psthreads.audit.entries import SETUP, Audit, AuditQuery
 from psthreads.domain.config import Config
 from psthreads.domain.errors import ConfigError
 from psthreads.web.app import create_app
@@ -201,11 +201,11 @@ def test_the_claims_of_the_settings_give_the_name_and_make_administrators_and_th
         assert browser.get("/dashboard").status_code == 403
         assert not people.directory.find_member("manager").admin
     host = urlsplit(provider.issuer).netloc
-    entries = list(Audit(redis).export(Wanted(subject="manager", act="member.admin")))
+    entries = list(Audit(redis).export(AuditQuery(subject="manager", act="member.admin")))
     assert [(one.by, one.address, one.detail) for one in entries] == [
         (f"provider:{host}", "127.0.0.1", flag) for flag in ("off", "on")
     ]
-    started = next(Audit(redis).export(Wanted(by="manager", act="session.start")))
+    started = next(Audit(redis).export(AuditQuery(by="manager", act="session.start")))
     assert (started.detail, started.address) == (f"by {host}", "127.0.0.1")
 
 

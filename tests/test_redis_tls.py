@@ -24,7 +24,7 @@ from psthreads.database.connection import connect, translated
 from psthreads.domain.config import Config
 from psthreads.domain.errors import Unavailable
 from psthreads.identity.directory import Directory
-from psthreads.local.server import Server
+from psthreads.local.server import RedisServer
 
 PASSWORD = "a-password-of-the-test"
 
@@ -101,7 +101,7 @@ def make_authority(folder: Path, name: str) -> tuple[Path, Path]:
 
 
 @pytest.fixture
-def fronted(server: Server, redis: Redis, tmp_path: Path) -> Iterator[Fronted]:
+def fronted(server: RedisServer, redis: Redis, tmp_path: Path) -> Iterator[Fronted]:
     authority, authority_key = make_authority(tmp_path, "authority")
     stranger, _ = make_authority(tmp_path, "stranger")
     key, asked, certificate, names = (tmp_path / name for name in ("s.key", "s.csr", "s.pem", "s.names"))

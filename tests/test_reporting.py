@@ -11,7 +11,7 @@ from psthreads.authoring.interrupts import Cancelled, Interrupts
 from psthreads.authoring.masking import MASK
 from psthreads.authoring.reporting import FLUSH_LINES, Outbox
 from psthreads.domain.errors import Unavailable
-from psthreads.domain.model import Level, Report, Standing, Status
+from psthreads.domain.model import Level, Ownership, Report, Status
 
 FOR_EVER = 600.0
 
@@ -24,12 +24,12 @@ class Listener:
         self.times: list[float] = []
         self.is_away = False
 
-    def report(self, report: Report) -> Standing:
+    def report(self, report: Report) -> Ownership:
         if self.is_away:
             raise Unavailable
         self.reports.append(report)
         self.times.append(time.monotonic())
-        return Standing.OWNED
+        return Ownership.OWNED
 
     @property
     def lines(self) -> list[str]:

@@ -29,7 +29,7 @@ from psthreads.client import Client, RemoteThread
 from psthreads.domain.access import Role
 from psthreads.domain.model import Status
 from psthreads.identity.directory import Directory
-from psthreads.local.server import Server
+from psthreads.local.server import RedisServer
 
 __all__ = ["folder"]
 
@@ -294,7 +294,7 @@ def test_a_redis_that_keeps_silent_is_given_up(folder: Path) -> None:
 
 
 def test_a_redis_that_is_given_is_seeded_and_what_was_changed_there_is_kept(
-    folder: Path, server: Server, redis: Redis
+    folder: Path, server: RedisServer, redis: Redis
 ) -> None:
     with Runner(folder, "--once", REDIS_URL=server.url) as runner:
         assert runner.ended() == 0, runner.err.read_text()
@@ -322,7 +322,7 @@ def test_a_redis_that_is_given_is_seeded_and_what_was_changed_there_is_kept(
     assert "whose password is not in" in one_sentence(again.err.read_text())
 
 
-def test_the_procfile_starts_the_same_with_nothing_but_a_redis_and_a_port(server: Server, people: People) -> None:
+def test_the_procfile_starts_the_same_with_nothing_but_a_redis_and_a_port(server: RedisServer, people: People) -> None:
     port = free_port()
     environment = {
         "PATH": os.pathsep.join((str(Path(sys.executable).parent), "/usr/bin", "/bin")),

@@ -15,11 +15,11 @@ from threads import new_thread
 
 from psthreads.audit.entries import SETUP
 from psthreads.domain import access
-from psthreads.domain.access import Group, Member, Reach, Role, Sight
+from psthreads.domain.access import Caller, Group, Member, Role, TokenScope
 from psthreads.domain.config import Config
 from psthreads.domain.errors import NotAllowed
 from psthreads.domain.model import Level, Line, Report, Status, Thread
-from psthreads.identity.credentials import Token, read_reach, write_reach
+from psthreads.identity.credentials import Token, read_token_scope, write_token_scope
 from psthreads.threads.store import ThreadStore
 from psthreads.web.app import create_app
 from psthreads.web.auth.guard import Watch
@@ -34,17 +34,17 @@ def bearer(token: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {token}"}
 
 
-def scoped(people: People, who: str, name: str, reach: Reach) -> dict[str, str]:
-    return bearer(people.directory.by(SETUP).create_token(people.members[who], name, reach=reach))
+def scoped(people: People, who: str, name: str, token_scope: TokenScope) -> dict[str, str]:
+    return bearer(people.directory.by(SETUP).create_token(people.members[who], name, token_scope=token_scope))
 
 
 def test_a_scope_only_ever_takes_away_on_every_route_and_says_which(world: World) -> None:
     """Whatever a token of an administrator cannot reach is 403, and what it reaches is answered as without a scope."""
     people = world.people
     client = world.app.test_client(use_cookies=False)
-    read = scoped(people, "chief", "read", Reach(act=False))
-    act = scoped(people, "chief", "act", Reach(read=False))
-    acme = scoped(people, "chief", "acme", Reach(groups=frozenset({people.acme.id})))
+    read = scoped(people, "chief", "read", TokenScope(act=False))
+    act = scoped(people, "chief", "act", TokenScope(read=False))
+    acme = scoped(people, "chief", "acme", TokenScope(groups=frozenset({people.acme.id})))
     checked = 0
     for rule, method in rules(world.app):
         blueprint = rule.endpoint.partition(".")[0].rstrip("0123456789")
@@ -81,7 +81,7 @@ def test_a_scope_only_ever_takes_away_on_every_route_and_says_which(world: World
 
 @pytest.mark.parametrize("who", ["guest", "reviewer", "outsider", "loner"])
 def test_a_scope_gives_nothing_that_the_member_has_not(world: World, who: str) -> None:
-    headers = scoped(world.people, who, "all", Reach(True, True, frozenset({world.people.acme.id})))
+    headers = scoped(world.people, who, "all", TokenScope(True, True, frozenset({world.people.acme.id})))
     client = world.app.test_client(use_cookies=False)
     for path in ("/groups/acme/threads", "/groups/acme/threads/events", "/threads", "/dashboard"):
         assert client.get(path, headers=headers).status_code == 403
@@ -91,33 +91,35 @@ def test_the_pure_rules_never_allow_more_with_a_reach_than_without() -> None:
     group, other = Group(1, "acme"), Group(2, "other")
     thread = Thread("0" * 32, "t", "p", "m", 1, 1, "acme", Status.INPROGRESS)
     reaches = [
-        Reach(r, a, g) for r, a in product((True, False), repeat=2) for g in (None, frozenset({1}), frozenset({2}))
+        TokenScope(r, a, g) for r, a in product((True, False), repeat=2) for g in (None, frozenset({1}), frozenset({2}))
     ]
-    for admin, place, role, reach in product((True, False), (None, group, other), (None, *Role), reaches):
-        free = Sight(Member(1, "m", admin), place, role)
-        narrow = replace(free, reach=reach)
+    for admin, place, role, token_scope in product((True, False), (None, group, other), (None, *Role), reaches):
+        free = Caller(Member(1, "m", admin), place, role)
+        narrow = replace(free, token_scope=token_scope)
         for rule in (
             access.may_use_server,
             access.may_use_group,
-            lambda sight: access.may_start(sight, Role.CONTRIBUTOR),
-            lambda sight: access.shows(sight, thread),
-            lambda sight: access.shows(sight, thread, own_progress=True),
+            lambda caller: access.may_start(caller, Role.CONTRIBUTOR),
+            lambda caller: access.shows(caller, thread),
+            lambda caller: access.shows(caller, thread, own_progress=True),
         ):
             assert rule(narrow) <= rule(free)
-        if reach.groups is not None and place is not None and place.id not in reach.groups:
+        if token_scope.groups is not None and place is not None and place.id not in token_scope.groups:
             assert not access.may_use_group(narrow)
-            assert access.beyond_reach(narrow, acts=False)
-            assert access.beyond_reach(narrow, acts=True)
-        assert bool(access.beyond_reach(narrow, acts=True)) >= (not reach.act)
-        assert bool(access.beyond_reach(narrow, acts=False)) >= (not reach.read)
+            assert access.scope_problem(narrow, acts=False)
+            assert access.scope_problem(narrow, acts=True)
+        assert bool(access.scope_problem(narrow, acts=True)) >= (not token_scope.act)
+        assert bool(access.scope_problem(narrow, acts=False)) >= (not token_scope.read)
 
 
 def test_a_reach_is_stored_and_read_as_it_was() -> None:
     for read, act, groups in product((True, False), (True, False), (None, frozenset({3}), frozenset({1, 22, 333}))):
-        reach = Reach(read, act, groups)
-        assert read_reach(write_reach(reach)) == (None if reach == Reach() else reach)
-        assert " " not in write_reach(reach)
-    assert read_reach(":") == Reach(read=False, act=False, groups=frozenset())
+        token_scope = TokenScope(read, act, groups)
+        assert read_token_scope(write_token_scope(token_scope)) == (
+            None if token_scope == TokenScope() else token_scope
+        )
+        assert " " not in write_token_scope(token_scope)
+    assert read_token_scope(":") == TokenScope(read=False, act=False, groups=frozenset())
 
 
 def test_what_can_be_started_is_listed_within_the_groups_of_the_token(world: World) -> None:
@@ -126,7 +128,7 @@ def test_what_can_be_started_is_listed_within_the_groups_of_the_token(world: Wor
     client = world.app.test_client(use_cookies=False)
     listed = {}
     for name, groups in (("both", {people.acme.id, people.other.id}), ("acme", {people.acme.id}), ("none", {99})):
-        headers = scoped(people, "contributor", name, Reach(groups=frozenset(groups)))
+        headers = scoped(people, "contributor", name, TokenScope(groups=frozenset(groups)))
         found = client.get("/processes.json", headers=headers).json
         assert found is not None
         listed[name] = {one["name"] for one in found["processes"]}
@@ -135,7 +137,7 @@ def test_what_can_be_started_is_listed_within_the_groups_of_the_token(world: Wor
     assert listed["both"] == {one["name"] for one in everything["processes"]}
     assert listed["acme"] <= listed["both"]
     assert not listed["none"]
-    administrator = scoped(people, "chief", "acme", Reach(groups=frozenset({people.acme.id})))
+    administrator = scoped(people, "chief", "acme", TokenScope(groups=frozenset({people.acme.id})))
     found = client.get("/processes.json", headers=administrator).json
     assert found is not None
     assert not [one for one in found["processes"] if one["scope"] == "server"]
@@ -148,7 +150,7 @@ def test_ones_own_progress_at_server_level_stays_within_the_groups_of_the_token(
     new = replace(new_thread(redis, group=people.acme), member_id=people.members["manager"].id, username="manager")
     thread, _ = store.create(new)
     inside, outside = (
-        scoped(people, "manager", str(group.id), Reach(groups=frozenset({group.id})))
+        scoped(people, "manager", str(group.id), TokenScope(groups=frozenset({group.id})))
         for group in (people.acme, people.other)
     )
     assert own.get(f"/threads/{thread}/progress", headers=inside).status_code == 200
@@ -164,12 +166,12 @@ def test_a_stream_and_a_download_of_a_token_that_only_acts_never_begin(
     store.report(thread, "t", Report(1, lines=(Line(1_652_667_241_924, Level.INFO, "secret line"),)))
     client = app.test_client(use_cookies=False)
     base = f"/groups/acme/threads/{thread}"
-    acting = scoped(people, "manager", "act", Reach(read=False))
+    acting = scoped(people, "manager", "act", TokenScope(read=False))
     for path in (f"{base}/events", f"{base}/logs/download", "/groups/acme/threads/events", f"{base}/logs"):
         refused = client.get(path, headers=acting)
         assert refused.status_code == 403
         assert "secret line" not in refused.text
-    reading = scoped(people, "manager", "read", Reach(act=False))
+    reading = scoped(people, "manager", "read", TokenScope(act=False))
     assert "secret line" in client.get(f"{base}/logs/download", headers=reading).text
     cancelled = client.post(f"{base}/cancel", headers=reading)
     assert cancelled.status_code == 403
@@ -183,15 +185,15 @@ def test_whoever_follows_is_asked_again_with_the_scope_that_they_came_with(
 ) -> None:
     credential = Token(
         people.directory.by(SETUP).create_token(
-            people.members["chief"], "t", reach=Reach(groups=frozenset({people.acme.id}))
+            people.members["chief"], "t", token_scope=TokenScope(groups=frozenset({people.acme.id}))
         )
     )
-    sight = people.directory.identify(credential, "acme")
-    Watch(people.directory, store, sight, credential).ask()
-    everywhere = Watch(people.directory, store, replace(sight, group=None), credential)
+    caller = people.directory.identify(credential, "acme")
+    Watch(people.directory, store, caller, credential).ask()
+    everywhere = Watch(people.directory, store, replace(caller, group=None), credential)
     with pytest.raises(NotAllowed):
         everywhere.ask()
-    other = Watch(people.directory, store, replace(sight, group=people.other), credential)
+    other = Watch(people.directory, store, replace(caller, group=people.other), credential)
     with pytest.raises(NotAllowed):
         other.ask()
 
@@ -203,7 +205,7 @@ def test_a_narrowed_token_is_made_and_shown_on_the_command_line(app: Flask, peop
     made = shell("token create ci --member manager --read-only --group acme --group other")
     token = Token(made.stdout.strip())
     groups = frozenset({people.acme.id, people.other.id})
-    assert people.directory.identify(token).reach == Reach(act=False, groups=groups)
+    assert people.directory.identify(token).token_scope == TokenScope(act=False, groups=groups)
     assert "read group:acme group:other" in shell("token list --member manager").stdout
     client = shell("client add ci --member manager --act-only --group acme")
     client_id, secret = client.stdout.split()

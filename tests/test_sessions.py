@@ -163,14 +163,14 @@ def test_the_cookie_is_not_made_anew_by_every_request(browser: FlaskClient) -> N
 
 def test_a_stream_of_a_session_ends_with_it(people: People, store: ThreadStore, redis: Redis) -> None:
     chief, session = people.directory.sign_in("chief", PASSWORD)
-    sight = people.directory.identify(session)
-    assert sight.member == chief
-    Watch(people.directory, store, sight, replace(session, until=time.time() + 60)).ask()
+    caller = people.directory.identify(session)
+    assert caller.member == chief
+    Watch(people.directory, store, caller, replace(session, until=time.time() + 60)).ask()
     with pytest.raises(NotSignedIn):
-        Watch(people.directory, store, sight, replace(session, until=time.time() - 1)).ask()
+        Watch(people.directory, store, caller, replace(session, until=time.time() - 1)).ask()
     people.directory.end_session(session, 60)
     with pytest.raises(NotSignedIn):
-        Watch(people.directory, store, sight, session).ask()
+        Watch(people.directory, store, caller, session).ask()
     assert redis.ttl(f"ps:ended-session:{session.key}") in range(50, 61)
     assert people.directory.identify(Session(session.member_id, session.stamp, "another")).member == chief
 

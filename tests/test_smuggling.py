@@ -18,14 +18,14 @@ from stack import free_port, wait_for, web
 from threads import new_thread
 
 from psthreads.domain.config import Config
-from psthreads.local.server import Server
+from psthreads.local.server import RedisServer
 from psthreads.threads.store import ThreadStore
 
 HIDDEN = b"GET /hidden-by-the-body HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
 @pytest.fixture(scope="module")
-def config(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Config:
+def config(server: RedisServer, tmp_path_factory: pytest.TempPathFactory) -> Config:
     folder = tmp_path_factory.mktemp("documents")
     return Config(redis_url=server.url, port=free_port(), documents=folder, processes=("sample_processes",))
 

@@ -25,7 +25,7 @@ from threads import ACME, new_thread
 from psthreads.audit.entries import Origin
 from psthreads.domain.config import Config
 from psthreads.domain.errors import Conflict, ThreadNotFound
-from psthreads.domain.model import TRANSITIONS, Level, Line, Outcome, Report, Standing, Status, Thread
+from psthreads.domain.model import TRANSITIONS, Level, Line, Outcome, Ownership, Report, Status, Thread
 from psthreads.threads.store import ThreadStore
 
 _FINAL = [status for status in Status if status.is_final]
@@ -136,18 +136,18 @@ class Threads(RuleBasedStateMachine):
         )
         store = self.clients[client]
         before, total = store.fetch(execution.thread_id), store.log(execution.thread_id).total
-        standing = store.report(execution.thread_id, execution.token, report)
+        ownership = store.report(execution.thread_id, execution.token, report)
         if again:
-            assert store.report(execution.thread_id, execution.token, report) is standing
+            assert store.report(execution.thread_id, execution.token, report) is ownership
         after = store.fetch(execution.thread_id)
-        if standing is Standing.DISOWNED:
+        if ownership is Ownership.DISOWNED:
             assert after == before
             lines = 0
         assert store.log(execution.thread_id).total == total + lines
         assert after.warnings - before.warnings <= 1
-        if standing is not Standing.DISOWNED:
+        if ownership is not Ownership.DISOWNED:
             assert self.owner.get(execution.thread_id) == execution.token, "a dead execution wrote"
-        if standing is Standing.OWNED:
+        if ownership is Ownership.OWNED:
             assert not after.cancelling
             assert after.status is (status or before.status)
 
@@ -240,8 +240,8 @@ class Threads(RuleBasedStateMachine):
         if thread_id not in self.deleted:
             return False
         assert not store.begin(thread_id, token)
-        assert store.report(thread_id, token, Report(1000)) is Standing.DISOWNED
-        assert store.beat(thread_id, token).standing is Standing.DISOWNED
+        assert store.report(thread_id, token, Report(1000)) is Ownership.DISOWNED
+        assert store.beat(thread_id, token).ownership is Ownership.DISOWNED
         assert store.finish(thread_id, token, Outcome(Status.COMPLETED, "late")) is None
         assert store.abandon(thread_id, "Worker lost", token) == ""
         return True

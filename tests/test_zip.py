@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from psthreads.processes.archives import zip_writer as _zip
-from psthreads.processes.archives.zip_writer import Archive
+from psthreads.processes.archives.zip_writer import ZipWriter
 
 MODIFIED = 1_652_667_242_000
 GIGABYTE = 1 << 30
@@ -23,7 +23,7 @@ GIGABYTE = 1 << 30
 def write(path: Path, entries: dict[str, bytes], at: int = 0) -> None:
     with path.open("wb") as file:
         file.seek(at)
-        archive = Archive(file, io.BytesIO())
+        archive = ZipWriter(file, io.BytesIO())
         for name, content in entries.items():
             archive.add(name, MODIFIED, content)
         archive.close()
@@ -66,7 +66,7 @@ def test_a_time_that_no_zip_file_knows_is_the_nearest_that_it_does(
     tmp_path: Path, seconds: int, date: tuple[int, ...]
 ) -> None:
     with (tmp_path / "a.zip").open("wb") as file:
-        archive = Archive(file, io.BytesIO())
+        archive = ZipWriter(file, io.BytesIO())
         archive.add("a", seconds * 1000, b"a")
         archive.close()
     with zipfile.ZipFile(tmp_path / "a.zip") as read:
@@ -82,7 +82,7 @@ def test_an_entry_is_streamed_whatever_its_size_was_said_to_be(tmp_path: Path) -
     content = os.urandom(10_000) * 100
     for expected in (0, len(content), 2 * GIGABYTE):
         with (tmp_path / "a.zip").open("wb") as file:
-            archive = Archive(file, io.BytesIO())
+            archive = ZipWriter(file, io.BytesIO())
             archive.add("before", MODIFIED, b"before")
             assert archive.stream("large", MODIFIED, io.BytesIO(content), expected) == len(content)
             archive.add("after", MODIFIED, b"after")
@@ -99,7 +99,7 @@ def test_an_entry_that_outgrows_its_header_is_written_again_with_room(
     monkeypatch.setattr(_zip, "_ROOM", 1_000)
     content = os.urandom(600_000)
     with (tmp_path / "a.zip").open("wb") as file:
-        archive = Archive(file, io.BytesIO())
+        archive = ZipWriter(file, io.BytesIO())
         archive.add("before", MODIFIED, b"before")
         assert archive.stream("grew.png", MODIFIED, io.BytesIO(content), 10) == len(content)
         archive.close()
@@ -121,7 +121,7 @@ def test_entries_beyond_four_gigabytes_are_found(tmp_path: Path) -> None:
 
 def test_more_entries_than_a_plain_directory_counts_are_all_there_and_take_no_memory(tmp_path: Path) -> None:
     with (tmp_path / "a.zip").open("wb") as file, (tmp_path / "directory").open("w+b") as directory:
-        archive = Archive(file, directory)
+        archive = ZipWriter(file, directory)
         tracemalloc.start()
         try:
             for number in range(70_000):

@@ -48,7 +48,7 @@ class Severity(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Problem:
     """One thing that is wrong, as a sentence, and how to mend it, as another."""
 
     severity: Severity
@@ -59,18 +59,18 @@ class Finding:
         return f"{self.what} {self.remedy}"
 
 
-def _serious(what: str, remedy: str) -> Finding:
-    return Finding(Severity.SERIOUS, what, remedy)
+def _serious(what: str, remedy: str) -> Problem:
+    return Problem(Severity.SERIOUS, what, remedy)
 
 
-def _warning(what: str, remedy: str) -> Finding:
-    return Finding(Severity.WARNING, what, remedy)
+def _warning(what: str, remedy: str) -> Problem:
+    return Problem(Severity.WARNING, what, remedy)
 
 
 # What the settings alone tell.
 
 
-def secret_key(config: Config) -> Iterator[Finding]:
+def secret_key(config: Config) -> Iterator[Problem]:
     """The key of the session cookies: given, and not to be guessed."""
     remedy = f"Set SECRET_KEY to what {_GENERATE} prints, the same for every web process."
     if not config.secret_key:
@@ -79,7 +79,7 @@ def secret_key(config: Config) -> Iterator[Finding]:
         yield _serious("SECRET_KEY is weak: whoever guesses it can sign in as anybody.", remedy)
 
 
-def address(config: Config) -> Iterator[Finding]:
+def address(config: Config) -> Iterator[Problem]:
     """Whether passwords and tokens would travel readable between machines."""
     if config.certificate or config.proxies or _is_local(config.host):
         return
@@ -90,13 +90,13 @@ def address(config: Config) -> Iterator[Finding]:
     )
 
 
-def debug(config: Config) -> Iterator[Finding]:
+def debug(config: Config) -> Iterator[Problem]:
     """Whether people would see what is meant for those who write the program."""
     if config.debug:
         yield _serious("FLASK_DEBUG is on: a fault shows the program's inside.", "Unset FLASK_DEBUG.")
 
 
-def redis_url(config: Config) -> Iterator[Finding]:
+def redis_url(config: Config) -> Iterator[Problem]:
     """Whether Redis takes orders from anybody, and whether they travel readable."""
     given: dict[str, Any] = parse_url(config.redis_url)  # type: ignore[no-untyped-call] # redis-py's own
     host = str(given.get("host") or "localhost")
@@ -114,7 +114,7 @@ def redis_url(config: Config) -> Iterator[Finding]:
         )
 
 
-def documents(config: Config) -> Iterator[Finding]:
+def documents(config: Config) -> Iterator[Problem]:
     """Whether other users of the machine can change the documents, and whether there is room for more."""
     folder = config.documents.absolute()
     for path in (folder, *(folder / name for name in ("groups", "results", "loading", "tmp"))):
@@ -127,7 +127,7 @@ def documents(config: Config) -> Iterator[Finding]:
     yield from _room(folder)
 
 
-def _room(folder: Path) -> Iterator[Finding]:
+def _room(folder: Path) -> Iterator[Problem]:
     there = next(path for path in (folder, *folder.parents) if path.exists())
     if not os.access(there, os.W_OK | os.X_OK):
         yield _serious(
@@ -152,7 +152,7 @@ def _is_local(host: str) -> bool:
 # What Redis tells.
 
 
-def administrator(redis: Redis) -> Iterator[Finding]:
+def administrator(redis: Redis) -> Iterator[Problem]:
     """Whether anybody could manage the server."""
     if not any(member.admin for member in Directory(redis).members()):
         yield _serious(
@@ -160,14 +160,14 @@ def administrator(redis: Redis) -> Iterator[Finding]:
         )
 
 
-def durability(redis: Redis) -> Iterator[Finding]:
+def durability(redis: Redis) -> Iterator[Problem]:
     """Whether Redis may lose what it has acknowledged."""
     if warning := durability_warning(redis):
         what, _, remedy = warning.partition(". ")
         yield _warning(f"{what}.", f"{remedy} ")
 
 
-def version(redis: Redis) -> Iterator[Finding]:
+def version(redis: Redis) -> Iterator[Problem]:
     """Whether Redis is one that this was tried with."""
     with translated(redis):
         try:
@@ -179,7 +179,7 @@ def version(redis: Redis) -> Iterator[Finding]:
         yield _serious(f"Redis is of version {text}, and too old.", "Use Redis 7.0 or newer, or Valkey.")
 
 
-def clock(redis: Redis) -> Iterator[Finding]:
+def clock(redis: Redis) -> Iterator[Problem]:
     """Whether this machine and Redis's agree on the time."""
     with translated(redis):
         before = time.time()
@@ -192,7 +192,7 @@ def clock(redis: Redis) -> Iterator[Finding]:
         )
 
 
-def rights(redis: Redis) -> Iterator[Finding]:
+def rights(redis: Redis) -> Iterator[Problem]:
     """Whether this user of Redis may do more than it needs."""
     with translated(redis):
         try:
@@ -206,7 +206,7 @@ def rights(redis: Redis) -> Iterator[Finding]:
     )
 
 
-def life(redis: Redis, config: Config) -> Iterator[Finding]:
+def life(redis: Redis, config: Config) -> Iterator[Problem]:
     """Whether somebody works on threads, and looks after those that nobody works on."""
     if not Engine(redis, config, ThreadStore(redis, config), Registry()).workers():
         yield _warning("No worker is alive: threads wait.", "Start python worker.py.")
@@ -216,12 +216,12 @@ def life(redis: Redis, config: Config) -> Iterator[Finding]:
         )
 
 
-_SETTINGS: Final[tuple[Callable[[Config], Iterator[Finding]], ...]] = (redis_url, documents)
-_OF_WEB: Final[tuple[Callable[[Config], Iterator[Finding]], ...]] = (secret_key, address, debug)
-_OF_REDIS: Final[tuple[Callable[[Redis], Iterator[Finding]], ...]] = (durability, version, clock, rights)
+_SETTINGS: Final[tuple[Callable[[Config], Iterator[Problem]], ...]] = (redis_url, documents)
+_OF_WEB: Final[tuple[Callable[[Config], Iterator[Problem]], ...]] = (secret_key, address, debug)
+_OF_REDIS: Final[tuple[Callable[[Redis], Iterator[Problem]], ...]] = (durability, version, clock, rights)
 
 
-def examine(config: Config) -> list[Finding]:
+def examine(config: Config) -> list[Problem]:
     """Everything that can be found, the serious first. Never raises for what it looks at."""
     found = [finding for check in (*_OF_WEB, *_SETTINGS) for finding in check(config)]
     with connect(config.redis_url, connections=2) as redis:
@@ -255,7 +255,7 @@ def refuse_unless_safe(config: Config, *, for_web: bool) -> None:
         raise ConfigError(f"This server would not be safe, and PSTHREADS_PRODUCTION is set:\n{listed}")
 
 
-def _unreachable(error: Exception) -> Finding:
+def _unreachable(error: Exception) -> Problem:
     told = error.__cause__ or error if isinstance(error, Unavailable) else error
     return _serious(f"Redis does not answer as it should: {told}", "Check REDIS_URL, and that Redis runs.")
 

@@ -85,7 +85,7 @@ SETUP: Final = Origin("setup")
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class AuditEntry:
     """One deed. `id` is its place in the audit, and begins with the time; the other fields are as they are stored."""
 
     id: str
@@ -113,7 +113,7 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class AuditQuery:
     """Which entries are wanted: what is empty or 0 does not matter.
 
     `by`, `subject` and `group` are a name, without regard to case, or an id; `act` is an act, or the kind before its
@@ -127,7 +127,7 @@ class Wanted:
     since: int = 0
     until: int = 0
 
-    def has(self, entry: Entry) -> bool:
+    def has(self, entry: AuditEntry) -> bool:
         """Whether the entry is wanted, whenever it was."""
         return (
             _is(self.by, entry.by, entry.byid)
@@ -145,7 +145,7 @@ def _is(wanted: str, name: str, its_id: str) -> bool:
 class AuditPage:
     """Entries, newest first. `before` is where to go on, empty at the end; there may be more where few are here."""
 
-    entries: tuple[Entry, ...]
+    entries: tuple[AuditEntry, ...]
     before: str
 
 
@@ -155,7 +155,7 @@ class Audit:
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
 
-    def page(self, wanted: Wanted, before: str = "", size: int = 50) -> AuditPage:
+    def page(self, wanted: AuditQuery, before: str = "", size: int = 50) -> AuditPage:
         """So many wanted entries at most, from before that one on, and newest first.
 
         At most 2,000 entries are looked at, so that it costs the same whatever is stored. Raises BadParameter where
@@ -163,7 +163,7 @@ class Audit:
         """
         if before and not _ID.fullmatch(before):
             raise BadParameter("before", "Parameter 'before' must be the place of an entry, such as 1652667241924-0.")
-        found: list[Entry] = []
+        found: list[AuditEntry] = []
         looked_at = 0
         while looked_at < LOOKED_AT:
             # Nothing is left out, and one page needs one round trip, where every entry is wanted.
@@ -179,7 +179,7 @@ class Audit:
                 return AuditPage(tuple(found), "")
         return AuditPage(tuple(found), before)
 
-    def export(self, wanted: Wanted) -> Iterator[Entry]:
+    def export(self, wanted: AuditQuery) -> Iterator[AuditEntry]:
         """All wanted entries there are when it begins, newest first, read piece by piece."""
         before = ""
         while True:
@@ -188,22 +188,22 @@ class Audit:
             if not (before := some.before):
                 return
 
-    def _read(self, wanted: Wanted, before: str, size: int) -> AuditPage:
+    def _read(self, wanted: AuditQuery, before: str, size: int) -> AuditPage:
         """So many entries within the wanted time, wanted or not."""
         latest = f"({before}" if before else "+"
         if wanted.until and not (before and int(before.partition("-")[0]) < wanted.until):
             latest = f"({wanted.until}-0"
         with translated(self._redis):
             stored = self._redis.xrevrange(KEY, latest, str(wanted.since) if wanted.since else "-", count=size)
-        entries = tuple(Entry.read(*one) for one in cast("list[tuple[bytes, dict[bytes, bytes]]]", stored))
+        entries = tuple(AuditEntry.read(*one) for one in cast("list[tuple[bytes, dict[bytes, bytes]]]", stored))
         return AuditPage(entries, entries[-1].id if len(entries) == size else "")
 
 
-def _narrows(wanted: Wanted) -> bool:
+def _narrows(wanted: AuditQuery) -> bool:
     return any((wanted.by, wanted.act, wanted.subject, wanted.group))
 
 
-def fields_of(entry: Entry) -> dict[str, Any]:
+def fields_of(entry: AuditEntry) -> dict[str, Any]:
     """The entry's fields by the names that they are stored under."""
-    values = (getattr(entry, name) for name in Entry.__slots__[1:])
+    values = (getattr(entry, name) for name in AuditEntry.__slots__[1:])
     return dict(zip(FIELDS, values, strict=True))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Final
 
-from psthreads.audit.entries import FIELDS, Entry, fields_of
+from psthreads.audit.entries import FIELDS, AuditEntry, fields_of
 from psthreads.domain.model import iso
 
 _AT_ONCE: Final = 500
@@ -24,10 +24,10 @@ class Format:
 
     media: str
     head: str
-    write: Callable[[list[Entry]], str]
+    write: Callable[[list[AuditEntry]], str]
 
 
-def pieces(entries: Iterable[Entry], name: str, check: Callable[[], None] = lambda: None) -> Iterator[str]:
+def pieces(entries: Iterable[AuditEntry], name: str, check: Callable[[], None] = lambda: None) -> Iterator[str]:
     """The file in this format, as it is read; `check` is called before each piece, and what it raises ends the file."""
     form = FORMATS[name]
     if form.head:
@@ -38,7 +38,7 @@ def pieces(entries: Iterable[Entry], name: str, check: Callable[[], None] = lamb
         yield form.write(some)
 
 
-def _row(entry: Entry) -> dict[str, str]:
+def _row(entry: AuditEntry) -> dict[str, str]:
     return {"entry": entry.id, "time": iso(entry.time), **fields_of(entry)}
 
 
@@ -53,7 +53,7 @@ def _cell(text: str) -> str:
     return f"'{text}" if text.startswith(_FORMULA) else text
 
 
-def _json(entries: list[Entry]) -> str:
+def _json(entries: list[AuditEntry]) -> str:
     return "".join(f"{json.dumps(_row(entry), ensure_ascii=False)}\n" for entry in entries)
 
 

@@ -23,7 +23,7 @@ from lxml import etree
 
 from psthreads.authoring.interrupts import Cancelled, Interrupted, Interrupts, ShutDown, TimedOut
 from psthreads.authoring.masking import Masker
-from psthreads.authoring.reporting import FLUSH_LINES, Element, Outbox, Reporter
+from psthreads.authoring.reporting import FLUSH_LINES, Outbox, ReportedElement, Reporter
 from psthreads.documents.folder import ResultFile
 from psthreads.documents.layout import GroupFolder
 from psthreads.documents.loading_zone import LoadingZone
@@ -200,7 +200,7 @@ class Context:
         shown = {key: self.masked(clean(value)) for key, value in (attributes or {}).items()}
         element = etree.Element(name, shown)
         element.text = None if text is None else self.masked(clean(text))
-        self._put(name, Element(element))
+        self._put(name, ReportedElement(element))
 
     def check(self) -> None:
         """A checkpoint: raises the interrupt if there is one that the process has not yet seen."""
@@ -300,7 +300,7 @@ class Context:
         if not len(self._outbox.lines) % FLUSH_LINES:
             self._relieve()
 
-    def _put(self, name: str, part: Bar | Element) -> None:
+    def _put(self, name: str, part: Bar | ReportedElement) -> None:
         with self._interrupts:
             self._outbox.put(name, part)
 

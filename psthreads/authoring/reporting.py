@@ -18,7 +18,7 @@ from lxml import etree
 
 from psthreads.authoring.masking import Masker
 from psthreads.domain.errors import Unavailable
-from psthreads.domain.model import Level, Line, Report, Standing, Status, clean
+from psthreads.domain.model import Level, Line, Ownership, Report, Status, clean
 
 FLUSH_LINES: Final = 2_000
 """Whenever so many lines more have gathered they are written, without waiting for the interval."""
@@ -32,11 +32,11 @@ _STATUS_SECONDS: Final = 0.05  # a change of status is written at once, but no m
 class Reporter(Protocol):
     """Where reports go: the store, or a list in a test."""
 
-    def report(self, report: Report) -> Standing:
+    def report(self, report: Report) -> Ownership:
         """Write a report; raises Unavailable when it could not, and it will be sent again."""
 
 
-class Part(Protocol):
+class ReportedPart(Protocol):
     """An element of the thread's own XML, as it stands when it is asked for."""
 
     @property
@@ -47,7 +47,7 @@ class Part(Protocol):
         """The element, well-formed."""
 
 
-class Element:
+class ReportedElement:
     """An element that does not change."""
 
     __slots__ = ("_xml",)
@@ -95,12 +95,12 @@ class Outbox:
         self._new_warnings = 0
         self._new_errors = 0
         self._said: Status = Status.INPROGRESS
-        self._parts: dict[str, Part] = {}
+        self._parts: dict[str, ReportedPart] = {}
         self._sent_xml = ""
         self._unsent: Report | None = None
         self._number = 0
         # A SimpleQueue may be used in a signal handler; an Event's lock could be held by what was interrupted.
-        self._bell: queue.SimpleQueue[bool] = queue.SimpleQueue()
+        self._wakeup: queue.SimpleQueue[bool] = queue.SimpleQueue()
         self._flusher: threading.Thread | None = None
 
     def log(self, text: str, level: Level, detail: str = "") -> None:
@@ -128,14 +128,14 @@ class Outbox:
             self._said = status
             self.ring()
 
-    def put(self, name: str, part: Part) -> None:
+    def put(self, name: str, part: ReportedPart) -> None:
         """Set an element of the thread's own XML, in place of one with the same name."""
         with self._lock:
             self._parts[name] = part
 
     def ring(self) -> None:
         """Write soon, without waiting for the interval. May be called in a signal handler."""
-        self._bell.put(True)
+        self._wakeup.put(True)
 
     def start(self) -> None:
         """Begin to write in the background."""
@@ -148,7 +148,7 @@ class Outbox:
         These are two reports where one could not be written before and more was said since.
         """
         if self._flusher is not None:
-            self._bell.put(False)
+            self._wakeup.put(False)
             self._flusher.join()
         left = []
         with self._lock:
@@ -163,9 +163,9 @@ class Outbox:
             with self._lock:
                 report = self._collect()
             if report is not None:
-                standing = self._reporter.report(report)
+                ownership = self._reporter.report(report)
                 self._unsent = None
-                if standing is not Standing.OWNED:
+                if ownership is not Ownership.OWNED:
                     self._on_lost()
 
     def relieve(self, is_ending: Callable[[], bool]) -> None:
@@ -184,7 +184,7 @@ class Outbox:
         due = time.monotonic() + self._interval
         while True:
             try:
-                if not self._bell.get(timeout=max(0.0, due - time.monotonic())):
+                if not self._wakeup.get(timeout=max(0.0, due - time.monotonic())):
                     return
                 # However often it rings, this is how often it is answered, but for many lines.
                 due = min(due, written + _STATUS_SECONDS if len(self.lines) < FLUSH_LINES else 0.0)

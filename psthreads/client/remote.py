@@ -32,7 +32,7 @@ class ClientError(PsthreadsError):
 
 
 @dataclass(frozen=True, slots=True)
-class Element:
+class RemoteElement:
     """One element of a thread's own XML."""
 
     name: str
@@ -59,7 +59,7 @@ class RemoteThread:
     group_id: int
     status: Status | str
     message: str
-    elements: tuple[Element, ...]
+    elements: tuple[RemoteElement, ...]
     cancelling: bool
     warnings: int
     errors: int
@@ -75,7 +75,7 @@ class RemoteThread:
         return self.status.is_final if isinstance(self.status, Status) else self.ended is not None
 
     @property
-    def bar(self) -> Element | None:
+    def bar(self) -> RemoteElement | None:
         """The element whose counts say how far the thread is: the first unfinished, or the last."""
         bars = [(element, counts) for element in self.elements if (counts := element.counts)]
         unfinished = [element for element, (current, total) in bars if current < total]
@@ -218,17 +218,17 @@ def _thread(element: etree._Element, text: str | None = None) -> RemoteThread:
         status=Status(status) if status in set(Status) else status,
         message="".join(_content(child) for child in own if child.tag == "message"),
         elements=tuple(
-            Element(etree.QName(child).localname, cast("dict[str, str]", dict(child.attrib)), _content(child))
+            RemoteElement(etree.QName(child).localname, cast("dict[str, str]", dict(child.attrib)), _content(child))
             for child in own
             if child.tag != "message"
         ),
         cancelling=element.get("cancelling") == "true",
         warnings=_number(element.get("warnings"), 0),
         errors=_number(element.get("errors"), 0),
-        created=_moment(element.get("created")),
-        started=_moment(element.get("started")),
-        ended=_moment(element.get("ended")),
-        heard=_moment(element.get("heard")),
+        created=_snapshot(element.get("created")),
+        started=_snapshot(element.get("started")),
+        ended=_snapshot(element.get("ended")),
+        heard=_snapshot(element.get("heard")),
         xml=text if text is not None else etree.tostring(element, encoding="unicode", with_tail=False),
     )
 
@@ -262,7 +262,7 @@ def _number(text: str | None, default: int) -> int:
         return default
 
 
-def _moment(text: str | None) -> datetime | None:
+def _snapshot(text: str | None) -> datetime | None:
     with suppress(ValueError):
         moment = datetime.fromisoformat(text or "")
         return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

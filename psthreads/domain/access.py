@@ -45,7 +45,7 @@ class Group:
 
 
 @dataclass(frozen=True, slots=True)
-class Reach:
+class TokenScope:
     """To what a token narrows its member: to reading, to acting, and to the groups of these ids."""
 
     read: bool = True
@@ -56,14 +56,14 @@ class Reach:
         """Whether what belongs to the group is within reach."""
         return self.groups is None or group_id in self.groups
 
-    def within(self, other: Reach) -> bool:
+    def within(self, other: TokenScope) -> bool:
         """Whether this allows nothing that the other does not."""
         in_groups = other.groups is None or (self.groups is not None and self.groups <= other.groups)
         return self.read <= other.read and self.act <= other.act and in_groups
 
 
 @dataclass(frozen=True, slots=True)
-class Sight:
+class Caller:
     """Who asks, through which group if any, the role that the membership there gives, and what narrows it if anything.
 
     The rules below know the reach: what a token does not reach is as closed as what its member may not do.
@@ -72,62 +72,64 @@ class Sight:
     member: Member
     group: Group | None = None
     role: Role | None = None
-    reach: Reach | None = None
+    token_scope: TokenScope | None = None
 
 
-def beyond_reach(sight: Sight, *, acts: bool) -> str:
+def scope_problem(caller: Caller, *, acts: bool) -> str:
     """Why the token does not reach this, which only reads or also acts, as a sentence; empty where it does."""
-    reach = sight.reach
-    if reach is None:
+    token_scope = caller.token_scope
+    if token_scope is None:
         return ""
-    if acts and not reach.act:
+    if acts and not token_scope.act:
         return "This token may only read: use one that may act."
-    if not (acts or reach.read):
+    if not (acts or token_scope.read):
         return "This token may only act: use one that may read."
-    if sight.group is not None and not reach.covers(sight.group.id):
-        return f"This token is for other groups than '{sight.group.name}': use one that is for it."
+    if caller.group is not None and not token_scope.covers(caller.group.id):
+        return f"This token is for other groups than '{caller.group.name}': use one that is for it."
     return ""
 
 
-def may_use_server(sight: Sight) -> bool:
+def may_use_server(caller: Caller) -> bool:
     """Whether the server-level services are open to whoever asks; to a token that is for some groups, they are not."""
-    return sight.member.admin and (sight.reach is None or sight.reach.groups is None)
+    return caller.member.admin and (caller.token_scope is None or caller.token_scope.groups is None)
 
 
-def may_use_group(sight: Sight, needed: Role = Role.CONTRIBUTOR) -> bool:
+def may_use_group(caller: Caller, needed: Role = Role.CONTRIBUTOR) -> bool:
     """Whether the services of the sight's group are open: by role, or to an administrator."""
-    if sight.group is None or not (sight.reach is None or sight.reach.covers(sight.group.id)):
+    if caller.group is None or not (caller.token_scope is None or caller.token_scope.covers(caller.group.id)):
         return False
-    return sight.member.admin or (sight.role is not None and sight.role.allows(needed))
+    return caller.member.admin or (caller.role is not None and caller.role.allows(needed))
 
 
-def may_start(sight: Sight, needed: Role) -> bool:
+def may_start(caller: Caller, needed: Role) -> bool:
     """Whether a process that needs this role may be started: in the sight's group, or else on the whole server."""
-    return may_use_server(sight) if sight.group is None else may_use_group(sight, needed)
+    return may_use_server(caller) if caller.group is None else may_use_group(caller, needed)
 
 
-def may_delete(sight: Sight) -> bool:
+def may_delete(caller: Caller) -> bool:
     """Whether threads that have ended may be deleted: by managers and higher in a group, and by administrators."""
-    return may_use_server(sight) if sight.group is None else may_use_group(sight, Role.MANAGER)
+    return may_use_server(caller) if caller.group is None else may_use_group(caller, Role.MANAGER)
 
 
-def may_act_as(sight: Sight, member: Member) -> bool:
+def may_act_as(caller: Caller, member: Member) -> bool:
     """Whether whoever asks may start something under this member's name."""
-    return sight.member.admin or sight.member.id == member.id
+    return caller.member.admin or caller.member.id == member.id
 
 
-def sees_details(sight: Sight) -> bool:
+def sees_details(caller: Caller) -> bool:
     """Whether whoever asks sees the tracebacks in a log; others see their first line."""
-    return sight.member.admin
+    return caller.member.admin
 
 
-def shows(sight: Sight, thread: Thread, *, own_progress: bool = False) -> bool:
+def shows(caller: Caller, thread: Thread, *, own_progress: bool = False) -> bool:
     """Whether this thread exists for whoever asks; where not, it looks absent.
 
     In a group only that group's threads do. At server level all do for an administrator, and with
     `own_progress` those that the member started.
     """
-    if sight.group is not None:
-        return may_use_group(sight) and thread.group_id == sight.group.id != SERVER_WIDE
-    is_own = thread.member_id == sight.member.id and (sight.reach is None or sight.reach.covers(thread.group_id))
-    return may_use_server(sight) or (own_progress and is_own)
+    if caller.group is not None:
+        return may_use_group(caller) and thread.group_id == caller.group.id != SERVER_WIDE
+    is_own = thread.member_id == caller.member.id and (
+        caller.token_scope is None or caller.token_scope.covers(thread.group_id)
+    )
+    return may_use_server(caller) or (own_progress and is_own)

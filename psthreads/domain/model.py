@@ -172,7 +172,7 @@ class Outcome:
             raise ValueError(msg)
 
 
-class Standing(StrEnum):
+class Ownership(StrEnum):
     """What the store answers to a report: whether whoever reports still owns the thread."""
 
     OWNED = "owned"

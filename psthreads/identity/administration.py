@@ -12,9 +12,9 @@ from typing import Final
 
 from psthreads.audit.entries import Origin
 from psthreads.database.scripts import Scripts
-from psthreads.domain.access import Group, Member, Reach, Role
+from psthreads.domain.access import Group, Member, Role, TokenScope
 from psthreads.domain.errors import BadParameter, Conflict, GroupNotFound, MemberNotFound, NotFound
-from psthreads.identity.credentials import check_name, check_name_is_no_id, digest, key_of, write_reach
+from psthreads.identity.credentials import check_name, check_name_is_no_id, digest, key_of, write_token_scope
 from psthreads.identity.passwords import Passwords
 from psthreads.identity.records import Membership, scope
 
@@ -115,7 +115,9 @@ class Administration:
 
     # Tokens and clients.
 
-    def create_token(self, member: Member, name: str, expires_in: int | None = None, reach: Reach | None = None) -> str:
+    def create_token(
+        self, member: Member, name: str, expires_in: int | None = None, token_scope: TokenScope | None = None
+    ) -> str:
         """A new token of the member, which is stored as a hash only: nobody can be shown it again.
 
         `expires_in` is in seconds, from 1 to ten years, None for never. Raises BadParameter,
@@ -125,8 +127,8 @@ class Administration:
         if expires_in is not None and not 1 <= expires_in <= LONGEST_EXPIRY:
             raise BadParameter("expires", "A token expires after 1 second to 10 years: choose another time.")
         plain = f"pst_{secrets.token_urlsafe(32)}"
-        given = (member.id, name, digest(plain), expires_in or 0, write_reach(reach))
-        verdict = self._run("create_token", *given, self._origin, scope(reach), MOST_TOKENS)
+        given = (member.id, name, digest(plain), expires_in or 0, write_token_scope(token_scope))
+        verdict = self._run("create_token", *given, self._origin, scope(token_scope), MOST_TOKENS)
         if verdict == b"member":
             raise MemberNotFound(member.username)
         if verdict == b"many":
@@ -141,15 +143,15 @@ class Administration:
         if not self._run("revoke_token", member.id, name, self._origin):
             raise NotFound(f"Member '{member.username}' has no token '{name}'.")
 
-    def add_client(self, member: Member, name: str, reach: Reach | None = None) -> tuple[str, str]:
+    def add_client(self, member: Member, name: str, token_scope: TokenScope | None = None) -> tuple[str, str]:
         """The id and the secret of a new OAuth client of the member; the secret cannot be shown again.
 
         Raises BadParameter, MemberNotFound, and Conflict where another client of the member has the name.
         """
         check_name("name", name)
         client_id, secret = f"psc_{secrets.token_urlsafe(18)}", f"pss_{secrets.token_urlsafe(32)}"
-        given = (member.id, name, client_id, digest(secret), write_reach(reach))
-        verdict = self._run("add_client", *given, self._origin, scope(reach))
+        given = (member.id, name, client_id, digest(secret), write_token_scope(token_scope))
+        verdict = self._run("add_client", *given, self._origin, scope(token_scope))
         if verdict == b"member":
             raise MemberNotFound(member.username)
         if verdict == b"name":

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
-from psthreads.domain.access import Group, Member, Reach, Role, Sight
+from psthreads.domain.access import Caller, Group, Member, Role, TokenScope
 from psthreads.domain.errors import BadParameter
 
 _NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@-]{0,63}")
@@ -68,53 +68,55 @@ def asked(credential: Credential, group_ref: str | None) -> tuple[str, str, str,
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class Identification:
     """What the directory knows of a claim: the sight, and for a password what it takes to verify it.
 
     `stored` is None where no password will do: none is asked for, or the account is locked.
     """
 
-    sight: Sight
+    caller: Caller
     stored: str | None = None
     stamp: str = ""
     failures: int = 0
 
 
 @lru_cache(maxsize=4096)
-def read(line: bytes) -> Found:
+def read(line: bytes) -> Identification:
     """What an answer of lua/identify.lua says.
 
     A pure function of the line, so what is remembered of it cannot be out of date.
     """
-    member_id, username, admin, group_id, group_name, role, reach, *secrets = line.decode().split(" ")
-    sight = Sight(
+    member_id, username, admin, group_id, group_name, role, scope_text, *secrets = line.decode().split(" ")
+    caller = Caller(
         Member(int(member_id), username, admin == "1"),
         None if group_id == "-" else Group(int(group_id), group_name),
         None if role == "-" else Role(role),
-        None if reach == "-" else read_reach(reach),
+        None if scope_text == "-" else read_token_scope(scope_text),
     )
     if not secrets:
-        return Found(sight)
+        return Identification(caller)
     stored, stamp, failures = secrets
-    return Found(sight, None if stored == "-" else stored, stamp, int(failures))
+    return Identification(caller, None if stored == "-" else stored, stamp, int(failures))
 
 
-def write_reach(reach: Reach | None) -> str:
+def write_token_scope(token_scope: TokenScope | None) -> str:
     """A reach as it is stored: `r` for reading, `a` for acting, and after a colon the ids of groups; empty for none."""
-    if reach is None or reach == Reach():
+    if token_scope is None or token_scope == TokenScope():
         return ""
-    groups = "" if reach.groups is None else f":{','.join(str(group_id) for group_id in sorted(reach.groups))}"
+    groups = (
+        "" if token_scope.groups is None else f":{','.join(str(group_id) for group_id in sorted(token_scope.groups))}"
+    )
     # A reach of nothing must not look like none.
-    return f"{'r' * reach.read}{'a' * reach.act or '0'}{groups}"
+    return f"{'r' * token_scope.read}{'a' * token_scope.act or '0'}{groups}"
 
 
-def read_reach(text: str) -> Reach | None:
+def read_token_scope(text: str) -> TokenScope | None:
     """The reach that is stored so."""
     if not text:
         return None
     kinds, colon, ids = text.partition(":")
     groups = frozenset(map(int, filter(None, ids.split(",")))) if colon else None
-    return Reach("r" in kinds, "a" in kinds, groups)
+    return TokenScope("r" in kinds, "a" in kinds, groups)
 
 
 def digest(token: str) -> str:

@@ -19,7 +19,7 @@ from redis import Redis
 
 from psthreads.audit.entries import Origin
 from psthreads.database.scripts import Scripts
-from psthreads.domain.access import Group, Member, Role, Sight
+from psthreads.domain.access import Caller, Group, Member, Role
 from psthreads.domain.config import DAY
 from psthreads.domain.errors import GroupNotFound, MemberNotFound, NotSignedIn
 from psthreads.identity import administration
@@ -27,7 +27,7 @@ from psthreads.identity import records as roster
 from psthreads.identity.administration import Administration
 from psthreads.identity.credentials import (
     Credential,
-    Found,
+    Identification,
     Password,
     Session,
     Token,
@@ -35,11 +35,11 @@ from psthreads.identity.credentials import (
     can_begin,
     key_of,
     read,
-    read_reach,
+    read_token_scope,
 )
 from psthreads.identity.oauth_clients import Clients
 from psthreads.identity.passwords import Passwords
-from psthreads.identity.records import Account, Membership, Part, TokenInfo
+from psthreads.identity.records import Account, DirectoryPage, Membership, TokenInfo
 from psthreads.identity.throttles import Throttles
 
 SCRIPTS: Final = (
@@ -76,25 +76,25 @@ class Directory:
 
     # Who asks: one round trip, on the path of every request.
 
-    def identify(self, credential: Credential, group_ref: str | None = None, *, address: str | None = None) -> Sight:
+    def identify(self, credential: Credential, group_ref: str | None = None, *, address: str | None = None) -> Caller:
         """Who holds the credential, and their role in the group with this id or name.
 
         Raises NotSignedIn, in the same words whatever was wrong, and only for good credentials
         GroupNotFound. A password costs tens of milliseconds when it was not seen lately. With the address that it
         comes from, what is wrong is counted, and too much of it raises TooManyRequests.
         """
-        return self._sight(credential, group_ref, self._run("identify", *asked(credential, group_ref)), address)
+        return self._caller(credential, group_ref, self._run("identify", *asked(credential, group_ref)), address)
 
     def identify_with(
         self, credential: Credential, group_ref: str | None, key: str, field: str, *, address: str | None = None
-    ) -> tuple[Sight, bytes | None]:
+    ) -> tuple[Caller, bytes | None]:
         """As `identify`, and in the same round trip a field of a hash that somebody else owns.
 
         The field is None where it does not exist.
         """
         reply = self._run("identify", *asked(credential, group_ref), key, field)
         line, value = reply or (None, None)
-        return self._sight(credential, group_ref, line, address), value
+        return self._caller(credential, group_ref, line, address), value
 
     def sign_in(self, username: str, password: str, *, address: str | None = None) -> tuple[Member, Session]:
         """The member behind a username and password, and what their session's cookie has to carry.
@@ -103,7 +103,7 @@ class Directory:
         """
         credential = Password(username, password)
         line = self._run("identify", *asked(credential, None))
-        member = self._sight(credential, None, line, address).member
+        member = self._caller(credential, None, line, address).member
         return member, self.begin_session(member, read(line).stamp, "by password", address=address)
 
     def vouched(self, username: str, vouches: str, *, address: str | None = None) -> tuple[Member, Session]:
@@ -112,7 +112,7 @@ class Directory:
         found = None if line is None else read(line)
         if found is None or found.stored is None:
             raise MemberNotFound(username)
-        member = found.sight.member
+        member = found.caller.member
         return member, self.begin_session(member, found.stamp, f"by {vouches}", address=address)
 
     def begin_session(self, member: Member, stamp: str, how: str, *, address: str | None = None) -> Session:
@@ -131,7 +131,7 @@ class Directory:
         origin = Origin("", session.member_id, address or "")
         self._run("end_session", session.key, max(1, seconds), session.member_id, session.stamp, origin.written())
 
-    def _sight(self, credential: Credential, group_ref: str | None, line: bytes | None, address: str | None) -> Sight:
+    def _caller(self, credential: Credential, group_ref: str | None, line: bytes | None, address: str | None) -> Caller:
         """The sight in what the script answers to these arguments; raises as `identify` does."""
         found = None if line is None else read(line)
         if isinstance(credential, Password):
@@ -141,11 +141,11 @@ class Directory:
             self._throttles.count_wrong(address)
         if found is None:
             raise NotSignedIn(_REFUSED)
-        if group_ref is not None and found.sight.group is None:
+        if group_ref is not None and found.caller.group is None:
             raise GroupNotFound(group_ref)
-        return found.sight
+        return found.caller
 
-    def _is_right(self, credential: Password, found: Found | None, address: str | None) -> bool:
+    def _is_right(self, credential: Password, found: Identification | None, address: str | None) -> bool:
         stored = found.stored if found else None
         throttles = None if address is None else self._throttles
         name, origin = key_of(credential.username), address or ""
@@ -160,7 +160,7 @@ class Directory:
 
             right = self.passwords.verify(stored, credential.plain, lambda: throttles.admit_guess(name, origin), count)
         if right and found and found.failures:
-            self._run("unlock", found.sight.member.id, 0)
+            self._run("unlock", found.caller.member.id, 0)
         return right
 
     # Members.
@@ -181,13 +181,13 @@ class Directory:
         """All members, by id."""
         return tuple(sorted(map(roster.member, self._run("list", "member")), key=attrgetter("id")))
 
-    def find_members(self, prefix: str = "", after: str = "", size: int = _PART) -> Part[Account]:
+    def find_members(self, prefix: str = "", after: str = "", size: int = _PART) -> DirectoryPage[Account]:
         """The members whose usernames begin so and come after that one, by username, without regard to case.
 
         It costs the same however many there are, and a part has at most `size` of them.
         """
         if not (begin := can_begin(prefix, after)):
-            return Part(())
+            return DirectoryPage(())
         return roster.part(
             self._run("search", "member", *begin, size), size, roster.account, lambda one: one.member.username
         )
@@ -208,10 +208,10 @@ class Directory:
         """All groups, by id."""
         return tuple(sorted(map(roster.group, self._run("list", "group")), key=attrgetter("id")))
 
-    def find_groups(self, prefix: str = "", after: str = "", size: int = _PART) -> Part[Group]:
+    def find_groups(self, prefix: str = "", after: str = "", size: int = _PART) -> DirectoryPage[Group]:
         """As `find_members`."""
         if not (begin := can_begin(prefix, after)):
-            return Part(())
+            return DirectoryPage(())
         return roster.part(self._run("search", "group", *begin, size), size, roster.group, attrgetter("name"))
 
     def names(self, refs: Iterable[tuple[str, int]]) -> dict[tuple[str, int], str]:
@@ -236,10 +236,10 @@ class Directory:
 
     def find_memberships(
         self, member: Member, prefix: str = "", after: str = "", size: int = _PART
-    ) -> Part[Membership]:
+    ) -> DirectoryPage[Membership]:
         """The member's memberships in groups whose names begin so, as `find_members` has it."""
         if not (begin := can_begin(prefix, after)):
-            return Part(())
+            return DirectoryPage(())
         return roster.part(
             self._run("search_links", "member", member.id, *begin, size),
             size,
@@ -247,10 +247,12 @@ class Directory:
             attrgetter("group.name"),
         )
 
-    def find_members_of(self, group: Group, prefix: str = "", after: str = "", size: int = _PART) -> Part[Membership]:
+    def find_members_of(
+        self, group: Group, prefix: str = "", after: str = "", size: int = _PART
+    ) -> DirectoryPage[Membership]:
         """The group's memberships of members whose usernames begin so, as `find_members` has it."""
         if not (begin := can_begin(prefix, after)):
-            return Part(())
+            return DirectoryPage(())
         return roster.part(
             self._run("search_links", "group", group.id, *begin, size),
             size,
@@ -264,7 +266,7 @@ class Directory:
         """The member's tokens that have not expired, oldest first."""
         tokens = self._run("tokens", member.id)
         found = (
-            TokenInfo(name.decode(), int(created), int(expires), read_reach((reach or b"").decode()))
-            for name, created, expires, reach in tokens
+            TokenInfo(name.decode(), int(created), int(expires), read_token_scope((token_scope or b"").decode()))
+            for name, created, expires, token_scope in tokens
         )
         return tuple(sorted(found, key=attrgetter("created", "name")))

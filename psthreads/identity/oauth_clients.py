@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Final
 
 from psthreads.database.scripts import Scripts
 from psthreads.domain.errors import NotFound
-from psthreads.identity.credentials import digest, read_reach, write_reach
+from psthreads.identity.credentials import digest, read_token_scope, write_token_scope
 
 if TYPE_CHECKING:
     from redis import Redis
 
-    from psthreads.domain.access import Member, Reach
+    from psthreads.domain.access import Member, TokenScope
 
 SCRIPTS: Final = ("client", "clients", "grant", "return")
 MOST_TOKENS: Final = 1_000
@@ -37,15 +37,15 @@ class ClientInfo:
     id: str
     name: str
     created: int
-    reach: Reach | None
+    token_scope: TokenScope | None
 
 
 @dataclass(frozen=True, slots=True)
-class Client:
+class OAuthClient:
     """A client as it is asked for by its id: the hash of its secret, and to what it narrows its member."""
 
     id: str
-    reach: Reach | None
+    token_scope: TokenScope | None
     _secret: str
 
     def has_secret(self, secret: str) -> bool:
@@ -62,24 +62,24 @@ class Clients:
     def of(self, member: Member) -> tuple[ClientInfo, ...]:
         """The member's clients, oldest first."""
         found = (
-            ClientInfo(client_id.decode(), name.decode(), int(created), read_reach(reach.decode()))
-            for client_id, name, reach, created in self._run("clients", member.id)
+            ClientInfo(client_id.decode(), name.decode(), int(created), read_token_scope(token_scope.decode()))
+            for client_id, name, token_scope, created in self._run("clients", member.id)
         )
         return tuple(sorted(found, key=attrgetter("created", "name")))
 
-    def find(self, client_id: str) -> Client | None:
+    def find(self, client_id: str) -> OAuthClient | None:
         """The client of this id, if there is one."""
         if not _ID.fullmatch(client_id) or not (found := self._run("client", client_id)):
             return None
-        secret, reach = found
-        return Client(client_id, read_reach(reach.decode()), secret.decode())
+        secret, token_scope = found
+        return OAuthClient(client_id, read_token_scope(token_scope.decode()), secret.decode())
 
-    def grant(self, client: Client, token: str, reach: Reach | None, seconds: int) -> None:
+    def grant(self, client: OAuthClient, token: str, token_scope: TokenScope | None, seconds: int) -> None:
         """Make this an access token of the client; raises NotFound where the client is gone."""
-        if not self._run("grant", client.id, digest(token), write_reach(reach), seconds, MOST_TOKENS):
+        if not self._run("grant", client.id, digest(token), write_token_scope(token_scope), seconds, MOST_TOKENS):
             raise NotFound("The client was removed meanwhile.")
 
-    def give_back(self, client: Client, token: str) -> bool:
+    def give_back(self, client: OAuthClient, token: str) -> bool:
         """End an access token of the client, if there is one; gives False where the token is somebody else's."""
         return int(self._run("return", client.id, digest(token))) >= 0
 

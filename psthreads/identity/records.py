@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from psthreads.domain.access import Group, Member, Reach, Role
+from psthreads.domain.access import Group, Member, Role, TokenScope
 
 T = TypeVar("T")
 
@@ -36,21 +36,21 @@ class TokenInfo:
     name: str
     created: int
     expires: int
-    reach: Reach | None = None
+    token_scope: TokenScope | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Part(Generic[T]):
+class DirectoryPage(Generic[T]):
     """A part of a list that is sorted by name; `after` is the name to go on after, empty where this is the end."""
 
     items: tuple[T, ...]
     after: str = ""
 
 
-def part(found: list[Any], size: int, read: Callable[[Any], T], name: Callable[[T], str]) -> Part[T]:
+def part(found: list[Any], size: int, read: Callable[[Any], T], name: Callable[[T], str]) -> DirectoryPage[T]:
     """The part in what a script answers that was asked for so many, and gives one more where there are more."""
     items = tuple(map(read, found[:size]))
-    return Part(items, name(items[-1]) if len(found) > size else "")
+    return DirectoryPage(items, name(items[-1]) if len(found) > size else "")
 
 
 def member(found: list[bytes]) -> Member:
@@ -70,11 +70,11 @@ def group(found: list[bytes]) -> Group:
     return Group(int(group_id), name.decode())
 
 
-def scope(reach: Reach | None, names: Mapping[int, str] | None = None) -> str:
+def scope(token_scope: TokenScope | None, names: Mapping[int, str] | None = None) -> str:
     """What a token or client is narrowed to, in the words of an OAuth scope. Of a group without a name its id."""
-    if reach is None:
+    if token_scope is None:
         return "all"
-    words = [word for word, is_so in (("read", reach.read), ("act", reach.act)) if is_so]
-    if reach.groups is not None:
-        words += [f"group:{(names or {}).get(group_id, group_id)}" for group_id in sorted(reach.groups)]
+    words = [word for word, is_so in (("read", token_scope.read), ("act", token_scope.act)) if is_so]
+    if token_scope.groups is not None:
+        words += [f"group:{(names or {}).get(group_id, group_id)}" for group_id in sorted(token_scope.groups)]
     return " ".join(words) or "nothing"

@@ -31,7 +31,7 @@ from psthreads.domain.errors import ConfigError, Unavailable
 from psthreads.domain.model import Status
 from psthreads.identity.directory import Directory
 from psthreads.local.seed import ADMINISTRATOR, GROUP, Login, Seed
-from psthreads.local.server import Server
+from psthreads.local.server import RedisServer
 from psthreads.system.parent_death import die_with_parent
 
 HOME: Final = Path(__file__).resolve().parents[2]
@@ -61,7 +61,7 @@ def run(stack: ExitStack, *, once: bool) -> int:
         _check_redis(config)
         whose = "the Redis that REDIS_URL names"
     else:
-        server = stack.enter_context(Server(var / "redis"))
+        server = stack.enter_context(RedisServer(var / "redis"))
         config = replace(config, redis_url=server.url)
         parts[server.log] = server.is_running
         whose = f"a Redis of our own, data in {_shown(server.folder)}"

@@ -41,7 +41,7 @@ def find_binary() -> Path:
     )
 
 
-class Server:
+class RedisServer:
     """A server on a Unix socket below a folder, with an append-only file that is synced at every write.
 
     A context manager: leaving it ends the server. A server that is `tied` ends with whoever started it, too; on

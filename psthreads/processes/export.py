@@ -24,7 +24,7 @@ from psthreads.authoring.context import Context
 from psthreads.authoring.registry import Answer, Start, process
 from psthreads.documents.layout import Document, GroupFolder
 from psthreads.domain.errors import BadParameter, DocumentNotFound, PsthreadsError, UnsafePath
-from psthreads.processes.archives.zip_writer import SMALL, Archive
+from psthreads.processes.archives.zip_writer import SMALL, ZipWriter
 
 _AT_ONCE: Final = 20  # documents that need no thread
 _AT_ONCE_BYTES: Final = 64 * 1024 * 1024  # and how large they may be together: whoever asked is waiting
@@ -61,7 +61,7 @@ def export(
         context.message(f"Packaging {_documents(count)}")
         packed = size = 0
         file = pending.enter_context(context.result(f"{_plain(folder.group.name)}-export-{context.thread_id}.zip"))
-        archive = Archive(file, directory)
+        archive = ZipWriter(file, directory)
         with context.bar("packaging", total=count) as bar, folder.staying():
             for document in bar.iter(_chosen(chosen)):
                 context.check()
@@ -94,7 +94,7 @@ def _few_at_once(start: Start) -> Answer | None:
         return None
     with tempfile.NamedTemporaryFile(dir=start.scratch, prefix="export-", suffix=".zip", delete=False) as file:
         try:
-            archive = Archive(cast("BinaryIO", file), BytesIO())
+            archive = ZipWriter(cast("BinaryIO", file), BytesIO())
             for document in documents:
                 _add(archive, document, _content(folder, document))
             archive.close()
@@ -199,7 +199,7 @@ def _content(folder: GroupFolder, document: Document) -> bytes | BinaryIO:
     return folder.open(document.path)
 
 
-def _add(archive: Archive, document: Document, content: bytes | BinaryIO) -> int:
+def _add(archive: ZipWriter, document: Document, content: bytes | BinaryIO) -> int:
     """Put a document into the archive; returns its size in bytes."""
     name = document.path.lstrip("/")
     if isinstance(content, bytes):

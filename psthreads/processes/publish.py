@@ -25,7 +25,7 @@ from psthreads.authoring.registry import Start, process
 from psthreads.documents.layout import GroupFolder
 from psthreads.domain.errors import BadParameter, Conflict, DocumentNotFound, UnsafePath
 from psthreads.domain.model import Outcome, Status
-from psthreads.processes.archives.zip_writer import Archive
+from psthreads.processes.archives.zip_writer import ZipWriter
 from psthreads.processes.validate import is_xml
 from psthreads.processes.xml.includes import Unusable
 from psthreads.processes.xml.transforming import Transformed, Transformer
@@ -92,7 +92,7 @@ def _publish(context: Context, path: str, transformer: Transformer) -> Outcome:
     with ExitStack() as stack:
         directory = stack.enter_context((context.temporary() / "directory").open("w+b"))
         file = stack.enter_context(context.result(filename))
-        archive = Archive(file, directory)
+        archive = ZipWriter(file, directory)
         bar = context.bar("progress", total=total)
         for transformed in transformer.transform(documents):
             published += _add(context, archive, transformed, names)
@@ -114,7 +114,7 @@ def _is_published(path: str) -> bool:
     return is_xml(path) and not _TOOL.search(path)
 
 
-def _add(context: Context, archive: Archive, transformed: Transformed, names: set[str]) -> bool:
+def _add(context: Context, archive: ZipWriter, transformed: Transformed, names: set[str]) -> bool:
     """Put an output into the archive, and say so; False when there is none."""
     path, output = transformed.document.path, transformed.output
     if output is None:

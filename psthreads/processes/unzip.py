@@ -23,7 +23,7 @@ from psthreads.documents.folder import shown
 from psthreads.documents.loading_zone import LoadingZone
 from psthreads.domain.errors import NotFound, PsthreadsError
 from psthreads.domain.model import Level, Outcome, Status
-from psthreads.processes.archives.unpacking import Archive, Damaged, Entry
+from psthreads.processes.archives.unpacking import Damaged, ZipEntry, ZipReader
 
 _TOLD: Final = 20  # entries that are refused, each by an event
 
@@ -48,7 +48,7 @@ def unzip(
     context.message(f"Checking {path}")
     with zone.open(path) as file:
         try:
-            archive = Archive(file)
+            archive = ZipReader(file)
         except Damaged as error:
             context.error(f"{path} cannot be unpacked: {error}.")
             return _nothing(path)
@@ -86,7 +86,7 @@ def _archive_is_there(start: Start) -> None:
     cast("LoadingZone", start.loading_zone).resolve(str(start.values["path"]))
 
 
-def _is_acceptable(context: Context, archive: Archive, path: str, base: str, free: int) -> bool:
+def _is_acceptable(context: Context, archive: ZipReader, path: str, base: str, free: int) -> bool:
     """Whether everything in the archive can be unpacked; tells what cannot."""
     found = 0
     for reason in archive.problems():
@@ -110,7 +110,7 @@ def _is_acceptable(context: Context, archive: Archive, path: str, base: str, fre
     return not found
 
 
-def _no_place(zone: LoadingZone, entry: Entry, path: str, archive: str) -> str:
+def _no_place(zone: LoadingZone, entry: ZipEntry, path: str, archive: str) -> str:
     """Why an entry cannot be at this path in the zone; empty when it can."""
     if path == archive:
         return "it has the name of the archive itself"
@@ -123,7 +123,7 @@ def _no_place(zone: LoadingZone, entry: Entry, path: str, archive: str) -> str:
     return ""
 
 
-def _unpack(archive: Archive, entry: Entry, path: Path) -> None:
+def _unpack(archive: ZipReader, entry: ZipEntry, path: Path) -> None:
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o640), "wb") as target:
         archive.unpack(entry, target)
 

@@ -17,7 +17,7 @@ from psthreads.documents.layout import Documents, GroupFolder, ResultFile
 from psthreads.documents.loading_zone import LoadingZone
 from psthreads.domain.access import Group, Member
 from psthreads.domain.errors import NotFound
-from psthreads.domain.model import SERVER_WIDE, Level, Line, Report, Standing
+from psthreads.domain.model import SERVER_WIDE, Level, Line, Ownership, Report
 
 ACME: Final = Group(7, "acme")
 _THREAD_ID: Final = "0123456789abcdef" * 2
@@ -191,11 +191,11 @@ class Sandbox:
             reporter=self,
         )
 
-    def report(self, report: Report) -> Standing:
+    def report(self, report: Report) -> Ownership:
         """Keep what is reported."""
         self.lines.extend(report.lines)
         self.xml = self.xml if report.xml is None else report.xml
-        return Standing.OWNED
+        return Ownership.OWNED
 
     def leftovers(self) -> tuple[str, ...]:
         """What is in our folder for temporary files or in the system's, and every file that is still hidden."""

@@ -21,7 +21,7 @@ from redis.exceptions import RedisError
 
 from psthreads.database.connection import translated
 from psthreads.domain.model import Thread
-from psthreads.threads.store import FEED, Moment, ThreadStore
+from psthreads.threads.store import FEED, ThreadSnapshot, ThreadStore
 
 _BLOCK_MS: Final = 1_000
 _AGAIN_SECONDS: Final = 0.5
@@ -223,7 +223,7 @@ class Follower:
         self._channel = channel
         self._seen = -1
 
-    def read(self, first: int, *, again: bool = False) -> Moment:
+    def read(self, first: int, *, again: bool = False) -> ThreadSnapshot:
         """The thread, and its log from number `first` on, as they stand; raises ThreadNotFound, Unavailable.
 
         With `again` they are read even if nothing has been heard of a change.
@@ -280,20 +280,20 @@ class _Channel:
         self.rung = 0
         self.followers = 0
         self._at: tuple[int, int] | None = None
-        self._moment: Moment | None = None
+        self._snapshot: ThreadSnapshot | None = None
         self._reading = threading.Lock()
 
     def ring(self) -> None:
         self.rung += 1
         self.bell.notify_all()
 
-    def once(self, at: tuple[int, int], read: Callable[[], Moment]) -> Moment:
+    def once(self, at: tuple[int, int], read: Callable[[], ThreadSnapshot]) -> ThreadSnapshot:
         """What `read` gives; those who ask for the same at the same time share it."""
         with self._reading:
-            if self._at != at or self._moment is None:
-                self._moment = read()
+            if self._at != at or self._snapshot is None:
+                self._snapshot = read()
                 self._at = at
-            return self._moment
+            return self._snapshot
 
 
 def _change(entry_id: str, fields: dict[bytes, bytes]) -> Change:

@@ -28,7 +28,7 @@ _ENDS: Final = ("completed", "failed", "cancelled")
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class ThreadQuery:
     """What is looked for. Of a group's threads only, where `group_id` is one; the same for member and process.
 
     `since` and `till` are milliseconds since the epoch, 0 for no bound: of the acceptance of threads that are not
@@ -45,7 +45,7 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class ThreadSearchResult:
     """What was found, newest first. `after` is where to go on, empty when everything was looked at.
 
     `total` counts all that match, None where only looking at each of them would tell. `looked_back_to` is the time of
@@ -97,13 +97,15 @@ class Overview:
     now: int
 
 
-class Finder:
+class ThreadSearch:
     """Looks for threads. Its methods raise Unavailable when Redis is away."""
 
     def __init__(self, scripts: ThreadScripts) -> None:
         self._run = scripts.run
 
-    def find(self, wanted: Wanted, after: str = "", size: int = 50, look_at: int = _LOOKED_AT) -> Found:
+    def find(
+        self, wanted: ThreadQuery, after: str = "", size: int = 50, look_at: int = _LOOKED_AT
+    ) -> ThreadSearchResult:
         """At most `size` threads as wanted; after the one where an earlier search stopped, if any.
 
         Raises BadParameter for an `after` that no search has given.
@@ -125,7 +127,7 @@ class Finder:
                 if _matches(wanted, meta):
                     found.append(thread_of(thread_id.decode(), meta))
         stopped_early = there_is_more and len(found) < size
-        return Found(
+        return ThreadSearchResult(
             threads=tuple(found),
             after=after if there_is_more else "",
             total=total if is_exact else None,
@@ -148,7 +150,7 @@ class Finder:
         )
 
 
-def _listings(wanted: Wanted) -> tuple[list[str | int], bool]:
+def _listings(wanted: ThreadQuery) -> tuple[list[str | int], bool]:
     """Listings that each hold all that is wanted, as pairs of scope and kind; and whether the first holds no more.
 
     The first is the whole server's or the group's.
@@ -163,7 +165,7 @@ def _listings(wanted: Wanted) -> tuple[list[str | int], bool]:
     return listings, len(listings) == 2 and not wanted.text  # noqa: PLR2004 (one pair)
 
 
-def _matches(wanted: Wanted, meta: Mapping[str, Any]) -> bool:
+def _matches(wanted: ThreadQuery, meta: Mapping[str, Any]) -> bool:
     status = Status(meta["status"])
     if wanted.kind not in {"active", "finished"} and status is not Status(wanted.kind):
         return False

@@ -26,8 +26,8 @@ from psthreads.domain.model import (
     Level,
     LogPage,
     Outcome,
+    Ownership,
     Report,
-    Standing,
     Status,
     Thread,
     ThreadPage,
@@ -70,16 +70,16 @@ class NewThread:
 
 
 @dataclass(frozen=True, slots=True)
-class Pulse:
+class Heartbeat:
     """How a running thread stands: whether it is to be cancelled, since when (seconds), by force or not."""
 
-    standing: Standing
+    ownership: Ownership
     forced: bool
     since: float
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Moment:
+class ThreadSnapshot:
     """A thread and a run of its log as they stood together, and the version of who may do what at that time.
 
     One is equal only to itself: to compare logs would cost more than to read them.
@@ -190,11 +190,11 @@ class ThreadStore:
         of this level or a graver one; then at most 5,000 are looked at. `next` says where to go on.
         """
         found = self._run("log", thread_id, first, size if level is None else _SCANNED, _PAGE_BYTES)
-        return self._moment(thread_id, found, size, level).log
+        return self._snapshot(thread_id, found, size, level).log
 
-    def follow(self, thread_id: str, first: int, size: int = 500) -> Moment:
+    def follow(self, thread_id: str, first: int, size: int = 500) -> ThreadSnapshot:
         """The thread and its log from number `first` on, at most 64 kB of it; raises ThreadNotFound."""
-        return self._moment(thread_id, self._run("log", thread_id, first, size, _FOLLOWED_BYTES), size, None)
+        return self._snapshot(thread_id, self._run("log", thread_id, first, size, _FOLLOWED_BYTES), size, None)
 
     def fetch_many(self, thread_ids: Sequence[str]) -> tuple[list[Thread], int]:
         """Those of the threads that there are, and the version of who may do what."""
@@ -211,7 +211,7 @@ class ThreadStore:
         with translated(self._redis):
             return int(cast("bytes | None", self._redis.get(_ACCESS)) or 0)
 
-    def _moment(self, thread_id: str, found: list[Any], size: int, level: Level | None) -> Moment:
+    def _snapshot(self, thread_id: str, found: list[Any], size: int, level: Level | None) -> ThreadSnapshot:
         if not found:
             raise ThreadNotFound(thread_id)
         meta, access, start, *lines = found
@@ -226,7 +226,7 @@ class ThreadStore:
             if level is None or event.level.is_at_least(level):
                 events.append(event)
         page = LogPage(thread_id, tuple(events), head + dropped + log["log_tail"], dropped, following)
-        return Moment(_parsed(thread_id, meta), page, int(access))
+        return ThreadSnapshot(_parsed(thread_id, meta), page, int(access))
 
     def cancel(self, thread_id: str, by: Origin, *, force: bool = False) -> tuple[Thread, str]:
         """Cancel a thread; raises ThreadNotFound. Returns it as it then stands, and the worker to tell.
@@ -265,7 +265,7 @@ class ThreadStore:
         """Mark a claimed thread as running; returns Redis's time in ms, 0 where it must not run."""
         return int(self._run("begin", thread_id, token))
 
-    def report(self, thread_id: str, token: str, report: Report) -> Standing:
+    def report(self, thread_id: str, token: str, report: Report) -> Ownership:
         """Write what changed, and learn whether the thread is still this execution's."""
         reply = self._run(
             *("report", thread_id, token, report.number, report.status or ""),
@@ -274,12 +274,12 @@ class ThreadStore:
             *(report.warnings, report.errors, report.rates),
             *[loglines.write(line) for line in report.lines],
         )
-        return Standing(reply.decode())
+        return Ownership(reply.decode())
 
-    def beat(self, thread_id: str, token: str) -> Pulse:
+    def beat(self, thread_id: str, token: str) -> Heartbeat:
         """Show that the execution lives, and learn how the thread stands."""
-        standing, forced, since = self._run("beat", thread_id, token)
-        return Pulse(Standing(standing.decode()), bool(forced), since / 1000)
+        ownership, forced, since = self._run("beat", thread_id, token)
+        return Heartbeat(Ownership(ownership.decode()), bool(forced), since / 1000)
 
     def finish(self, thread_id: str, token: str, outcome: Outcome, detail: str = "") -> Status | None:
         """End the thread; None where it is not this execution's to end.

@@ -19,7 +19,7 @@ from psthreads.threads.engine import Engine
 from psthreads.threads.feed import Feed
 from psthreads.threads.janitor import Janitor
 from psthreads.threads.scripts import ThreadScripts
-from psthreads.threads.search import Finder
+from psthreads.threads.search import ThreadSearch
 from psthreads.threads.store import ThreadStore
 from psthreads.web.http.slots import Slots
 
@@ -34,7 +34,7 @@ class Services:
     audit: Audit
     throttles: Throttles
     store: ThreadStore
-    finder: Finder
+    search: ThreadSearch
     engine: Engine
     feed: Feed
     documents: Documents
@@ -57,7 +57,7 @@ class Services:
             audit=Audit(redis),
             throttles=throttles,
             store=store,
-            finder=Finder(scripts),
+            search=ThreadSearch(scripts),
             engine=Engine(redis, config, store, registry),
             feed=Feed(redis, store),
             documents=Documents(config.documents),

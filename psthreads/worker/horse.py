@@ -28,7 +28,7 @@ from psthreads.documents.layout import Documents
 from psthreads.domain.access import Group, Member
 from psthreads.domain.config import Config
 from psthreads.domain.errors import Unavailable
-from psthreads.domain.model import SERVER_WIDE, Level, Outcome, Report, Standing, Status, Thread
+from psthreads.domain.model import SERVER_WIDE, Level, Outcome, Ownership, Report, Status, Thread
 from psthreads.threads.jobs import ThreadJob
 from psthreads.threads.store import ThreadStore
 
@@ -84,7 +84,7 @@ class Horse:
         context = self._context(thread, token, redis_time)
         outcome = self._perform(process, context, values)
         for report in context.close():
-            if persistently(partial(self._store.report, job.id, token, report)) is Standing.DISOWNED:
+            if persistently(partial(self._store.report, job.id, token, report)) is Ownership.DISOWNED:
                 return
         if outcome is None:
             persistently(lambda: self._store.abandon(job.id, "Worker restarted", token))
@@ -174,7 +174,7 @@ class ToStore:
         self._thread_id = thread_id
         self._token = token
 
-    def report(self, report: Report) -> Standing:
+    def report(self, report: Report) -> Ownership:
         """Write a report, as Reporter has it."""
         return self._store.report(self._thread_id, self._token, report)
 

@@ -41,7 +41,7 @@ class Supervisor:
 
     def __init__(self, config: Config) -> None:
         self._config = config
-        self._bell = Wakeup()
+        self._wakeup = Wakeup()
         self._stopping = False
         self._posts = [_Post() for _ in range(config.workers)]
 
@@ -50,13 +50,13 @@ class Supervisor:
         signal.signal(signal.SIGTERM, self._stop)
         signal.signal(signal.SIGINT, self._stop)
         signal.signal(signal.SIGCHLD, lambda *_: None)  # so that it rings the bell
-        self._bell.ring_on_signals()
+        self._wakeup.ring_on_signals()
         redis = connect(self._config.redis_url, connections=4)
         janitor = Janitor(redis, self._config, ThreadStore(redis, self._config))
         janitor.start()
         try:
             while not self._stopping:
-                self._bell.wait(min(self._fill(post) for post in self._posts))
+                self._wakeup.wait(min(self._fill(post) for post in self._posts))
         finally:
             self._dismiss()
             janitor.stop()

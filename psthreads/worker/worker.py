@@ -33,7 +33,7 @@ from psthreads.authoring.plugins import load_all
 from psthreads.database.connection import connect
 from psthreads.domain.config import Config
 from psthreads.domain.errors import PsthreadsError, Unavailable
-from psthreads.domain.model import Outcome, Standing, Status
+from psthreads.domain.model import Outcome, Ownership, Status
 from psthreads.system.parent_death import die_with_parent
 from psthreads.system.wakeup import Wakeup
 from psthreads.threads import crew
@@ -66,7 +66,7 @@ class ThreadWorker(Worker):
         self._config = config
         self._horse = horse
         self._store = store
-        self._bell = Wakeup()
+        self._wakeup = Wakeup()
         self._look_now = False
         self._was_away = False
         self._exit_status = 0
@@ -82,7 +82,7 @@ class ThreadWorker(Worker):
         """Run threads until the process is told to stop. An outage of Redis is waited out."""
         persistently(self._register)
         self._install_signal_handlers()
-        self._bell.ring_on_signals()
+        self._wakeup.ring_on_signals()
         gc.collect()
         gc.freeze()  # What is loaded by now need not be copied when a horse's collector runs.
         while not self._stop_requested:
@@ -93,7 +93,7 @@ class ThreadWorker(Worker):
             except (RedisError, Unavailable) as error:
                 _log.warning("Redis does not answer: %s", error)
                 self._was_away = True
-                self._bell.wait(_AGAIN_SECONDS)
+                self._wakeup.wait(_AGAIN_SECONDS)
             except Exception as error:  # noqa: BLE001 (a record that cannot be read must not stop the worker)
                 # RQ names the job that it could not read; no other worker could read it either.
                 _log.exception("A job could not be taken")
@@ -170,7 +170,7 @@ class ThreadWorker(Worker):
 
     def setup_work_horse_signals(self) -> None:
         """Leave the worker's own bell and signals behind, and die when the worker dies."""
-        self._bell.drop()
+        self._wakeup.drop()
         die_with_parent(self.pid or os.getppid())
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -218,20 +218,20 @@ class ThreadWorker(Worker):
                 self.kill_horse()
                 watch.was_killed = True
                 watch.kill_at = float("inf")
-            self._bell.wait(min(next_beat, watch.kill_at, watch.limit_at) - time.monotonic())
+            self._wakeup.wait(min(next_beat, watch.kill_at, watch.limit_at) - time.monotonic())
         self._settle(job, execution.id, watch)
 
     def _beat(self, job: Job, execution: Execution, watch: _Watch) -> None:
         try:
-            pulse = self._store.beat(job.id, execution.id)
+            heartbeat_answer = self._store.beat(job.id, execution.id)
             self.maintain_heartbeats(job, execution)
         except (Unavailable, RedisError) as error:
             _log.warning("No heartbeat for thread %s: %s", job.id, error or error.__cause__)
             return
-        if pulse.standing is Standing.DISOWNED:
+        if heartbeat_answer.ownership is Ownership.DISOWNED:
             watch.kill_at = 0.0
-        elif pulse.standing is Standing.CANCELLING:
-            watch.cancel(pulse.since, forced=pulse.forced)
+        elif heartbeat_answer.ownership is Ownership.CANCELLING:
+            watch.cancel(heartbeat_answer.since, forced=heartbeat_answer.forced)
 
     def _is_gone(self) -> bool:
         """Whether the horse has ended; what it left in its process group is ended with it."""
@@ -272,7 +272,7 @@ class ThreadWorker(Worker):
                 _log.warning("The end of a thread is not written yet: %s", error)
                 if self._stop_requested:
                     return  # Its lease runs out, and the janitor ends it.
-                self._bell.wait(_AGAIN_SECONDS)
+                self._wakeup.wait(_AGAIN_SECONDS)
             else:
                 return
 
@@ -302,7 +302,7 @@ class ThreadWorker(Worker):
         """Handle a command from Redis: our own, or one of RQ's."""
         if parse_payload(message).get("command") == LOOK:
             self._look_now = True
-            self._bell.ring()
+            self._wakeup.ring()
         else:
             super().handle_payload(message)  # type: ignore[no-untyped-call] # RQ's own
 

@@ -45,7 +45,7 @@ class Damaged(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class ZipEntry:
     """An entry of an archive. `path` is its name as a path that starts with a slash, whatever else it holds."""
 
     name: str
@@ -58,7 +58,7 @@ class Entry:
         return self.name.endswith("/")
 
 
-class Archive:
+class ZipReader:
     """A zip file that is being read. Raises Damaged for what is none, or only a part of one."""
 
     def __init__(self, file: BinaryIO) -> None:
@@ -74,7 +74,7 @@ class Archive:
         self.entries = [_entry(info) for info in self._zip.infolist()]
 
     @property
-    def files(self) -> list[Entry]:
+    def files(self) -> list[ZipEntry]:
         """The entries that are files."""
         return [entry for entry in self.entries if not entry.is_folder]
 
@@ -95,7 +95,7 @@ class Archive:
         if total > max(ALWAYS_FINE, MOST_RATIO * self.size):
             yield f"it unpacks to more than {MOST_RATIO} times its size, as no documents do"
 
-    def refused(self) -> Iterator[tuple[Entry, str]]:
+    def refused(self) -> Iterator[tuple[ZipEntry, str]]:
         """The entries that are not unpacked, each with the reason as the end of a sentence; never one twice."""
         seen: set[str] = set()
         folders = self._folders()
@@ -111,7 +111,7 @@ class Archive:
             if reason:
                 yield entry, reason
 
-    def unpack(self, entry: Entry, target: BinaryIO) -> None:
+    def unpack(self, entry: ZipEntry, target: BinaryIO) -> None:
         """Write what an entry holds; raises Damaged where that is not what the archive says."""
         left = entry.info.file_size
         try:
@@ -174,7 +174,7 @@ class _Bounded:
         """The file belongs to who opened it."""
 
 
-def _entry(info: ZipInfo) -> Entry:
+def _entry(info: ZipInfo) -> ZipEntry:
     name = info.orig_filename
     if not info.flag_bits & _UTF_8:
         # Many programs write UTF-8 and do not say so. What is none is in the encoding of the first zip files.
@@ -183,10 +183,10 @@ def _entry(info: ZipInfo) -> Entry:
         except UnicodeError:
             name = info.orig_filename
     path = "/".join(part for part in name.split("/") if part not in {"", "."})
-    return Entry(name, f"/{path}", info)
+    return ZipEntry(name, f"/{path}", info)
 
 
-def _odd(entry: Entry) -> str:
+def _odd(entry: ZipEntry) -> str:
     """What is wrong with an entry whatever the others are; empty for nothing."""
     info = entry.info
     mode = info.external_attr >> 16

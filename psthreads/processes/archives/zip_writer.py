@@ -42,7 +42,7 @@ _PACKED: Final = re.compile(
 """How the names of files end that are compressed already."""
 
 
-class Archive:
+class ZipWriter:
     """A zip file while it is written. `directory` is an empty file that its list of entries is collected in.
 
     Names have no leading slash; `modified` is in milliseconds since the epoch. What `file` holds before the

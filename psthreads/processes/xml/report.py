@@ -40,7 +40,7 @@ th, td { border-bottom: 1px solid var(--line); padding: 0.25rem 0.5rem; text-ali
 """
 
 
-class Found(NamedTuple):
+class ReportFinding(NamedTuple):
     """What was found in one document. `unapplied` names schemas that it was too large for."""
 
     path: str
@@ -93,11 +93,11 @@ class Findings:
 
     # Inside.
 
-    def _documents(self) -> Iterator[Found]:
+    def _documents(self) -> Iterator[ReportFinding]:
         self._file.seek(0)
         for line in self._file:
             path, problems, has_more, unapplied = json.loads(line)
-            yield Found(
+            yield ReportFinding(
                 clean(path),
                 [Problem(number, column, clean(text), clean(schema)) for number, column, schema, text in problems],
                 has_more,
@@ -150,7 +150,7 @@ class Findings:
                         page.write(_element("h2", found.path))
                         self._write_problems(page, found)
 
-    def _write_problems(self, page: _IncrementalFileWriter, found: Found) -> None:
+    def _write_problems(self, page: _IncrementalFileWriter, found: ReportFinding) -> None:
         if found.unapplied:
             page.write(_element("p", f"It is too large to be checked by {found.unapplied}.", {"class": "quiet"}))
         if not found.problems:

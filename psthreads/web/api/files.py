@@ -15,7 +15,7 @@ from psthreads.domain import access
 from psthreads.domain.errors import NotFound, ThreadNotFound
 from psthreads.domain.model import Thread
 from psthreads.web.auth.guard import Guard
-from psthreads.web.http.operation import IF_NONE_MATCH, RANGE, Answer, Operation, Who, declares
+from psthreads.web.http.operation import IF_NONE_MATCH, RANGE, DeclaredResponse, Operation, Who, declares
 from psthreads.web.services import Services
 
 _TEXT: Final = frozenset({"text/html", "text/xml", "text/plain", "text/csv"})
@@ -23,13 +23,13 @@ _TEXT: Final = frozenset({"text/html", "text/xml", "text/plain", "text/csv"})
 
 def _downloading(who: Who) -> Operation:
     """What each of the routes to a file is for."""
-    file = Answer("The file, with the media type that its name gives", ("*/*",))
+    file = DeclaredResponse("The file, with the media type that its name gives", ("*/*",))
     answers = {
         200: file,
-        206: Answer("The part of the file that was asked for", file.media),
-        304: Answer("Nothing has changed"),
-        412: Answer("The file is another one than If-Match or If-Unmodified-Since says"),
-        416: Answer("The file is not that long"),
+        206: DeclaredResponse("The part of the file that was asked for", file.media),
+        304: DeclaredResponse("Nothing has changed"),
+        412: DeclaredResponse("The file is another one than If-Match or If-Unmodified-Since says"),
+        416: DeclaredResponse("The file is not that long"),
     }
     return Operation("Downloads a file that a thread made", who, answers, headers=(RANGE, IF_NONE_MATCH))
 
@@ -49,7 +49,7 @@ def make_blueprint(services: Services, guard: Guard) -> Blueprint:
             thread = services.store.fetch(thread_id)
         except ThreadNotFound:
             raise _absent(filename) from None
-        if not access.shows(g.sight, thread):
+        if not access.shows(g.caller, thread):
             raise _absent(filename)
         return _send(services, thread, filename)
 

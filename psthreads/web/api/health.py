@@ -9,10 +9,10 @@ from flask import Blueprint, Response
 from psthreads.domain.errors import Unavailable
 from psthreads.domain.model import Status
 from psthreads.web.auth.guard import Guard
-from psthreads.web.http.operation import Answer, Operation, Who, declares
+from psthreads.web.http.operation import DeclaredResponse, Operation, Who, declares
 from psthreads.web.services import Services
 
-_TEXT: Final = Answer("One line", ("text/plain",))
+_TEXT: Final = DeclaredResponse("One line", ("text/plain",))
 
 
 def make_blueprint(services: Services, guard: Guard) -> Blueprint:

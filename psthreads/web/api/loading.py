@@ -18,7 +18,7 @@ from psthreads.system.thread_pool import off_the_loop
 from psthreads.web.api.starts import acting
 from psthreads.web.auth.guard import Guard
 from psthreads.web.http import arriving, parameters, respond
-from psthreads.web.http.operation import BYTES, MULTIPART, Answer, Operation, Who, declares, service
+from psthreads.web.http.operation import BYTES, MULTIPART, DeclaredResponse, Operation, Who, declares, service
 from psthreads.web.services import Services
 
 
@@ -34,7 +34,7 @@ _UPLOAD: Final = (
 )
 
 
-def _uploaded(schema: str) -> dict[int, Answer]:
+def _uploaded(schema: str) -> dict[int, DeclaredResponse]:
     """The answers to an upload."""
     return {
         200: service("Every file has replaced another", schema),
@@ -62,7 +62,7 @@ def make_upload_blueprint(services: Services, guard: Guard) -> Blueprint:
     blueprint.after_request(arriving.hang_up)
 
     def zone() -> LoadingZone:
-        return services.documents.loading_zone(g.sight.group, g.sight.member.id)
+        return services.documents.loading_zone(g.caller.group, g.caller.member.id)
 
     @blueprint.put("/ps/servlet/upload", provide_automatic_options=False)
     @declares(
@@ -124,7 +124,7 @@ def make_zone_blueprint(services: Services, guard: Guard) -> Blueprint:
         )
     )
     def clear(member: str, **_: str) -> Response:
-        zone = services.documents.loading_zone(g.sight.group, acting(services, member).id)
+        zone = services.documents.loading_zone(g.caller.group, acting(services, member).id)
         return respond.cleared(off_the_loop(zone.clear))
 
     for suffix in ("", ".<any(xml, json):suffix>"):

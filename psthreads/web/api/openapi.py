@@ -17,7 +17,18 @@ from psthreads.authoring.parameter import Parameter
 from psthreads.web.api import starts
 from psthreads.web.auth.guard import Guard
 from psthreads.web.http import headers
-from psthreads.web.http.operation import FORM, HTML, JSON, XML, Answer, Operation, Who, declared, declares, service
+from psthreads.web.http.operation import (
+    FORM,
+    HTML,
+    JSON,
+    XML,
+    DeclaredResponse,
+    Operation,
+    Who,
+    declared,
+    declares,
+    service,
+)
 from psthreads.web.services import Services
 
 _VERSION: Final = "3.1.0"
@@ -51,7 +62,7 @@ _NAMES: Final = {
 _STATIC: Final = Operation(  # of Flask's own view
     "Style sheet, scripts and icon of the pages",
     Who.EVERYBODY,
-    {200: Answer("The file", ("*/*",)), 304: Answer("Nothing has changed")},
+    {200: DeclaredResponse("The file", ("*/*",)), 304: DeclaredResponse("Nothing has changed")},
 )
 
 
@@ -81,12 +92,12 @@ def make_blueprint(services: Services, home: Path, guard: Guard) -> Blueprint:
         return _grouped([one for one in described(current_app, services) if "suffix" not in one.rule.arguments])
 
     @blueprint.get("/openapi.json", provide_automatic_options=False)
-    @declares(Operation("This document", Who.EVERYBODY, {200: Answer("An OpenAPI document", (JSON,))}))
+    @declares(Operation("This document", Who.EVERYBODY, {200: DeclaredResponse("An OpenAPI document", (JSON,))}))
     def openapi() -> Response:
         return Response(text(), mimetype=JSON)
 
     @blueprint.get("/api", provide_automatic_options=False)
-    @declares(Operation("The same as a page", Who.EVERYBODY, {200: Answer("A page", (HTML,))}))
+    @declares(Operation("The same as a page", Who.EVERYBODY, {200: DeclaredResponse("A page", (HTML,))}))
     def api() -> Response:
         page = render_template("api.html", groups=groups(), refused=refusals, name=_NAMES, Who=Who)
         return headers.as_page(Response(page, mimetype=HTML))
@@ -187,16 +198,16 @@ def _written(one: Described) -> dict[str, Any]:
     return found
 
 
-def _answers(one: Described) -> dict[int, Answer]:
+def _answers(one: Described) -> dict[int, DeclaredResponse]:
     is_page = _tag(one) == "page"
     refused = {
-        status: Answer(meaning, (HTML,)) if is_page else service(meaning, "error")
+        status: DeclaredResponse(meaning, (HTML,)) if is_page else service(meaning, "error")
         for status, meaning in refusals(one.operation).items()
     }
     return dict(sorted({**one.operation.answers, **refused}.items()))
 
 
-def _response(answer: Answer) -> dict[str, Any]:
+def _response(answer: DeclaredResponse) -> dict[str, Any]:
     found: dict[str, Any] = {"description": answer.meaning}
     content: dict[str, Any] = {media: {} for media in answer.media}
     if JSON in content and answer.schema:

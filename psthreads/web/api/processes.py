@@ -11,7 +11,7 @@ from flask import Blueprint, Response, g, request
 from psthreads.authoring.parameter import Parameter
 from psthreads.authoring.registry import Process, Scope
 from psthreads.domain import access
-from psthreads.domain.access import Sight
+from psthreads.domain.access import Caller
 from psthreads.domain.model import clean
 from psthreads.web.auth.guard import Guard
 from psthreads.web.http import respond
@@ -30,11 +30,11 @@ def make_blueprint(services: Services, guard: Guard, prefix: str) -> Blueprint:
 
     @declares(listing)
     def listed(**_: str) -> Response:
-        sight: Sight = g.sight
+        caller: Caller = g.caller
         base = request.script_root + prefix
-        found = _of_group(services, sight) if sight.group else _of_server(services, sight)
+        found = _of_group(services, caller) if caller.group else _of_server(services, caller)
         limit = services.config.time_limit
-        return respond.processes([_described(process, sight, base, process.time_limit or limit) for process in found])
+        return respond.processes([_described(process, caller, base, process.time_limit or limit) for process in found])
 
     for endpoint, rule in (("server", "/processes"), ("group", "/groups/<group>/processes")):
         for suffix in ("", ".<any(xml, json):suffix>"):
@@ -42,22 +42,22 @@ def make_blueprint(services: Services, guard: Guard, prefix: str) -> Blueprint:
     return blueprint
 
 
-def _of_group(services: Services, sight: Sight) -> Iterator[Process]:
+def _of_group(services: Services, caller: Caller) -> Iterator[Process]:
     """What the role in this group allows."""
-    return (one for one in services.registry if one.scope is Scope.GROUP and access.may_start(sight, one.role))
+    return (one for one in services.registry if one.scope is Scope.GROUP and access.may_start(caller, one.role))
 
 
-def _of_server(services: Services, sight: Sight) -> Iterator[Process]:
+def _of_server(services: Services, caller: Caller) -> Iterator[Process]:
     """What may be started on the whole server, and what in one of the member's groups at least."""
-    links = services.directory.memberships(sight.member)
-    sights = [replace(sight, group=link.group, role=link.role) for link in links]
+    links = services.directory.memberships(caller.member)
+    callers = [replace(caller, group=link.group, role=link.role) for link in links]
     for one in services.registry:
-        where = [sight] if one.scope is Scope.SERVER or access.may_use_server(sight) else sights
+        where = [caller] if one.scope is Scope.SERVER or access.may_use_server(caller) else callers
         if any(access.may_start(there, one.role) for there in where):
             yield one
 
 
-def _described(process: Process, sight: Sight, base: str, limit: float) -> dict[str, Any]:
+def _described(process: Process, caller: Caller, base: str, limit: float) -> dict[str, Any]:
     """The process in words and numbers that both formats can carry."""
     return {
         "name": process.name,
@@ -65,7 +65,7 @@ def _described(process: Process, sight: Sight, base: str, limit: float) -> dict[
         "scope": process.scope.value,
         "role": process.role.value if process.scope is Scope.GROUP else "administrator",
         "methods": list(process.methods),
-        "route": base + process.path(sight.member, sight.group),
+        "route": base + process.path(caller.member, caller.group),
         "restartable": process.restartable,
         "timeLimit": limit,
         "summary": clean(process.summary),

@@ -10,9 +10,9 @@ from lxml import etree
 
 from psthreads.authoring.registry import Registry
 from psthreads.web.auth.guard import Guard
-from psthreads.web.http.operation import XML, Answer, Operation, Who, declares
+from psthreads.web.http.operation import XML, DeclaredResponse, Operation, Who, declares
 
-_SAME: Final = Answer("Nothing has changed")
+_SAME: Final = DeclaredResponse("Nothing has changed")
 _WRAPPERS: Final = "  <!-- Those of the plug-ins that are installed here follow. -->\n"
 
 
@@ -23,11 +23,11 @@ def make_blueprint(home: Path, guard: Guard, registry: Registry) -> Blueprint:
     schema = _with_wrappers((home / "schemas" / "thread.xsd").read_text(), registry)
 
     @blueprint.get("/schemas/thread.xsd", provide_automatic_options=False)
-    @declares(Operation("The schema of the answers in XML", Who.EVERYBODY, {200: Answer("An XSD", (XML,))}))
+    @declares(Operation("The schema of the answers in XML", Who.EVERYBODY, {200: DeclaredResponse("An XSD", (XML,))}))
     def xsd() -> Response:
         return Response(schema, mimetype="application/xml")
 
-    json = Answer("A JSON schema", ("application/schema+json",))
+    json = DeclaredResponse("A JSON schema", ("application/schema+json",))
 
     @blueprint.get("/schemas/thread.schema.json", provide_automatic_options=False)
     @declares(Operation("The schema of the answers in JSON", Who.EVERYBODY, {200: json, 304: _SAME}))

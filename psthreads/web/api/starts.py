@@ -18,8 +18,16 @@ from psthreads.domain.model import Thread
 from psthreads.system.thread_pool import off_the_loop
 from psthreads.web.auth.guard import Guard
 from psthreads.web.http import parameters, respond
-from psthreads.web.http.operation import FORM, IDEMPOTENCY_KEY, MULTIPART, PREFER, Operation, Who, service
-from psthreads.web.http.operation import Answer as Answering
+from psthreads.web.http.operation import (
+    FORM,
+    IDEMPOTENCY_KEY,
+    MULTIPART,
+    PREFER,
+    DeclaredResponse,
+    Operation,
+    Who,
+    service,
+)
 from psthreads.web.http.origin import here
 from psthreads.web.services import Services
 
@@ -41,7 +49,7 @@ def make_blueprint(services: Services, guard: Guard) -> Blueprint:
         member = acting(services, path["member"])
         values = process.read(parameters.values())
         key, wait = _idempotency_key(), parameters.preferred_wait()
-        begun = begin(services, process, values, member=member, group=g.sight.group, key=key)
+        begun = begin(services, process, values, member=member, group=g.caller.group, key=key)
         return send(begun) if isinstance(begun, Answer) else _answer(services, process, begun, wait)
 
     for process in services.registry:
@@ -99,7 +107,7 @@ def begin(
         loading_zone=services.documents.loading_zone(group, member.id) if group else None,
     )
     services.throttles.count_start(
-        g.sight.member.id, by.username, group.id if group else None, group.name if group else ""
+        g.caller.member.id, by.username, group.id if group else None, group.name if group else ""
     )
     for check in process.checks:
         # It may look at thousands of documents, or pack some.
@@ -129,7 +137,7 @@ def declaration(process: Process) -> Operation:
         422: service("The Idempotency-Key was used for another request", "error"),
     }
     if process.checks:
-        answers[200] = Answering("The same, or a file where the work was done at once", ("*/*",))
+        answers[200] = DeclaredResponse("The same, or a file where the work was done at once", ("*/*",))
     summary = process.summary or f"Starts the process {process.name}"
     who = Who.SELF if process.scope is Scope.GROUP else Who.SERVER
     return Operation(summary, who, answers, process.parameters, (PREFER, IDEMPOTENCY_KEY), (FORM, MULTIPART))
@@ -154,13 +162,13 @@ def _endpoint() -> str:
 
 def acting(services: Services, ref: str) -> Member:
     """The member that the path names, whom whoever asks may act as."""
-    own: Member = g.sight.member
+    own: Member = g.caller.member
     if ref.removeprefix("~").lower() in {own.username.lower(), str(own.id)}:
         return own
     if not own.admin:
         raise NotAllowed(f"You are signed in as '{own.username}' and may only act as yourself.")
     member = services.directory.find_member(ref)
-    if not access.may_act_as(g.sight, member):
+    if not access.may_act_as(g.caller, member):
         raise NotAllowed(f"You may not act as '{member.username}'.")
     return member
 

@@ -23,11 +23,11 @@ from psthreads.domain import access
 from psthreads.domain.errors import BadParameter, NotAllowed, NotFound, NotSignedIn, Unavailable
 from psthreads.domain.model import SERVER_WIDE, Level, Thread
 from psthreads.threads.feed import Behind, Feed, Follower
-from psthreads.threads.store import Moment, ThreadStore
+from psthreads.threads.store import ThreadSnapshot, ThreadStore
 from psthreads.web.api.threads import FROM, LEVEL, TAIL, first_event
 from psthreads.web.auth.guard import Guard, Watch
 from psthreads.web.http import respond
-from psthreads.web.http.operation import LAST_EVENT_ID, Answer, Operation, Who, declares
+from psthreads.web.http.operation import LAST_EVENT_ID, DeclaredResponse, Operation, Who, declares
 from psthreads.web.http.parameters import given
 from psthreads.web.http.slots import Slots
 from psthreads.web.services import Services
@@ -50,7 +50,7 @@ _KINDS: Final = {
 }
 _FORMAT: Final = Parameter("format", str, "text", choices=tuple(_NAMES), description="of the file")
 _LAST: Final = Parameter("last_event_id", str, "", description="the same as the header Last-Event-ID")
-_EVENTS: Final = Answer("Server-Sent Events, as long as there are any", ("text/event-stream",))
+_EVENTS: Final = DeclaredResponse("Server-Sent Events, as long as there are any", ("text/event-stream",))
 
 
 def make_server_blueprint(services: Services, guard: Guard) -> Blueprint:
@@ -73,7 +73,7 @@ def _make_blueprint(name: str, base: str, services: Services, guard: Guard, allo
         Operation(
             "Follows a thread: its state and its log as they change",
             who,
-            {200: _EVENTS, 204: Answer("Its end was sent already")},
+            {200: _EVENTS, 204: DeclaredResponse("Its end was sent already")},
             (FROM, TAIL, LEVEL, _LAST),
             (LAST_EVENT_ID,),
         )
@@ -88,20 +88,20 @@ def _make_blueprint(name: str, base: str, services: Services, guard: Guard, allo
             first = int(last) + 1
             if found.status.is_final and int(last) > services.store.log(found.id, 1, 1).total:
                 return Response(status=204)  # The final status was sent: a browser then stops asking.
-        stream = _OneThread(services.feed, guard.watch(), _Client(), found.id, Level(level) if level else None)
+        stream = _OneThread(services.feed, guard.watch(), _Follower(), found.id, Level(level) if level else None)
         return _stream(stream.events(first), services.slots)
 
     @declares(Operation("Follows all threads as they change", who, {200: _EVENTS}, (_LAST,), (LAST_EVENT_ID,)))
     def all_events(**_: str) -> Response:
-        group = g.sight.group
-        stream = _ManyThreads(services.feed, services.store, guard.watch(), _Client(), group.id if group else None)
+        group = g.caller.group
+        stream = _ManyThreads(services.feed, services.store, guard.watch(), _Follower(), group.id if group else None)
         return _stream(stream.events(_last_event_id()), services.slots)
 
     @declares(
         Operation(
             "Gives a thread's whole log as a file",
             who,
-            {200: Answer("The log", tuple(kind.partition(";")[0] for kind in _KINDS.values()))},
+            {200: DeclaredResponse("The log", tuple(kind.partition(";")[0] for kind in _KINDS.values()))},
             (_FORMAT,),
         )
     )
@@ -111,7 +111,7 @@ def _make_blueprint(name: str, base: str, services: Services, guard: Guard, allo
         pieces = _Download(services.store, guard.watch(), found.id, kind).pieces()
         response = Response(pieces, content_type=_KINDS[kind])
         response.headers["Content-Disposition"] = f'attachment; filename="thread-{found.id}.{_NAMES[kind]}"'
-        _Client()
+        _Follower()
         return response
 
     for rule, view in (
@@ -132,7 +132,7 @@ def _stream(events: Iterator[str], slots: Slots) -> Response:
     return response
 
 
-class _Client:
+class _Follower:
     """The connection of whoever follows, where the server lets it be seen: gunicorn does."""
 
     def __init__(self) -> None:
@@ -163,7 +163,7 @@ def _event(kind: str, data: object, event_id: str = "") -> str:
 
 
 @lru_cache(maxsize=64)
-def _lines(moment: Moment, level: Level | None, with_detail: bool) -> str:  # noqa: FBT001 (a part of the cache's key)
+def _lines(moment: ThreadSnapshot, level: Level | None, with_detail: bool) -> str:  # noqa: FBT001 (a part of the cache's key)
     """The events of a run of a log, made once for all who follow the same thread."""
     return "".join(
         _event("log", respond.log_event(event, with_detail=with_detail), str(event.seq))
@@ -182,7 +182,7 @@ class _OneThread:
 
     feed: Feed
     watch: Watch
-    client: _Client
+    client: _Follower
     thread_id: str
     level: Level | None
 
@@ -212,7 +212,7 @@ class _OneThread:
                 time.sleep(_AGAIN_SECONDS)
                 continue
             thread, log = moment.thread, moment.log
-            told = _lines(moment, self.level, access.sees_details(self.watch.sight))
+            told = _lines(moment, self.level, access.sees_details(self.watch.caller))
             is_whole = log.next > log.total
             if thread.status.is_final and is_whole:
                 yield told + _event("status", respond.describe(thread), str(log.total + 1))
@@ -241,7 +241,7 @@ class _OneThread:
 class _ManyThreads:
     """The stream of all threads, or those of a group: what is active at first, then what changes."""
 
-    def __init__(self, feed: Feed, store: ThreadStore, watch: Watch, client: _Client, group_id: int | None) -> None:
+    def __init__(self, feed: Feed, store: ThreadStore, watch: Watch, client: _Follower, group_id: int | None) -> None:
         self._feed = feed
         self._store = store
         self._watch = watch
@@ -321,7 +321,7 @@ class _Download:
             if moment.log.next <= first:
                 break
             events = [event for event in moment.log.events if event.seq <= end]
-            yield respond.log_lines(events, self.kind, with_detail=access.sees_details(self.watch.sight))
+            yield respond.log_lines(events, self.kind, with_detail=access.sees_details(self.watch.caller))
             first = moment.log.next
         if self.kind == "xml":
             yield "</logs>\n"

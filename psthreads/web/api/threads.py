@@ -14,7 +14,7 @@ from psthreads.domain.model import SERVER_WIDE, Level, Status, Thread
 from psthreads.threads.store import Kind
 from psthreads.web.auth.guard import Guard
 from psthreads.web.http import respond
-from psthreads.web.http.operation import IF_NONE_MATCH, PREFER, Answer, Operation, Who, declares, service
+from psthreads.web.http.operation import IF_NONE_MATCH, PREFER, DeclaredResponse, Operation, Who, declares, service
 from psthreads.web.http.origin import REASON, here
 from psthreads.web.http.parameters import given, preferred_wait
 from psthreads.web.services import Services
@@ -74,7 +74,7 @@ def _make_blueprint(name: str, base: str, services: Services, guard: Guard, allo
     def threads(**_: str) -> Response:
         page = services.store.page(
             cast("Kind", given(_STATUS)),
-            g.sight.group.id if g.sight.group else SERVER_WIDE,
+            g.caller.group.id if g.caller.group else SERVER_WIDE,
             int(given(_PAGE)),
             int(given(_PAGE_SIZE)),
         )
@@ -84,7 +84,7 @@ def _make_blueprint(name: str, base: str, services: Services, guard: Guard, allo
         Operation(
             "Says how a thread stands",
             who,
-            {200: service("The thread", "thread"), 304: Answer("Nothing has changed")},
+            {200: service("The thread", "thread"), 304: DeclaredResponse("Nothing has changed")},
             headers=(PREFER, IF_NONE_MATCH),
         )
     )
@@ -111,7 +111,7 @@ def _make_blueprint(name: str, base: str, services: Services, guard: Guard, allo
         level = given(LEVEL)
         first, tail = first_event()
         log = services.store.log(found.id, first, tail or size, Level(level) if level else None)
-        return respond.logs(log, with_detail=access.sees_details(g.sight))
+        return respond.logs(log, with_detail=access.sees_details(g.caller))
 
     @declares(
         Operation(

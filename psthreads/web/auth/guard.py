@@ -11,7 +11,7 @@ from werkzeug.datastructures import ImmutableMultiDict
 
 from psthreads.authoring.registry import Process
 from psthreads.domain import access
-from psthreads.domain.access import Role, Sight
+from psthreads.domain.access import Caller, Role
 from psthreads.domain.errors import NotAllowed, NotSignedIn, ThreadNotFound
 from psthreads.domain.model import Thread, is_thread_id
 from psthreads.identity.credentials import Credential, Password, Session, Token
@@ -50,10 +50,10 @@ class Guard:
 
     def server(self) -> None:
         """Open to administrators; with the setting, a thread's progress also to who started it."""
-        sight = self._identify()
+        caller = self._identify()
         is_progress = (request.endpoint or "").endswith(".progress")
-        if not (access.may_use_server(sight) or (self._own_progress and is_progress)):
-            raise _not_on_the_server(sight, "Only administrators may use the services of the whole server.")
+        if not (access.may_use_server(caller) or (self._own_progress and is_progress)):
+            raise _not_on_the_server(caller, "Only administrators may use the services of the whole server.")
 
     def group(self, named: str | None = None, *, reads_form: bool = False) -> None:
         """Open to contributors and higher in the group that the path names, or else this; and to administrators.
@@ -61,9 +61,9 @@ class Guard:
         With `reads_form` the view reads the body's form itself, and has to give its fields to `check_form` before it
         does anything.
         """
-        sight = self._identify(named, reads_form=reads_form)
-        if not access.may_use_group(sight):
-            group = sight.group.name if sight.group else ""
+        caller = self._identify(named, reads_form=reads_form)
+        if not access.may_use_group(caller):
+            group = caller.group.name if caller.group else ""
             raise NotAllowed(f"This needs at least the role contributor in group '{group}'.")
 
     def check_form(self, fields: Mapping[str, str]) -> None:
@@ -74,23 +74,23 @@ class Guard:
 
     def insider(self) -> None:
         """Open to every member of the group that the path names, and to administrators; without one as `member`."""
-        sight = self._identify()
-        if sight.group is not None and not access.may_use_group(sight, Role.GUEST):
-            raise NotAllowed(f"Only members of group '{sight.group.name}' may see what can be started there.")
+        caller = self._identify()
+        if caller.group is not None and not access.may_use_group(caller, Role.GUEST):
+            raise NotAllowed(f"Only members of group '{caller.group.name}' may see what can be started there.")
 
     def start(self, process: Process | None) -> None:
         """Open to members whose role in the group is enough for the process; on the server, to administrators."""
-        sight = self._identify(acts=True)
+        caller = self._identify(acts=True)
         if process is None:
             raise NotAllowed("There is no such process.")
         if g.has_session and request.method in _SAFE:
             # A link on a stranger's page brings the cookie along.
             raise NotAllowed("With a browser's session, start work with POST and the page's own token.")
         g.process = process
-        if not access.may_start(sight, process.role):
-            if sight.group is None:
-                raise _not_on_the_server(sight, "Only administrators may start work on the whole server.")
-            raise NotAllowed(f"This needs at least the role {process.role.value} in group '{sight.group.name}'.")
+        if not access.may_start(caller, process.role):
+            if caller.group is None:
+                raise _not_on_the_server(caller, "Only administrators may start work on the whole server.")
+            raise NotAllowed(f"This needs at least the role {process.role.value} in group '{caller.group.name}'.")
 
     def thread(self, thread_id: str) -> Thread:
         """The thread of that id, if there is one here for whoever asks; raises ThreadNotFound."""
@@ -98,7 +98,7 @@ class Guard:
             raise ThreadNotFound(thread_id)
         kept = g._get_current_object()  # noqa: SLF001 (see _identify)
         thread = self._store.parse(thread_id, kept.thread_meta)
-        if not access.shows(kept.sight, thread, own_progress=self._own_progress):
+        if not access.shows(kept.caller, thread, own_progress=self._own_progress):
             raise ThreadNotFound(thread_id)
         return thread
 
@@ -107,7 +107,7 @@ class Guard:
         if not is_thread_id(thread_id):
             raise ThreadNotFound(thread_id)
         thread = self._store.fetch(thread_id)
-        if not access.shows(g.sight, thread):
+        if not access.shows(g.caller, thread):
             raise ThreadNotFound(thread_id)
         return thread
 
@@ -117,9 +117,9 @@ class Guard:
         With `own_progress` it is the rule for a thread's progress, which may be the starter's own.
         """
         own = own_progress and self._own_progress
-        return Watch(self._directory, self._store, g.sight, read_credential(request), own_progress=own)
+        return Watch(self._directory, self._store, g.caller, read_credential(request), own_progress=own)
 
-    def _identify(self, named: str | None = None, *, acts: bool = False, reads_form: bool = False) -> Sight:
+    def _identify(self, named: str | None = None, *, acts: bool = False, reads_form: bool = False) -> Caller:
         """Who asks, through which group; and the thread that the path names, in the same round trip.
 
         What comes with another method than GET and HEAD acts, and so does what is said to.
@@ -132,19 +132,21 @@ class Guard:
         thread_id: str = values.get("thread", "")
         if is_thread_id(thread_id):
             place = self._store.place(thread_id)
-            sight, kept.thread_meta = self._directory.identify_with(
+            caller, kept.thread_meta = self._directory.identify_with(
                 credential, group, *place, address=asked.remote_addr or ""
             )
         else:
-            sight = self._directory.identify(credential, group, address=asked.remote_addr or "")
-        kept.sight = sight
-        if sight.reach is not None and (problem := access.beyond_reach(sight, acts=acts or asked.method not in _SAFE)):
+            caller = self._directory.identify(credential, group, address=asked.remote_addr or "")
+        kept.caller = caller
+        if caller.token_scope is not None and (
+            problem := access.scope_problem(caller, acts=acts or asked.method not in _SAFE)
+        ):
             raise NotAllowed(problem)
         kept.has_session = isinstance(credential, Session)
         if kept.has_session and asked.method not in _SAFE and not reads_form:
             # Only a browser sends its cookie unasked; the other credentials cannot be borrowed.
             protect_from_forgery(current_app)
-        return sight
+        return caller
 
 
 class Watch:
@@ -154,12 +156,12 @@ class Watch:
         self,
         directory: Directory,
         store: ThreadStore,
-        sight: Sight,
+        caller: Caller,
         credential: Credential,
         *,
         own_progress: bool = False,
     ) -> None:
-        self.sight = sight
+        self.caller = caller
         self._own_progress = own_progress
         self._directory = directory
         self._store = store
@@ -176,7 +178,7 @@ class Watch:
         if version > self._version or time.monotonic() > self._asked + _ASKED_SECONDS:
             self.ask()
         for thread in threads:
-            if not access.shows(self.sight, thread, own_progress=self._own_progress):
+            if not access.shows(self.caller, thread, own_progress=self._own_progress):
                 raise ThreadNotFound(thread.id)
 
     def ask(self) -> None:
@@ -184,18 +186,18 @@ class Watch:
         if isinstance(self._credential, Session) and 0 < self._credential.until < time.time():
             raise NotSignedIn
         version = self._store.access_version()
-        group = self.sight.group
-        self.sight = self._directory.identify(self._credential, str(group.id) if group else None)
-        may_use = access.may_use_group(self.sight) if group else access.may_use_server(self.sight)
+        group = self.caller.group
+        self.caller = self._directory.identify(self._credential, str(group.id) if group else None)
+        may_use = access.may_use_group(self.caller) if group else access.may_use_server(self.caller)
         if not (may_use or self._own_progress):
             raise NotAllowed("The role that this needs is gone.")
         self._version, self._asked = version, time.monotonic()
 
 
-def _not_on_the_server(sight: Sight, sentence: str) -> NotAllowed:
+def _not_on_the_server(caller: Caller, sentence: str) -> NotAllowed:
     """The refusal of what is the whole server's; to an administrator it is the token that is in the way."""
     return NotAllowed(
-        "This token is for some groups only, not for the whole server." if sight.member.admin else sentence
+        "This token is for some groups only, not for the whole server." if caller.member.admin else sentence
     )
 
 

@@ -7,20 +7,20 @@ from urllib.parse import unquote
 
 from flask import Blueprint, Response, g, request
 
-from psthreads.domain.access import Reach
+from psthreads.domain.access import TokenScope
 from psthreads.domain.errors import GroupNotFound
-from psthreads.identity.oauth_clients import Client, new_access_token
+from psthreads.identity.oauth_clients import OAuthClient, new_access_token
 from psthreads.web.auth.guard import Guard
-from psthreads.web.auth.untyped_oauth import Hooks, Server
-from psthreads.web.http.operation import FORM, JSON, Answer, Operation, Who, declares
+from psthreads.web.auth.untyped_oauth import Hooks, OAuthServer
+from psthreads.web.http.operation import FORM, JSON, DeclaredResponse, Operation, Who, declares
 from psthreads.web.services import Services
 
 _GROUP: Final = "group:"
 _MOST_GROUPS: Final = 100
 _REFUSALS: Final = {
-    400: Answer("The request is not one of OAuth 2.0 that is taken here; `error` says why", (JSON,)),
-    401: Answer("The client id and secret are not accepted", (JSON,)),
-    429: Answer("Too many wrong secrets came from there: Retry-After says when to come again", (JSON,)),
+    400: DeclaredResponse("The request is not one of OAuth 2.0 that is taken here; `error` says why", (JSON,)),
+    401: DeclaredResponse("The client id and secret are not accepted", (JSON,)),
+    429: DeclaredResponse("Too many wrong secrets came from there: Retry-After says when to come again", (JSON,)),
 }
 
 
@@ -36,14 +36,14 @@ def make_blueprint(services: Services, guard: Guard) -> Blueprint:
 
     rules = _Rules(services)
     hooks = Hooks(rules.authenticate, new_access_token, rules.narrow, rules.grant, services.directory.clients.give_back)
-    server = Server(hooks, services.config.oauth_expires)
+    server = OAuthServer(hooks, services.config.oauth_expires)
 
     @blueprint.post("/ps/oauth/token", provide_automatic_options=False)
     @declares(
         Operation(
             "Gives an OAuth client an access token",
             Who.EVERYBODY,
-            {200: Answer("access_token, token_type and expires_in, in seconds", (JSON,)), **_REFUSALS},
+            {200: DeclaredResponse("access_token, token_type and expires_in, in seconds", (JSON,)), **_REFUSALS},
             body=(FORM,),
             fields=("grant_type", "scope", "client_id", "client_secret"),
         )
@@ -56,7 +56,7 @@ def make_blueprint(services: Services, guard: Guard) -> Blueprint:
         Operation(
             "Ends an access token of an OAuth client",
             Who.EVERYBODY,
-            {200: Answer("The token is no token any more", (JSON,)), **_REFUSALS},
+            {200: DeclaredResponse("The token is no token any more", (JSON,)), **_REFUSALS},
             body=(FORM,),
             fields=("token", "token_type_hint", "client_id", "client_secret"),
         )
@@ -75,7 +75,7 @@ class _Rules:
         self._throttles = services.throttles
         self._expires = services.config.oauth_expires
 
-    def authenticate(self, form: dict[str, str]) -> Client | None:
+    def authenticate(self, form: dict[str, str]) -> OAuthClient | None:
         credentials = _credentials(form)
         if credentials is None:
             return None
@@ -85,15 +85,15 @@ class _Rules:
             return None
         return client
 
-    def narrow(self, client: Client, scope: str) -> str | None:
-        return None if self._reach(client, scope) is None else " ".join(scope.split())
+    def narrow(self, client: OAuthClient, scope: str) -> str | None:
+        return None if self._token_scope(client, scope) is None else " ".join(scope.split())
 
-    def grant(self, client: Client, token: str, scope: str) -> None:
-        self._directory.clients.grant(client, token, self._reach(client, scope), self._expires)
+    def grant(self, client: OAuthClient, token: str, scope: str) -> None:
+        self._directory.clients.grant(client, token, self._token_scope(client, scope), self._expires)
 
-    def _reach(self, client: Client, scope: str) -> Reach | None:
+    def _token_scope(self, client: OAuthClient, scope: str) -> TokenScope | None:
         """The reach that a scope stands for: that of the client, or less; None where it is no such scope."""
-        words, whole = set(scope.split()), client.reach or Reach()
+        words, whole = set(scope.split()), client.token_scope or TokenScope()
         kinds = words & {"read", "act"}
         names = {word.removeprefix(_GROUP) for word in words if word.startswith(_GROUP)}
         if len(kinds) + len(names) < len(words) or len(names) > _MOST_GROUPS:
@@ -102,7 +102,7 @@ class _Rules:
             groups = frozenset(self._directory.find_group(name).id for name in names) if names else whole.groups
         except GroupNotFound:
             return None
-        asked = Reach("read" in kinds if kinds else whole.read, "act" in kinds if kinds else whole.act, groups)
+        asked = TokenScope("read" in kinds if kinds else whole.read, "act" in kinds if kinds else whole.act, groups)
         return asked if asked.within(whole) else None
 
 

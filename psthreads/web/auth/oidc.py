@@ -17,11 +17,11 @@ from psthreads.identity.directory import Directory
 from psthreads.web.auth.sign_in import go_on, own_path
 from psthreads.web.auth.untyped_oidc import Provider
 from psthreads.web.http import origin
-from psthreads.web.http.operation import HTML, Answer, Operation, Who, declares
+from psthreads.web.http.operation import HTML, DeclaredResponse, Operation, Who, declares
 from psthreads.web.services import Services
 
 _FOLLOWING: Final = "following"
-_ON: Final = Answer("On to another address")
+_ON: Final = DeclaredResponse("On to another address")
 
 
 def add_to(blueprint: Blueprint, services: Services) -> None:
@@ -48,7 +48,7 @@ def add_to(blueprint: Blueprint, services: Services) -> None:
         Operation(
             "Where the provider leads back to",
             Who.EVERYBODY,
-            {303: _ON, 401: Answer("The sign-in page, which says why not", (HTML,))},
+            {303: _ON, 401: DeclaredResponse("The sign-in page, which says why not", (HTML,))},
         )
     )
     def outside_return() -> AnyResponse | tuple[str, int]:

@@ -35,7 +35,7 @@ class Hooks:
     give_back: Callable[[Any, str], bool]
 
 
-class Server(AuthorizationServer):  # type: ignore[misc] # the library has no types
+class OAuthServer(AuthorizationServer):  # type: ignore[misc] # the library has no types
     """The endpoints for tokens, by RFC 6749 (client credentials) and RFC 7009, for the request that is handled."""
 
     def __init__(self, hooks: Hooks, expires: int) -> None:
@@ -65,7 +65,7 @@ class Server(AuthorizationServer):  # type: ignore[misc] # the library has no ty
         found = self.hooks.authenticate(request.payload.fields)
         if found is None:
             raise InvalidClientError(status_code=401, description=_REFUSED)
-        return _Client(found, self.hooks)
+        return _AuthlibClient(found, self.hooks)
 
     def handle_response(self, status_code: int, payload: Any, headers: Any) -> Response:
         """The answer."""
@@ -105,7 +105,7 @@ class _Request(OAuth2Request):  # type: ignore[misc]
         return self.payload.fields
 
 
-class _Client(ClientMixin):  # type: ignore[misc]
+class _AuthlibClient(ClientMixin):  # type: ignore[misc]
     def __init__(self, found: Any, hooks: Hooks) -> None:
         self.found = found
         self._hooks = hooks

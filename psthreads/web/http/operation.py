@@ -36,7 +36,7 @@ class Who(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class DeclaredResponse:
     """One way to answer: its media types, and the name of its JSON's schema in schemas/thread.schema.json."""
 
     meaning: str
@@ -53,7 +53,7 @@ class Operation:
 
     summary: str
     who: Who
-    answers: Mapping[int, Answer]
+    answers: Mapping[int, DeclaredResponse]
     parameters: tuple[Parameter, ...] = ()
     headers: tuple[Parameter, ...] = ()
     body: tuple[str, ...] = ()
@@ -61,9 +61,9 @@ class Operation:
     more: bool = False
 
 
-def service(meaning: str, schema: str) -> Answer:
+def service(meaning: str, schema: str) -> DeclaredResponse:
     """An answer of the services: XML or JSON, as it is asked for."""
-    return Answer(meaning, (XML, JSON), schema)
+    return DeclaredResponse(meaning, (XML, JSON), schema)
 
 
 def declares(operation: Operation) -> Callable[[F], F]:

@@ -19,7 +19,7 @@ def here(*, with_reason: bool = True) -> Origin:
 
     Raises BadParameter for a reason that is too long to be one.
     """
-    member = g.sight.member
+    member = g.caller.member
     reason = str(given(REASON)) if with_reason else ""
     return Origin(member.username, member.id, address(), reason)
 

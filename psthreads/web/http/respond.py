@@ -36,7 +36,7 @@ _REVALIDATED: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class Bar:
+class BarView:
     """A named progress bar, as it stands."""
 
     name: str
@@ -158,10 +158,10 @@ def error(problem: PsthreadsError, headers: Mapping[str, str] | None = None) -> 
     return _xml("error.xml", problem.status, headers, code=problem.code, request=asked, message=message)
 
 
-def bars(one: Thread) -> list[Bar]:
+def bars(one: Thread) -> list[BarView]:
     """The thread's progress bars, in their order: its elements with a total and a current count."""
     return [
-        Bar(str(element.tag), int(element.get("total", "0")), int(element.get("current", "0")))
+        BarView(str(element.tag), int(element.get("total", "0")), int(element.get("current", "0")))
         for element in _elements(one.xml)
         if element.get("total", "").isdecimal() and element.get("current", "").isdecimal()
     ]

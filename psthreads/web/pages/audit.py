@@ -8,13 +8,13 @@ from typing import Final
 
 from flask import Blueprint, Response, render_template, url_for
 
-from psthreads.audit.entries import ACTS, KINDS, Entry, Wanted
+from psthreads.audit.entries import ACTS, KINDS, AuditEntry, AuditQuery
 from psthreads.audit.export import FORMATS, pieces
 from psthreads.authoring.parameter import Parameter, moment
 from psthreads.domain.model import iso
 from psthreads.identity.directory import Directory
 from psthreads.web.auth.guard import Guard
-from psthreads.web.http.operation import HTML, Answer, Operation, Who, declares
+from psthreads.web.http.operation import HTML, DeclaredResponse, Operation, Who, declares
 from psthreads.web.http.parameters import given
 from psthreads.web.services import Services
 
@@ -27,14 +27,14 @@ _UNTIL: Final = Parameter("until", str, "", description="before when")
 _WANTED: Final = (_BY, _ACT, _SUBJECT, _GROUP, _SINCE, _UNTIL)
 _BEFORE: Final = Parameter("before", str, "", description="the entry from which on older ones are wanted")
 _FORMAT: Final = Parameter("format", str, "csv", choices=tuple(FORMATS), description="of the file")
-_AWAY: Final = Answer("Leads to the page to sign in", (HTML,))
+_AWAY: Final = DeclaredResponse("Leads to the page to sign in", (HTML,))
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class AuditRow:
     """An entry as the page shows it: what was done in words, and where its names lead, empty where nowhere."""
 
-    entry: Entry
+    entry: AuditEntry
     words: str
     who: str = ""
     subject: str = ""
@@ -49,7 +49,7 @@ def add_to(blueprint: Blueprint, services: Services, guard: Guard) -> None:
         Operation(
             "The page of the audit: who did what, newest first",
             Who.SERVER,
-            {200: Answer("A page", (HTML,)), 302: _AWAY},
+            {200: DeclaredResponse("A page", (HTML,)), 302: _AWAY},
             (*_WANTED, _BEFORE),
         )
     )
@@ -75,7 +75,7 @@ def add_to(blueprint: Blueprint, services: Services, guard: Guard) -> None:
             "The audit as a file, newest first",
             Who.SERVER,
             {
-                200: Answer("The entries", tuple(one.media.partition(";")[0] for one in FORMATS.values())),
+                200: DeclaredResponse("The entries", tuple(one.media.partition(";")[0] for one in FORMATS.values())),
                 302: _AWAY,
             },
             (*_WANTED, _FORMAT),
@@ -89,8 +89,8 @@ def add_to(blueprint: Blueprint, services: Services, guard: Guard) -> None:
         return response
 
 
-def _wanted() -> Wanted:
-    return Wanted(
+def _wanted() -> AuditQuery:
+    return AuditQuery(
         by=str(given(_BY)).strip(),
         act=str(given(_ACT)),
         subject=str(given(_SUBJECT)).strip(),
@@ -105,7 +105,7 @@ def _field(ms: int) -> str:
     return iso(ms)[:19] if ms else ""
 
 
-def _rows(entries: Iterable[Entry], directory: Directory) -> list[Row]:
+def _rows(entries: Iterable[AuditEntry], directory: Directory) -> list[AuditRow]:
     """The entries as they are shown; who and what is gone is not linked."""
     entries = tuple(entries)
     wanted = [
@@ -126,7 +126,7 @@ def _rows(entries: Iterable[Entry], directory: Directory) -> list[Row]:
         return url_for("pages.group_members", group=its_id)
 
     return [
-        Row(
+        AuditRow(
             entry,
             ACTS.get(entry.act, entry.act),
             link("member", entry.byid),
@@ -137,7 +137,7 @@ def _rows(entries: Iterable[Entry], directory: Directory) -> list[Row]:
     ]
 
 
-def _subject_of(entry: Entry) -> tuple[str, str]:
+def _subject_of(entry: AuditEntry) -> tuple[str, str]:
     """What the act was done to: its kind, empty for what is not to be linked, and its id."""
     kind = entry.act.partition(".")[0]
     if entry.act == "thread.delete":

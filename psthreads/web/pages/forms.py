@@ -9,10 +9,10 @@ from typing import Final
 from flask import render_template, request
 
 from psthreads.authoring.parameter import Parameter
-from psthreads.domain.access import Reach, Role
+from psthreads.domain.access import Role, TokenScope
 from psthreads.domain.errors import BadParameter, MissingParameter
 from psthreads.identity.directory import Directory
-from psthreads.web.http.operation import FORM, HTML, Answer, Operation, Who
+from psthreads.web.http.operation import FORM, HTML, DeclaredResponse, Operation, Who
 
 NAME: Final = Parameter("name", str, "", description="the beginning of the name")
 """What the names of a list begin with."""
@@ -23,11 +23,11 @@ AFTER: Final = Parameter("after", str, "", description="the name after which the
 DONE: Final = Parameter("done", str, "", description="what was done a moment ago, which the page then says")
 """What a form that leads back to a page did."""
 
-PAGE: Final = Answer("A page", (HTML,))
-AWAY: Final = Answer("Leads to the page to sign in", (HTML,))
-SENT: Final = Answer("It is done; leads to a page", (HTML,))
-_UNKNOWN: Final = Answer("There is nothing of that name", (HTML,))
-REFUSED: Final = Answer("The page, which says why it cannot be done", (HTML,))
+PAGE: Final = DeclaredResponse("A page", (HTML,))
+AWAY: Final = DeclaredResponse("Leads to the page to sign in", (HTML,))
+SENT: Final = DeclaredResponse("It is done; leads to a page", (HTML,))
+_UNKNOWN: Final = DeclaredResponse("There is nothing of that name", (HTML,))
+REFUSED: Final = DeclaredResponse("The page, which says why it cannot be done", (HTML,))
 
 _MOST_GROUPS: Final = 50  # that a token or client is for: each is looked up, and named on pages
 
@@ -94,7 +94,7 @@ def role() -> Role:
     return Role(given)
 
 
-def reach(directory: Directory) -> Reach | None:
+def token_scope(directory: Directory) -> TokenScope | None:
     """What the fields `read`, `act` and `groups` narrow a token or client to; None for nothing.
 
     Raises BadParameter where it could do nothing, and GroupNotFound.
@@ -109,7 +109,7 @@ def reach(directory: Directory) -> Reach | None:
     if written.strip() and not refs:
         raise BadParameter("groups", "No group is named: name one, or leave the field empty for all.")
     groups = frozenset(directory.find_group(ref).id for ref in refs) if refs else None
-    return None if read and act and groups is None else Reach(read, act, groups)
+    return None if read and act and groups is None else TokenScope(read, act, groups)
 
 
 def check_typed(name: str) -> None:

@@ -11,7 +11,7 @@ from psthreads.domain.model import SERVER_WIDE
 from psthreads.threads import crew
 from psthreads.threads.search import Hour, Overview
 from psthreads.web.auth.guard import Guard
-from psthreads.web.http.operation import HTML, Answer, Operation, Who, declares
+from psthreads.web.http.operation import HTML, DeclaredResponse, Operation, Who, declares
 from psthreads.web.pages import charts, scope
 from psthreads.web.services import Services
 
@@ -25,12 +25,15 @@ def add_to(blueprint: Blueprint, services: Services, guard: Guard) -> None:  # n
         Operation(
             "The overview: what runs, waits and failed, the workers, and the last day",
             who,
-            {200: Answer("The page", (HTML,)), 302: Answer("Leads to the page to sign in", (HTML,))},
+            {
+                200: DeclaredResponse("The page", (HTML,)),
+                302: DeclaredResponse("Leads to the page to sign in", (HTML,)),
+            },
         )
     )
     def overview(**_: str) -> str:
-        group = g.sight.group if scope.in_group() else None
-        seen = services.finder.overview(group.id if group else SERVER_WIDE)
+        group = g.caller.group if scope.in_group() else None
+        seen = services.search.overview(group.id if group else SERVER_WIDE)
         workers = None if group else crew.look(services.redis, services.config)
         return render_template(
             "overview.html",

@@ -34,14 +34,14 @@ def in_group() -> bool:
 def page(endpoint: str, **values: Any) -> str:
     """The address of a page of the dashboard, in the part that the request is in; for templates, too."""
     if in_group():
-        return url_for(f"{GROUP}.{endpoint}", **{**values, "group": g.sight.group.name})
+        return url_for(f"{GROUP}.{endpoint}", **{**values, "group": g.caller.group.name})
     return url_for(f"{SERVER}.{endpoint}", **values)
 
 
 def service(blueprint: str, endpoint: str, **values: Any) -> str:
     """The address of a service for the same part: `service("streams", "events", thread=…)`; for templates, too."""
     if in_group():
-        return url_for(f"group{blueprint and '-'}{blueprint}.{endpoint}", group=g.sight.group.name, **values)
+        return url_for(f"group{blueprint and '-'}{blueprint}.{endpoint}", group=g.caller.group.name, **values)
     return url_for(f"server{blueprint and '-'}{blueprint}.{endpoint}", **values)
 
 
@@ -58,7 +58,7 @@ def room() -> str:
 
 def group_here() -> bool:
     """Whether the page is one of a group's, and whoever asks may see that group's pages; for templates."""
-    return g.sight.group is not None and access.may_use_group(g.sight)
+    return g.caller.group is not None and access.may_use_group(g.caller)
 
 
 def layout() -> str:

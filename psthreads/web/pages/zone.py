@@ -26,7 +26,7 @@ from psthreads.domain.errors import (
 from psthreads.system.thread_pool import off_the_loop
 from psthreads.web.auth.guard import Guard
 from psthreads.web.http import arriving
-from psthreads.web.http.operation import FORM, HTML, MULTIPART, Answer, Operation, Who, declares
+from psthreads.web.http.operation import FORM, HTML, MULTIPART, DeclaredResponse, Operation, Who, declares
 from psthreads.web.http.parameters import given
 from psthreads.web.pages import forms, scope, words
 from psthreads.web.pages.forms import DONE, Question
@@ -41,7 +41,7 @@ LONG: Final = 500
 _ROOM: Final = 45_000  # bytes of the page for the list of files
 _ROW: Final = 900  # bytes of a row besides these, with its path shortened
 _AFTER: Final = Parameter("after", str, "", description="the path after which the list goes on")
-_REFUSED: Final = Answer("The page, which says why; nothing was kept", (HTML,))
+_REFUSED: Final = DeclaredResponse("The page, which says why; nothing was kept", (HTML,))
 _NOTE: Final = "Work that is about to take it finds nothing. Documents of the group are left alone."
 _SAID: Final = {
     "uploaded": "The files are there.",
@@ -63,7 +63,7 @@ def add_to(blueprint: Blueprint, services: Services, guard: Guard) -> None:
     most = services.config.max_upload
 
     def zone() -> LoadingZone:
-        return services.documents.loading_zone(g.sight.group, g.sight.member.id)
+        return services.documents.loading_zone(g.caller.group, g.caller.member.id)
 
     def show(problem: str = "", done: str = "", after: str = "") -> str:
         return render_template(
@@ -179,7 +179,7 @@ def _look(zone: LoadingZone, after: tuple[str, ...]) -> _Found:
 def _takes(services: Services, name: str) -> bool:
     """Whether there is a process of that name here, for whoever asks."""
     found = services.registry.find(name)
-    return found is not None and access.may_start(g.sight, found.role)
+    return found is not None and access.may_start(g.caller, found.role)
 
 
 def _ask_one(path: str) -> Question:

@@ -34,7 +34,7 @@ def add_to(blueprint: Blueprint, services: Services) -> None:
     directory = services.directory
 
     def show(problem: str = "", refused: str = "", wrong: str = "", shown: Shown | None = None, done: str = "") -> str:
-        member: Member = g.sight.member
+        member: Member = g.caller.member
         own = tokens.newest(directory.tokens(member), str(given(TOKENS)))
         after = str(given(AFTER))
         return render_template(
@@ -45,7 +45,7 @@ def add_to(blueprint: Blueprint, services: Services) -> None:
             after=after,
             tokens=own,
             tokens_after=str(given(TOKENS)),
-            told=tokens.telling(directory, [one.reach for one in own.items]),
+            told=tokens.telling(directory, [one.token_scope for one in own.items]),
             expires=tokens.CHOICES,
             outside=bool(services.config.oidc_issuer),
             problem=problem,
@@ -76,7 +76,7 @@ def add_to(blueprint: Blueprint, services: Services) -> None:
         )
     )
     def account_password() -> AnyResponse | str:
-        return attempt("password", lambda: _change_password(services, g.sight.member))
+        return attempt("password", lambda: _change_password(services, g.caller.member))
 
     @blueprint.post("/dashboard/account/tokens", provide_automatic_options=False)
     @declares(
@@ -89,14 +89,14 @@ def add_to(blueprint: Blueprint, services: Services) -> None:
     )
     def account_tokens() -> AnyResponse | str:
         # No redirect: a secret is shown in this answer and nowhere else.
-        return attempt("tokens", lambda: show(shown=_create(directory, g.sight.member)))
+        return attempt("tokens", lambda: show(shown=_create(directory, g.caller.member)))
 
     @blueprint.post("/dashboard/account/tokens/revoke", provide_automatic_options=False)
     @declares(
         forms.changing("Ends a token of one's own, after a question", *("name", "sure"), shows=True, who=Who.BROWSER)
     )
     def account_tokens_revoke() -> AnyResponse | str:
-        return attempt("", lambda: _revoke(directory, g.sight.member))
+        return attempt("", lambda: _revoke(directory, g.caller.member))
 
 
 def _change_password(services: Services, member: Member) -> AnyResponse:

@@ -32,8 +32,8 @@ def add_to(blueprint: Blueprint, services: Services) -> None:
     def members(name: str = "", after: str = "", done: str = "", problem: str = "", refused: str = "") -> str:
         return render_template(
             "group-members.html",
-            group=g.sight.group,
-            part=directory.find_members_of(g.sight.group, name, after),
+            group=g.caller.group,
+            part=directory.find_members_of(g.caller.group, name, after),
             name=name,
             after=after,
             roles=[role.value for role in Role],
@@ -54,10 +54,10 @@ def add_to(blueprint: Blueprint, services: Services) -> None:
     def group_members_set(**_: str) -> AnyResponse:
         try:
             member, role = directory.find_member(forms.text("member")), forms.role()
-            directory.by(here()).set_membership(member, g.sight.group, role)
+            directory.by(here()).set_membership(member, g.caller.group, role)
         except (BadParameter, NotFound) as error:
             return Response(members(problem=error.message, refused="give"), error.status)
-        return redirect(url_for("pages.group_members", group=g.sight.group.name, done="set"), 303)
+        return redirect(url_for("pages.group_members", group=g.caller.group.name, done="set"), 303)
 
     @blueprint.post("/dashboard/groups/<group>/members/remove", provide_automatic_options=False)
     @declares(forms.changing("Ends a membership in the group, after a question", "member", "sure", shows=True))
@@ -65,19 +65,19 @@ def add_to(blueprint: Blueprint, services: Services) -> None:
         try:
             member = directory.find_member(forms.text("member"))
             if not forms.is_sure():
-                back = url_for("pages.group_members", group=g.sight.group.name)
-                return forms.ask(end_of(member, g.sight.group.name), ("member",), back)
-            directory.by(here()).remove_membership(member, g.sight.group)
+                back = url_for("pages.group_members", group=g.caller.group.name)
+                return forms.ask(end_of(member, g.caller.group.name), ("member",), back)
+            directory.by(here()).remove_membership(member, g.caller.group)
         except (BadParameter, NotFound) as error:
             return Response(members(problem=error.message), error.status)
-        return redirect(url_for("pages.group_members", group=g.sight.group.name, done="ended"), 303)
+        return redirect(url_for("pages.group_members", group=g.caller.group.name, done="ended"), 303)
 
     _add_removal(blueprint, services.directory)
 
 
 def _add_removal(blueprint: Blueprint, directory: Directory) -> None:
     def ask(problem: str = "") -> str:
-        return render_template("remove.html", kind="group", name=g.sight.group.name, problem=problem)
+        return render_template("remove.html", kind="group", name=g.caller.group.name, problem=problem)
 
     @blueprint.get("/dashboard/groups/<group>/remove", provide_automatic_options=False)
     @declares(forms.reading("The page that asks whether to remove a group"))
@@ -88,8 +88,8 @@ def _add_removal(blueprint: Blueprint, directory: Directory) -> None:
     @declares(forms.changing("Removes a group whose name is typed", "typed"))
     def group_remove_post(**_: str) -> AnyResponse:
         try:
-            forms.check_typed(g.sight.group.name)
-            directory.by(here()).remove_group(g.sight.group)
+            forms.check_typed(g.caller.group.name)
+            directory.by(here()).remove_group(g.caller.group)
         except BadParameter as error:
             return Response(ask(error.message), error.status)
         return redirect(url_for("pages.groups", done="removed"), 303)

@@ -36,9 +36,9 @@ def add_to(blueprint: Blueprint, services: Services) -> None:
             "problem": problem,
             "typed": forms.again("add" if problem else ""),
         }
-        if access.may_use_server(g.sight):
+        if access.may_use_server(g.caller):
             return render_template("groups.html", part=directory.find_groups(name, after), **common)
-        found = directory.find_memberships(g.sight.member, name, after)
+        found = directory.find_memberships(g.caller.member, name, after)
         own = replace(found, items=tuple(one for one in found.items if _is_covered(one)))
         return render_template("groups.html", own=own, opens=opens, **common)
 
@@ -63,8 +63,8 @@ def add_to(blueprint: Blueprint, services: Services) -> None:
 
 def _is_covered(membership: Membership) -> bool:
     """Whether this group is within reach of the token that asks."""
-    reach = g.sight.reach
-    return reach is None or reach.covers(membership.group.id)
+    token_scope = g.caller.token_scope
+    return token_scope is None or token_scope.covers(membership.group.id)
 
 
 def opens(membership: Membership) -> bool:

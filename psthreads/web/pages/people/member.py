@@ -110,7 +110,9 @@ def add_to(blueprint: Blueprint, services: Services) -> Show:
             roles=[role.value for role in Role],
             tokens=own,
             clients=clients,
-            told=tokens.telling(directory, [*(one.reach for one in own.items), *(one.reach for one in clients.items)]),
+            told=tokens.telling(
+                directory, [*(one.token_scope for one in own.items), *(one.token_scope for one in clients.items)]
+            ),
             expires=tokens.CHOICES,
             problem=problem,
             refused=refused,
@@ -221,8 +223,8 @@ def _revoke_token(directory: Directory, member: Member) -> str:
 
 
 def _add_client(directory: Directory, member: Member) -> Shown:
-    name, reach = forms.text("name"), forms.reach(directory)
-    client_id, secret = directory.by(here()).add_client(member, name, reach)
+    name, token_scope = forms.text("name"), forms.token_scope(directory)
+    client_id, secret = directory.by(here()).add_client(member, name, token_scope)
     return Shown(f"client '{name}'", (("Client id", client_id), ("Client secret", secret)))
 
 

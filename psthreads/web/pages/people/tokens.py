@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Final, Protocol, TypeVar
 
 from psthreads.authoring.parameter import Parameter
-from psthreads.domain.access import Member, Reach
+from psthreads.domain.access import Member, TokenScope
 from psthreads.domain.errors import BadParameter
 from psthreads.identity.directory import Directory
-from psthreads.identity.records import Part, scope
+from psthreads.identity.records import DirectoryPage, scope
 from psthreads.web.http.origin import here
 from psthreads.web.pages import forms
 from psthreads.web.pages.forms import Question
@@ -51,27 +51,29 @@ class _Named(Protocol):
 N = TypeVar("N", bound=_Named)
 
 
-def newest(oldest_first: Sequence[N], after: str) -> Part[N]:
+def newest(oldest_first: Sequence[N], after: str) -> DirectoryPage[N]:
     """A part of the list, newest first, that goes on after the one of that name, if it is still there."""
     found = oldest_first[::-1]
     begin = next((place + 1 for place, one in enumerate(found) if one.name == after), 0)
     some = found[begin : begin + PART]
-    return Part(tuple(some), some[-1].name if begin + PART < len(found) else "")
+    return DirectoryPage(tuple(some), some[-1].name if begin + PART < len(found) else "")
 
 
-def telling(directory: Directory, reaches: Iterable[Reach | None]) -> Callable[[Reach | None], str]:
+def telling(directory: Directory, reaches: Iterable[TokenScope | None]) -> Callable[[TokenScope | None], str]:
     """What says in words what each of these reaches, with the names of the groups."""
-    names = directory.names(("group", group) for reach in reaches if reach for group in reach.groups or ())
+    names = directory.names(
+        ("group", group) for token_scope in reaches if token_scope for group in token_scope.groups or ()
+    )
     groups = {its_id: name for (_, its_id), name in names.items()}
-    return lambda reach: scope(reach, groups)
+    return lambda token_scope: scope(token_scope, groups)
 
 
 def create(directory: Directory, member: Member) -> Shown:
     """Make the token that the form wants; raises BadParameter, Conflict, GroupNotFound."""
-    name, reach, given = forms.text("name"), forms.reach(directory), forms.text("expires")
+    name, token_scope, given = forms.text("name"), forms.token_scope(directory), forms.text("expires")
     if given not in _EXPIRES:
         raise BadParameter("expires", f"A token cannot expire in '{given}': choose one of the times in the list.")
-    plain = directory.by(here()).create_token(member, name, _EXPIRES[given][1], reach)
+    plain = directory.by(here()).create_token(member, name, _EXPIRES[given][1], token_scope)
     return Shown(f"token '{name}'", (("Token", plain),))
 
 

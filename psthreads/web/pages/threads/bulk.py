@@ -11,7 +11,7 @@ from flask import Blueprint, Response, g, render_template, request
 from psthreads.domain import access
 from psthreads.domain.errors import BadParameter, Conflict, NotAllowed, ThreadNotFound, Unavailable
 from psthreads.domain.model import Status, Thread, is_thread_id
-from psthreads.web.http.operation import FORM, HTML, Answer, Operation, Who, declares
+from psthreads.web.http.operation import FORM, HTML, DeclaredResponse, Operation, Who, declares
 from psthreads.web.http.origin import here
 from psthreads.web.http.parameters import choice
 from psthreads.web.pages import scope
@@ -45,8 +45,8 @@ def add_to(blueprint: Blueprint, services: Services) -> None:
             "Asks before many threads are cancelled or deleted, and does it",
             who,
             {
-                200: Answer("The question, or what became of each thread", (HTML,)),
-                302: Answer("Leads to the page to sign in", (HTML,)),
+                200: DeclaredResponse("The question, or what became of each thread", (HTML,)),
+                302: DeclaredResponse("Leads to the page to sign in", (HTML,)),
             },
             body=(FORM,),
             fields=(*_FIELDS, *(one.wire for one in filters.DECLARED)),
@@ -54,7 +54,7 @@ def add_to(blueprint: Blueprint, services: Services) -> None:
     )
     def act(**_: str) -> Response:
         what = choice("act", _ACTS, "cancel")
-        if what == "delete" and not access.may_delete(g.sight):
+        if what == "delete" and not access.may_delete(g.caller):
             raise NotAllowed("Deleting threads needs at least the role manager in their group.")
         asked = filters.read(services.directory, services.registry)
         chosen, there_are_more = _chosen(services, asked)
@@ -79,11 +79,11 @@ def add_to(blueprint: Blueprint, services: Services) -> None:
         if "every" in request.form:
             if asked.problems:
                 raise BadParameter(*next(iter(asked.problems.items())))
-            found = services.finder.find(asked.wanted, size=MOST, look_at=_LOOKED_AT)
+            found = services.search.find(asked.wanted, size=MOST, look_at=_LOOKED_AT)
             return found.threads, bool(found.after)
         ids = _named()
         threads, _version = services.store.fetch_many(ids[:MOST])
-        return [one for one in threads if access.shows(g.sight, one)], len(ids) > MOST
+        return [one for one in threads if access.shows(g.caller, one)], len(ids) > MOST
 
 
 def _named() -> list[str]:

@@ -14,7 +14,7 @@ from psthreads.authoring.registry import Registry
 from psthreads.domain.errors import BadParameter, MemberNotFound, PsthreadsError
 from psthreads.domain.model import SERVER_WIDE, Status
 from psthreads.identity.directory import Directory
-from psthreads.threads.search import Wanted
+from psthreads.threads.search import ThreadQuery
 from psthreads.threads.store import Kind
 from psthreads.web.pages import scope
 
@@ -39,7 +39,7 @@ class Filters:
     """What is asked for, as it was given in `given`, and as it is looked for; `problems` are sentences by field."""
 
     given: Mapping[str, str]
-    wanted: Wanted
+    wanted: ThreadQuery
     problems: Mapping[str, str]
 
     @property
@@ -81,7 +81,7 @@ def read(directory: Directory, registry: Registry) -> Filters:
 
     declared = {one.wire: one for one in DECLARED}
     if scope.in_group():
-        given["group"], group_id = "", g.sight.group.id
+        given["group"], group_id = "", g.caller.group.id
     else:
         group_id = checked("group", lambda ref: directory.find_group(ref).id, SERVER_WIDE)
     kind = checked("status", declared["status"].read, "active")
@@ -100,7 +100,7 @@ def read(directory: Directory, registry: Registry) -> Filters:
                 return _NOBODY  # Who is a member elsewhere is not told here.
             raise
 
-    wanted = Wanted(
+    wanted = ThreadQuery(
         kind=cast("Kind", kind),
         group_id=group_id,
         member_id=checked("member", member, None),

@@ -21,7 +21,7 @@ _WHOLE: Final = 40_000  # bytes of HTML for the text of a line that is shown alo
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class LogRow:
     """A line as it is shown. `day` is told where it is another than that of the line before."""
 
     seq: int
@@ -33,7 +33,7 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class LineRange:
     """Lines that a page shows, of all from number `first` to `last` that were looked at; `total` are in the log.
 
     Where nothing was looked at, `last` is before `first`.
@@ -69,16 +69,16 @@ class Lines:
         """Whether some lines may be left out."""
         return bool(self.text) or self.level is not None
 
-    def one(self, number: int) -> Run:
+    def one(self, number: int) -> LineRange:
         """The line of that number alone, whatever the lines are narrowed to; what was dropped there, if it is gone."""
         page = self._read(number, 1)
-        return Run(page.events[:1], number, page.events[0].seq if page.events else number - 1, page.total)
+        return LineRange(page.events[:1], number, page.events[0].seq if page.events else number - 1, page.total)
 
-    def around(self, number: int) -> Run:
+    def around(self, number: int) -> LineRange:
         """The line of that number with a few before it and more after it; of narrowed lines those from it on."""
         return self.after(number - 1 if self.is_narrowed else max(0, number - 1 - _ABOVE))
 
-    def after(self, number: int) -> Run:
+    def after(self, number: int) -> LineRange:
         """The lines that follow that number; at the end of the log, the last ones."""
         first = number + 1
         page = self._read(first, self._most)
@@ -93,30 +93,30 @@ class Lines:
             last = event.seq
         else:
             last = page.events[-1].seq
-        return Run(tuple(kept), first, last, page.total)
+        return LineRange(tuple(kept), first, last, page.total)
 
-    def last(self) -> Run:
+    def last(self) -> LineRange:
         """The last lines."""
         return self._up_to(None)
 
-    def before(self, number: int) -> Run:
+    def before(self, number: int) -> LineRange:
         """The lines that lead to that number, without it."""
         return self._up_to(number - 1) if number > 1 else self.after(0)
 
-    def _up_to(self, end: int | None) -> Run:
+    def _up_to(self, end: int | None) -> LineRange:
         many = self._most
         while True:
             first = -many if end is None else max(1, end - many + 1)
             page = self._read(first, many if end is None else end - first + 1)
             to = page.total if end is None else min(end, page.total)
             if not page.events:
-                return Run((), 1, 0, page.total)
+                return LineRange((), 1, 0, page.total)
             first = max(1, page.total - many + 1) if end is None else first
             if end is not None and page.events[0].seq > end:
                 # All of it is gone: what is left before stands where the gap begins.
                 end = page.events[0].seq - page.dropped
                 if end < 1:
-                    return Run((), 1, 0, page.total)
+                    return LineRange((), 1, 0, page.total)
                 continue
             if page.next > to or many == 1:
                 break
@@ -125,9 +125,9 @@ class Lines:
         if len(kept) > SHOWN:
             kept = kept[-SHOWN:]
             first = kept[0].seq
-        return Run(tuple(kept), first, to, page.total)
+        return LineRange(tuple(kept), first, to, page.total)
 
-    def rows(self, run: Run) -> Iterator[Row]:
+    def rows(self, run: LineRange) -> Iterator[LogRow]:
         """The lines as they are shown, so much of each that the page does not grow too large."""
         texts = self._texts(run)
         for limit in _LIMITS:
@@ -136,12 +136,12 @@ class Lines:
                 break
         return _rows(run.events, texts, shown)
 
-    def whole(self, run: Run) -> Iterator[Row]:
+    def whole(self, run: LineRange) -> Iterator[LogRow]:
         """The lines with all of their text; what no page should hold is cut."""
         texts = self._texts(run)
         return _rows(run.events, texts, [cut(text, _WHOLE) for text in texts])
 
-    def _texts(self, run: Run) -> list[str]:
+    def _texts(self, run: LineRange) -> list[str]:
         return [event.told(with_detail=self.with_detail) for event in run.events]
 
     @property
@@ -165,10 +165,10 @@ class Lines:
         return not self._sought or self._sought in event.told(with_detail=self.with_detail).lower()
 
 
-def _rows(events: Sequence[Event], texts: Sequence[str], shown: Sequence[str]) -> Iterator[Row]:
+def _rows(events: Sequence[Event], texts: Sequence[str], shown: Sequence[str]) -> Iterator[LogRow]:
     before = ""
     for event, text, kept in zip(events, texts, shown, strict=True):
         moment = iso(event.timestamp)
         day = moment[:10]
-        yield Row(event.seq, "" if day == before else day, moment[11:23], event.level, kept, len(kept) < len(text))
+        yield LogRow(event.seq, "" if day == before else day, moment[11:23], event.level, kept, len(kept) < len(text))
         before = day

@@ -9,9 +9,9 @@ from flask import Blueprint, Response, g, render_template
 
 from psthreads.authoring.parameter import Parameter
 from psthreads.domain import access
-from psthreads.threads.search import Found
+from psthreads.threads.search import ThreadSearchResult
 from psthreads.web.auth.guard import Guard
-from psthreads.web.http.operation import HTML, Answer, Operation, Who, declares
+from psthreads.web.http.operation import HTML, DeclaredResponse, Operation, Who, declares
 from psthreads.web.http.parameters import given
 from psthreads.web.pages import scope
 from psthreads.web.pages.threads import bulk, filters
@@ -19,11 +19,11 @@ from psthreads.web.services import Services
 
 _SIZE: Final = 40
 _AFTER: Final = Parameter("after", str, "", description="where to go on, as the page before has given it")
-_NOTHING: Final = Found((), "", 0, 0)
+_NOTHING: Final = ThreadSearchResult((), "", 0, 0)
 _ANSWERS: Final = {
-    200: Answer("The page", (HTML,)),
-    302: Answer("Leads to the page to sign in", (HTML,)),
-    400: Answer("The page, which says what is wrong with a filter", (HTML,)),
+    200: DeclaredResponse("The page", (HTML,)),
+    302: DeclaredResponse("Leads to the page to sign in", (HTML,)),
+    400: DeclaredResponse("The page, which says what is wrong with a filter", (HTML,)),
 }
 
 
@@ -36,7 +36,7 @@ def add_to(blueprint: Blueprint, services: Services, guard: Guard) -> None:  # n
     def threads(**_: str) -> Response:
         asked = filters.read(services.directory, services.registry)
         after = str(given(_AFTER))
-        found = _NOTHING if asked.problems else services.finder.find(asked.wanted, after, _SIZE)
+        found = _NOTHING if asked.problems else services.search.find(asked.wanted, after, _SIZE)
         text = render_template(
             "threads.html",
             asked=asked,
@@ -45,7 +45,7 @@ def add_to(blueprint: Blueprint, services: Services, guard: Guard) -> None:  # n
             kinds=filters.KINDS,
             processes=[process.name for process in services.registry],
             now=int(time.time() * 1000),
-            may_delete=access.may_delete(g.sight),
+            may_delete=access.may_delete(g.caller),
             older=asked.address(after=found.after) if found.after else "",
         )
         return Response(text, 400 if asked.problems else 200, mimetype=HTML)

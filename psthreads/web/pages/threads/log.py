@@ -10,10 +10,10 @@ from psthreads.authoring.parameter import Bounds, Parameter
 from psthreads.domain import access
 from psthreads.domain.model import Level
 from psthreads.web.auth.guard import Guard
-from psthreads.web.http.operation import HTML, Answer, Operation, Who, declares
+from psthreads.web.http.operation import HTML, DeclaredResponse, Operation, Who, declares
 from psthreads.web.http.parameters import given
 from psthreads.web.pages import scope
-from psthreads.web.pages.threads.lines import Lines, Run
+from psthreads.web.pages.threads.lines import LineRange, Lines
 from psthreads.web.services import Services
 
 _NUMBERS: Final = Bounds(0, 2**53)
@@ -38,9 +38,9 @@ def add_to(blueprint: Blueprint, services: Services, guard: Guard) -> None:
             "The page of a thread's log",
             who,
             {
-                200: Answer("A page", (HTML,)),
-                302: Answer("Leads to the page to sign in", (HTML,)),
-                404: Answer("There is no such thread here", (HTML,)),
+                200: DeclaredResponse("A page", (HTML,)),
+                302: DeclaredResponse("Leads to the page to sign in", (HTML,)),
+                404: DeclaredResponse("There is no such thread here", (HTML,)),
             },
             _PARAMETERS,
         )
@@ -52,7 +52,7 @@ def add_to(blueprint: Blueprint, services: Services, guard: Guard) -> None:
             return render_template("log.html", thread=found, run=None)
         level, text = given(_LEVEL), given(_TEXT).strip()
         lines = Lines(
-            services.store, found.id, Level(level) if level else None, text, with_detail=access.sees_details(g.sight)
+            services.store, found.id, Level(level) if level else None, text, with_detail=access.sees_details(g.caller)
         )
         jump: int = _asked(_FROM)
         is_whole = bool(_asked(_WHOLE) and jump)
@@ -69,7 +69,7 @@ def add_to(blueprint: Blueprint, services: Services, guard: Guard) -> None:
         )
 
 
-def _run(lines: Lines, jump: int, after: int, before: int) -> Run:
+def _run(lines: Lines, jump: int, after: int, before: int) -> LineRange:
     if jump:
         return lines.around(jump)
     if after >= 0:

@@ -24,13 +24,13 @@ from psthreads.domain.errors import (
 )
 from psthreads.web.api import starts
 from psthreads.web.auth.guard import Guard
-from psthreads.web.http.operation import FORM, HTML, Answer, Operation, Who, declares
+from psthreads.web.http.operation import FORM, HTML, DeclaredResponse, Operation, Who, declares
 from psthreads.web.pages import scope
 from psthreads.web.pages.threads.thread import looks_secret
 from psthreads.web.services import Services
 
-_PAGE = Answer("The page", (HTML,))
-_AWAY = Answer("Leads to the page to sign in", (HTML,))
+_PAGE = DeclaredResponse("The page", (HTML,))
+_AWAY = DeclaredResponse("Leads to the page to sign in", (HTML,))
 _GROUP = Parameter("group", str, "", description="the group to work in; on the whole server's pages")
 _LIKE = Parameter("like", str, "", description="the id of a thread whose parameters stand in the form at first")
 
@@ -57,10 +57,10 @@ def add_to(blueprint: Blueprint, services: Services, guard: Guard) -> None:
             "Starts a process",
             who,
             {
-                200: Answer("A file, where the work was done at once", ("*/*",)),
+                200: DeclaredResponse("A file, where the work was done at once", ("*/*",)),
                 302: _AWAY,
-                303: Answer("It is started; leads to the page of its thread", (HTML,)),
-                400: Answer("The form, which says what is wrong", (HTML,)),
+                303: DeclaredResponse("It is started; leads to the page of its thread", (HTML,)),
+                400: DeclaredResponse("The form, which says what is wrong", (HTML,)),
             },
             body=(FORM,),
             fields=("csrf_token", "key", "group", "member"),
@@ -142,7 +142,7 @@ def _here(services: Services) -> Iterator[Process]:
 
 
 def _may_start(process: Process) -> bool:
-    return access.may_start(g.sight, process.role) and (process.scope is Scope.GROUP or not scope.in_group())
+    return access.may_start(g.caller, process.role) and (process.scope is Scope.GROUP or not scope.in_group())
 
 
 def _group(services: Services, process: Process) -> Group | None:
@@ -150,7 +150,7 @@ def _group(services: Services, process: Process) -> Group | None:
     if process.scope is Scope.SERVER:
         return None
     if scope.in_group():
-        group: Group = g.sight.group
+        group: Group = g.caller.group
         return group
     ref = request.form.get("group", "").strip()
     if not ref:
@@ -161,5 +161,5 @@ def _group(services: Services, process: Process) -> Group | None:
 def _member(services: Services) -> Member:
     """Whom the work is done for; raises MemberNotFound, and NotAllowed for others than oneself."""
     ref = request.form.get("member", "").strip()
-    own: Member = g.sight.member
+    own: Member = g.caller.member
     return starts.acting(services, ref) if ref else own

@@ -20,7 +20,7 @@ from psthreads.domain.model import Thread
 from psthreads.web.api import starts
 from psthreads.web.auth.guard import Guard
 from psthreads.web.http import respond
-from psthreads.web.http.operation import FORM, HTML, Answer, Operation, Who, declares
+from psthreads.web.http.operation import FORM, HTML, DeclaredResponse, Operation, Who, declares
 from psthreads.web.http.origin import here
 from psthreads.web.pages import scope
 from psthreads.web.pages.words import duration, many
@@ -29,9 +29,9 @@ from psthreads.web.services import Services
 _TAIL: Final = 12
 _STALLED_MS: Final = 10_000  # without a report
 _SILENT_MS: Final = 5_000  # a worker that is well is heard from more often
-_PAGE: Final = Answer("The page", (HTML,))
-_AWAY: Final = Answer("Leads to the page to sign in", (HTML,))
-_DONE: Final = Answer("It is done; leads to the page of a thread", (HTML,))
+_PAGE: Final = DeclaredResponse("The page", (HTML,))
+_AWAY: Final = DeclaredResponse("Leads to the page to sign in", (HTML,))
+_DONE: Final = DeclaredResponse("It is done; leads to the page of a thread", (HTML,))
 
 
 def add_to(blueprint: Blueprint, services: Services, guard: Guard) -> None:
@@ -55,8 +55,8 @@ def add_to(blueprint: Blueprint, services: Services, guard: Guard) -> None:
             values=_shown(services.store.values(found.id), mask),
             story=list(_timeline(found, now)),
             may_start=process is not None and _may_start(process),
-            may_delete=found.status.is_final and access.may_delete(g.sight),
-            with_detail=access.sees_details(g.sight),
+            may_delete=found.status.is_final and access.may_delete(g.caller),
+            with_detail=access.sees_details(g.caller),
         )
 
     @blueprint.post("/threads/<thread>/cancel", provide_automatic_options=False)
@@ -73,7 +73,7 @@ def add_to(blueprint: Blueprint, services: Services, guard: Guard) -> None:
         Operation(
             "Starts the same work again, with the same parameters",
             who,
-            {200: Answer("A file, where the work was done at once", ("*/*",)), 302: _AWAY, 303: _DONE},
+            {200: DeclaredResponse("A file, where the work was done at once", ("*/*",)), 302: _AWAY, 303: _DONE},
             body=(FORM,),
             fields=("csrf_token", "key"),
         )
@@ -95,21 +95,21 @@ def add_to(blueprint: Blueprint, services: Services, guard: Guard) -> None:
 
     def _whose(found: Thread) -> access.Member:
         """Whom the work is done for: an administrator starts it for the same member, others for themselves."""
-        own: access.Member = g.sight.member
+        own: access.Member = g.caller.member
         if not own.admin or own.id == found.member_id:
             return own
         try:
             member = services.directory.find_member(str(found.member_id))
         except MemberNotFound:
             return own
-        return member if access.may_act_as(g.sight, member) else own
+        return member if access.may_act_as(g.caller, member) else own
 
 
 def _may_start(process: Process) -> bool:
-    return access.may_start(g.sight, process.role)
+    return access.may_start(g.caller, process.role)
 
 
-def _left(thread: Thread, bar: respond.Bar, now: int) -> str:
+def _left(thread: Thread, bar: respond.BarView, now: int) -> str:
     """How fast a bar goes on, and how long it will take at that pace; nothing once the thread has ended."""
     rates: Mapping[str, float] = json.loads(thread.rates) if thread.rates else {}
     rate = rates.get(bar.name, 0.0)
