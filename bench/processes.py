@@ -23,8 +23,8 @@ from bench import documents
 from bench.servers import redis_server
 from psthreads.audit.entries import SETUP
 from psthreads.authoring.context import Context
+from psthreads.authoring.parameter import Value
 from psthreads.authoring.plugins import load as load_processes
-from psthreads.authoring.registry import Value
 from psthreads.database.connection import connect
 from psthreads.documents.layout import Documents
 from psthreads.domain.access import Group, Member

@@ -12,20 +12,20 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from psthreads.authoring.context import Context as Context
     from psthreads.authoring.parameter import Bounds as Bounds
-    from psthreads.authoring.registry import Answer as Answer
-    from psthreads.authoring.registry import Start as Start
+    from psthreads.authoring.process import Answer as Answer
+    from psthreads.authoring.process import Start as Start
     from psthreads.authoring.registry import process as process
     from psthreads.domain.model import Level as Level
     from psthreads.domain.model import Outcome as Outcome
     from psthreads.domain.model import Status as Status
 
 _HOMES: Final = {
-    "Answer": "authoring.registry",
+    "Answer": "authoring.process",
     "Bounds": "authoring.parameter",
     "Context": "authoring.context",
     "Level": "domain.model",
     "Outcome": "domain.model",
-    "Start": "authoring.registry",
+    "Start": "authoring.process",
     "Status": "domain.model",
     "process": "authoring.registry",
 }

@@ -11,7 +11,7 @@ from typing import Any
 
 from psthreads.authoring.context import Cancelled, Context
 from psthreads.authoring.outcome import NOTHING, conclude
-from psthreads.authoring.registry import Process, Start
+from psthreads.authoring.process import Process, Start
 from psthreads.documents.layout import Documents, GroupFolder
 from psthreads.domain.access import Group, Member
 from psthreads.domain.model import Level, Outcome, Ownership, Report

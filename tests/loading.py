@@ -9,7 +9,7 @@ from pathlib import Path
 from types import FrameType
 
 from psthreads.authoring.context import Cancelled, Context
-from psthreads.authoring.registry import Process
+from psthreads.authoring.process import Process
 from psthreads.documents.layout import Documents
 from psthreads.domain.access import Group, Member
 from psthreads.domain.config import Config

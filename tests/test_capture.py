@@ -11,7 +11,7 @@ from redis import Redis
 from stack import worker
 from threads import ACME, ended, start
 
-from psthreads.authoring.registry import Value
+from psthreads.authoring.parameter import Value
 from psthreads.domain.config import Config
 from psthreads.domain.model import Event, Level, Status, Thread
 from psthreads.threads.engine import Engine

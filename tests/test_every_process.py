@@ -11,7 +11,7 @@ import pytest
 from loading import Place
 
 from bench import documents as real
-from psthreads.authoring.registry import Process
+from psthreads.authoring.process import Process
 from psthreads.domain.model import Level, Status
 from psthreads.processes.export import export
 from psthreads.processes.load import load

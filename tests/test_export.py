@@ -14,7 +14,7 @@ import pytest
 from group_of_documents import GROUP, MEMBER, THREAD, Reports
 
 from psthreads.authoring.context import Cancelled, Context
-from psthreads.authoring.registry import Answer, Start
+from psthreads.authoring.process import Answer, Start
 from psthreads.documents.layout import Documents, GroupFolder
 from psthreads.documents.results import owner
 from psthreads.domain.access import Group

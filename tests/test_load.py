@@ -19,7 +19,7 @@ from threads import ended
 
 from psthreads.audit.entries import SETUP
 from psthreads.authoring.context import Context
-from psthreads.authoring.registry import Start
+from psthreads.authoring.process import Start
 from psthreads.documents.layout import Documents
 from psthreads.domain.access import Role
 from psthreads.domain.config import Config

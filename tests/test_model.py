@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 from lxml import etree
 
 from psthreads.authoring.context import Context
-from psthreads.authoring.registry import Bounds, Process, Registry, Scope, process
+from psthreads.authoring.parameter import Bounds
+from psthreads.authoring.process import Process, Scope
+from psthreads.authoring.registry import Registry, process
 from psthreads.domain.access import Role
 from psthreads.domain.config import Config
 from psthreads.domain.errors import BadParameter, ConfigError, MissingParameter

@@ -17,7 +17,8 @@ from stack import ROOT, wait_for, web
 from werkzeug.test import TestResponse
 
 from psthreads.authoring.context import Context
-from psthreads.authoring.registry import Bounds, process
+from psthreads.authoring.parameter import Bounds
+from psthreads.authoring.registry import process
 from psthreads.client import Client
 from psthreads.domain.access import Role
 from psthreads.domain.config import Config

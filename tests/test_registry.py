@@ -8,7 +8,9 @@ from typing import Annotated, Any, Literal
 import pytest
 
 from psthreads.authoring.context import Context
-from psthreads.authoring.registry import Bounds, Parameter, Process, Registry, Scope, process
+from psthreads.authoring.parameter import Bounds, Parameter
+from psthreads.authoring.process import Process, Scope
+from psthreads.authoring.registry import Registry, process
 from psthreads.domain.access import Group, Member, Role
 from psthreads.domain.errors import BadParameter, MissingParameter
 

@@ -17,7 +17,7 @@ from people import People
 from stack import wait_for, worker
 from validating import NOTE_XSD
 
-from psthreads.authoring.registry import Process
+from psthreads.authoring.process import Process
 from psthreads.documents.layout import Documents
 from psthreads.domain.config import Config
 from psthreads.domain.model import Level, Status

@@ -22,7 +22,7 @@ from validating import (
 )
 
 from psthreads.authoring.context import Cancelled
-from psthreads.authoring.registry import Start
+from psthreads.authoring.process import Start
 from psthreads.domain.errors import DocumentNotFound, UnsafePath
 from psthreads.domain.model import Level, Outcome, Status
 from psthreads.processes.validate import is_xml, validate

@@ -8,7 +8,7 @@ from redis import Redis
 from stack import wait_for
 
 from psthreads.audit.entries import Origin
-from psthreads.authoring.registry import Value
+from psthreads.authoring.parameter import Value
 from psthreads.domain.access import Group, Member
 from psthreads.domain.model import Thread
 from psthreads.threads import jobs

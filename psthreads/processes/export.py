@@ -21,7 +21,8 @@ from pathlib import Path
 from typing import Annotated, BinaryIO, Final, cast
 
 from psthreads.authoring.context import Context
-from psthreads.authoring.registry import Answer, Start, process
+from psthreads.authoring.process import Answer, Start
+from psthreads.authoring.registry import process
 from psthreads.documents.layout import Document, GroupFolder
 from psthreads.domain.errors import BadParameter, DocumentNotFound, PsthreadsError, UnsafePath
 from psthreads.processes.archives.zip_writer import SMALL, ZipWriter

@@ -15,7 +15,8 @@ from dataclasses import replace
 from typing import Annotated, BinaryIO, Final, cast
 
 from psthreads.authoring.context import Context
-from psthreads.authoring.registry import Start, process
+from psthreads.authoring.process import Start
+from psthreads.authoring.registry import process
 from psthreads.documents.layout import GroupFolder
 from psthreads.documents.loading_zone import LoadingZone
 from psthreads.domain.errors import BadParameter, PsthreadsError

@@ -22,7 +22,9 @@ from enum import Enum, auto
 from typing import Annotated, Final, cast
 
 from psthreads.authoring.context import Bar, Context
-from psthreads.authoring.registry import Bounds, Start, process
+from psthreads.authoring.parameter import Bounds
+from psthreads.authoring.process import Start
+from psthreads.authoring.registry import process
 from psthreads.documents.folder import MAX_NAME, MAX_PATH, OnSkip
 from psthreads.documents.layout import GroupFolder
 from psthreads.domain.errors import BadParameter, Conflict, DocumentNotFound, PsthreadsError, UnsafePath

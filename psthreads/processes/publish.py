@@ -21,7 +21,8 @@ from contextlib import ExitStack
 from typing import Annotated, Final, cast
 
 from psthreads.authoring.context import Context
-from psthreads.authoring.registry import Start, process
+from psthreads.authoring.process import Start
+from psthreads.authoring.registry import process
 from psthreads.documents.layout import GroupFolder
 from psthreads.domain.errors import BadParameter, Conflict, DocumentNotFound, UnsafePath
 from psthreads.domain.model import Outcome, Status

@@ -18,7 +18,9 @@ from pathlib import Path
 from typing import Annotated, Final, cast
 
 from psthreads.authoring.context import Context
-from psthreads.authoring.registry import Bounds, Start, process
+from psthreads.authoring.parameter import Bounds
+from psthreads.authoring.process import Start
+from psthreads.authoring.registry import process
 from psthreads.documents.folder import shown
 from psthreads.documents.loading_zone import LoadingZone
 from psthreads.domain.errors import NotFound, PsthreadsError

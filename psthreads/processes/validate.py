@@ -20,7 +20,8 @@ from __future__ import annotations
 from typing import Annotated, Final, cast
 
 from psthreads.authoring.context import Context
-from psthreads.authoring.registry import Start, process
+from psthreads.authoring.process import Start
+from psthreads.authoring.registry import process
 from psthreads.documents.layout import GroupFolder
 from psthreads.domain.errors import PsthreadsError
 from psthreads.domain.model import Level, Outcome, Status

@@ -28,7 +28,8 @@ from lxml import etree
 from psthreads.authoring.capture import logging_into
 from psthreads.authoring.context import Cancelled, Interrupted, ShutDown, TimedOut
 from psthreads.authoring.outcome import NOTHING, conclude
-from psthreads.authoring.registry import Process, Start, Value
+from psthreads.authoring.parameter import Value
+from psthreads.authoring.process import Process, Start
 from psthreads.domain.access import Group, Member
 from psthreads.domain.config import Config
 from psthreads.domain.model import Event, Level, Outcome, Status

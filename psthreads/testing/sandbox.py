@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from psthreads.authoring.context import Bar, Context, Interrupted
-from psthreads.authoring.registry import Process, Scope
+from psthreads.authoring.process import Process, Scope
 from psthreads.documents.folder import TEMPORARY
 from psthreads.documents.layout import Documents, GroupFolder, ResultFile
 from psthreads.documents.loading_zone import LoadingZone

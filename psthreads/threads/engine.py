@@ -13,7 +13,9 @@ from redis.exceptions import RedisError
 from rq.command import send_command
 
 from psthreads.audit.entries import Origin
-from psthreads.authoring.registry import Process, Registry, Value
+from psthreads.authoring.parameter import Value
+from psthreads.authoring.process import Process
+from psthreads.authoring.registry import Registry
 from psthreads.domain.access import Group, Member
 from psthreads.domain.config import Config
 from psthreads.domain.errors import Conflict, ThreadNotFound

@@ -23,7 +23,9 @@ from psthreads.authoring.capture import logging_into, output_into
 from psthreads.authoring.context import Cancelled, Context, Interrupted, ShutDown, TimedOut
 from psthreads.authoring.masking import Masker
 from psthreads.authoring.outcome import NOTHING, conclude, is_uncaught
-from psthreads.authoring.registry import Parameter, Process, Registry
+from psthreads.authoring.parameter import Parameter
+from psthreads.authoring.process import Process
+from psthreads.authoring.registry import Registry
 from psthreads.documents.layout import Documents
 from psthreads.domain.access import Group, Member
 from psthreads.domain.config import Config

@@ -9,7 +9,7 @@ from typing import Any
 from flask import Blueprint, Response, g, request
 
 from psthreads.authoring.parameter import Parameter
-from psthreads.authoring.registry import Process, Scope
+from psthreads.authoring.process import Process, Scope
 from psthreads.domain import access
 from psthreads.domain.access import Caller
 from psthreads.domain.model import clean

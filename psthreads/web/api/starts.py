@@ -10,7 +10,8 @@ from typing import Any, Final
 from flask import Blueprint, Response, g, request, send_file, url_for
 from werkzeug.exceptions import MethodNotAllowed, UnsupportedMediaType
 
-from psthreads.authoring.registry import Answer, Process, Scope, Start, Value
+from psthreads.authoring.parameter import Value
+from psthreads.authoring.process import Answer, Process, Scope, Start
 from psthreads.domain import access
 from psthreads.domain.access import Group, Member
 from psthreads.domain.errors import BadParameter, NotAllowed, NotFound, PsthreadsError

@@ -9,7 +9,7 @@ from typing import Final
 from flask import Request, current_app, g, request
 from werkzeug.datastructures import ImmutableMultiDict
 
-from psthreads.authoring.registry import Process
+from psthreads.authoring.process import Process
 from psthreads.domain import access
 from psthreads.domain.access import Caller, Role
 from psthreads.domain.errors import NotAllowed, NotSignedIn, ThreadNotFound

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from flask import request
 
-from psthreads.authoring.registry import Bounds, Parameter
+from psthreads.authoring.parameter import Bounds, Parameter
 from psthreads.domain.errors import BadParameter
 
 _WAIT: Final = re.compile(r"(?:^|[,;])\s*wait\s*=\s*\"?(\d{1,6})\"?\s*(?=$|[,;])", re.IGNORECASE)

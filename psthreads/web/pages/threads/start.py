@@ -9,8 +9,8 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from psthreads.authoring.masking import Masker
 from psthreads.authoring.parameter import Parameter, as_text
-from psthreads.authoring.registry import Answer as Done
-from psthreads.authoring.registry import Process, Scope
+from psthreads.authoring.process import Answer as Done
+from psthreads.authoring.process import Process, Scope
 from psthreads.domain import access
 from psthreads.domain.access import Group, Member
 from psthreads.domain.errors import (

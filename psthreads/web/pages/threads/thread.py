@@ -12,8 +12,8 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from psthreads.authoring.masking import MASK, Masker
 from psthreads.authoring.parameter import Value, as_text
-from psthreads.authoring.registry import Answer as Done
-from psthreads.authoring.registry import Process
+from psthreads.authoring.process import Answer as Done
+from psthreads.authoring.process import Process
 from psthreads.domain import access
 from psthreads.domain.errors import MemberNotFound
 from psthreads.domain.model import Thread
