@@ -11,19 +11,17 @@ import shutil
 import signal
 import tempfile
 import threading
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
-from types import TracebackType
-from typing import Final, Self, TypeVar
 
 from lxml import etree
 
+from psthreads.authoring.elements import Bar, ReportedElement, check_name
 from psthreads.authoring.interrupts import Cancelled, Interrupted, Interrupts, ShutDown, TimedOut
 from psthreads.authoring.masking import Masker
-from psthreads.authoring.reporting import FLUSH_LINES, Outbox, ReportedElement, Reporter
+from psthreads.authoring.reporting import FLUSH_LINES, Outbox, Reporter
 from psthreads.documents.folder import ResultFile
 from psthreads.documents.layout import GroupFolder
 from psthreads.documents.loading_zone import LoadingZone
@@ -31,61 +29,7 @@ from psthreads.documents.results import ResultFolder, public_name
 from psthreads.domain.access import Group, Member
 from psthreads.domain.model import Level, Report, Status, clean
 
-__all__ = ["Bar", "Cancelled", "Context", "Interrupted", "Reporter", "ShutDown", "TimedOut"]
-
-T = TypeVar("T")
-
-_TAKEN: Final = frozenset(
-    ("id", "name", "username", "groupid", "status", "cancelling", "created", "started", "ended", "heard")
-) | {"warnings", "errors", "message", "thread"}  # in JSON, elements and attributes share their names
-
-_TELLING_SECONDS: Final = 1.0  # a bar that has just begun may have jumped
-
-
-class Bar:
-    """A named progress bar: `<name total="…" current="…"/>` in the thread's XML.
-
-    A context manager and a source of iterators. Both counts are plain attributes and may be set.
-    """
-
-    __slots__ = ("_since", "current", "name", "total")
-
-    def __init__(self, name: str, total: int) -> None:
-        self.name = name
-        self.total = total
-        self.current = 0
-        self._since = time.monotonic()
-
-    def advance(self, by: int = 1) -> None:
-        """Count `by` more as done."""
-        self.current += by
-
-    def iter(self, items: Iterable[T]) -> Iterator[T]:
-        """The items, each counted as done when the next one is asked for."""
-        for item in items:
-            yield item
-            self.current += 1
-
-    @property
-    def rate(self) -> float:
-        """How much was done in a second so far, 0 at the very start, when that would tell nothing.
-
-        By this machine's own clock, which need not agree with any other.
-        """
-        seconds = time.monotonic() - self._since
-        return self.current / seconds if seconds > _TELLING_SECONDS else 0.0
-
-    def to_xml(self) -> str:
-        """The element, well-formed, as it stands now."""
-        return f'<{self.name} total="{max(0, self.total)}" current="{max(0, self.current)}"/>'
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        return None
+__all__ = ["Cancelled", "Context", "Interrupted", "Reporter", "ShutDown", "TimedOut"]
 
 
 class Context:
@@ -186,7 +130,7 @@ class Context:
 
         Raises ValueError for what is no XML name, and for a name that every thread uses itself.
         """
-        _check_name(name)
+        check_name(name)
         bar = Bar(name, total)
         self._put(name, bar)
         return bar
@@ -196,7 +140,7 @@ class Context:
 
         Raises ValueError for what is no XML name, and for a name that every thread uses itself.
         """
-        _check_name(name)
+        check_name(name)
         shown = {key: self.masked(clean(value)) for key, value in (attributes or {}).items()}
         element = etree.Element(name, shown)
         element.text = None if text is None else self.masked(clean(text))
@@ -313,9 +257,3 @@ class Context:
         interrupts = self._interrupts
         if not interrupts.is_over and interrupts.reason is None and callable(signal.getsignal(signal.SIGUSR1)):
             signal.pthread_kill(self._main, signal.SIGUSR1)
-
-
-def _check_name(name: str) -> None:
-    etree.Element(name)
-    if name in _TAKEN:
-        raise ValueError(f"Every thread has a '{name}' of its own: choose another name")

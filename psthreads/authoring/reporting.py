@@ -14,8 +14,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Final, Protocol
 
-from lxml import etree
-
+from psthreads.authoring.elements import ReportedPart
 from psthreads.authoring.masking import Masker
 from psthreads.domain.errors import Unavailable
 from psthreads.domain.model import Level, Line, Ownership, Report, Status, clean
@@ -34,31 +33,6 @@ class Reporter(Protocol):
 
     def report(self, report: Report) -> Ownership:
         """Write a report; raises Unavailable when it could not, and it will be sent again."""
-
-
-class ReportedPart(Protocol):
-    """An element of the thread's own XML, as it stands when it is asked for."""
-
-    @property
-    def rate(self) -> float:
-        """How much of it is done in a second; 0 for what does not progress."""
-
-    def to_xml(self) -> str:
-        """The element, well-formed."""
-
-
-class ReportedElement:
-    """An element that does not change."""
-
-    __slots__ = ("_xml",)
-    rate = 0.0
-
-    def __init__(self, element: etree._Element) -> None:
-        self._xml = etree.tostring(element, encoding="unicode")
-
-    def to_xml(self) -> str:
-        """The element, well-formed."""
-        return self._xml
 
 
 class Outbox:

@@ -21,7 +21,8 @@ from contextlib import suppress
 from enum import Enum, auto
 from typing import Annotated, Final, cast
 
-from psthreads.authoring.context import Bar, Context
+from psthreads.authoring.context import Context
+from psthreads.authoring.elements import Bar
 from psthreads.authoring.parameter import Bounds
 from psthreads.authoring.process import Start
 from psthreads.authoring.registry import process

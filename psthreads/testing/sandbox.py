@@ -10,7 +10,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, Self
 
-from psthreads.authoring.context import Bar, Context, Interrupted
+from psthreads.authoring.context import Context, Interrupted
+from psthreads.authoring.elements import Bar
 from psthreads.authoring.process import Process, Scope
 from psthreads.documents.folder import TEMPORARY
 from psthreads.documents.layout import Documents, GroupFolder, ResultFile
