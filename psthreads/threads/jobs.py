@@ -7,11 +7,32 @@ import zlib
 from typing import Any, Final, NoReturn
 
 from redis import Redis
+from rq import Queue
+from rq.defaults import RQ_KEY_PREFIX
 from rq.job import Job, JobStatus
 from rq.serializers import JSONSerializer
 from rq.utils import now
 
 _LARGEST: Final = 16 * 1024 * 1024  # bytes; no request has parameters as long as that
+
+
+def key_names(queue: str) -> dict[str, str]:
+    """Return RQ's names of keys, and beginnings of names, by the names that the Lua scripts give them."""
+    key = Queue.redis_queue_namespace_prefix + queue
+    return {
+        "JOB": Job.key_for(""),
+        "QUEUE": key,
+        "QUEUES": Queue.redis_queues_keys,
+        "TAKEN": f"{key}:intermediate",
+        "STARTED": f"{RQ_KEY_PREFIX}:wip:{queue}",
+        "EXECUTION": f"{RQ_KEY_PREFIX}:execution:",
+        "EXECUTIONS": f"{RQ_KEY_PREFIX}:executions:",
+    }
+
+
+def key(thread_id: str) -> str:
+    """Return the name of the hash that holds a thread's job."""
+    return Job.key_for(thread_id)
 
 
 class ThreadJob(Job):

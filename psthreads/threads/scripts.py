@@ -7,12 +7,10 @@ from typing import Any, Final
 
 from redis import Redis
 from redis.commands.core import Script
-from rq import Queue
-from rq.defaults import RQ_KEY_PREFIX
-from rq.job import Job
 
 from psthreads.database.connection import translated
 from psthreads.domain.config import Config
+from psthreads.threads import jobs
 
 SCRIPTS: Final = (
     *("start", "claim", "begin", "report", "beat", "finish", "cancel", "delete"),
@@ -36,15 +34,8 @@ class ThreadScripts:
 
 
 def _sources(config: Config) -> dict[str, str]:
-    queue = Queue.redis_queue_namespace_prefix + config.queue
     names: dict[str, Any] = {
-        "JOB": Job.key_for(""),
-        "QUEUE": queue,
-        "QUEUES": Queue.redis_queues_keys,
-        "TAKEN": f"{queue}:intermediate",
-        "STARTED": f"{RQ_KEY_PREFIX}:wip:{config.queue}",
-        "EXECUTION": f"{RQ_KEY_PREFIX}:execution:",
-        "EXECUTIONS": f"{RQ_KEY_PREFIX}:executions:",
+        **jobs.key_names(config.queue),
         "HALF_EVENTS": config.log_events // 2,
         "HALF_BYTES": config.log_bytes // 2,
         "RETENTION": int(config.retention * 1000),

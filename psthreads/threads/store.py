@@ -14,7 +14,6 @@ from functools import lru_cache
 from typing import Any, Final, Literal, cast
 
 from redis import Redis
-from rq.job import Job
 
 from psthreads.audit.entries import Origin
 from psthreads.database.connection import translated
@@ -158,7 +157,7 @@ class ThreadStore:
 
     def place(self, thread_id: str) -> tuple[str, str]:
         """The hash and the field that hold what `parse` reads, for a script that reads them on its way."""
-        return Job.key_for(thread_id), "meta"
+        return jobs.key(thread_id), "meta"
 
     def parse(self, thread_id: str, meta: bytes | None) -> Thread:
         """The thread in what stands at its `place`; raises ThreadNotFound when nothing does."""
@@ -250,7 +249,7 @@ class ThreadStore:
     def values(self, thread_id: str) -> dict[str, Any]:
         """The parameters that the thread was started with; raises ThreadNotFound."""
         with translated(self._redis):
-            data = cast("bytes | None", self._redis.hget(Job.key_for(thread_id), "data"))
+            data = cast("bytes | None", self._redis.hget(jobs.key(thread_id), "data"))
         if data is None:
             raise ThreadNotFound(thread_id)
         return jobs.values(data)
@@ -314,7 +313,7 @@ class ThreadStore:
         """Those of these ids that a thread is stored under, in one round trip."""
         with translated(self._redis), self._redis.pipeline(transaction=False) as pipeline:
             for thread_id in thread_ids:
-                pipeline.exists(Job.key_for(thread_id))
+                pipeline.exists(jobs.key(thread_id))
             return {each for each, found in zip(thread_ids, pipeline.execute(), strict=True) if found}
 
 
