@@ -16,7 +16,7 @@ install = echo "Installing the packages of $(1) into $(VENV)" && \
 	"$$(grep . $(PIP_LOG) | tail -n 1)" >&2; exit 1; }
 
 .DEFAULT_GOAL := help
-.PHONY: help run test browser screenshots cancels check format bench chaos fuzz audit lock vendor clean
+.PHONY: help run test browser screenshots cancels check imports format bench chaos fuzz audit lock vendor clean
 
 help:  ## say what the commands are
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -37,13 +37,16 @@ cancels: $(VENV)/.dev  ## cancel every process on 10,000 documents at 50 random 
 	@DOCUMENTS=$(or $(DOCUMENTS),10000) CANCELS=$(or $(CANCELS),50) $(BIN)/python -m pytest -n $(WORKERS_OF_TESTS) \
 		$(ARGS) tests/test_cancels.py
 
-check: $(VENV)/.dev  ## ruff, mypy --strict, bandit, and the direction of the imports
+check: $(VENV)/.dev  ## ruff, mypy --strict, bandit, and who may import whom
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/mypy
 	@$(BIN)/bandit -q -c pyproject.toml -r psthreads app.py worker.py gunicorn.conf.py
 	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/python -m pytest -q tests/test_layers.py
+
+imports: $(VENV)/.dev  ## print which package imports which; PACKAGE=psthreads.web
+	@$(BIN)/python -m tools.imports $(PACKAGE)
 
 format: $(VENV)/.dev  ## format the code
 	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format .

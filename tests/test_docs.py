@@ -69,13 +69,6 @@ def test_no_page_names_a_setting_that_there_is_not() -> None:
         assert set(re.findall(r"PSTHREADS_[A-Z_]+", (ROOT / page).read_text())) <= known, page
 
 
-def test_the_architecture_has_every_script_and_no_other() -> None:
-    scripts = {path.relative_to(PACKAGE).as_posix().replace("/lua/", "/") for path in PACKAGE.rglob("*.lua")}
-    table = ARCHITECTURE.partition("\n## Scripts\n")[2].partition("\n## ")[0]
-    rows = "".join(line.split("|")[1] for line in table.splitlines() if line.startswith("| `"))
-    assert set(re.findall(r"`([\w/]+\.lua)`", rows)) == scripts
-
-
 def test_the_architecture_has_every_key_of_ours() -> None:
     sources = [*PACKAGE.rglob("*.py"), *PACKAGE.rglob("*.lua")]
     used = {key for path in sources for key in re.findall(r"""["'](ps:[a-z-]+)""", path.read_text())}
