@@ -22,6 +22,7 @@ MEASUREMENTS: Mapping[str, Callable[[], dict[str, float]]] = {
 
 
 def main() -> None:
+    """Run the measurements that the arguments name, or all; print and write the figures."""
     names = sys.argv[1:] or list(MEASUREMENTS)
     target = Path("var/bench.json")
     figures: dict[str, float] = json.loads(target.read_text()) if sys.argv[1:] and target.exists() else {}

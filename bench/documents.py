@@ -98,7 +98,7 @@ def fill(folder: Path) -> None:
 
 
 def documents(count: int) -> Iterator[str]:
-    """So many documents, always the same ones."""
+    """Yield `count` documents, always the same ones."""
     chance = random.Random(7)  # noqa: S311 (the same documents each time is the point)
     return (_document(chance, number) for number in range(count))
 

@@ -18,6 +18,7 @@ _SENT = re.compile(rb'"message": "sent (\d+\.\d+)"')
 
 
 def main() -> None:
+    """Follow the streams; print the figures as JSON."""
     port, seconds = int(sys.argv[1]), float(sys.argv[2])
     selector = selectors.DefaultSelector()
     silent: set[int] = set()

@@ -1,4 +1,4 @@
-"""What it costs Redis that a running thread shows that it lives."""
+"""The cost of the heartbeats of running threads for Redis."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ GETS = 5_000
 
 
 def measure() -> dict[str, float]:
-    """Redis's time for one heartbeat by that for one GET, and the share of a core that 1,000 threads take."""
-    with redis_server() as found, connect(found.redis_url) as redis:
-        config = replace(found, processes=("bench.sleeper",))
+    """Measure Redis's time for one heartbeat by that for one GET, and the share of a core for 1,000 threads."""
+    with redis_server() as base, connect(base.redis_url) as redis:
+        config = replace(base, processes=("bench.sleeper",))
         store = ThreadStore(redis, config)
         engine = Engine(redis, config, store, load(config.processes))
         process = engine.registry.find("sleep")
@@ -60,9 +60,9 @@ def measure() -> dict[str, float]:
 
 
 def spent(redis: Redis, seconds: float) -> float:
-    """The microseconds that Redis spends on scripts and transactions in this window: all that a heartbeat is."""
+    """Return the microseconds that Redis spends on scripts and transactions, so on heartbeats, in this window."""
     time.sleep(1)  # A worker that has just started, or taken a thread, does more than later.
     redis.config_resetstat()
     time.sleep(seconds)
-    found = redis.info("commandstats")
-    return sum(float(found[name]["usec"]) for name in ("cmdstat_evalsha", "cmdstat_exec") if name in found)
+    stats = redis.info("commandstats")
+    return sum(float(stats[name]["usec"]) for name in ("cmdstat_evalsha", "cmdstat_exec") if name in stats)

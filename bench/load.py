@@ -15,14 +15,15 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Connection:
-    """One connection, which asks again as soon as it was answered."""
+    """One connection, which sends the next request as soon as the last is answered."""
 
     socket: socket.socket
-    asked: float = 0.0
+    sent: float = 0.0
     answer: bytearray = field(default_factory=bytearray)
 
 
 def is_whole(answer: bytearray) -> bool:
+    """Return whether the answer has arrived whole, by its Content-Length."""
     end = answer.find(b"\r\n\r\n")
     if end < 0:
         return False
@@ -33,13 +34,14 @@ def is_whole(answer: bytearray) -> bool:
 
 
 def main() -> None:
+    """Send the load; print the rate and the 99th percentile."""
     port, seconds, count = int(sys.argv[1]), float(sys.argv[2]), int(sys.argv[3])
     request = sys.stdin.buffer.read()
     selector = selectors.DefaultSelector()
     for _ in range(count):
         connection = Connection(socket.create_connection(("127.0.0.1", port)))
         selector.register(connection.socket, selectors.EVENT_READ, connection)
-        connection.asked = time.perf_counter()
+        connection.sent = time.perf_counter()
         connection.socket.sendall(request)
     times: list[float] = []
     begin = time.perf_counter()
@@ -49,9 +51,9 @@ def main() -> None:
             connection.answer += connection.socket.recv(65536)
             if is_whole(connection.answer):
                 now = time.perf_counter()
-                times.append(now - connection.asked)
+                times.append(now - connection.sent)
                 connection.answer.clear()
-                connection.asked = now
+                connection.sent = now
                 connection.socket.sendall(request)
     times.sort()
     print(len(times) / (now - begin), times[int(len(times) * 0.99)] * 1000)

@@ -1,4 +1,4 @@
-"""By how much the memory of a process grows that exports a folder of 5 GB, with 100,000 small documents in it."""
+"""The growth in memory of a process that exports a folder of 5 GB with 100,000 small documents."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MANY = 100_000
 
 
 def measure() -> dict[str, float]:
-    """The growth in megabytes; the files are sparse where the file system allows it."""
+    """Measure the growth in megabytes; the files are sparse where the file system allows it."""
     with redis_server() as config, connect(config.redis_url) as redis:
         inside = config.documents / "groups" / str(GROUP.id)
         for part in range(MANY // 1_000):

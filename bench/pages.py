@@ -27,7 +27,7 @@ ROUNDS = 25
 
 
 def measure() -> dict[str, float]:
-    """For each page its time among many by that among few, and the longest median in ms and page in bytes of all."""
+    """Measure each page among many threads by the same among few; the longest median (ms) and page (bytes) of all."""
     with _site(FEW) as (few, thread), _site(MANY) as (many, other):
         paths = {
             "overview": "/dashboard",
@@ -76,7 +76,7 @@ class _Browser:
 
 @contextmanager
 def _site(stored: int) -> Iterator[tuple[_Browser, str]]:
-    """A web process with so many finished threads, and one of them that has a log."""
+    """Run a web process with `stored` finished threads; yield a browser and the id of a thread with a log."""
     with redis_server() as config, connect(config.redis_url) as redis:
         redis.config_set("appendonly", "no")  # How fast the threads are put in is not measured.
         directory = Directory(redis)

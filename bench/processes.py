@@ -41,7 +41,7 @@ Plain = Callable[[Path, Path], Sequence[str]]
 
 
 def _unchanged(_folder: Path) -> None:
-    """What is done to the group's folder before each run: nothing, as most processes change nothing."""
+    """Prepare nothing in the group's folder before a run: most processes change nothing."""
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,7 @@ ENTRIES: Sequence[Entry] = (
 
 
 def measure() -> dict[str, float]:
-    """The time of each process by that of the plain command; without the command, only our own is printed."""
+    """Measure the time of each process by that of the plain command; without the command, print only our own."""
     ratios: dict[str, float] = {}
     with redis_server() as config, connect(config.redis_url) as redis:
         for entry in ENTRIES:
@@ -207,7 +207,7 @@ def _plain(entry: Entry, inside: Path, made: Path) -> float:
 
 
 def in_child(work: Callable[[], None]) -> float:
-    """The seconds that the work takes in a forked child; ends the program when it fails there."""
+    """Return the seconds that the work takes in a forked child; end the program when it fails there."""
     sys.stdout.flush()
     started = time.perf_counter()
     child = os.fork()

@@ -29,7 +29,7 @@ def _report(store: ThreadStore, thread_id: str, stopped: threading.Event) -> Non
 
 
 def measure() -> dict[str, float]:
-    """The rate of progress requests by that of the bare view, and the same for their slowest hundredth."""
+    """Measure the rate of progress requests by that of the bare view, and the same for the 99th percentile."""
     with redis_server() as config, connect(config.redis_url) as redis:
         directory = Directory(redis)
         member = directory.by(SETUP).add_member("bench", uuid4().hex)

@@ -1,4 +1,4 @@
-"""What it costs a process to report, a step of a bar and a line of the log, beside RQ's own `job.save_meta()`."""
+"""The cost of a report to its process, for a step of a bar and a line of the log, beside RQ's own `job.save_meta()`."""
 
 from __future__ import annotations
 
@@ -32,12 +32,13 @@ ROUNDS = 5
 
 
 def wrapped(items: Iterable[T]) -> Iterator[T]:
-    """The bare cost of any iterator that is written in Python."""
+    """Yield the items: the bare cost of an iterator written in Python."""
     for item in items:  # noqa: UP028 (just that is measured)
         yield item
 
 
 def consume(items: Iterable[int]) -> float:
+    """Return the seconds that it takes to go through the items."""
     begin = time.perf_counter()
     for _ in items:
         pass
@@ -45,7 +46,7 @@ def consume(items: Iterable[int]) -> float:
 
 
 def measure() -> dict[str, float]:
-    """Nanoseconds for each item of a bar, lines in a second, and both beside RQ's."""
+    """Measure nanoseconds for each item of a bar, log lines in a second, and both beside RQ's."""
     with redis_server() as config, connect(config.redis_url) as redis, tempfile.TemporaryDirectory() as folder:
         store = ThreadStore(redis, config)
         documents = Documents(Path(folder))
@@ -108,7 +109,7 @@ def measure() -> dict[str, float]:
 
 
 def _rq_saves(redis: Redis) -> float:
-    """How often in a second RQ itself can save the progress of a job."""
+    """Return how often in a second RQ itself can save the progress of a job."""
     job = Queue("bench-rq", connection=redis).enqueue("builtins.print")
     begin = time.perf_counter()
     for number in range(SAVES):

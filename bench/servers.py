@@ -20,7 +20,7 @@ ROOT = Path(__file__).parent.parent
 
 @contextmanager
 def redis_server() -> Iterator[Config]:
-    """A Redis of our own, and a config that leads to it."""
+    """Run a Redis of our own; yield a config that leads to it."""
     with tempfile.TemporaryDirectory(prefix="psthreads-bench-") as name:
         folder = Path(name)
         with RedisServer(folder / "redis") as server:
@@ -28,6 +28,7 @@ def redis_server() -> Iterator[Config]:
 
 
 def free_port() -> int:
+    """Return a port that nobody uses now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -35,7 +36,7 @@ def free_port() -> int:
 
 @contextmanager
 def gunicorn(config: Config, app: str) -> Iterator[int]:
-    """One web process of this application; gives its port."""
+    """Run one web process of this application; yield its port."""
     port = free_port()
     # The janitor's hook is the application's own; everything else is the same for both.
     hook = "gunicorn.conf.py" if app == "app:app" else "bench/gunicorn_bare.py"
@@ -54,6 +55,7 @@ def gunicorn(config: Config, app: str) -> Iterator[int]:
 
 
 def await_port(port: int) -> None:
+    """Wait until something listens on the port; fail after 30 s."""
     deadline = time.monotonic() + 30
     while True:
         try:
@@ -66,7 +68,7 @@ def await_port(port: int) -> None:
 
 
 def load(port: int, request: bytes, seconds: float, connections: int = 16) -> tuple[float, float]:
-    """Answers in a second, and the 99th percentile of the time for one in milliseconds."""
+    """Return the answers in a second, and the 99th percentile of the time for one in milliseconds."""
     done = subprocess.run(
         [sys.executable, "-m", "bench.load", str(port), str(seconds), str(connections)],
         cwd=ROOT,

@@ -27,7 +27,7 @@ BATCH = 2_000
 
 
 def measure() -> dict[str, float]:
-    """The time for a page among many by that among few, and for the middle and the end of a log by its first page."""
+    """Measure a page among many threads by one among few, and the middle and the end of a log by its first page."""
     figures: dict[str, float] = {}
     with redis_server() as config, connect(config.redis_url) as redis:
         redis.config_set("appendonly", "no")  # A million threads are put in; how fast that goes is not measured.
@@ -52,9 +52,9 @@ def measure() -> dict[str, float]:
         fill(redis, meta, 7, FEW - 1)
         fill(redis, meta, 8, MANY)
         assert store.page("finished", 8, 1, 1).total == MANY
-        asked = {"few": (7, 1), "many": (8, 1), "last": (8, MANY // 50)}
+        pages = {"few": (7, 1), "many": (8, 1), "last": (8, MANY // 50)}
         times = _alternating(
-            {name: lambda each=each: store.page("finished", each[0], each[1], 50) for name, each in asked.items()}  # type: ignore[misc]
+            {name: lambda each=each: store.page("finished", each[0], each[1], 50) for name, each in pages.items()}  # type: ignore[misc]
         )
         print(f"  a page of 50 finished threads among {FEW:,} (few) and {MANY:,} (many, and its last): {_shown(times)}")
         figures["list_page_of_1000000_by_1000"] = times["many"] / times["few"]
@@ -63,15 +63,16 @@ def measure() -> dict[str, float]:
 
 
 def store_meta(redis: Redis, thread_id: str) -> bytes:
-    found = redis.hget(f"rq:job:{thread_id}", "meta")
-    assert isinstance(found, bytes)
-    return found
+    """Return the `meta` of a thread's record."""
+    meta = redis.hget(f"rq:job:{thread_id}", "meta")
+    assert isinstance(meta, bytes)
+    return meta
 
 
 def fill(redis: Redis, meta: bytes, group: int, many: int) -> None:
-    """Put copies of a finished thread in, as the store's scripts leave one."""
-    known = json.loads(meta)
-    ended = known["ended"]
+    """Store copies of a finished thread in the form that the store's scripts leave."""
+    record = json.loads(meta)
+    ended = record["ended"]
     fields: dict[Any, Any] = {"meta": meta, "status": "finished", "description": "A thread", "origin": "psthreads"}
     for first in range(0, many, BATCH):
         with redis.pipeline(transaction=False) as pipeline:
@@ -80,13 +81,13 @@ def fill(redis: Redis, meta: bytes, group: int, many: int) -> None:
                 pipeline.hset(f"rq:job:{thread_id}", mapping=fields)
             for scope in ("server", group):
                 pipeline.zadd(f"ps:threads:{scope}:completed", ids)
-            for scope in ("server", group, f"member:{known['memberid']}", f"process:{known['process']}"):
+            for scope in ("server", group, f"member:{record['memberid']}", f"process:{record['process']}"):
                 pipeline.zadd(f"ps:threads:{scope}:finished", ids)
             pipeline.execute()
 
 
 def _alternating(calls: dict[str, Callable[[], object]]) -> dict[str, float]:
-    """The median time of each in ms, in rounds that take turns."""
+    """Return the median time of each call in ms, in rounds that take turns."""
     times: dict[str, list[float]] = {name: [] for name in calls}
     for _ in range(ROUNDS):
         for name, call in calls.items():

@@ -34,10 +34,10 @@ LOAD_SECONDS = 3.0
 
 
 def measure() -> dict[str, float]:
-    """The memory of a stream in kB, the time from a report to its byte at the client in ms, and progress requests."""
-    with redis_server() as found, connect(found.redis_url) as redis:
+    """Measure the memory of a stream (kB), the time from a report to the client (ms), and progress requests."""
+    with redis_server() as base, connect(base.redis_url) as redis:
         # Nobody renews the leases here, and all threads run.
-        config = replace(found, lost_after=3_600, group_threads=THREADS)
+        config = replace(base, lost_after=3_600, group_threads=THREADS)
         directory = Directory(redis)
         member = directory.by(SETUP).add_member("bench", uuid4().hex)
         group = directory.by(SETUP).add_group("bench")
@@ -54,11 +54,11 @@ def measure() -> dict[str, float]:
             assert store.begin(thread.id, "t")
             ids.append(thread.id)
         headers = f"Host: bench\r\nAuthorization: Bearer {token}\r\n\r\n"
-        asked = f"GET /groups/bench/threads/{ids[0]}/progress HTTP/1.1\r\n{headers}".encode()
+        progress_request = f"GET /groups/bench/threads/{ids[0]}/progress HTTP/1.1\r\n{headers}".encode()
         with gunicorn(config, "app:app") as port:
             (server,) = psutil.Process().children(recursive=True)[-1:]
-            load(port, asked, 1)
-            alone, slowest_alone = load(port, asked, LOAD_SECONDS)
+            load(port, progress_request, 1)
+            alone, slowest_alone = load(port, progress_request, LOAD_SECONDS)
             before = server.memory_info().rss
             with _clients(port, ids, headers) as clients:
                 assert clients.stdout is not None
@@ -70,7 +70,7 @@ def measure() -> dict[str, float]:
                 reports.start()
                 time.sleep((SECONDS - SETTLE_SECONDS) / 2)
                 loaded = time.monotonic()
-                beside, slowest = load(port, asked, LOAD_SECONDS)
+                beside, slowest = load(port, progress_request, LOAD_SECONDS)
                 arrived = json.loads(clients.stdout.readline())
                 stopped.set()
                 reports.join()
@@ -114,7 +114,7 @@ def _clients(port: int, ids: list[str], headers: str) -> Iterator[subprocess.Pop
 
 
 def _report(store: ThreadStore, ids: list[str], stopped: threading.Event) -> None:
-    """A line for one thread after the other, as often as wanted; each names the time when it is sent."""
+    """Log a line for one thread after the other; each line names the time when it is sent."""
     number = 0
     while not stopped.wait(1 / EVENTS_PER_SECOND):
         line = Line(1_652_667_241_924, Level.INFO, f"sent {time.monotonic():.6f}")

@@ -1,4 +1,4 @@
-"""Blow a storm over some hundred threads, and say what became of them: exit code 1 unless every promise was kept."""
+"""Run a storm over some hundred threads and print the result: exit code 1 unless every promise was kept."""
 
 from __future__ import annotations
 
@@ -55,15 +55,15 @@ class Watch:
             with self._clients.seen.lock:
                 ids = list(self._clients.seen.kinds)
             for thread_id in ids:
-                known = self.changes.setdefault(thread_id, [])
-                if known and known[-1][1].is_final:
+                changes = self.changes.setdefault(thread_id, [])
+                if changes and changes[-1][1].is_final:
                     continue
                 try:
                     status = self._store.fetch(thread_id).status
                 except PsthreadsError:
                     continue
-                if not known or known[-1][1] is not status:
-                    known.append((time.monotonic(), status))
+                if not changes or changes[-1][1] is not status:
+                    changes.append((time.monotonic(), status))
 
 
 def main() -> int:
@@ -73,40 +73,40 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=int(time.time()))
     parser.add_argument("--supervisors", type=int, default=2)
     parser.add_argument("--workers", type=int, default=2, help="for each supervisor")
-    given = parser.parse_args()
-    print(f"A storm over {given.threads} threads, seed {given.seed}.", flush=True)
+    arguments = parser.parse_args()
+    print(f"A storm over {arguments.threads} threads, seed {arguments.seed}.", flush=True)
     with tempfile.TemporaryDirectory(prefix="psthreads-chaos-") as name:
-        figures = _blow(Path(name), given)
-    kept = not any(figures[name] for name in _BROKEN)
+        figures = _blow(Path(name), arguments)
+    is_kept = not any(figures[name] for name in _BROKEN)
     width = max(map(len, figures))
     for figure, value in figures.items():
         print(f"  {figure:<{width}}  {value:g}")
     target = Path("var/chaos.json")
     target.parent.mkdir(exist_ok=True)
-    target.write_text(json.dumps({"seed": given.seed, **figures}, indent=2) + "\n")
-    print("Every promise was kept." if kept else "A promise was broken.")
-    return 0 if kept else 1
+    target.write_text(json.dumps({"seed": arguments.seed, **figures}, indent=2) + "\n")
+    print("Every promise was kept." if is_kept else "A promise was broken.")
+    return 0 if is_kept else 1
 
 
-def _blow(folder: Path, given: argparse.Namespace) -> dict[str, float]:
+def _blow(folder: Path, arguments: argparse.Namespace) -> dict[str, float]:
     marks = folder / "marks"
-    with World(folder, given.supervisors, given.workers) as world, connect(world.config.redis_url) as redis:
+    with World(folder, arguments.supervisors, arguments.workers) as world, connect(world.config.redis_url) as redis:
         store = ThreadStore(redis, world.config)
         directory = Directory(redis)
         member = directory.by(SETUP).add_member("storm", "a password for a storm")
         group = directory.by(SETUP).add_group("storm")
         directory.by(SETUP).set_membership(member, group, Role.MANAGER)
         clients = Clients(
-            world.address, directory.by(SETUP).create_token(member, "storm"), marks, given.threads, given.seed
+            world.address, directory.by(SETUP).create_token(member, "storm"), marks, arguments.threads, arguments.seed
         )
-        storm, watch = Storm(world, given.seed), Watch(store, clients)
-        if not wait_until(lambda: len(world.workers()) == given.supervisors * given.workers, _READY_SECONDS):
+        storm, watch = Storm(world, arguments.seed), Watch(store, clients)
+        if not wait_until(lambda: len(world.workers()) == arguments.supervisors * arguments.workers, _READY_SECONDS):
             raise TimeoutError("The workers did not start.")
         begun = time.monotonic()
         for part in (clients, watch, storm):
             part.start()
         clients.wait_for_starts()
-        wait_until(lambda: len(clients.seen.final) > 0.9 * given.threads, _READY_SECONDS + given.threads / 4)
+        wait_until(lambda: len(clients.seen.final) > 0.9 * arguments.threads, _READY_SECONDS + arguments.threads / 4)
         storm.end()
         stuck = _wait_for_the_last(store, clients)
         clients.end()
@@ -115,13 +115,13 @@ def _blow(folder: Path, given: argparse.Namespace) -> dict[str, float]:
         took = time.monotonic() - begun
         print(f"  faults: {', '.join(f'{count} {name}' for name, count in storm.struck.most_common())}")
         # Every thread has ended: none may hold a place in its group.
-        held = sum(redis.exists(f"ps:slots:{group.id}{kind}") for kind in ("", ":changes"))
+        slots_held = sum(redis.exists(f"ps:slots:{group.id}{kind}") for kind in ("", ":changes"))
         figures = _judge(store, _as_stored(store, clients), clients, watch, storm, marks, stuck)
-        return figures | {"slots held": held if not stuck else 0, "seconds": round(took)}
+        return figures | {"slots held": slots_held if not stuck else 0, "seconds": round(took)}
 
 
 def _as_stored(store: ThreadStore, clients: Clients) -> dict[str, Thread | None]:
-    """Every accepted thread as the store has it, None for one that it has not."""
+    """Return every accepted thread from the store, None for one that is missing."""
     found: dict[str, Thread | None] = {}
     for thread_id in clients.seen.kinds:
         try:
@@ -132,7 +132,7 @@ def _as_stored(store: ThreadStore, clients: Clients) -> dict[str, Thread | None]
 
 
 def _wait_for_the_last(store: ThreadStore, clients: Clients) -> int:
-    """Wait until every accepted thread has ended; returns how many have not, though long nothing ended."""
+    """Wait until every accepted thread has ended; return how many are stuck."""
     left, since = len(clients.seen.kinds), time.monotonic()
     while True:
         threads = _as_stored(store, clients).values()
@@ -189,14 +189,14 @@ def _judge(
 
 
 def _is_explained(thread: Thread, kinds: dict[str, str]) -> bool:
-    """Whether a thread that failed says why it did, as its kind and the storm's faults have it."""
+    """Return whether a failed thread names a reason that its kind or the storm's faults explain."""
     reasons = ["Killed by signal 9", "Worker lost", "Worker restarted"]
     reasons += {"failing": ["ValueError: as it should"], "quitting": [_QUIT]}.get(kinds[thread.id], [])
     return thread.status is not Status.FAILED or thread.message in reasons
 
 
 def _slowest_detection(watch: Watch, storm: Storm, ran: dict[str, str]) -> float:
-    """The longest time from a horse's death to its thread's end or return to the queue, Redis being well."""
+    """Return the longest time from a horse's death to its thread's end or return to the queue, while Redis is well."""
     slowest = 0.0
     for killed, pid in storm.killed:
         for at, status in watch.changes.get(ran.get(str(pid), ""), []):

@@ -1,4 +1,4 @@
-"""What the storm happens to: clients that start, poll and cancel threads over HTTP, and remember every answer."""
+"""Clients that start, poll and cancel threads over HTTP, and record every answer."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _STARTERS: Final = 4
 
 @dataclass
 class Seen:
-    """What the clients were told. One lock guards it all."""
+    """The answers that the clients got, guarded by one lock."""
 
     kinds: dict[str, str] = field(default_factory=dict)
     """The accepted threads: id and kind."""
@@ -43,7 +43,7 @@ class Seen:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def note(self, thread: dict[str, Any], asked: float) -> None:
-        """Take down one answer about a thread, and when it was asked for."""
+        """Note one answer about a thread, and when the request was sent."""
         thread_id = thread["id"]
         with self.lock:
             known = self.final.get(thread_id)
@@ -61,7 +61,7 @@ class Seen:
 
 
 class Clients:
-    """Clients with one administrator's token, that ask until they are answered."""
+    """Clients with one administrator's token, which repeat each request until it is answered."""
 
     def __init__(self, address: str, token: str, marks: Path, count: int, seed: int) -> None:
         self._address = address
@@ -148,7 +148,7 @@ class Clients:
                     self.seen.note(thread, asked)
 
     def _ask(self, session: requests.Session, method: str, path: str, **more: Any) -> dict[str, Any]:
-        """The answer, however often it must be asked for; every request here may be sent again."""
+        """Repeat the request until it is answered; every request here may be sent again."""
         headers = {**self._headers, **more.pop("headers", {})}
         while time.monotonic() < self._give_up:
             try:

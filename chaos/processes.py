@@ -32,33 +32,33 @@ def _work(context: Context, marks: str, seconds: float) -> None:
 
 @process(title="Steady", route=_ROUTE + "steady")
 def steady(context: Context, marks: str, seconds: float) -> None:
-    """Works for a while and ends well."""
+    """Work for a while and end well."""
     _work(context, marks, seconds)
 
 
 @process(title="Restartable", route=_ROUTE + "restartable", restartable=True)
 def restartable(context: Context, marks: str, seconds: float) -> None:
-    """Works for a while, and may be run again from its start."""
+    """Work for a while; may run again from the start."""
     _work(context, marks, seconds)
 
 
 @process(title="Failing", route=_ROUTE + "failing", exclusive=True)
 def failing(context: Context, marks: str, seconds: float) -> None:
-    """Works for a while and ends badly."""
+    """Work for a while and fail."""
     _work(context, marks, seconds / 2)
     raise ValueError("as it should")
 
 
 @process(title="Quitting", route=_ROUTE + "quitting")
 def quitting(context: Context, marks: str, seconds: float) -> None:
-    """Ends its operating system process without a word."""
+    """Exit the operating system process at once."""
     _work(context, marks, seconds / 2)
     os._exit(0)
 
 
 @process(title="Stubborn", route=_ROUTE + "stubborn")
 def stubborn(context: Context, marks: str, seconds: float) -> None:
-    """Lets nothing interrupt it."""
+    """Ignore every interrupt."""
     _mark(context, marks)
     end = time.monotonic() + seconds
     while time.monotonic() < end:
@@ -68,7 +68,7 @@ def stubborn(context: Context, marks: str, seconds: float) -> None:
 
 @process(title="Talking", route=_ROUTE + "talking")
 def talking(context: Context, marks: str, seconds: float) -> None:
-    """Logs a great deal, and warns."""
+    """Log many lines, and warn."""
     _mark(context, marks)
     end = time.monotonic() + seconds
     while time.monotonic() < end:

@@ -94,11 +94,11 @@ class World:
         return f"http://127.0.0.1:{self.config.port}"
 
     def workers(self) -> list[psutil.Process]:
-        """The worker processes that live now."""
+        """Return the worker processes that live now."""
         return [child for supervisor in self.supervisors for child in children(supervisor)]
 
     def horses(self) -> list[psutil.Process]:
-        """The work horses that live now."""
+        """Return the horses that live now."""
         return [horse for worker in self.workers() for horse in kin(worker)]
 
     def restart_redis(self, pause: float) -> None:
@@ -132,7 +132,7 @@ class World:
 
 
 def children(program: Program) -> list[psutil.Process]:
-    """The processes that the program started itself."""
+    """Return the processes that the program started itself."""
     if program.process is None:
         return []
     try:
@@ -142,7 +142,7 @@ def children(program: Program) -> list[psutil.Process]:
 
 
 def kin(process: psutil.Process) -> list[psutil.Process]:
-    """The processes that this one started and that live."""
+    """Return the living children of this process."""
     try:
         return [child for child in process.children() if child.status() != psutil.STATUS_ZOMBIE]
     except psutil.NoSuchProcess:
@@ -167,7 +167,7 @@ def strike(pid: int, number: signal.Signals) -> bool:
 
 
 def free_port() -> int:
-    """A port that nobody uses just now."""
+    """Return a port that nobody uses now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
