@@ -35,6 +35,7 @@ from psthreads.local.server import RedisServer
 from psthreads.system.parent_death import die_with_parent
 
 HOME: Final = Path(__file__).resolve().parents[2]
+_SAMPLES: Final = Path(__file__).resolve().parent / "samples"  # in a checkout a link to those at its top
 _READY_SECONDS: Final = 60.0
 _LEAVE_SECONDS: Final = 10.0  # besides what a worker may take to let its thread clean up
 _LOST_SECONDS: Final = 1.0
@@ -71,7 +72,7 @@ def run(stack: ExitStack, *, once: bool) -> int:
         config = replace(config, report_interval=_SHOWN_REPORTS)
     credentials = var / "credentials.json"
     with connect(config.redis_url) as redis:
-        seed = Seed(Directory(redis), Documents(config.documents), HOME / "samples" / GROUP, credentials)
+        seed = Seed(Directory(redis), Documents(config.documents), _SAMPLES / GROUP, credentials)
         logins, are_new = seed.sow()
     if are_new:
         # At once: whatever comes now, another start will not show them again.

@@ -24,8 +24,8 @@ from psthreads.web.http.routing import Application
 from psthreads.web.pages import dashboard, scope, site, words
 from psthreads.web.services import Services
 
-HOME: Final = Path(__file__).resolve().parents[2]
-"""The folder of the templates, the static files and the schemas."""
+HOME: Final = Path(__file__).resolve().parent
+"""The folder of the templates, the static files and the schemas; in a checkout they are links to its top."""
 
 
 def create_app(config: Config) -> Flask:
