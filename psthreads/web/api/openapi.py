@@ -19,7 +19,6 @@ from psthreads.web.auth.guard import Guard
 from psthreads.web.http import headers
 from psthreads.web.http.operation import (
     FORM,
-    HTML,
     JSON,
     XML,
     DeclaredResponse,
@@ -56,14 +55,8 @@ _NAMES: Final = {
     "service": "Services",
     "process": "Starting threads",
     "file": "Files and streams",
-    "page": "Pages",
     "open": "Open",
 }
-_STATIC: Final = Operation(  # of Flask's own view
-    "Style sheet, scripts and icon of the pages",
-    Who.EVERYBODY,
-    {200: DeclaredResponse("The file", ("*/*",)), 304: DeclaredResponse("Nothing has changed")},
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,10 +90,9 @@ def make_blueprint(services: Services, home: Path, guard: Guard) -> Blueprint:
         return Response(text(), mimetype=JSON)
 
     @blueprint.get("/api", provide_automatic_options=False)
-    @declares(Operation("The same as a page", Who.EVERYBODY, {200: DeclaredResponse("A page", (HTML,))}))
     def api() -> Response:
         page = render_template("api.html", groups=groups(), refused=refusals, name=_NAMES, Who=Who)
-        return headers.as_page(Response(page, mimetype=HTML))
+        return headers.as_page(Response(page))
 
     return blueprint
 
@@ -176,7 +168,7 @@ def _operation(app: Flask, services: Services, rule: Rule) -> Operation | None:
     if blueprint.rstrip("0123456789") == "starts":
         process = services.registry.find(name)
         return starts.declaration(process) if process is not None else None
-    return declared(app.view_functions[rule.endpoint]) or (_STATIC if rule.endpoint == "static" else None)
+    return declared(app.view_functions[rule.endpoint])
 
 
 def _written(one: Described) -> dict[str, Any]:
@@ -184,14 +176,12 @@ def _written(one: Described) -> dict[str, Any]:
     found: dict[str, Any] = {
         "summary": operation.summary,
         "description": f"For {operation.who.value}.",
-        "operationId": f"{one.method.lower()}-{re.sub(r'[^A-Za-z0-9]+', '-', one.path).strip('-') or 'home'}",
+        "operationId": f"{one.method.lower()}-{re.sub(r'[^A-Za-z0-9]+', '-', one.path).strip('-')}",
         "tags": [_tag(one)],
         "parameters": list(_parameters(one)),
         "responses": {str(status): _response(answer) for status, answer in _answers(one).items()},
     }
-    if operation.who is Who.BROWSER:
-        found["security"] = [{"session": []}]
-    elif operation.who is not Who.EVERYBODY:
+    if operation.who is not Who.EVERYBODY:
         found["security"] = [{"bearer": []}, {"basic": []}, {"session": []}]
     if operation.body:
         found["requestBody"] = {"content": {media: {"schema": _form(operation, media)} for media in operation.body}}
@@ -199,11 +189,7 @@ def _written(one: Described) -> dict[str, Any]:
 
 
 def _answers(one: Described) -> dict[int, DeclaredResponse]:
-    is_page = _tag(one) == "page"
-    refused = {
-        status: DeclaredResponse(meaning, (HTML,)) if is_page else service(meaning, "error")
-        for status, meaning in refusals(one.operation).items()
-    }
+    refused = {status: service(meaning, "error") for status, meaning in refusals(one.operation).items()}
     return dict(sorted({**one.operation.answers, **refused}.items()))
 
 
@@ -254,8 +240,6 @@ def _form(operation: Operation, media: str) -> dict[str, Any]:
     if "file" in fields:
         fields["file"] = {"type": "array", "items": {"type": "string", "contentMediaType": "application/octet-stream"}}
     schema: dict[str, Any] = {"type": "object", "properties": fields}
-    if operation.more:
-        schema["additionalProperties"] = {"type": "string"}
     return schema
 
 
@@ -270,8 +254,6 @@ def _tag(one: Described) -> str:
     media = {kind for answer in one.operation.answers.values() for kind in answer.media}
     if XML in media and JSON in media:
         return "service"
-    if HTML in media or one.rule.endpoint.partition(".")[0].endswith("pages"):
-        return "page"
     return "open" if one.operation.who is Who.EVERYBODY else "file"
 
 

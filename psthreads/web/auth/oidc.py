@@ -17,11 +17,9 @@ from psthreads.identity.directory import Directory
 from psthreads.web.auth.sign_in import go_on, own_path
 from psthreads.web.auth.untyped_oidc import Provider
 from psthreads.web.http import origin
-from psthreads.web.http.operation import HTML, DeclaredResponse, Operation, Who, declares
 from psthreads.web.services import Services
 
 _FOLLOWING: Final = "following"
-_ON: Final = DeclaredResponse("On to another address")
 
 
 def add_to(blueprint: Blueprint, services: Services) -> None:
@@ -37,20 +35,12 @@ def add_to(blueprint: Blueprint, services: Services) -> None:
         return provider
 
     @blueprint.get("/sign-in/oidc", provide_automatic_options=False)
-    @declares(Operation("Leads to the provider to sign in there", Who.EVERYBODY, {302: _ON}))
     def outside() -> AnyResponse:
         left = known().leave(url_for("pages.outside_return", _external=True))
         session[_FOLLOWING] = own_path(request.args.get("next", ""))
         return left
 
     @blueprint.get("/sign-in/oidc/callback", provide_automatic_options=False)
-    @declares(
-        Operation(
-            "Where the provider leads back to",
-            Who.EVERYBODY,
-            {303: _ON, 401: DeclaredResponse("The sign-in page, which says why not", (HTML,))},
-        )
-    )
     def outside_return() -> AnyResponse | tuple[str, int]:
         following = own_path(str(session.get(_FOLLOWING, "")))
         try:

@@ -8,47 +8,24 @@ from urllib.parse import urlsplit
 from flask import Blueprint, Response, current_app, g, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
-from psthreads.authoring.parameter import Parameter
 from psthreads.domain.access import Member
 from psthreads.domain.errors import NotSignedIn, TooManyRequests
 from psthreads.identity.credentials import Session
 from psthreads.web.auth import sessions, untyped
 from psthreads.web.http import origin
-from psthreads.web.http.operation import FORM, HTML, DeclaredResponse, Operation, Who, declares
 from psthreads.web.services import Services
 
 _LONGEST: Final = 64  # characters of a username
-_NEXT: Final = Parameter("next", str, "", description="the path of this server to go on to")
-_ENDED: Final = Parameter("ended", str, "", description="given where something was sent without a session")
-_DONE: Final = DeclaredResponse("It is done; leads to another page", (HTML,))
 
 
 def add_to(blueprint: Blueprint, services: Services) -> None:
     """Add the sign-in page with its form, and the way to sign out."""
 
     @blueprint.get("/sign-in", provide_automatic_options=False)
-    @declares(
-        Operation("The page to sign in", Who.EVERYBODY, {200: DeclaredResponse("A page", (HTML,))}, (_NEXT, _ENDED))
-    )
     def sign_in() -> str:
-        return form(own_path(request.args.get("next", "")), "", ended=_ENDED.wire in request.args)
+        return form(own_path(request.args.get("next", "")), "", ended="ended" in request.args)
 
     @blueprint.post("/sign-in", provide_automatic_options=False)
-    @declares(
-        Operation(
-            "Signs in, for a session cookie",
-            Who.EVERYBODY,
-            {
-                303: _DONE,
-                401: DeclaredResponse("The username or the password is wrong", (HTML,)),
-                403: DeclaredResponse("The form's own token is missing or wrong", (HTML,)),
-                429: DeclaredResponse("Too many attempts", (HTML,)),
-            },
-            (_NEXT,),
-            body=(FORM,),
-            fields=("csrf_token", "username", "password", "next"),
-        )
-    )
     def sign_in_post() -> AnyResponse | str:
         following = own_path(request.values.get("next", ""))
         untyped.protect_from_forgery(current_app)
@@ -63,15 +40,6 @@ def add_to(blueprint: Blueprint, services: Services) -> None:
         return go_on(services, member, signed, following)
 
     @blueprint.post("/sign-out", provide_automatic_options=False)
-    @declares(
-        Operation(
-            "Ends the browser's session, or all sessions of the member",
-            Who.MEMBER,
-            {302: DeclaredResponse("Leads to the page to sign in", (HTML,)), 303: _DONE},
-            body=(FORM,),
-            fields=("csrf_token", "everywhere"),
-        )
-    )
     def sign_out() -> AnyResponse:
         if g.has_session and "everywhere" in request.form:
             services.directory.by(origin.here(with_reason=False)).sign_out_everywhere(g.caller.member)

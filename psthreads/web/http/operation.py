@@ -6,7 +6,7 @@ The views read their parameters by the same declarations; openapi.py makes the d
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Final, TypeVar
 
@@ -17,7 +17,6 @@ F = TypeVar("F", bound=Callable[..., Any])
 _DECLARED: Final = "operation"
 XML: Final = "application/xml"
 JSON: Final = "application/json"
-HTML: Final = "text/html"
 FORM: Final = "application/x-www-form-urlencoded"
 MULTIPART: Final = "multipart/form-data"
 BYTES: Final = "application/octet-stream"
@@ -27,8 +26,6 @@ class Who(Enum):
     """Whom a route serves, in the words of the docs."""
 
     EVERYBODY = "everybody"
-    MEMBER = "who is signed in"
-    BROWSER = "who is signed in with a browser"
     INSIDER = "the group's members"
     GROUP = "contributor or higher in the group"
     SELF = "the least role of the process in the group, for themselves; administrators for anybody"
@@ -46,10 +43,7 @@ class DeclaredResponse:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """A route and a method of it. `body` is the media types of a body, whose fields are the parameters or `fields`.
-
-    With `more` it has other fields besides, as what the path names has them.
-    """
+    """A route and a method of it. `body` is the media types of a body, whose fields are the parameters or `fields`."""
 
     summary: str
     who: Who
@@ -57,8 +51,7 @@ class Operation:
     parameters: tuple[Parameter, ...] = ()
     headers: tuple[Parameter, ...] = ()
     body: tuple[str, ...] = ()
-    fields: tuple[str, ...] = field(default=())
-    more: bool = False
+    fields: tuple[str, ...] = ()
 
 
 def service(meaning: str, schema: str) -> DeclaredResponse:

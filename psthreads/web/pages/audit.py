@@ -14,7 +14,6 @@ from psthreads.authoring.parameter import Parameter, moment
 from psthreads.domain.model import iso
 from psthreads.identity.directory import Directory
 from psthreads.web.auth.guard import Guard
-from psthreads.web.http.operation import HTML, DeclaredResponse, Operation, Who, declares
 from psthreads.web.http.parameters import given
 from psthreads.web.services import Services
 
@@ -27,7 +26,6 @@ _UNTIL: Final = Parameter("until", str, "", description="before when")
 _WANTED: Final = (_BY, _ACT, _SUBJECT, _GROUP, _SINCE, _UNTIL)
 _BEFORE: Final = Parameter("before", str, "", description="the entry from which on older ones are wanted")
 _FORMAT: Final = Parameter("format", str, "csv", choices=tuple(FORMATS), description="of the file")
-_AWAY: Final = DeclaredResponse("Leads to the page to sign in", (HTML,))
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,14 +43,6 @@ def add_to(blueprint: Blueprint, services: Services, guard: Guard) -> None:
     """Add the page of the audit, and its export."""
 
     @blueprint.get("/dashboard/audit", provide_automatic_options=False)
-    @declares(
-        Operation(
-            "The page of the audit: who did what, newest first",
-            Who.SERVER,
-            {200: DeclaredResponse("A page", (HTML,)), 302: _AWAY},
-            (*_WANTED, _BEFORE),
-        )
-    )
     def audit() -> str:
         wanted, before = _wanted(), str(given(_BEFORE))
         found = services.audit.page(wanted, before)
@@ -70,17 +60,6 @@ def add_to(blueprint: Blueprint, services: Services, guard: Guard) -> None:
         )
 
     @blueprint.get("/dashboard/audit/export", provide_automatic_options=False)
-    @declares(
-        Operation(
-            "The audit as a file, newest first",
-            Who.SERVER,
-            {
-                200: DeclaredResponse("The entries", tuple(one.media.partition(";")[0] for one in FORMATS.values())),
-                302: _AWAY,
-            },
-            (*_WANTED, _FORMAT),
-        )
-    )
     def audit_export() -> Response:
         name = str(given(_FORMAT))
         text = pieces(services.audit.export(_wanted()), name, guard.watch().ask)

@@ -1,4 +1,4 @@
-"""What the pages of members and groups share: the reading of their forms and lists, and what their answers are."""
+"""What the pages of members and groups share: the reading of their forms and lists."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from psthreads.authoring.parameter import Parameter
 from psthreads.domain.access import Role, TokenScope
 from psthreads.domain.errors import BadParameter, MissingParameter
 from psthreads.identity.directory import Directory
-from psthreads.web.http.operation import FORM, HTML, DeclaredResponse, Operation, Who
 
 NAME: Final = Parameter("name", str, "", description="the beginning of the name")
 """What the names of a list begin with."""
@@ -23,24 +22,7 @@ AFTER: Final = Parameter("after", str, "", description="the name after which the
 DONE: Final = Parameter("done", str, "", description="what was done a moment ago, which the page then says")
 """What a form that leads back to a page did."""
 
-PAGE: Final = DeclaredResponse("A page", (HTML,))
-AWAY: Final = DeclaredResponse("Leads to the page to sign in", (HTML,))
-SENT: Final = DeclaredResponse("It is done; leads to a page", (HTML,))
-_UNKNOWN: Final = DeclaredResponse("There is nothing of that name", (HTML,))
-REFUSED: Final = DeclaredResponse("The page, which says why it cannot be done", (HTML,))
-
 _MOST_GROUPS: Final = 50  # that a token or client is for: each is looked up, and named on pages
-
-
-def reading(summary: str, parameters: Iterable[Parameter] = (), who: Who = Who.SERVER) -> Operation:
-    """The declaration of a page."""
-    return Operation(summary, who, {200: PAGE, 302: AWAY, 404: _UNKNOWN}, tuple(parameters))
-
-
-def changing(summary: str, *fields: str, shows: bool = False, who: Who = Who.SERVER) -> Operation:
-    """The declaration of what a form posts; `shows` where its answer can be a page."""
-    answers = {302: AWAY, 303: SENT, 400: REFUSED, 404: _UNKNOWN, 409: REFUSED} | ({200: PAGE} if shows else {})
-    return Operation(summary, who, answers, body=(FORM,), fields=("csrf_token", *fields, "reason"))
 
 
 def again(refused: str) -> Callable[..., str]:

@@ -11,26 +11,14 @@ from psthreads.domain.model import SERVER_WIDE
 from psthreads.threads import crew
 from psthreads.threads.search import Hour, Overview
 from psthreads.web.auth.guard import Guard
-from psthreads.web.http.operation import HTML, DeclaredResponse, Operation, Who, declares
 from psthreads.web.pages import charts, scope
 from psthreads.web.services import Services
 
 
 def add_to(blueprint: Blueprint, services: Services, guard: Guard) -> None:  # noqa: ARG001 (as every room is added)
     """Add the overview. That of a group says nothing of the workers, which are the whole server's."""
-    who = Who.GROUP if blueprint.name == scope.GROUP else Who.SERVER
 
     @blueprint.get("", provide_automatic_options=False)
-    @declares(
-        Operation(
-            "The overview: what runs, waits and failed, the workers, and the last day",
-            who,
-            {
-                200: DeclaredResponse("The page", (HTML,)),
-                302: DeclaredResponse("Leads to the page to sign in", (HTML,)),
-            },
-        )
-    )
     def overview(**_: str) -> str:
         group = g.caller.group if scope.in_group() else None
         seen = services.search.overview(group.id if group else SERVER_WIDE)

@@ -9,7 +9,6 @@ from psthreads.domain import access
 from psthreads.web.auth import oidc, sessions, sign_in
 from psthreads.web.auth.guard import Guard
 from psthreads.web.http import headers
-from psthreads.web.http.operation import HTML, DeclaredResponse, Operation, Who, declares
 from psthreads.web.pages import audit
 from psthreads.web.pages.people import account, groups, members
 from psthreads.web.services import Services
@@ -39,13 +38,6 @@ def make_blueprint(services: Services, guard: Guard) -> Blueprint:
     blueprint.after_request(headers.as_page)
 
     @blueprint.get("/")
-    @declares(
-        Operation(
-            "Leads to the dashboard, or to one's groups",
-            Who.MEMBER,
-            {302: DeclaredResponse("Leads to another page", (HTML,))},
-        )
-    )
     def home() -> AnyResponse:
         if access.may_use_server(g.caller):
             return redirect(url_for("server-pages.overview"))

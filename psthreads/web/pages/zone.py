@@ -26,7 +26,6 @@ from psthreads.domain.errors import (
 from psthreads.system.thread_pool import off_the_loop
 from psthreads.web.auth.guard import Guard
 from psthreads.web.http import arriving
-from psthreads.web.http.operation import FORM, HTML, MULTIPART, DeclaredResponse, Operation, Who, declares
 from psthreads.web.http.parameters import given
 from psthreads.web.pages import forms, scope, words
 from psthreads.web.pages.forms import DONE, Question
@@ -41,7 +40,6 @@ LONG: Final = 500
 _ROOM: Final = 45_000  # bytes of the page for the list of files
 _ROW: Final = 900  # bytes of a row besides these, with its path shortened
 _AFTER: Final = Parameter("after", str, "", description="the path after which the list goes on")
-_REFUSED: Final = DeclaredResponse("The page, which says why; nothing was kept", (HTML,))
 _NOTE: Final = "Work that is about to take it finds nothing. Documents of the group are left alone."
 _SAID: Final = {
     "uploaded": "The files are there.",
@@ -79,14 +77,6 @@ def add_to(blueprint: Blueprint, services: Services, guard: Guard) -> None:
         )
 
     @blueprint.get("/loading-zone", provide_automatic_options=False)
-    @declares(
-        Operation(
-            "The page of one's loading zone",
-            Who.GROUP,
-            {200: forms.PAGE, 302: forms.AWAY},
-            (_AFTER, DONE),
-        )
-    )
     def zone_page(**_: str) -> str:
         return show(done=_SAID.get(str(given(DONE)), ""), after=str(given(_AFTER)))
 
@@ -95,15 +85,6 @@ def add_to(blueprint: Blueprint, services: Services, guard: Guard) -> None:
         guard.group(reads_form=True)
 
     @blueprint.post("/loading-zone", provide_automatic_options=False)
-    @declares(
-        Operation(
-            "Puts the files of a form into one's loading zone, and leads back to its page",
-            Who.GROUP,
-            {303: forms.SENT, 302: forms.AWAY, **dict.fromkeys((400, 409, 413, 415, 507), _REFUSED)},
-            body=(MULTIPART,),
-            fields=("csrf_token", "file"),
-        )
-    )
     def zone_upload(**_: str) -> AnyResponse:
         try:
             arriving.put_form(zone, allow, most)
@@ -120,15 +101,6 @@ def add_to(blueprint: Blueprint, services: Services, guard: Guard) -> None:
 
 def _add_removal(blueprint: Blueprint, zone: Callable[[], LoadingZone], show: Callable[[str], str]) -> None:
     @blueprint.post("/loading-zone/remove", provide_automatic_options=False)
-    @declares(
-        Operation(
-            "Removes a file of one's loading zone, or all of them, after a question",
-            Who.GROUP,
-            {200: forms.PAGE, 303: forms.SENT, 302: forms.AWAY, 400: _REFUSED},
-            body=(FORM,),
-            fields=("csrf_token", "path", "all", "sure"),
-        )
-    )
     def zone_remove(**_: str) -> AnyResponse | str:
         path, is_all = request.form.get("path", ""), request.form.get("all") == "true"
         here = zone()

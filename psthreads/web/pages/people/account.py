@@ -13,7 +13,6 @@ from psthreads.domain.errors import BadParameter, Conflict, NotFound, NotSignedI
 from psthreads.identity.credentials import Password
 from psthreads.identity.directory import Directory
 from psthreads.web.auth import sessions, sign_in
-from psthreads.web.http.operation import Who, declares
 from psthreads.web.http.origin import address, here
 from psthreads.web.http.parameters import given
 from psthreads.web.pages import forms
@@ -57,7 +56,6 @@ def add_to(blueprint: Blueprint, services: Services) -> None:
         )
 
     @blueprint.get("/dashboard/account", provide_automatic_options=False)
-    @declares(forms.reading("The page of one's own account", (AFTER, TOKENS, DONE), Who.BROWSER))
     def account() -> str:
         return show(done=_DONE.get(str(given(DONE)), ""))
 
@@ -70,31 +68,15 @@ def add_to(blueprint: Blueprint, services: Services) -> None:
             return Response(show(problem.message, form, wrong), problem.status, again)
 
     @blueprint.post("/dashboard/account/password", provide_automatic_options=False)
-    @declares(
-        forms.changing(
-            "Changes one's own password, and ends one's other sessions", *("current", "password"), who=Who.BROWSER
-        )
-    )
     def account_password() -> AnyResponse | str:
         return attempt("password", lambda: _change_password(services, g.caller.member))
 
     @blueprint.post("/dashboard/account/tokens", provide_automatic_options=False)
-    @declares(
-        forms.changing(
-            "Makes a token of one's own, and shows it this once",
-            *("current", "name", "expires", "read", "act", "groups"),
-            shows=True,
-            who=Who.BROWSER,
-        )
-    )
     def account_tokens() -> AnyResponse | str:
         # No redirect: a secret is shown in this answer and nowhere else.
         return attempt("tokens", lambda: show(shown=_create(directory, g.caller.member)))
 
     @blueprint.post("/dashboard/account/tokens/revoke", provide_automatic_options=False)
-    @declares(
-        forms.changing("Ends a token of one's own, after a question", *("name", "sure"), shows=True, who=Who.BROWSER)
-    )
     def account_tokens_revoke() -> AnyResponse | str:
         return attempt("", lambda: _revoke(directory, g.caller.member))
 

@@ -10,7 +10,6 @@ from werkzeug.wrappers import Response as AnyResponse
 from psthreads.domain.access import Role
 from psthreads.domain.errors import BadParameter, NotFound
 from psthreads.identity.directory import Directory
-from psthreads.web.http.operation import declares
 from psthreads.web.http.origin import here
 from psthreads.web.http.parameters import given
 from psthreads.web.pages import forms
@@ -44,13 +43,11 @@ def add_to(blueprint: Blueprint, services: Services) -> None:
         )
 
     @blueprint.get("/dashboard/groups/<group>/members", provide_automatic_options=False)
-    @declares(forms.reading("The page of a group's members, with their roles", (NAME, AFTER, DONE)))
     def group_members(**_: str) -> str:
         name = str(given(NAME)).strip().removeprefix("~")
         return members(name, str(given(AFTER)), _DONE.get(str(given(DONE)), ""))
 
     @blueprint.post("/dashboard/groups/<group>/members", provide_automatic_options=False)
-    @declares(forms.changing("Gives a member a role in the group", "member", "role"))
     def group_members_set(**_: str) -> AnyResponse:
         try:
             member, role = directory.find_member(forms.text("member")), forms.role()
@@ -60,7 +57,6 @@ def add_to(blueprint: Blueprint, services: Services) -> None:
         return redirect(url_for("pages.group_members", group=g.caller.group.name, done="set"), 303)
 
     @blueprint.post("/dashboard/groups/<group>/members/remove", provide_automatic_options=False)
-    @declares(forms.changing("Ends a membership in the group, after a question", "member", "sure", shows=True))
     def group_members_remove(**_: str) -> AnyResponse | str:
         try:
             member = directory.find_member(forms.text("member"))
@@ -80,12 +76,10 @@ def _add_removal(blueprint: Blueprint, directory: Directory) -> None:
         return render_template("remove.html", kind="group", name=g.caller.group.name, problem=problem)
 
     @blueprint.get("/dashboard/groups/<group>/remove", provide_automatic_options=False)
-    @declares(forms.reading("The page that asks whether to remove a group"))
     def group_remove(**_: str) -> str:
         return ask()
 
     @blueprint.post("/dashboard/groups/<group>/remove", provide_automatic_options=False)
-    @declares(forms.changing("Removes a group whose name is typed", "typed"))
     def group_remove_post(**_: str) -> AnyResponse:
         try:
             forms.check_typed(g.caller.group.name)

@@ -12,7 +12,6 @@ from psthreads.domain import access
 from psthreads.domain.access import Role
 from psthreads.domain.errors import BadParameter, Conflict
 from psthreads.identity.records import Membership
-from psthreads.web.http.operation import Who, declares
 from psthreads.web.http.origin import here
 from psthreads.web.http.parameters import given
 from psthreads.web.pages import forms
@@ -43,16 +42,10 @@ def add_to(blueprint: Blueprint, services: Services) -> None:
         return render_template("groups.html", own=own, opens=opens, **common)
 
     @blueprint.get("/dashboard/groups", provide_automatic_options=False)
-    @declares(
-        forms.reading(
-            "The page of groups: for administrators all, for others their own", (NAME, AFTER, DONE), Who.MEMBER
-        )
-    )
     def groups() -> str:
         return listed(str(given(NAME)).strip(), str(given(AFTER)), _DONE.get(str(given(DONE)), ""))
 
     @blueprint.post("/dashboard/groups", provide_automatic_options=False)
-    @declares(forms.changing("Adds a group", "group"))
     def group_add() -> AnyResponse:
         try:
             added = directory.by(here()).add_group(forms.text("group"))

@@ -15,7 +15,6 @@ from psthreads.domain.errors import BadParameter, Conflict, MemberNotFound, NotF
 from psthreads.identity import passwords
 from psthreads.identity.directory import Directory
 from psthreads.identity.records import Account
-from psthreads.web.http.operation import declares
 from psthreads.web.http.origin import here
 from psthreads.web.http.parameters import given
 from psthreads.web.pages import forms
@@ -71,18 +70,16 @@ class Show(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _Act:
-    """What a form of the page does: below which path, in words, and with which fields besides the reason.
+    """What a form of the page does, and below which path.
 
-    `do` gives what the page then says, by its name in `_DONE`, or what is to be shown this once. `asks` gives what is
-    asked before that, if anything is.
+    `do` returns the name in `_DONE` of what the page then says, or a secret to show once. `asks` returns the question
+    to ask first, if any; it repeats the form's `fields`.
     """
 
     path: str
-    summary: str
-    fields: tuple[str, ...]
     do: Callable[[Directory, Member], str | Shown]
-    shows: bool = False
     asks: Callable[[Member], Question | None] | None = None
+    fields: tuple[str, ...] = ()
 
 
 def ref(member: Member) -> str:
@@ -121,7 +118,6 @@ def add_to(blueprint: Blueprint, services: Services) -> Show:
         )
 
     @blueprint.get("/dashboard/members/<member>", provide_automatic_options=False)
-    @declares(forms.reading("The page of a member", (AFTER, TOKENS, _CLIENTS, _GROUP, DONE)))
     def member(member: str) -> str:
         after, of_tokens, of_clients, group = (str(given(one)) for one in (AFTER, TOKENS, _CLIENTS, _GROUP))
         done = _DONE.get(str(given(DONE)), "")
@@ -129,9 +125,7 @@ def add_to(blueprint: Blueprint, services: Services) -> Show:
 
     for act in _ACTS:
         endpoint = "member_" + act.path.replace("/", "_").replace("-", "_")
-        fields = (*act.fields, "sure") if act.asks else act.fields
-        declared = forms.changing(act.summary, *fields, shows=act.shows or act.asks is not None)
-        view = declares(declared)(_acting(directory, show, act))
+        view = _acting(directory, show, act)
         blueprint.add_url_rule(
             f"/dashboard/members/<member>/{act.path}", endpoint, view, methods=["POST"], provide_automatic_options=False
         )
@@ -140,12 +134,10 @@ def add_to(blueprint: Blueprint, services: Services) -> Show:
         return render_template("remove.html", kind="member", name=found.username, ref=ref(found), problem=problem)
 
     @blueprint.get("/dashboard/members/<member>/remove", provide_automatic_options=False)
-    @declares(forms.reading("The page that asks whether to remove a member"))
     def member_remove(member: str) -> str:
         return ask(directory.find_member(member))
 
     @blueprint.post("/dashboard/members/<member>/remove", provide_automatic_options=False)
-    @declares(forms.changing("Removes a member whose name is typed", "typed"))
     def member_remove_post(member: str) -> AnyResponse:
         found = directory.find_member(member)
         try:
@@ -264,45 +256,14 @@ def _ask_remove_client(member: Member) -> Question:
 
 
 _ACTS: Final = (
-    _Act("unlock", "Lifts the lock of too many wrong passwords", (), _unlock),
-    _Act("sign-out", "Ends a member's sessions in every browser", (), _sign_out),
-    _Act(
-        "administrator",
-        "Makes a member an administrator, or no longer one, after a question",
-        ("admin",),
-        _administrator,
-        asks=_ask_administrator,
-    ),
-    _Act(
-        "password",
-        "Changes a member's password; makes one, after a question, where none is given, and shows it this once",
-        ("password",),
-        _password,
-        shows=True,
-        asks=_ask_password,
-    ),
-    _Act("roles", "Gives a member a role in a group", ("group", "role"), _set_role),
-    _Act("roles/remove", "Ends a membership, after a question", ("group",), _remove_role, asks=_ask_remove_role),
-    _Act(
-        "tokens",
-        "Makes a token, and shows it this once",
-        ("name", "expires", "read", "act", "groups"),
-        tokens.create,
-        shows=True,
-    ),
-    _Act("tokens/revoke", "Ends a token, after a question", ("name",), _revoke_token, asks=tokens.ask_revoke),
-    _Act(
-        "clients",
-        "Makes an OAuth client, and shows its secret this once",
-        ("name", "read", "act", "groups"),
-        _add_client,
-        shows=True,
-    ),
-    _Act(
-        "clients/remove",
-        "Removes an OAuth client, and ends its tokens, after a question",
-        ("name",),
-        _remove_client,
-        asks=_ask_remove_client,
-    ),
+    _Act("unlock", _unlock),
+    _Act("sign-out", _sign_out),
+    _Act("administrator", _administrator, _ask_administrator, ("admin",)),
+    _Act("password", _password, _ask_password, ("password",)),
+    _Act("roles", _set_role),
+    _Act("roles/remove", _remove_role, _ask_remove_role, ("group",)),
+    _Act("tokens", tokens.create),
+    _Act("tokens/revoke", _revoke_token, tokens.ask_revoke, ("name",)),
+    _Act("clients", _add_client),
+    _Act("clients/remove", _remove_client, _ask_remove_client, ("name",)),
 )

@@ -10,7 +10,6 @@ from werkzeug.wrappers import Response as AnyResponse
 from psthreads.domain.errors import BadParameter, Conflict, MemberNotFound
 from psthreads.identity import passwords
 from psthreads.identity.records import Account
-from psthreads.web.http.operation import declares
 from psthreads.web.http.origin import here
 from psthreads.web.http.parameters import given
 from psthreads.web.pages import forms
@@ -27,9 +26,6 @@ def add_to(blueprint: Blueprint, services: Services) -> None:
     directory = services.directory
 
     @blueprint.get("/dashboard/members", provide_automatic_options=False)
-    @declares(
-        forms.reading("The page of members, which finds them by the beginning of their names", (NAME, AFTER, DONE))
-    )
     def members() -> str:
         name, after = str(given(NAME)).strip().removeprefix("~"), str(given(AFTER))
         part = directory.find_members(name, after)
@@ -51,18 +47,10 @@ def add_to(blueprint: Blueprint, services: Services) -> None:
             return None
 
     @blueprint.get("/dashboard/members/add", provide_automatic_options=False)
-    @declares(forms.reading("The page that adds a member"))
     def member_add() -> str:
         return render_template("member-add.html", problem=None, typed=forms.again(""))
 
     @blueprint.post("/dashboard/members/add", provide_automatic_options=False)
-    @declares(
-        forms.changing(
-            "Adds a member; shows the password this once where it makes one",
-            *("username", "password", "admin"),
-            shows=True,
-        )
-    )
     def member_add_post() -> AnyResponse | str:
         password = request.form.get("password", "")
         made = "" if password else passwords.generate()

@@ -11,10 +11,8 @@ from flask import Blueprint, Response, g, render_template, request
 from psthreads.domain import access
 from psthreads.domain.errors import BadParameter, Conflict, NotAllowed, ThreadNotFound, Unavailable
 from psthreads.domain.model import Status, Thread, is_thread_id
-from psthreads.web.http.operation import FORM, HTML, DeclaredResponse, Operation, Who, declares
 from psthreads.web.http.origin import here
 from psthreads.web.http.parameters import choice
-from psthreads.web.pages import scope
 from psthreads.web.pages.threads import filters
 from psthreads.web.services import Services
 
@@ -23,7 +21,6 @@ MOST: Final = 1_000
 
 _LOOKED_AT: Final = 10_000
 _ACTS: Final = ("cancel", "kill", "delete")
-_FIELDS: Final = ("csrf_token", "act", "thread", "threads", "every", "confirmed", "reason")
 
 
 @dataclass(slots=True)
@@ -37,21 +34,8 @@ class Result:
 
 def add_to(blueprint: Blueprint, services: Services) -> None:
     """Add the question and the deed, which are one address."""
-    who = Who.GROUP if blueprint.name == scope.GROUP else Who.SERVER
 
     @blueprint.post("/threads/act", provide_automatic_options=False)
-    @declares(
-        Operation(
-            "Asks before many threads are cancelled or deleted, and does it",
-            who,
-            {
-                200: DeclaredResponse("The question, or what became of each thread", (HTML,)),
-                302: DeclaredResponse("Leads to the page to sign in", (HTML,)),
-            },
-            body=(FORM,),
-            fields=(*_FIELDS, *(one.wire for one in filters.DECLARED)),
-        )
-    )
     def act(**_: str) -> Response:
         what = choice("act", _ACTS, "cancel")
         if what == "delete" and not access.may_delete(g.caller):
@@ -72,7 +56,7 @@ def add_to(blueprint: Blueprint, services: Services) -> None:
                 asked=asked,
                 most=MOST,
             )
-        return Response(text, mimetype=HTML)
+        return Response(text)
 
     def _chosen(services: Services, asked: filters.Filters) -> tuple[Sequence[Thread], bool]:
         """The threads that are meant, of those that there are for whoever asks; and whether there are more of them."""

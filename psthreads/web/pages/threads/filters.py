@@ -28,7 +28,7 @@ DECLARED: Final = (
     Parameter("until", str, "", description="accepted, or ended, before this time"),
     Parameter("text", str, "", Bounds(greatest=200), description="what their name or message holds, in any case"),
 )
-"""The parameters, for the declarations of the views that read them."""
+"""The parameters that `read` takes."""
 
 _NOBODY: Final = -1
 _NAMES: Final = tuple(one.wire for one in DECLARED)

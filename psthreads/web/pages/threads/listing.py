@@ -11,28 +11,19 @@ from psthreads.authoring.parameter import Parameter
 from psthreads.domain import access
 from psthreads.threads.search import ThreadSearchResult
 from psthreads.web.auth.guard import Guard
-from psthreads.web.http.operation import HTML, DeclaredResponse, Operation, Who, declares
 from psthreads.web.http.parameters import given
-from psthreads.web.pages import scope
 from psthreads.web.pages.threads import bulk, filters
 from psthreads.web.services import Services
 
 _SIZE: Final = 40
 _AFTER: Final = Parameter("after", str, "", description="where to go on, as the page before has given it")
 _NOTHING: Final = ThreadSearchResult((), "", 0, 0)
-_ANSWERS: Final = {
-    200: DeclaredResponse("The page", (HTML,)),
-    302: DeclaredResponse("Leads to the page to sign in", (HTML,)),
-    400: DeclaredResponse("The page, which says what is wrong with a filter", (HTML,)),
-}
 
 
 def add_to(blueprint: Blueprint, services: Services, guard: Guard) -> None:  # noqa: ARG001 (as every room is added)
     """Add the list, and what can be done with many threads of it at once."""
-    who = Who.GROUP if blueprint.name == scope.GROUP else Who.SERVER
 
     @blueprint.get("/threads", provide_automatic_options=False)
-    @declares(Operation("The list of threads", who, _ANSWERS, (*filters.DECLARED, _AFTER)))
     def threads(**_: str) -> Response:
         asked = filters.read(services.directory, services.registry)
         after = str(given(_AFTER))
@@ -48,6 +39,6 @@ def add_to(blueprint: Blueprint, services: Services, guard: Guard) -> None:  # n
             may_delete=access.may_delete(g.caller),
             older=asked.address(after=found.after) if found.after else "",
         )
-        return Response(text, 400 if asked.problems else 200, mimetype=HTML)
+        return Response(text, 400 if asked.problems else 200)
 
     bulk.add_to(blueprint, services)

@@ -10,7 +10,6 @@ from psthreads.authoring.parameter import Bounds, Parameter
 from psthreads.domain import access
 from psthreads.domain.model import Level
 from psthreads.web.auth.guard import Guard
-from psthreads.web.http.operation import HTML, DeclaredResponse, Operation, Who, declares
 from psthreads.web.http.parameters import given
 from psthreads.web.pages import scope
 from psthreads.web.pages.threads.lines import LineRange, Lines
@@ -25,26 +24,12 @@ _BEFORE: Final = Parameter("before", int, 0, _NUMBERS, description="the lines th
 _LEVEL: Final = Parameter("level", str, "", choices=("", *Level), description="lines of this level or a graver one")
 _TEXT: Final = Parameter("text", str, "", Bounds(greatest=200), description="lines with this in them, in any case")
 _WHOLE: Final = Parameter("whole", bool, False, description="only the line to jump to, with all of its text")
-_PARAMETERS: Final = (_FROM, _AFTER, _BEFORE, _LEVEL, _TEXT, _WHOLE)
 
 
 def add_to(blueprint: Blueprint, services: Services, guard: Guard) -> None:
     """Add the page of a thread's log."""
-    who = Who.GROUP if blueprint.name == scope.GROUP else Who.SERVER
 
     @blueprint.get("/threads/<thread>/log", provide_automatic_options=False)
-    @declares(
-        Operation(
-            "The page of a thread's log",
-            who,
-            {
-                200: DeclaredResponse("A page", (HTML,)),
-                302: DeclaredResponse("Leads to the page to sign in", (HTML,)),
-                404: DeclaredResponse("There is no such thread here", (HTML,)),
-            },
-            _PARAMETERS,
-        )
-    )
     def log(thread: str, **_: str) -> str:
         found = guard.thread(thread)
         if scope.layout() != "base.html":

@@ -8,7 +8,7 @@ from flask import Blueprint, Response, g, redirect, render_template, request
 from werkzeug.wrappers import Response as AnyResponse
 
 from psthreads.authoring.masking import Masker
-from psthreads.authoring.parameter import Parameter, as_text
+from psthreads.authoring.parameter import as_text
 from psthreads.authoring.process import Answer as Done
 from psthreads.authoring.process import Process, Scope
 from psthreads.domain import access
@@ -24,49 +24,25 @@ from psthreads.domain.errors import (
 )
 from psthreads.web.api import starts
 from psthreads.web.auth.guard import Guard
-from psthreads.web.http.operation import FORM, HTML, DeclaredResponse, Operation, Who, declares
 from psthreads.web.pages import scope
 from psthreads.web.pages.threads.thread import looks_secret
 from psthreads.web.services import Services
 
-_PAGE = DeclaredResponse("The page", (HTML,))
-_AWAY = DeclaredResponse("Leads to the page to sign in", (HTML,))
-_GROUP = Parameter("group", str, "", description="the group to work in; on the whole server's pages")
-_LIKE = Parameter("like", str, "", description="the id of a thread whose parameters stand in the form at first")
-
 
 def add_to(blueprint: Blueprint, services: Services, guard: Guard) -> None:
     """Add the list of processes and the form of each."""
-    who = Who.GROUP if blueprint.name == scope.GROUP else Who.SERVER
     mask = Masker(services.config.mask)
 
     @blueprint.get("/start", provide_automatic_options=False)
-    @declares(Operation("The list of what can be started", who, {200: _PAGE, 302: _AWAY}))
     def start(**_: str) -> str:
         return render_template("start.html", processes=list(_here(services)))
 
     @blueprint.get("/start/<process>", provide_automatic_options=False)
-    @declares(Operation("The form to start a process", who, {200: _PAGE, 302: _AWAY}, (_GROUP, _LIKE)))
     def start_process(process: str, **_: str) -> str:
         found = starts.process_of(services, process, may_start=_may_start)
         return form(found, {**_at_first(found), **_like(services, guard, mask, found), **request.args}, {})
 
     @blueprint.post("/start/<process>", provide_automatic_options=False)
-    @declares(
-        Operation(
-            "Starts a process",
-            who,
-            {
-                200: DeclaredResponse("A file, where the work was done at once", ("*/*",)),
-                302: _AWAY,
-                303: DeclaredResponse("It is started; leads to the page of its thread", (HTML,)),
-                400: DeclaredResponse("The form, which says what is wrong", (HTML,)),
-            },
-            body=(FORM,),
-            fields=("csrf_token", "key", "group", "member"),
-            more=True,
-        )
-    )
     def start_now(process: str, **_: str) -> AnyResponse:
         found = starts.process_of(services, process, may_start=_may_start)
         given = _given(found)
@@ -79,11 +55,11 @@ def add_to(blueprint: Blueprint, services: Services, guard: Guard) -> None:
             sentence = (
                 "This form was sent before, with other values, and has started a thread: to start another, do so here."
             )
-            return Response(form(found, {**request.form, **given}, {"": sentence}), 422, mimetype=HTML)
+            return Response(form(found, {**request.form, **given}, {"": sentence}), 422)
         except PsthreadsError as problem:
             shown = form(found, {**request.form, **given}, {_field_of(problem): problem.message})
             again = {"Retry-After": str(problem.retry_after)} if isinstance(problem, TooManyRequests) else None
-            return Response(shown, problem.status, again, mimetype=HTML)
+            return Response(shown, problem.status, again)
         if isinstance(begun, Done):
             return starts.send(begun)
         return redirect(scope.page("thread", thread=begun.id), 303)

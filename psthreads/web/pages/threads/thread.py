@@ -20,7 +20,6 @@ from psthreads.domain.model import Thread
 from psthreads.web.api import starts
 from psthreads.web.auth.guard import Guard
 from psthreads.web.http import respond
-from psthreads.web.http.operation import FORM, HTML, DeclaredResponse, Operation, Who, declares
 from psthreads.web.http.origin import here
 from psthreads.web.pages import scope
 from psthreads.web.pages.words import duration, many
@@ -29,18 +28,13 @@ from psthreads.web.services import Services
 _TAIL: Final = 12
 _STALLED_MS: Final = 10_000  # without a report
 _SILENT_MS: Final = 5_000  # a worker that is well is heard from more often
-_PAGE: Final = DeclaredResponse("The page", (HTML,))
-_AWAY: Final = DeclaredResponse("Leads to the page to sign in", (HTML,))
-_DONE: Final = DeclaredResponse("It is done; leads to the page of a thread", (HTML,))
 
 
 def add_to(blueprint: Blueprint, services: Services, guard: Guard) -> None:
     """Add the page of a thread, and what its buttons do."""
-    who = Who.GROUP if blueprint.name == scope.GROUP else Who.SERVER
     mask = Masker(services.config.mask)
 
     @blueprint.get("/threads/<thread>", provide_automatic_options=False)
-    @declares(Operation("The page of one thread", who, {200: _PAGE, 302: _AWAY}))
     def thread(thread: str, **_: str) -> str:
         found = guard.thread(thread)
         process = services.registry.find(found.process)
@@ -60,24 +54,12 @@ def add_to(blueprint: Blueprint, services: Services, guard: Guard) -> None:
         )
 
     @blueprint.post("/threads/<thread>/cancel", provide_automatic_options=False)
-    @declares(
-        Operation("Cancels a thread", who, {302: _AWAY, 303: _DONE}, body=(FORM,), fields=("csrf_token", "reason"))
-    )
     def cancel(thread: str, **_: str) -> AnyResponse:
         found = guard.thread(thread)
         services.engine.cancel(found, by=here())
         return redirect(scope.page("thread", thread=found.id), 303)
 
     @blueprint.post("/threads/<thread>/again", provide_automatic_options=False)
-    @declares(
-        Operation(
-            "Starts the same work again, with the same parameters",
-            who,
-            {200: DeclaredResponse("A file, where the work was done at once", ("*/*",)), 302: _AWAY, 303: _DONE},
-            body=(FORM,),
-            fields=("csrf_token", "key"),
-        )
-    )
     def again(thread: str, **_: str) -> AnyResponse:
         found = guard.thread(thread)
         process = starts.process_of(services, found.process, may_start=_may_start)
