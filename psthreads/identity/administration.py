@@ -18,10 +18,6 @@ from psthreads.identity.credentials import check_name, check_name_is_no_id, dige
 from psthreads.identity.passwords import Passwords
 from psthreads.identity.records import Membership, scope
 
-SCRIPTS: Final = (
-    *("add", "update", "set_admin", "unlock", "remove", "link"),
-    *("create_token", "revoke_token", "add_client", "remove_client"),
-)
 MOST_TOKENS: Final = 200
 """How many tokens that live a member may have: members make their own, and listing costs by their number."""
 

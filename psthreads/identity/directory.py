@@ -18,7 +18,6 @@ from typing import Final
 from redis import Redis
 
 from psthreads.audit.entries import Origin
-from psthreads.database.scripts import Scripts
 from psthreads.domain.access import Caller, Group, Member, Role
 from psthreads.domain.config import DAY
 from psthreads.domain.errors import GroupNotFound, MemberNotFound, NotSignedIn
@@ -40,12 +39,8 @@ from psthreads.identity.credentials import (
 from psthreads.identity.oauth_clients import Clients
 from psthreads.identity.passwords import Passwords
 from psthreads.identity.records import Account, DirectoryPage, Membership, TokenInfo
+from psthreads.identity.scripts import DirectoryScripts
 from psthreads.identity.throttles import Throttles
-
-SCRIPTS: Final = (
-    *("identify", "find", "account", "list", "search", "search_links", "links", "names"),
-    *("tokens", "guessed", "unlock", "locks", "begin_session", "end_session"),
-)
 
 _PART: Final = 50
 # The same for all that can be wrong: to be told of a lock would be to be told that there is such a member.
@@ -65,14 +60,14 @@ class Directory:
         audit_retention: float = 365 * DAY,
     ) -> None:
         self.passwords = passwords or Passwords()
-        self.clients = Clients(redis, audit_retention)
+        self._scripts = DirectoryScripts(redis, audit_retention)
+        self._run = self._scripts.run
+        self.clients = Clients(self._scripts)
         self._throttles = throttles
-        self._run = Scripts(redis, SCRIPTS, audit_retention).run
-        self._changes = Scripts(redis, administration.SCRIPTS, audit_retention)
 
     def by(self, origin: Origin) -> Administration:
         """What can be changed, done by this origin."""
-        return Administration(self._changes, self.passwords, origin)
+        return Administration(self._scripts, self.passwords, origin)
 
     # Who asks: one round trip, on the path of every request.
 

@@ -19,11 +19,8 @@ from psthreads.domain.errors import NotFound
 from psthreads.identity.credentials import digest, read_token_scope, write_token_scope
 
 if TYPE_CHECKING:
-    from redis import Redis
-
     from psthreads.domain.access import Member, TokenScope
 
-SCRIPTS: Final = ("client", "clients", "grant", "return")
 MOST_TOKENS: Final = 1_000
 """How many access tokens a client has at once; with one more, its oldest ends."""
 
@@ -56,8 +53,8 @@ class OAuthClient:
 class Clients:
     """The clients of all members. Every method is one round trip, and raises Unavailable when Redis is away."""
 
-    def __init__(self, redis: Redis, audit_retention: float) -> None:
-        self._run = Scripts(redis, SCRIPTS, audit_retention).run
+    def __init__(self, scripts: Scripts) -> None:
+        self._run = scripts.run
 
     def of(self, member: Member) -> tuple[ClientInfo, ...]:
         """The member's clients, oldest first."""

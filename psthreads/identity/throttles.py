@@ -17,6 +17,7 @@ from limits.storage import RedisStorage
 from limits.strategies import MovingWindowRateLimiter
 
 from psthreads.database.connection import translated
+from psthreads.database.scripts import SafeScript
 from psthreads.domain.errors import TooManyRequests
 
 if TYPE_CHECKING:
@@ -47,6 +48,8 @@ class Throttles:
         self._redis = redis
         # The URL says nothing here but which kind of Redis it is.
         storage = RedisStorage("redis://", connection_pool=redis.connection_pool, key_prefix=_KEYS)
+        storage.lua_moving_window = SafeScript(redis, storage.SCRIPT_MOVING_WINDOW)
+        storage.lua_acquire_moving_window = SafeScript(redis, storage.SCRIPT_ACQUIRE_MOVING_WINDOW)
         self._windows = MovingWindowRateLimiter(storage)
         self._per_account = parse(config.failures_per_account)
         self._per_address = parse(config.failures_per_address)
