@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 from sessions import Running, block_of, environment, holds, newcomer, started
 from stack import ROOT
-from test_docs import anchors
 
 from psthreads.authoring.registry import process
 
@@ -89,11 +88,3 @@ def test_every_block_of_code_is_one_that_is_run() -> None:
 def test_every_option_of_the_decorator_is_told() -> None:
     table = TEXT.partition("\n## The decorator\n")[2].partition("\n## ")[0]
     assert set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) == set(inspect.signature(process).parameters)
-
-
-def test_every_link_leads_somewhere() -> None:
-    for target in re.findall(r"\]\(([^)\s]+)\)", re.sub(r"^```.*?^```", "", TEXT, flags=re.MULTILINE | re.DOTALL)):
-        path, _, anchor = target.partition("#")
-        linked = (PAGE.parent / path).resolve() if path else PAGE
-        assert linked.exists(), target
-        assert not anchor or anchor in anchors(linked), target

@@ -19,7 +19,7 @@ _CHALLENGE: Final = 'Basic realm="psthreads", charset="UTF-8", Bearer realm="pst
 _RETRY_AFTER: Final = "5"
 _SENTENCES: Final = {
     400: "The request cannot be understood: check how it was put together.",
-    404: "There is nothing at this address: the README lists every route.",
+    404: "There is nothing at this address: /api lists the services.",
     413: "The request's body is too large.",
     414: "The request's address is too long.",
     415: "Send the parameters in the query or as a form.",
