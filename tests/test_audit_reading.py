@@ -14,7 +14,7 @@ from redis import Redis
 
 from psthreads.audit.entries import FIELDS, KEY, LOOKED_AT, Audit, AuditEntry, AuditQuery, Origin, fields_of
 from psthreads.audit.export import pieces
-from psthreads.authoring.parameter import moment
+from psthreads.authoring.parameter import read_timestamp
 from psthreads.domain.errors import BadParameter, NotSignedIn
 from psthreads.identity.directory import Directory
 
@@ -140,12 +140,16 @@ def test_a_place_that_is_none_is_refused(audit: Audit, before: str) -> None:
 
 
 def test_a_moment_is_read_with_and_without_a_zone() -> None:
-    assert moment("since", "") == 0
-    assert moment("since", "1970-01-01") == moment("since", "0001-01-01") == 1
-    assert moment("since", "2026-01-31T12:00") == moment("since", "2026-01-31T14:00+02:00") == 1_769_860_800_000
+    assert read_timestamp("since", "") == 0
+    assert read_timestamp("since", "1970-01-01") == read_timestamp("since", "0001-01-01") == 1
+    assert (
+        read_timestamp("since", "2026-01-31T12:00")
+        == read_timestamp("since", "2026-01-31T14:00+02:00")
+        == 1_769_860_800_000
+    )
     for text in ("yesterday", "2026-13-01", "1", "\x00", "9" * 100):
-        with pytest.raises(BadParameter, match="is no time"):
-            moment("since", text)
+        with pytest.raises(BadParameter, match="is not a time"):
+            read_timestamp("since", text)
 
 
 # As a file.
@@ -207,7 +211,7 @@ def test_the_command_line_exports_and_says_who_typed_it(people: People, app: Fla
     lines = run(args=["audit", "export", "--format", "jsonl", "--since", "2020-01-01", "--by", "setup"]).stdout
     assert {json.loads(line)["by"] for line in lines.splitlines()} == {"setup"}
     failed = run(args=["audit", "export", "--until", "soon"])
-    assert (failed.exit_code, "is no time" in failed.stderr) == (1, True)
+    assert (failed.exit_code, "is not a time" in failed.stderr) == (1, True)
     unknown = run(args=["audit", "export", "--act", "nonsense"])
     assert (unknown.exit_code, "'nonsense' is not one of" in unknown.stderr) == (2, True)
     assert len(run(args=["audit", "export", "--act", "group"]).stdout.splitlines()) > 2

@@ -169,7 +169,7 @@ def test_work_on_the_whole_server_has_no_documents(listener: Listener, tmp_path:
         scratch=tmp_path,
         reporter=listener,
     )
-    with pytest.raises(RuntimeError, match="works on no group"):
+    with pytest.raises(RuntimeError, match="works on the whole server"):
         _ = context.folder
 
 
@@ -263,7 +263,7 @@ def test_a_process_that_was_forked_cannot_report(context: Context) -> None:
         os._exit(0)
     os.waitpid(child, 0)
     os.close(write)
-    assert b"not one that it forked" in os.read(read, 1_000)
+    assert b"not a fork of it" in os.read(read, 1_000)
     os.close(read)
     assert context.is_own_process
 

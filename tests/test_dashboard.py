@@ -51,8 +51,8 @@ def test_an_address_with_filters_shows_the_same_to_whoever_opens_it(
         ("group=nope", "Group 'nope' does not exist."),
         ("member=nope", "Member 'nope' does not exist."),
         ("process=nope", "There is no process 'nope'."),
-        ("since=yesterday", "'yesterday' is no time"),
-        ("until=31/12/2026", "'31/12/2026' is no time"),
+        ("since=yesterday", "'yesterday' is not a time"),
+        ("until=31/12/2026", "'31/12/2026' is not a time"),
         ("text=" + "x" * 201, "200 characters"),
     ],
 )

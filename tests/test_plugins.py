@@ -82,7 +82,7 @@ def test_a_plugin_that_the_setting_names_too_is_loaded_once(site: Site) -> None:
         ("import no_such_library", "(ModuleNotFoundError: No module named 'no_such_library')"),
         ("1 / 0", "(ZeroDivisionError: division by zero)"),
         ("this is no Python", "(SyntaxError: "),
-        (code("bad", route="{thing}"), "(ValueError: The process 'bad' cannot be declared so: its route"),
+        (code("bad", route="{thing}"), "(ValueError: The process 'bad' cannot be registered: its route"),
     ],
 )
 def test_a_plugin_that_cannot_be_imported_is_told_with_its_distribution(site: Site, content: str, said: str) -> None:
@@ -92,7 +92,7 @@ def test_a_plugin_that_cannot_be_imported_is_told_with_its_distribution(site: Si
     message = told.value.message
     assert message.startswith("The processes of 'plugin_broken', from the plug-in acme-plugin 1.2, cannot be imported ")
     assert said in message
-    assert message.endswith(": mend it, or uninstall acme-plugin 1.2.")
+    assert message.endswith(": correct it, or uninstall acme-plugin 1.2.")
 
 
 def test_a_module_of_the_setting_that_cannot_be_imported_is_told(site: Site) -> None:

@@ -89,19 +89,19 @@ MISTAKES: dict[str, dict[str, Any]] = {
     "'/members/{member}/count/' must be a path": {"route": "/members/{member}/count/"},
     "'/members/{member}/<x>' must be a path": {"route": "/members/{member}/<x>"},
     "'' must be a path": {"route": ""},
-    "must hold {member}": {"route": "/groups/{group}/work"},
-    "holds {group} more than once": {"route": "/members/{member}/groups/{group}/{group}"},
+    "must contain {member}": {"route": "/groups/{group}/work"},
+    "contains {group} more than once": {"route": "/members/{member}/groups/{group}/{group}"},
     "must not end in .xml or .json": {"route": "/members/{member}/work.json"},
-    "is among those of the services": {"route": "/groups/{group}/threads/{member}/progress"},
-    "{path} stands for nothing in it, only {member}, {group} do": {"title": "At {path}"},
+    "belongs to psthreads itself": {"route": "/groups/{group}/threads/{member}/progress"},
+    "{path} is not one of its placeholders {member}, {group}": {"title": "At {path}"},
     "'{group}' cannot be filled in": {"title": "{group}", "route": "/members/{member}/work"},
     "'{' cannot be filled in": {"title": "{"},
-    "{} stands for nothing": {"title": "At {}"},
-    "{member.id} stands for nothing": {"title": "{member.id}"},
+    "{} is not one of": {"title": "At {}"},
+    "{member.id} is not one of": {"title": "{member.id}"},
     "'{member:d}' cannot be filled in": {"title": "{member:d}"},
     "its title is empty": {"title": " "},
-    "its name must be of letters": {"name": "two words"},
-    "start with no '-'": {"name": "-x"},
+    "its name must consist of": {"name": "two words"},
+    "and start with a letter or a digit": {"name": "-x"},
     "at most 64": {"name": "x" * 65},
     "its methods must be a tuple": {"methods": "POST"},
     "some of GET, POST": {"methods": ("FETCH",)},
@@ -114,13 +114,13 @@ MISTAKES: dict[str, dict[str, Any]] = {
     "'a:b' must be an XML name": {"wrapper": "a:b"},
     "'{ns}a' must be an XML name": {"wrapper": "{ns}a"},
     "'1st' must be an XML name": {"wrapper": "1st"},
-    "'threads' is the name of another answer": {"wrapper": "threads"},
+    "'threads' is the root element of another response": {"wrapper": "threads"},
 }
 
 
 @pytest.mark.parametrize("said", MISTAKES)
 def test_a_declaration_that_cannot_work_is_refused_with_its_name_and_what_is_wrong(said: str) -> None:
-    with pytest.raises(ValueError, match=r"^The process '.*' cannot be declared so: ") as refused:
+    with pytest.raises(ValueError, match=r"^The process '.*' cannot be registered: ") as refused:
         declare(nothing, **MISTAKES[said])
     assert said in str(refused.value)
 
@@ -161,9 +161,9 @@ async def both(context: Context) -> AsyncIterator[int]:
 FUNCTIONS: list[tuple[Any, str]] = [
     (without_context, "must take the context as its first parameter"),
     (only_keywords, "must take the context as its first parameter"),
-    (list_of_paths, "'paths' must be an ordinary one"),
-    (anything, "'more' must be an ordinary one"),
-    (positional, "'path' must be an ordinary one"),
+    (list_of_paths, "'paths' must be one that can be passed by name"),
+    (anything, "'more' must be one that can be passed by name"),
+    (positional, "'path' must be one that can be passed by name"),
     (takes_group, "'group' has the name of a part of the route"),
     (takes_member, "'member_' has the name of a part of the route"),
     (same_in_a_request, "two of its parameters are 'to' in a request"),
@@ -176,8 +176,8 @@ FUNCTIONS: list[tuple[Any, str]] = [
     (no_choice, "'how' has the default 'c', but must be one of a, b"),
     (another_type, "'to' has the default '5', but must be of the type int"),
     (no_number, "'to' has the default True, but must be of the type int"),
-    (upside_down, "'to' has bounds that nothing is within: 10 to 1"),
-    (bounds_of_a_flag, "'quick' can have no bounds"),
+    (upside_down, "'to' has bounds that no value meets: 10 to 1"),
+    (bounds_of_a_flag, "'quick' cannot have bounds"),
     (a_tuple_for_bounds, "'to' can be annotated with one Bounds and one description"),
     (described_twice, "'to' can be annotated with one Bounds and one description"),
     (unknown_type, "its annotations cannot be read (name 'Nowhere' is not defined)"),
@@ -190,7 +190,7 @@ FUNCTIONS: list[tuple[Any, str]] = [
 
 @pytest.mark.parametrize(("function", "said"), FUNCTIONS)
 def test_a_function_that_can_be_no_process_is_refused(function: Any, said: str) -> None:
-    with pytest.raises(ValueError, match=r"^The process '.*' cannot be declared so: ") as refused:
+    with pytest.raises(ValueError, match=r"^The process '.*' cannot be registered: ") as refused:
         declare(function, name="one")
     assert said in str(refused.value)
 

@@ -52,7 +52,7 @@ def test_what_changes_often_is_written_once_in_an_interval(listener: Listener) -
     end = time.monotonic() + 1.0
     said = 0
     while time.monotonic() < end:
-        outbox.say(f"at {said}", Level.INFO, Status.INPROGRESS)
+        outbox.report(f"at {said}", Level.INFO, Status.INPROGRESS)
         said += 1
         time.sleep(0.001)
     left = outbox.close()
@@ -63,12 +63,12 @@ def test_what_changes_often_is_written_once_in_an_interval(listener: Listener) -
 
 def test_a_change_of_status_is_written_at_once(listener: Listener) -> None:
     outbox = begun(listener)
-    outbox.say("fine", Level.INFO, Status.INPROGRESS)
+    outbox.report("fine", Level.INFO, Status.INPROGRESS)
     time.sleep(0.2)
     assert not listener.reports, "nothing has changed that cannot wait"
-    outbox.say("odd", Level.WARN, Status.WARNING)
+    outbox.report("odd", Level.WARN, Status.WARNING)
     wait_for(lambda: [report.status for report in listener.reports] == [Status.WARNING], 5)
-    outbox.say("fine again", Level.INFO, Status.INPROGRESS)
+    outbox.report("fine again", Level.INFO, Status.INPROGRESS)
     wait_for(lambda: [report.status for report in listener.reports] == [Status.WARNING, Status.INPROGRESS], 5)
     assert not outbox.close()
 
@@ -77,8 +77,8 @@ def test_a_status_that_flaps_is_not_written_each_time(listener: Listener) -> Non
     outbox = begun(listener)
     begin = time.monotonic()
     for number in range(500):
-        outbox.say(f"odd {number}", Level.WARN, Status.WARNING)
-        outbox.say(f"fine {number}", Level.INFO, Status.INPROGRESS)
+        outbox.report(f"odd {number}", Level.WARN, Status.WARNING)
+        outbox.report(f"fine {number}", Level.INFO, Status.INPROGRESS)
     left = outbox.close()
     assert len(listener.reports) <= (time.monotonic() - begin) / 0.05 + 2
     assert sum(report.warnings for report in (*listener.reports, *left)) == 500
@@ -86,10 +86,10 @@ def test_a_status_that_flaps_is_not_written_each_time(listener: Listener) -> Non
 
 def test_an_interrupt_has_everything_written_that_was_said_before(listener: Listener) -> None:
     outbox = begun(listener)
-    interrupts = Interrupts(outbox.ring)
+    interrupts = Interrupts(outbox.flush_soon)
     outbox.log("the last words", Level.INFO)
     with pytest.raises(Cancelled):
-        interrupts.come(Cancelled())
+        interrupts.deliver(Cancelled())
     wait_for(lambda: listener.lines == ["the last words"], 5)
     outbox.close()
 
@@ -100,7 +100,7 @@ def test_many_lines_do_not_wait_for_the_interval_and_all_arrive_in_order(listene
     for number in range(total):
         outbox.log(f"line {number}", Level.INFO)
         if not len(outbox.lines) % FLUSH_LINES:
-            outbox.relieve(lambda: False)
+            outbox.make_space(lambda: False)
     left = outbox.close()
     told = listener.lines + [line.message for report in left for line in report.lines]
     assert told == [f"line {number}" for number in range(total)]
@@ -122,7 +122,7 @@ def test_what_could_not_be_written_is_sent_again_under_its_number(listener: List
 
 def test_what_is_left_at_the_end_is_handed_out_with_its_secrets_masked(listener: Listener) -> None:
     outbox = begun(listener)
-    outbox.say("password=swordfish", Level.INFO, Status.INPROGRESS)
+    outbox.report("password=swordfish", Level.INFO, Status.INPROGRESS)
     outbox.log("fine", Level.INFO, detail="in /login?token=swordfish")
     (left,) = outbox.close()
     assert "swordfish" not in str(left)

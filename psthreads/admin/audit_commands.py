@@ -10,7 +10,7 @@ from flask import Flask, current_app
 from psthreads.admin.shell import Commands
 from psthreads.audit.entries import ACTS, KINDS, Audit, AuditQuery
 from psthreads.audit.export import FORMATS, pieces
-from psthreads.authoring.parameter import moment
+from psthreads.authoring.parameter import read_timestamp
 
 _EXTENSION: Final = "psthreads.audit.entries"
 _audit = Commands("audit", help="Who did what, when, from where and why.")
@@ -38,7 +38,7 @@ def register(app: Flask, audit: Audit) -> None:
 @click.option("--until", default="", metavar="TIME", help="Before when.")
 def _export(form: str, by: str, act: str, subject: str, group: str, since: str, until: str) -> None:
     """Write the audit to standard output, newest first."""
-    wanted = AuditQuery(by, act, subject, group, moment("since", since), moment("until", until))
+    wanted = AuditQuery(by, act, subject, group, read_timestamp("since", since), read_timestamp("until", until))
     audit: Audit = current_app.extensions[_EXTENSION]
     for piece in pieces(audit.export(wanted), form):
         click.echo(piece.encode(), nl=False)  # As bytes: a line of CSV ends with CR and LF.

@@ -1,1 +1,1 @@
-"""What the author of a process uses, and what runs around the function: registry, parameters, context, reporting."""
+"""What the author of a process uses, and what runs around its function: registry, parameters, context, reporting."""

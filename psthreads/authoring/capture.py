@@ -1,6 +1,6 @@
-"""Takes what a process says in other ways than by its context: Python's logging and warnings, stdout and stderr.
+"""Captures a process's other output for the thread's log: Python's logging and warnings, stdout and stderr.
 
-For the operating system process that runs one thread: what is installed here is its alone.
+For the operating system process that runs one thread: the handlers and descriptors serve that thread alone.
 """
 
 from __future__ import annotations
@@ -16,16 +16,15 @@ from typing import Final
 
 from psthreads.domain.model import MAX_TEXT, Level
 
-_PARTIAL_SECONDS: Final = 0.5  # a line without an end is taken for one after this time
+_PARTIAL_SECONDS: Final = 0.5  # an incomplete line is logged after this time
 _CHUNK: Final = 64 * 1024
-_LAST_READS: Final = 100  # a program that was left behind and writes on is not read for ever
+_LAST_READS: Final = 100  # a program that outlives the process and keeps writing is not read for ever
 
 
 class LogHandler(logging.Handler):
-    """Hands what any logger of the process is told to the thread's log.
+    """Passes the records of all loggers to the thread's log.
 
-    A warning or an error that is logged so is a line of the log, and not one that the thread counts. A
-    traceback is for administrators only.
+    The thread does not count warnings and errors that are logged this way. A traceback is for administrators only.
     """
 
     def __init__(self, log: Callable[[str, Level, str], None], level: str) -> None:
@@ -33,11 +32,11 @@ class LogHandler(logging.Handler):
         self._log = log
 
     def createLock(self) -> None:  # noqa: N802 (the library's name)
-        """No lock: an interrupt that came while one is held would leave it so, and none is needed here."""
+        """Do without a lock: none is needed, and an interrupt could leave it locked."""
         self.lock = None
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Take one record."""
+        """Log one record."""
         try:
             text = f"{record.name}: {record.getMessage()}"
             detail = ""
@@ -50,7 +49,7 @@ class LogHandler(logging.Handler):
 
 
 def level_of(number: int) -> Level:
-    """The level of a log's line for one of Python's logging."""
+    """Convert a level of Python's logging."""
     if number >= logging.ERROR:
         return Level.ERROR
     if number >= logging.WARNING:
@@ -60,7 +59,7 @@ def level_of(number: int) -> Level:
 
 @contextmanager
 def logging_into(log: Callable[[str, Level, str], None], level: str) -> Iterator[None]:
-    """Within the block, what any logger is told at this level or above goes to `log`, and warnings do, too."""
+    """Within the block, send the records of all loggers from this level on, and Python's warnings, to `log`."""
     root = logging.getLogger()
     handler = LogHandler(log, level)
     before = root.level
@@ -77,14 +76,14 @@ def logging_into(log: Callable[[str, Level, str], None], level: str) -> Iterator
 
 @contextmanager
 def output_into(log: Callable[[str, Level], None]) -> Iterator[None]:
-    """Within the block, what is written to stdout (INFO) and stderr (WARN) goes to `log`, line by line.
+    """Within the block, send the lines of stdout (INFO) and stderr (WARN) to `log`.
 
-    Also what other programs write that the process starts. A line that has no end within half a second is
-    taken as it is; one that is longer than a line of the log can be is taken in pieces.
+    The output of programs that the process starts is included. A line that is incomplete after half a second is sent
+    as it is; one that is too long for a line of the log is sent in pieces.
     """
     streams = [_Stream(1, Level.INFO), _Stream(2, Level.WARN)]
-    # What logs to stderr goes on to do so: it has its own way into the thread's log.
-    kept = os.fdopen(os.dup(2), "w", buffering=1, errors="backslashreplace")
+    # Handlers that log to stderr go on to do so: logging has its own way into the thread's log.
+    stderr = os.fdopen(os.dup(2), "w", buffering=1, errors="backslashreplace")
     handlers = [
         handler
         for logger in (logging.getLogger(), *logging.Logger.manager.loggerDict.values())
@@ -92,51 +91,51 @@ def output_into(log: Callable[[str, Level], None]) -> Iterator[None]:
         for handler in logger.handlers
         if isinstance(handler, logging.StreamHandler) and handler.stream in {sys.stdout, sys.stderr}
     ]
-    before = [(handler, handler.setStream(kept)) for handler in handlers]
+    before = [(handler, handler.setStream(stderr)) for handler in handlers]
     stop_read, stop_write = os.pipe()
     for stream in streams:
-        stream.turn()
+        stream.redirect()
     reader = threading.Thread(target=_read, args=(streams, stop_read, log), name="output", daemon=True)
     reader.start()
     try:
         yield
     finally:
         for stream in streams:
-            stream.turn_back()
-        os.write(stop_write, b".")  # To close it would not do: a program that was left behind may have it, too.
+            stream.restore()
+        os.write(stop_write, b".")  # Closing it is not enough: a program that outlives the process may have it, too.
         reader.join()
         os.close(stop_write)
         os.close(stop_read)
-        for handler, old in before:
-            handler.setStream(old)
-        kept.close()
+        for handler, original in before:
+            handler.setStream(original)
+        stderr.close()
 
 
 class _Stream:
-    """A descriptor whose output is read by us for a while."""
+    """A descriptor whose output goes into a pipe for a while."""
 
-    def __init__(self, fd: int, level: Level) -> None:
+    def __init__(self, number: int, level: Level) -> None:
         self.level = level
         self.rest = b""
         self.fd = -1
-        self._number = fd
-        self._old = -1
+        self._number = number
+        self._original = -1
 
-    def turn(self) -> None:
+    def redirect(self) -> None:
         _flush()
-        self._old = os.dup(self._number)
+        self._original = os.dup(self._number)
         self.fd, write = os.pipe()
         os.set_blocking(self.fd, False)
         os.dup2(write, self._number)
         os.close(write)
 
-    def turn_back(self) -> None:
+    def restore(self) -> None:
         _flush()
-        os.dup2(self._old, self._number)
-        os.close(self._old)
+        os.dup2(self._original, self._number)
+        os.close(self._original)
 
     def read(self) -> bool:
-        """Take what is there; False at the end."""
+        """Read a chunk if there is one; False at the end."""
         try:
             chunk = os.read(self.fd, _CHUNK)
         except BlockingIOError:
@@ -144,13 +143,13 @@ class _Stream:
         self.rest += chunk
         return bool(chunk)
 
-    def lines(self, *, to_the_end: bool) -> Iterator[str]:
-        """The lines that are whole, and with `to_the_end` also one that is not."""
-        *whole, self.rest = self.rest.split(b"\n")
-        while len(self.rest) > MAX_TEXT or (to_the_end and self.rest):
-            whole.append(self.rest[:MAX_TEXT])
+    def lines(self, *, incomplete: bool) -> Iterator[str]:
+        """Yield the complete lines, and on request an incomplete one at the end."""
+        *lines, self.rest = self.rest.split(b"\n")
+        while len(self.rest) > MAX_TEXT or (incomplete and self.rest):
+            lines.append(self.rest[:MAX_TEXT])
             self.rest = self.rest[MAX_TEXT:]
-        for line in whole:
+        for line in lines:
             yield line.rstrip(b"\r").decode(errors="replace")
 
 
@@ -161,21 +160,21 @@ def _flush() -> None:
 
 
 def _read(streams: list[_Stream], stop: int, log: Callable[[str, Level], None]) -> None:
-    living = list(streams)
-    patience = _LAST_READS
-    while living and patience:
-        ready = select([*(stream.fd for stream in living), stop], [], [], _PARTIAL_SECONDS)[0]
-        # What a program still holds open that outlives the process is not waited for.
+    open_streams = list(streams)
+    reads_left = _LAST_READS
+    while open_streams and reads_left:
+        ready = select([*(stream.fd for stream in open_streams), stop], [], [], _PARTIAL_SECONDS)[0]
+        # A program that outlives the process may keep a pipe open: its end is not waited for.
         is_over = stop in ready
-        patience -= is_over
-        for stream in list(living):
+        reads_left -= is_over
+        for stream in list(open_streams):
             if stream.fd in ready and not stream.read():
-                living.remove(stream)
-            for line in stream.lines(to_the_end=not ready or stream not in living):
+                open_streams.remove(stream)
+            for line in stream.lines(incomplete=not ready or stream not in open_streams):
                 log(line, stream.level)
-        if is_over and not any(stream.fd in ready for stream in living):
+        if is_over and not any(stream.fd in ready for stream in open_streams):
             break
     for stream in streams:
-        for line in stream.lines(to_the_end=True):
+        for line in stream.lines(incomplete=True):
             log(line, stream.level)
         os.close(stream.fd)

@@ -1,8 +1,8 @@
-"""What a running process holds: its documents, and the way to report, to log and to be interrupted.
+"""The context of a running process: its documents, its reports and log, and its interrupts.
 
-Reporting is cheap because it only changes memory; one background thread writes what changed, at
-most once in every interval, in one round trip. An interrupt (cancel, time limit, shutdown) is an
-exception raised in the process's own code, never in the middle of a report.
+Reporting is cheap: it changes memory only, and a background Python thread writes the changes at most once in
+every interval, in one round trip. An interrupt (cancel, time limit, shutdown) is an exception that is raised in the
+process's own code, never in the middle of a report.
 """
 
 from __future__ import annotations
@@ -35,9 +35,8 @@ __all__ = ["Cancelled", "Context", "Interrupted", "Reporter", "ShutDown", "Timed
 class Context:
     """The running thread, as its process sees it.
 
-    `member` is who the work is done for; `group` is None for work on the whole server. Only the operating
-    system process that runs the thread may report; a process that it forks gets a RuntimeError. Any of its
-    Python threads may.
+    `member` is who the work is done for; `group` is None for work on the whole server. All Python threads of the
+    operating system process that runs the thread may report. A process that it forks may not: it gets a RuntimeError.
     """
 
     def __init__(
@@ -63,35 +62,37 @@ class Context:
         self._results = results
         self._scratch = scratch
         self._at_end: list[Callable[[], object]] = []
-        self._outbox = Outbox(reporter, redis_time=redis_time, interval=interval, mask=mask, on_lost=self._stand_down)
+        self._outbox = Outbox(
+            reporter, redis_time=redis_time, interval=interval, mask=mask, on_lost=self._interrupt_self
+        )
         self._main = threading.get_ident()
-        # Should it come to a kill, what was said until the interrupt is written.
-        self._interrupts = Interrupts(self._outbox.ring)
+        # The reports until the interrupt are written at once, in case the process is killed later.
+        self._interrupts = Interrupts(self._outbox.flush_soon)
 
-    # What a process calls.
+    # For processes.
 
     @property
     def folder(self) -> GroupFolder:
-        """The documents of the thread's group; raises RuntimeError where it works on the whole server."""
+        """The documents of the thread's group; raises RuntimeError if it works on the whole server."""
         if self._folder is None:
-            raise RuntimeError("This thread works on no group: it has no documents")
+            raise RuntimeError("This thread works on the whole server: it has no group's documents")
         return self._folder
 
     @property
     def loading_zone(self) -> LoadingZone:
-        """The files that the thread's member has uploaded for its group; raises RuntimeError as `folder` does."""
+        """The member's uploads for the thread's group; raises RuntimeError if it works on the whole server."""
         if self._loading_zone is None:
-            raise RuntimeError("This thread works on no group: it has no loading zone")
+            raise RuntimeError("This thread works on the whole server: it has no group's loading zone")
         return self._loading_zone
 
     @property
     def warnings(self) -> int:
-        """How many warnings were reported."""
+        """The number of warnings reported."""
         return self._outbox.warnings
 
     @property
     def errors(self) -> int:
-        """How many errors were reported."""
+        """The number of errors reported."""
         return self._outbox.errors
 
     @property
@@ -100,35 +101,35 @@ class Context:
         return self._outbox.last_message
 
     def message(self, text: str) -> None:
-        """Say where the thread is now: its message, and a line of its log."""
-        self._say(text, Level.INFO, Status.INPROGRESS)
+        """Set the thread's message, and log it."""
+        self._report(text, Level.INFO, Status.INPROGRESS)
 
     def warning(self, text: str) -> None:
-        """Report a warning: counted, logged, and the thread's message until the next report."""
-        self._say(text, Level.WARN, Status.WARNING)
+        """Report a warning: count it, log it, and make it the thread's message until the next report."""
+        self._report(text, Level.WARN, Status.WARNING)
 
     def error(self, text: str) -> None:
-        """Report an error: counted, logged, and the thread's message until the next report.
+        """Report an error: count it, log it, and make it the thread's message until the next report.
 
         A thread that reported an error ends `failed`, unless its process returns another Outcome.
         """
-        self._say(text, Level.ERROR, Status.ERROR)
+        self._report(text, Level.ERROR, Status.ERROR)
 
     def log(self, text: str, level: Level = Level.INFO, *, detail: str = "") -> None:
-        """Write a line to the log, and nothing else. `detail` is shown below it to administrators only."""
+        """Write a line to the log, and nothing else. Only administrators see `detail`, below the line."""
         outbox, interrupts = self._outbox, self._interrupts
         if interrupts.is_forked:
             interrupts.refuse_fork()
         outbox.log(text, level, detail)
         if not len(outbox.lines) % FLUSH_LINES:
-            self._relieve()
+            self._make_space()
         elif interrupts.reason is not None:
             interrupts.check()
 
     def bar(self, name: str = "progress", total: int = 0) -> Bar:
-        """A new progress bar of that name, in place of one with the same name.
+        """Return a new progress bar; it replaces an element with the same name.
 
-        Raises ValueError for what is no XML name, and for a name that every thread uses itself.
+        Raises ValueError if the name is not an XML name, or is one that every thread uses itself.
         """
         check_name(name)
         bar = Bar(name, total)
@@ -136,50 +137,49 @@ class Context:
         return bar
 
     def element(self, name: str, text: str | None = None, attributes: Mapping[str, str] | None = None) -> None:
-        """Set an element of the thread's own XML, in place of one with the same name.
+        """Set an element of the thread's own XML; it replaces an element with the same name.
 
-        Raises ValueError for what is no XML name, and for a name that every thread uses itself.
+        Raises ValueError if the name is not an XML name, or is one that every thread uses itself.
         """
         check_name(name)
-        shown = {key: self.masked(clean(value)) for key, value in (attributes or {}).items()}
-        element = etree.Element(name, shown)
+        element = etree.Element(name, {key: self.masked(clean(value)) for key, value in (attributes or {}).items()})
         element.text = None if text is None else self.masked(clean(text))
         self._put(name, ReportedElement(element))
 
     def check(self) -> None:
-        """A checkpoint: raises the interrupt if there is one that the process has not yet seen."""
+        """Raise the interrupt if there is one that the process has not yet seen."""
         self._interrupts.check()
 
     def result(self, filename: str) -> AbstractContextManager[ResultFile]:
-        """A file to write that members of the group can download once it is whole.
+        """Open a new file that members of the group can download.
 
-        It appears when the block ends well, and leaves nothing behind when it does not. The name that it is
-        downloaded by has the thread's id in it, report-<id>.html for report.html, and is the file's `filename`.
+        The file appears when the block ends without an exception; otherwise nothing is left of it. Its `filename`, for
+        the download, contains the thread's id: report-<id>.html for report.html.
         """
         result = self._results.write(public_name(filename, self.thread_id))
         self.cleanup(result.discard)
         return result
 
     def shield(self) -> AbstractContextManager[None]:
-        """A block that no interrupt cuts in two: one that comes meanwhile is raised at the block's end.
+        """Return a block that defers interrupts: one that comes meanwhile is raised at the block's end.
 
-        For the few lines that must happen together, such as to move a file and to say so. A worker that has
-        to kill the process does not wait for it.
+        It is for a few lines that must happen together, such as to move a file and to report it. A worker that has to
+        kill the process does not wait for the block.
         """
         return self._interrupts
 
     def cleanup(self, callback: Callable[..., object], *arguments: object) -> None:
-        """Call this with these arguments when the process's function is left, however that happens.
+        """Register a callback for the end of the process's function, however it ends, except by a kill.
 
-        The last that was registered is called first, with interrupts held back. One that raises is logged, and
-        the others are called all the same. Not after a kill.
+        The last registered is called first, while interrupts are deferred. If one raises, the exception is logged and
+        the others are still called.
         """
         self._at_end.append(partial(callback, *arguments))
 
     def temporary(self) -> Path:
-        """A new folder for temporary files, on the documents' disk, which is always removed.
+        """Create a folder for temporary files, on the same disk as the documents.
 
-        At the end of the function; after a kill by the janitor, within the hour.
+        It is removed at the end of the function; after a kill, by the janitor within the hour.
         """
         with self._interrupts:
             self._scratch.mkdir(mode=0o750, parents=True, exist_ok=True)
@@ -187,73 +187,71 @@ class Context:
             self.cleanup(shutil.rmtree, path, True)
         return path
 
-    # What the worker's side calls.
+    # For the worker.
 
     def clean_up(self) -> None:
-        """Call what the process registered with `cleanup`."""
+        """Call the callbacks that the process registered with `cleanup`."""
         while self._at_end:
             callback = self._at_end.pop()
             try:
                 with self._interrupts:
                     callback()
-            except Exception as error:  # noqa: BLE001 (whatever one raises, the others have their turn)
+            except Exception as error:  # noqa: BLE001 (whatever one raises, the others are called)
                 self.log(f"Cleaning up failed: {type(error).__name__}: {error}", Level.WARN)
 
     def interrupt(self, reason: Interrupted) -> None:
-        """Raise the reason in the process's code: now, or at the end of the report under way.
+        """Raise the reason in the process's code: now, or at the end of the current report.
 
-        For the handler of a signal, in the main Python thread. Only the first reason counts, and
-        it is raised once: a second exception would cut the `finally` blocks short.
+        For a signal handler in the main Python thread. Only the first reason counts, and it is raised once: a second
+        exception would cut the `finally` blocks short.
         """
-        self._interrupts.come(reason)
+        self._interrupts.deliver(reason)
 
     def stop_interrupts(self) -> Interrupted | None:
-        """From here on nothing is raised any more. Returns the interrupt that there was, if any."""
+        """Raise no more interrupts; returns the interrupt that came, if any."""
         return self._interrupts.stop()
 
     def start(self) -> None:
-        """Begin to write reports in the background."""
+        """Start writing reports in the background."""
         self._outbox.start()
 
     def close(self) -> tuple[Report, ...]:
-        """Stop writing in the background; returns what is still to be written, for whoever ends the thread.
+        """Stop writing in the background; returns the reports that the caller has still to write.
 
-        These are two reports where one could not be written before and more was said since.
+        There are two if the store refused one and there was more to report since.
         """
         self._interrupts.stop()
         return self._outbox.close()
 
     def flush(self) -> None:
-        """Write now what has changed. Raises Unavailable when the store cannot be reached."""
+        """Write all changes now; raises Unavailable if the store cannot be reached."""
         self._outbox.flush()
 
     def masked(self, text: str) -> str:
-        """The text without what looks like a secret."""
+        """Mask whatever looks like a secret in the text."""
         return self._outbox.mask(text)
 
     @property
     def is_own_process(self) -> bool:
-        """False in an operating system process that the thread's process forked."""
+        """Whether this is the operating system process that runs the thread, and not one that it forked."""
         return not self._interrupts.is_forked
 
-    # Inside.
-
-    def _say(self, text: str, level: Level, status: Status) -> None:
+    def _report(self, text: str, level: Level, status: Status) -> None:
         with self._interrupts:
-            self._outbox.say(text, level, status)
+            self._outbox.report(text, level, status)
         if not len(self._outbox.lines) % FLUSH_LINES:
-            self._relieve()
+            self._make_space()
 
     def _put(self, name: str, part: Bar | ReportedElement) -> None:
         with self._interrupts:
             self._outbox.put(name, part)
 
-    def _relieve(self) -> None:
+    def _make_space(self) -> None:
         with self._interrupts:
-            self._outbox.relieve(lambda: self._interrupts.reason is not None)
+            self._outbox.make_space(lambda: self._interrupts.reason is not None)
 
-    def _stand_down(self) -> None:
-        # The worker sends the same signal, but this is sooner, and comes even when the worker hangs.
+    def _interrupt_self(self) -> None:
+        # The worker sends the same signal, but later, and not at all if it hangs.
         interrupts = self._interrupts
         if not interrupts.is_over and interrupts.reason is None and callable(signal.getsignal(signal.SIGUSR1)):
             signal.pthread_kill(self._main, signal.SIGUSR1)

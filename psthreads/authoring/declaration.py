@@ -1,4 +1,4 @@
-"""The checks of a process's declaration: a ValueError says, as the end of a sentence, what cannot work."""
+"""The rules for the declaration of a process. A message is the end of a sentence that names the process."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from psthreads.domain.access import Role
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}\Z")
 _SEGMENT: Final = re.compile(r"(?:[A-Za-z0-9._~@+-]|\{(?:member|group)\})+\Z")
 _METHODS: Final = ("GET", "POST", "PUT", "DELETE")
-# The elements of schemas/thread.xsd that are something else.
+# The root elements of schemas/thread.xsd.
 _ELEMENTS: Final = frozenset(
     {"thread", "threads", "thread-cancel", "logs", "error", "processes", "upload", "uploads", "load-clear"}
 )
-# Where the services are that are no process's.
+# Routes that do not belong to a process.
 _SERVICES: Final = (
     *("/threads", "/processes", "/groups/{group}/threads", "/groups/{group}/processes"),
     "/members/{member}/groups/{group}/loadingzone/clear",
@@ -28,16 +28,22 @@ _PAGES: Final = ("/ps", "/schemas", "/static", "/dashboard")
 
 
 def check(process: Process) -> None:
-    """Raise ValueError for a declaration that cannot work."""
-    for check_part in (_check_function, _check_route, _check_title, _check_options):
-        check_part(process)
+    """Raise ValueError for a declaration that breaks a rule."""
+    _check_function(process)
+    _check_route(process)
+    _check_title(process)
+    _check_options(process)
+    if process.wrapper:
+        _check_wrapper(process.wrapper)
 
 
 def _check_function(process: Process) -> None:
     if not _NAME.match(process.name):
-        raise ValueError("its name must be of letters, digits, '_' and '-', at most 64, and start with no '-'")
-    late = (inspect.iscoroutinefunction, inspect.isgeneratorfunction, inspect.isasyncgenfunction)
-    if any(is_late(process.function) for is_late in late):
+        raise ValueError(
+            "its name must consist of at most 64 letters, digits, '_' and '-', and start with a letter or a digit"
+        )
+    deferred = (inspect.iscoroutinefunction, inspect.isgeneratorfunction, inspect.isasyncgenfunction)
+    if any(is_deferred(process.function) for is_deferred in deferred):
         raise ValueError("its function must do the work when it is called: without async, and without yield")
 
 
@@ -45,27 +51,30 @@ def _check_route(process: Process) -> None:
     segments = process.route.split("/")
     if not process.route.startswith("/") or not all(map(_SEGMENT.match, segments[1:])):
         raise ValueError(
-            f"its route '{process.route}' must be a path such as /members/{{member}}/groups/{{group}}/count, in "
-            "which only {member} and {group} stand for something"
+            f"its route '{process.route}' must be a path such as /members/{{member}}/groups/{{group}}/count, with no "
+            "placeholders but {member} and {group}"
         )
     for part in ("{member}", "{group}"):
         if process.route.count(part) > 1:
-            raise ValueError(f"its route holds {part} more than once")
+            raise ValueError(f"its route contains {part} more than once")
     if "{member}" not in process.route:
-        raise ValueError("its route must hold {member}, who the work is done for")
+        raise ValueError("its route must contain {member}, who the work is done for")
     if process.route.endswith((".xml", ".json")):
         raise ValueError("its route must not end in .xml or .json: that is how a request asks for a format")
-    if any(f"{process.route}/".startswith(f"{taken}/") for taken in (*_SERVICES, *_PAGES)):
-        raise ValueError(f"its route '{process.route}' is among those of the services: choose another one")
+    if any(f"{process.route}/".startswith(f"{path}/") for path in (*_SERVICES, *_PAGES)):
+        raise ValueError(f"its route '{process.route}' belongs to psthreads itself: choose another one")
 
 
 def _check_title(process: Process) -> None:
-    usable = {"member": "jjones", **({"group": "acme"} if process.scope is Scope.GROUP else {})}
-    samples = usable | {one.name: one.kind() if one.default is None else one.default for one in process.parameters}
+    names = {"member": "jjones", **({"group": "acme"} if process.scope is Scope.GROUP else {})}
+    samples = names | {
+        parameter.name: parameter.kind() if parameter.default is None else parameter.default
+        for parameter in process.parameters
+    }
     try:
         unknown = {field for _, field, _, _ in Formatter().parse(process.title) if field is not None} - samples.keys()
-        known = ", ".join(f"{{{one}}}" for one in samples)
-        problem = f"{{{min(unknown)}}} stands for nothing in it, only {known} do" if unknown else ""
+        placeholders = ", ".join(f"{{{name}}}" for name in samples)
+        problem = f"{{{min(unknown)}}} is not one of its placeholders {placeholders}" if unknown else ""
         if not unknown:
             process.title.format(**samples)
     except (ValueError, LookupError, TypeError, AttributeError) as error:
@@ -85,8 +94,6 @@ def _check_options(process: Process) -> None:
     limit = process.time_limit
     if isinstance(limit, bool) or not isinstance(limit, int | float) or not 0 <= limit < float("inf"):
         raise ValueError("its time limit must be a number of seconds, or 0 for the setting's default")
-    if process.wrapper:
-        _check_wrapper(process.wrapper)
 
 
 def _check_wrapper(wrapper: str) -> None:
@@ -97,4 +104,4 @@ def _check_wrapper(wrapper: str) -> None:
     if not is_name or ":" in wrapper:
         raise ValueError(f"its wrapper '{wrapper}' must be an XML name without a colon")
     if wrapper in _ELEMENTS:
-        raise ValueError(f"its wrapper '{wrapper}' is the name of another answer: choose another one")
+        raise ValueError(f"its wrapper '{wrapper}' is the root element of another response: choose another one")

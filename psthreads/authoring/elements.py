@@ -11,22 +11,22 @@ from lxml import etree
 
 T = TypeVar("T")
 
-_TAKEN: Final = frozenset(
+_RESERVED: Final = frozenset(
     ("id", "name", "username", "groupid", "status", "cancelling", "created", "started", "ended", "heard")
 ) | {"warnings", "errors", "message", "thread"}  # in JSON, elements and attributes share their names
 
-_TELLING_SECONDS: Final = 1.0  # a bar that has just begun may have jumped
+_LEAST_RATE_SECONDS: Final = 1.0  # a rate over less time says little: a bar often jumps when it starts
 
 
 class ReportedPart(Protocol):
-    """An element of the thread's own XML, as it stands when it is asked for."""
+    """An element of the thread's own XML."""
 
     @property
     def rate(self) -> float:
-        """How much of it is done in a second; 0 for what does not progress."""
+        """The progress in a second; 0 for an element without progress."""
 
     def to_xml(self) -> str:
-        """The element, well-formed."""
+        """Return the element's current state as well-formed XML."""
 
 
 class ReportedElement:
@@ -39,14 +39,14 @@ class ReportedElement:
         self._xml = etree.tostring(element, encoding="unicode")
 
     def to_xml(self) -> str:
-        """The element, well-formed."""
+        """Return the element as well-formed XML."""
         return self._xml
 
 
 class Bar:
     """A named progress bar: `<name total="…" current="…"/>` in the thread's XML.
 
-    A context manager and a source of iterators. Both counts are plain attributes and may be set.
+    Both counts are attributes that may be set. A bar can be used in a `with` statement.
     """
 
     __slots__ = ("_since", "current", "name", "total")
@@ -58,26 +58,24 @@ class Bar:
         self._since = time.monotonic()
 
     def advance(self, by: int = 1) -> None:
-        """Count `by` more as done."""
+        """Add `by` to the current count."""
         self.current += by
 
     def iter(self, items: Iterable[T]) -> Iterator[T]:
-        """The items, each counted as done when the next one is asked for."""
+        """Yield the items; each is counted when the next one is requested."""
         for item in items:
             yield item
             self.current += 1
 
     @property
     def rate(self) -> float:
-        """How much was done in a second so far, 0 at the very start, when that would tell nothing.
-
-        By this machine's own clock, which need not agree with any other.
-        """
+        """The average progress in a second; 0 in the first second, which would say little."""
+        # This machine's own clock: it need not agree with any other.
         seconds = time.monotonic() - self._since
-        return self.current / seconds if seconds > _TELLING_SECONDS else 0.0
+        return self.current / seconds if seconds > _LEAST_RATE_SECONDS else 0.0
 
     def to_xml(self) -> str:
-        """The element, well-formed, as it stands now."""
+        """Return the current counts as well-formed XML."""
         return f'<{self.name} total="{max(0, self.total)}" current="{max(0, self.current)}"/>'
 
     def __enter__(self) -> Self:
@@ -90,7 +88,7 @@ class Bar:
 
 
 def check_name(name: str) -> None:
-    """Raise ValueError for what is no XML name, and for a name that every thread uses itself."""
+    """Raise ValueError if the name is not an XML name, or is one that every thread uses itself."""
     etree.Element(name)
-    if name in _TAKEN:
+    if name in _RESERVED:
         raise ValueError(f"Every thread has a '{name}' of its own: choose another name")

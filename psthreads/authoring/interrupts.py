@@ -1,4 +1,4 @@
-"""How a running process is told to end: an exception, raised once in its own code, never within a report."""
+"""Interrupts end a running process: an exception, raised once in its own code, never within a report."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from types import TracebackType
 
 
 class Interrupted(BaseException):
-    """Raised in a process's code to end it. It is no Exception, so that `except Exception` lets it by."""
+    """Raised in a process's code to end it. It is not an Exception, so that `except Exception` does not catch it."""
 
 
 class Cancelled(Interrupted):
-    """Somebody asked that the thread be cancelled."""
+    """A member asked to cancel the thread."""
 
 
 class TimedOut(Interrupted):
@@ -22,18 +22,17 @@ class TimedOut(Interrupted):
 
 
 class ShutDown(Interrupted):
-    """The worker is being stopped."""
+    """The worker is stopping."""
 
 
 class Interrupts:
-    """The interrupt that there is, if any, and the blocks that hold it back.
+    """The interrupt of a process, if one came, and the blocks that defer it.
 
-    Used as a context manager, any number of times and one within the other: an interrupt that comes while such a
-    block is open is raised when the outermost one is left. It is raised on leaving, too, when the process
-    swallowed it: unless it is on its way just now, for then this is a `finally` or an `except` block that still has
-    something to say. Entering raises RuntimeError in an operating system process that was forked meanwhile.
-    Other Python threads than the one that made this are never interrupted. `on_first` is called when an
-    interrupt comes, in the handler of a signal.
+    As a context manager, which can be nested, it defers an interrupt to the end of the outermost block. If the process
+    swallowed the interrupt, the end of the next block raises it again, but not while it propagates: then the block
+    belongs to a `finally` or an `except` that still reports. In an operating system process that was forked since,
+    entering raises RuntimeError. Only the Python thread that made this object is interrupted. `on_first` is called when
+    an interrupt comes, in the signal handler.
     """
 
     __slots__ = ("_forks", "_inside", "_main", "_on_first", "is_over", "reason")
@@ -48,14 +47,14 @@ class Interrupts:
 
     @property
     def is_forked(self) -> bool:
-        """Whether this is a process that was forked from the one that runs the thread."""
+        """Whether this operating system process was forked from the one that runs the thread."""
         return self._forks != _Forks.count
 
-    def come(self, reason: Interrupted) -> None:
-        """Raise the reason: now, or at the end of the block that holds it back.
+    def deliver(self, reason: Interrupted) -> None:
+        """Raise the reason: now, or at the end of the block that defers it.
 
-        For the handler of a signal, in the main Python thread. Only the first reason counts, and it is
-        raised once: a second exception would cut the `finally` blocks short.
+        For a signal handler in the main Python thread. Only the first reason counts, and it is raised once: a second
+        exception would cut the `finally` blocks short.
         """
         if self.reason is None and not self.is_over:
             self.reason = reason
@@ -64,7 +63,7 @@ class Interrupts:
                 raise reason
 
     def stop(self) -> Interrupted | None:
-        """From here on nothing is raised any more. Returns the interrupt that there was, if any."""
+        """Raise no more interrupts; returns the interrupt that came, if any."""
         self.is_over = True
         return self.reason
 
@@ -74,9 +73,9 @@ class Interrupts:
             pass
 
     def refuse_fork(self) -> None:
-        """Raise RuntimeError in a process that was forked from the one that runs the thread."""
+        """Raise RuntimeError in an operating system process that was forked from the one that runs the thread."""
         if self.is_forked:
-            raise RuntimeError("Only the process that runs the thread can report, not one that it forked")
+            raise RuntimeError("Only the process that runs the thread can report, not a fork of it")
 
     def __enter__(self) -> None:
         if self.is_forked:
@@ -91,13 +90,13 @@ class Interrupts:
             return
         self._inside -= 1
         reason = self.reason
-        if reason is None or self._inside or self.is_over or error is reason or _is_on_its_way(reason):
+        if reason is None or self._inside or self.is_over or error is reason or _is_propagating(reason):
             return
         raise reason
 
 
 class _Forks:
-    """How often this process was made by a fork, as far as it knows: cheaper to ask than the process's number."""
+    """The number of forks between the first process and this one: cheaper to read than the process's id."""
 
     count = 0
 
@@ -109,7 +108,7 @@ def _note_fork() -> None:
 os.register_at_fork(after_in_child=_note_fork)
 
 
-def _is_on_its_way(reason: Interrupted) -> bool:
+def _is_propagating(reason: Interrupted) -> bool:
     error = sys.exception()
     while error is not None:
         if error is reason:

@@ -1,8 +1,8 @@
-"""Keeps secrets out of logs: what looks like one is masked before it is stored.
+"""Masks secrets in messages and log lines before they are stored.
 
-Nothing can tell a secret for certain. What is masked is what has the form of one: a value that is named
-as a password, secret, token or key, credentials in a URL or an Authorization header, private keys, and the
-tokens of psthreads and of well-known services.
+No program can recognise every secret. Masked is what has the form of one: a value that is named as a password,
+secret, token or key, credentials in a URL or an Authorization header, private keys, and the tokens of psthreads and
+of well-known services.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from typing import Final
 
 MASK: Final = "[masked]"
-"""What stands in place of a secret."""
+"""The text that replaces a secret."""
 
-# In each, the first group that took part is the secret; without groups, the whole match is.
+# The secret is the first group that took part in the match, or the whole match of a pattern without groups.
 _PATTERNS: Final = (
     (
         r"""(?i:pass(?:word|wd|phrase)|pwd|secret|token|credential|(?:api|access|private|secret)[ _-]?key)"""
@@ -29,7 +29,7 @@ _PATTERNS: Final = (
     r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*",
     r"(?s:-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z))",
 )
-# One of these is in whatever the patterns match. To look for them costs a fraction of what the patterns cost.
+# Every match of the patterns contains one of these, and they are much cheaper to search for.
 _HINTS: Final = (
     *("pass", "pwd", "secret", "token", "credential", "key", "bearer", "authorization"),
     *("@", "pst_", "akia", "asia", "eyj", "ghp_", "gho_", "ghu_", "ghs_", "ghr_"),
@@ -37,10 +37,10 @@ _HINTS: Final = (
 
 
 class Masker:
-    """Masks what looks like a secret. `more` are regular expressions besides the built-in ones.
+    """Masks whatever looks like a secret. `more` are regular expressions besides the built-in ones.
 
-    Where one has groups, the first that took part in the match is masked, else the whole match. Raises re.error for one
-    that is none.
+    Of a match, the first group that took part is masked; without groups, the whole match is. Raises re.error for an
+    invalid regular expression.
     """
 
     def __init__(self, more: Sequence[str] = ()) -> None:
@@ -48,12 +48,12 @@ class Masker:
         self._more = self._patterns[len(_PATTERNS) :]
 
     def may_hold_secret(self, text: str) -> bool:
-        """False only where there is nothing to mask; quick, for many lines in one text."""
+        """Return False only if there is nothing to mask; fast, also for many lines in one text."""
         lower = text.lower()
         return any(hint in lower for hint in _HINTS) or any(pattern.search(text) for pattern in self._more)
 
     def __call__(self, text: str) -> str:
-        """The text with its secrets masked."""
+        """Return the text with its secrets masked."""
         if not self.may_hold_secret(text):
             return text
         for pattern in self._patterns:
@@ -61,8 +61,8 @@ class Masker:
         return text
 
 
-def _mask(found: re.Match[str]) -> str:
-    if found.lastindex is None:
+def _mask(match: re.Match[str]) -> str:
+    if match.lastindex is None:
         return MASK
-    start, end = next(found.span(number) for number in range(1, found.re.groups + 1) if found[number] is not None)
-    return found.string[found.start() : start] + MASK + found.string[end : found.end()]
+    start, end = next(match.span(number) for number in range(1, match.re.groups + 1) if match[number] is not None)
+    return match.string[match.start() : start] + MASK + match.string[end : match.end()]

@@ -1,4 +1,4 @@
-"""What becomes of a thread when its process's function is left: the one judgement, for a worker and for a test."""
+"""The outcome of a thread when its process's function ends: the same rules for a worker and for a test."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from psthreads.domain.errors import PsthreadsError
 from psthreads.domain.model import Level, Outcome, Status
 
 NOTHING: Final = object()
-"""What stands for the returned value of a function that has not returned."""
+"""The value of `returned` for a function that has not returned."""
 
 
 def conclude(context: Context, returned: Any, error: BaseException | None, limit: float) -> Outcome | None:
-    """How the thread ends, by what its function returned, or NOTHING, and what it raised, or None.
+    """Decide how the thread ends, from what its function returned (or NOTHING) and raised (or None).
 
-    None where it must be given back because its worker is stopping. `limit` is the time that it had, in seconds.
-    Nothing is raised in the process any more; what it did not catch is told in its log.
+    Returns None if the thread must go back to the queue because its worker is stopping. `limit` is its time limit in
+    seconds. Stops the context's interrupts, and logs an uncaught exception.
     """
     interrupt = context.stop_interrupts()
     if is_uncaught(error):
@@ -29,7 +29,7 @@ def conclude(context: Context, returned: Any, error: BaseException | None, limit
     if isinstance(interrupt, ShutDown) and error is interrupt and returned is NOTHING:
         return None
     if isinstance(interrupt, Cancelled) and error is interrupt:
-        return Outcome(Status.CANCELLED, "Cancelled")  # The store knows who asked.
+        return Outcome(Status.CANCELLED, "Cancelled")  # The store knows by whom.
     if isinstance(error, PsthreadsError) and returned is NOTHING:
         return Outcome(Status.FAILED, error.message)
     if error is not None and returned is NOTHING:
@@ -38,13 +38,13 @@ def conclude(context: Context, returned: Any, error: BaseException | None, limit
 
 
 def is_uncaught(error: BaseException | None) -> bool:
-    """Whether this is a fault of the process, and neither an interrupt nor an error that was meant for people."""
+    """Tell whether this is a fault of the process, and not an interrupt or an error with a message for people."""
     return error is not None and not isinstance(error, (Interrupted, PsthreadsError))
 
 
 def _judge(returned: Any, context: Context) -> Outcome:
     if isinstance(returned, Outcome):
-        # Only who asks for it makes a thread `cancelled`.
+        # Only a request makes a thread `cancelled`.
         return replace(returned, status=Status.FAILED) if returned.status is Status.CANCELLED else returned
     if context.errors:
         default = f"Ended with {context.errors:,} error{'s' if context.errors > 1 else ''}"

@@ -1,4 +1,4 @@
-"""A parameter of a process: what a function's signature says of it, and the reading of a request's text."""
+"""Parameters: read from a function's signature, and checked against the text of a request."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from psthreads.domain.errors import BadParameter
 from psthreads.domain.model import clean
 
 Value = str | int | float | bool
-"""What a parameter of a process may hold: what JSON carries as a scalar."""
+"""The type of a parameter's value: a JSON scalar."""
 
 _TRUE: Final = frozenset({"true", "1", "yes", "on"})
 _FALSE: Final = frozenset({"false", "0", "no", "off"})
 _MAX_CHARACTERS: Final = 4096
-_LATEST: Final = 253_402_300_799_999  # the end of the year 9999, after which there are no dates
-_TAKEN: Final = frozenset({"member", "group"})  # they stand in the route
+_LATEST: Final = 253_402_300_799_999  # the end of the year 9999, Python's last
+_ROUTE_PARTS: Final = frozenset({"member", "group"})
 
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """The least and the greatest value of a number, or length of a text in characters."""
+    """The least and the greatest value of a number, or the least and the greatest length of a text in characters."""
 
     least: float | None = None
     greatest: float | None = None
@@ -33,10 +33,10 @@ class Bounds:
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """One parameter of a process, as its function's signature declares it.
+    """A parameter of a process or of a route.
 
-    `name` is the keyword of the function, `wire` the name in a request (hyphens for underscores, and
-    none at the end); `default` is None where the parameter must be given.
+    `name` is the function's keyword, `wire` the name in a request: hyphens for underscores, and none at the end.
+    `default` is None if the parameter is required.
     """
 
     name: str
@@ -53,24 +53,24 @@ class Parameter:
 
     @property
     def type(self) -> str:
-        """What it holds, in the words of JSON's schemas: string, integer, number or boolean."""
+        """The type in JSON Schema's words: string, integer, number or boolean."""
         return {str: "string", int: "integer", float: "number", bool: "boolean"}[self.kind]
 
     @property
     def greatest(self) -> float | None:
-        """The greatest number, or the length of the longest text in characters: no text is without a limit."""
-        is_open = self.kind is str and not self.choices and self.bounds.greatest is None
-        return _MAX_CHARACTERS if is_open else self.bounds.greatest
+        """The greatest number, or the greatest length of a text in characters: every text has a limit."""
+        is_unbounded = self.kind is str and not self.choices and self.bounds.greatest is None
+        return _MAX_CHARACTERS if is_unbounded else self.bounds.greatest
 
     def read(self, text: str) -> Value:
-        """The value that a request's text stands for; raises BadParameter when it stands for none."""
+        """Convert a request's text to a value; raises BadParameter if the text is invalid."""
         value = self._convert(text)
-        if wanted := self.objection(value):
-            raise self._bad(text, wanted)
+        if requirement := self.objection(value):
+            raise self._bad(text, requirement)
         return value
 
     def objection(self, value: Value) -> str:
-        """What a value of the right type must be and is not, such as "at least 1"; empty where it is fine."""
+        """Return the requirement that a value of the right type breaks, such as "at least 1"; empty if none."""
         if self.choices and value not in self.choices:
             return f"one of {', '.join(self.choices)}"
         if isinstance(value, bool):
@@ -91,54 +91,55 @@ class Parameter:
             if text.lower() in _TRUE | _FALSE:
                 return text.lower() in _TRUE
             raise self._bad(text, "true or false")
-        wanted = "a whole number" if self.kind is int else "a number"
+        requirement = "a whole number" if self.kind is int else "a number"
         try:
             number = self.kind(text)
         except ValueError:
-            raise self._bad(text, wanted) from None
+            raise self._bad(text, requirement) from None
         if isinstance(number, float) and not math.isfinite(number):
-            raise self._bad(text, wanted)  # JSON has no word for it, and no bound holds it.
+            raise self._bad(text, requirement)  # JSON cannot express it, and bounds cannot catch NaN.
         return number
 
-    def _bad(self, text: str, wanted: str) -> BadParameter:
-        shown = clean(text, limit=80)
-        return BadParameter(self.wire, f"Parameter '{self.wire}' is '{shown}', but must be {wanted}.")
+    def _bad(self, text: str, requirement: str) -> BadParameter:
+        excerpt = clean(text, limit=80)
+        return BadParameter(self.wire, f"Parameter '{self.wire}' is '{excerpt}', but must be {requirement}.")
 
 
-def moment(name: str, text: str) -> int:
-    """The moment that a parameter of this name gives in ISO 8601, in milliseconds since the epoch; 0 for none.
+def read_timestamp(name: str, text: str) -> int:
+    """Return the time that a parameter gives in ISO 8601, in milliseconds since the epoch; 0 for an empty text.
 
-    Without a zone it is UTC. Raises BadParameter.
+    A time without a zone is in UTC. Raises BadParameter for a text that is not a time.
     """
     if not text:
         return 0
     try:
-        given = datetime.fromisoformat(text)
+        time = datetime.fromisoformat(text)
     except ValueError:
-        shown = clean(text, 40)
-        raise BadParameter(name, f"'{shown}' is no time: write one like 2026-01-31 or 2026-01-31T12:00.") from None
-    ms = int((given if given.tzinfo else given.replace(tzinfo=UTC)).timestamp() * 1000)
+        excerpt = clean(text, 40)
+        raise BadParameter(name, f"'{excerpt}' is not a time: write one like 2026-01-31 or 2026-01-31T12:00.") from None
+    ms = int((time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp() * 1000)
     return min(max(1, ms), _LATEST)
 
 
 def as_text(value: Value) -> str:
-    """A value as a request has it."""
-    return value if isinstance(value, str) else str(value).lower() if isinstance(value, bool) else plain(value)
+    """Format a value as a request writes it."""
+    return value if isinstance(value, str) else str(value).lower() if isinstance(value, bool) else _number(value)
 
 
-def plain(number: float) -> str:
-    """A number as people write it, a whole one without a point."""
+def _number(number: float) -> str:
     return str(int(number)) if number == int(number) else repr(number)
 
 
 def _amount(number: float, of: Value) -> str:
-    """A bound of a value, with its unit where it has one."""
     unit = "character" if number == 1 else "characters"
-    return f"{plain(number)} {unit}" if isinstance(of, str) else plain(number)
+    return f"{_number(number)} {unit}" if isinstance(of, str) else _number(number)
 
 
-def declared(function: Callable[..., Any]) -> Iterator[Parameter]:
-    """The parameters after the context; raises ValueError, as the end of a sentence, for what cannot be one."""
+def parameters_of(function: Callable[..., Any]) -> Iterator[Parameter]:
+    """Yield the function's parameters after the context.
+
+    Raises ValueError, with the end of a sentence, for a function or a parameter that a process cannot have.
+    """
     if not inspect.isfunction(function):
         raise ValueError("it must be a plain function")
     context, *rest = inspect.signature(function).parameters.values() or (None,)
@@ -148,46 +149,47 @@ def declared(function: Callable[..., Any]) -> Iterator[Parameter]:
         hints = get_type_hints(function, include_extras=True)
     except Exception as error:
         raise ValueError(f"its annotations cannot be read ({error}): import their names at run time") from error
-    seen: set[str] = set()
-    for one in rest:
-        if one.kind not in {one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY}:
-            raise ValueError(f"its parameter '{one.name}' must be an ordinary one, given by name")
-        default = None if one.default is one.empty else one.default
+    names: set[str] = set()
+    for argument in rest:
+        if argument.kind not in {argument.POSITIONAL_OR_KEYWORD, argument.KEYWORD_ONLY}:
+            raise ValueError(f"its parameter '{argument.name}' must be one that can be passed by name")
         try:
-            parameter = _parameter(one.name, hints.get(one.name, str), default, is_given=one.default is not one.empty)
+            parameter = _parameter(argument, hints.get(argument.name, str))
         except ValueError as error:
-            raise ValueError(f"its parameter '{one.name}' {error}") from None
-        if parameter.wire in _TAKEN:
-            raise ValueError(f"its parameter '{one.name}' has the name of a part of the route: choose another name")
-        if parameter.wire in seen:
+            raise ValueError(f"its parameter '{argument.name}' {error}") from None
+        if parameter.wire in _ROUTE_PARTS:
+            raise ValueError(f"its parameter '{argument.name}' has the name of a part of the route: rename it")
+        if parameter.wire in names:
             raise ValueError(f"two of its parameters are '{parameter.wire}' in a request: rename one")
-        seen.add(parameter.wire)
+        names.add(parameter.wire)
         yield parameter
 
 
-def _parameter(name: str, hint: Any, default: Any, *, is_given: bool) -> Parameter:
+def _parameter(argument: inspect.Parameter, hint: Any) -> Parameter:
     base, extras = (hint.__origin__, hint.__metadata__) if hasattr(hint, "__metadata__") else (hint, ())
     bounds = [extra for extra in extras if isinstance(extra, Bounds)]
     texts = [extra for extra in extras if isinstance(extra, str)]
     if len(bounds) > 1 or len(texts) > 1 or len(bounds) + len(texts) < len(extras):
-        raise ValueError("can be annotated with one Bounds and one description, and nothing else")
+        raise ValueError("can be annotated with one Bounds and one description only")
     kind, choices = _kind(base)
     limits = bounds[0] if bounds else Bounds()
     if bounds and (kind is bool or choices):
-        raise ValueError("can have no bounds, for it is neither a number nor a text of any kind")
+        raise ValueError("cannot have bounds: only a number or a text without choices can")
     if limits.least is not None and limits.greatest is not None and limits.least > limits.greatest:
-        raise ValueError(f"has bounds that nothing is within: {plain(limits.least)} to {plain(limits.greatest)}")
-    if is_given and default is None:
-        raise ValueError("has the default None: leave the default out where it must be given, or give a value")
+        raise ValueError(f"has bounds that no value meets: {_number(limits.least)} to {_number(limits.greatest)}")
+    is_required = argument.default is argument.empty
+    default = None if is_required else argument.default
+    if default is None and not is_required:
+        raise ValueError("has the default None: leave the default out if the parameter is required, or give a value")
     if kind is float and type(default) is int:
         default = float(default)
-    parameter = Parameter(name, kind, default, limits, choices, texts[0] if texts else "")
+    parameter = Parameter(argument.name, kind, default, limits, choices, texts[0] if texts else "")
     if not parameter.wire:
         raise ValueError("has a name of underscores only")
-    if is_given:
-        wanted = parameter.objection(default) if type(default) is kind else f"of the type {kind.__name__}"
-        if wanted:
-            raise ValueError(f"has the default {default!r}, but must be {wanted}")
+    if not is_required:
+        requirement = parameter.objection(default) if type(default) is kind else f"of the type {kind.__name__}"
+        if requirement:
+            raise ValueError(f"has the default {default!r}, but must be {requirement}")
     return parameter
 
 

@@ -1,7 +1,7 @@
-"""Finds the processes: in the modules that a setting names, and in the plug-ins that are installed.
+"""Loads the processes: from the modules in a setting, and from the installed plug-ins.
 
-A plug-in is a distribution with entry points of the group `psthreads.processes`, each of which points
-to a module or a package that declares processes.
+A plug-in is a distribution with entry points in the group `psthreads.processes`. Each names a module or a package that
+declares processes.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ GROUP: Final = "psthreads.processes"
 
 @dataclass(frozen=True, slots=True)
 class _Source:
-    """A module or package, and who names it, as messages say it."""
+    """A module or package to load; `named_by` and `remedy` are parts of the message about a problem with it."""
 
     module: str
     named_by: str
@@ -29,25 +29,24 @@ class _Source:
 
 
 def load(modules: Iterable[str]) -> Registry:
-    """A registry of the processes that these modules, or packages, declare; each is imported.
+    """Import these modules or packages, and return a registry of the processes that they declare.
 
-    What some other module declares is not in it, even if it was imported. Raises ConfigError, with one
-    sentence that says what to mend, where one of them cannot be imported or declares nothing, and where two
-    processes have the same name or route.
+    Processes that other imported modules declare are not in it. Raises ConfigError, with a sentence that says what to
+    correct, if a module cannot be imported or declares no process, or if two processes have the same name or route.
     """
     return _load(map(_of_setting, modules))
 
 
 def load_all(modules: Iterable[str]) -> Registry:
-    """The same, with the processes of every plug-in that is installed."""
-    return _load([*map(_of_setting, modules), *_installed()])
+    """Load the processes of these modules, as `load` does, and of every installed plug-in."""
+    return _load([*map(_of_setting, modules), *_of_plugins()])
 
 
 def _of_setting(module: str) -> _Source:
-    return _Source(module, "named in PSTHREADS_PROCESSES", "mend it, or take it out of PSTHREADS_PROCESSES")
+    return _Source(module, "named in PSTHREADS_PROCESSES", "correct it, or take it out of PSTHREADS_PROCESSES")
 
 
-def _installed() -> Iterator[_Source]:
+def _of_plugins() -> Iterator[_Source]:
     for point in entry_points(group=GROUP):
         owner = _owner(point)
         if point.attr:
@@ -55,7 +54,7 @@ def _installed() -> Iterator[_Source]:
                 f"The plug-in {owner} names '{point.value}' in its entry point '{point.name}', which must be a "
                 f"module: name '{point.module}' there, or uninstall {owner}."
             )
-        yield _Source(point.module, f"from the plug-in {owner}", f"mend it, or uninstall {owner}")
+        yield _Source(point.module, f"from the plug-in {owner}", f"correct it, or uninstall {owner}")
 
 
 def _owner(point: EntryPoint) -> str:
@@ -64,7 +63,7 @@ def _owner(point: EntryPoint) -> str:
 
 def _load(sources: Iterable[_Source]) -> Registry:
     registry = Registry()
-    taken: set[str] = set()
+    homes: set[str] = set()
     for source in sources:
         try:
             importlib.import_module(source.module)
@@ -73,17 +72,17 @@ def _load(sources: Iterable[_Source]) -> Registry:
                 f"The processes of '{source.module}', {source.named_by}, cannot be imported "
                 f"({type(error).__name__}: {error}): {source.remedy}."
             ) from error
-        found = list(declared_in([source.module]))
-        if not found:
+        processes = list(declared_in([source.module]))
+        if not processes:
             raise ConfigError(
                 f"The module '{source.module}', {source.named_by}, declares no process (a package must import "
                 f"the modules that do): {source.remedy}."
             )
-        for process in found:
-            # One module may be named twice, by itself and by its package.
-            if process.home in taken and registry.find(process.name) is process:
+        for process in processes:
+            # A module may be named twice, by itself and by its package.
+            if process.home in homes and registry.find(process.name) is process:
                 continue
-            taken.add(process.home)
+            homes.add(process.home)
             try:
                 registry.add(process, f" ({source.named_by})")
             except ValueError as error:

@@ -1,4 +1,4 @@
-"""A process as a value: what its declaration says of it, and what its own checks are given and may answer."""
+"""The values of a process: its declaration, and what its checks take and return."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Scope(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A result that is given at once, without a thread: a file to send and then remove."""
+    """The result of a check that makes a thread needless: a file that is sent and then removed."""
 
     path: Path
     filename: str
@@ -35,7 +35,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """What a start is about, for a process's own check: where it works, for whom, and how."""
+    """A requested start, as a process's check sees it. `group`, `folder` and `loading_zone` are None on the server."""
 
     member: Member
     group: Group | None
@@ -51,7 +51,7 @@ class _Check(Protocol):
 
 @dataclass(slots=True)
 class Process:
-    """A kind of work that can be started. `time_limit` is in seconds, 0 for the setting's default."""
+    """A kind of work that can be started. `time_limit` is in seconds, or 0 for the setting's default."""
 
     name: str
     function: Callable[..., Any]
@@ -75,40 +75,42 @@ class Process:
 
     @property
     def home(self) -> str:
-        """The module and the name of the function, as messages about the process say it."""
+        """The function's module and name, for messages about the process."""
         return f"{self.function.__module__}.{self.function.__qualname__}"
 
     def path(self, member: Member, group: Group | None = None) -> str:
-        """The route below the prefix, filled in; `{group}` stays where no group is given."""
+        """Fill in the route below the prefix; without a group, `{group}` stays in it."""
         path = self.route.replace("{member}", quote(member.username, safe="@"))
         return path if group is None else path.replace("{group}", quote(group.name, safe="@"))
 
     def read(self, values: Mapping[str, str]) -> dict[str, Value]:
-        """The function's keyword arguments out of a request's parameters.
+        """Convert a request's parameters to the function's keyword arguments.
 
-        Raises MissingParameter or BadParameter for the first that is absent or wrong. What the
-        process does not declare is ignored, since old clients send parameters of their own.
+        Raises MissingParameter or BadParameter for the first that is absent or invalid. Parameters that the
+        process does not declare are ignored: old clients send parameters of their own.
         """
-        read: dict[str, Value] = {}
+        arguments: dict[str, Value] = {}
         for parameter in self.parameters:
             text = values.get(parameter.wire)
             if text is not None:
-                read[parameter.name] = parameter.read(text)
+                arguments[parameter.name] = parameter.read(text)
             elif parameter.default is None:
                 raise MissingParameter(parameter.wire)
             else:
-                read[parameter.name] = parameter.default
-        return read
+                arguments[parameter.name] = parameter.default
+        return arguments
 
     def texts(self, values: Mapping[str, Value]) -> dict[str, str]:
-        """What `read` takes, out of what it gave; what is not declared any more is left out."""
-        return {one.wire: as_text(values[one.name]) for one in self.parameters if one.name in values}
+        """Convert keyword arguments back to a request's parameters, without those that are no longer declared."""
+        return {
+            parameter.wire: as_text(values[parameter.name]) for parameter in self.parameters if parameter.name in values
+        }
 
     def check(self, function: _Check) -> _Check:
         """Register a check that runs before a thread is started; usable as a decorator.
 
-        It raises a BadParameter or a DocumentNotFound to refuse the start, or returns an Answer
-        that is sent in place of a thread.
+        The check refuses the start by raising BadParameter or DocumentNotFound. An Answer that it returns is sent
+        in place of a thread.
         """
         self.checks.append(function)
         return function

@@ -1,7 +1,7 @@
 """The processes that can be started, and the decorator that registers one.
 
-A process is a plain function whose first parameter is the context; every other parameter is a
-parameter of the request, with the type, the default, the bounds and the description that the signature gives:
+A process is a function whose first parameter is the context. Every other parameter is a parameter of the request;
+the signature gives its type, default, bounds and description:
 
     @process(title="Counting in {group}", route="/members/{member}/groups/{group}/count")
     def count(context: Context, to: Annotated[int, Bounds(1, 1000), "the last number"] = 10) -> None:
@@ -10,7 +10,7 @@ parameter of the request, with the type, the default, the bounds and the descrip
             for number in bar.iter(range(to)):
                 context.message(f"At {number}")
 
-A declaration that cannot work is a ValueError when its module is imported.
+An invalid declaration raises ValueError when its module is imported.
 """
 
 from __future__ import annotations
@@ -19,38 +19,39 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 
 from psthreads.authoring import declaration
-from psthreads.authoring.parameter import declared
+from psthreads.authoring.parameter import parameters_of
 from psthreads.authoring.process import Process, Scope
 from psthreads.domain.access import Role
 
 
 class Registry:
-    """The processes by name. A worker runs only what it finds here."""
+    """The processes by name, in the order in which they were added. A worker runs no others."""
 
     def __init__(self) -> None:
         self._processes: dict[str, Process] = {}
 
     def add(self, process: Process, source: str = "") -> None:
-        """Add a process; raises ValueError when its name, or its route for one of its methods, is taken.
+        """Add a process.
 
-        `source` says in the message where it comes from.
+        Raises ValueError if another process has its name, or has its route for one of its methods. `source` says in
+        the message where the process comes from.
         """
-        where = f"{process.home}{source}"
-        if (known := self._processes.get(process.name)) is not None:
+        homes = f"{process.home}{source}"
+        if (other := self.find(process.name)) is not None:
             raise ValueError(
-                f"Two processes are named '{process.name}': {known.home} and {where}. Give one of them another "
+                f"Two processes are named '{process.name}': {other.home} and {homes}. Give one of them another "
                 "name with @process(name=…), or leave one of them out"
             )
         for other in self:
             if other.route == process.route and set(other.methods) & set(process.methods):
                 raise ValueError(
-                    f"Two processes have the route '{process.route}': {other.home} and {where}. Give one of "
+                    f"Two processes have the route '{process.route}': {other.home} and {homes}. Give one of "
                     "them another route, or leave one of them out"
                 )
         self._processes[process.name] = process
 
     def find(self, name: str) -> Process | None:
-        """The process of that name, or None."""
+        """Return the process of that name, or None."""
         return self._processes.get(name)
 
     def __iter__(self) -> Iterator[Process]:
@@ -61,11 +62,11 @@ class Registry:
 
 
 _DECLARED: Final[list[Process]] = []
-"""Every process that a module which was imported has declared; plugins.py picks from them."""
+"""Every process that an imported module has declared; plugins.py picks from them."""
 
 
 def declared_in(modules: Iterable[str]) -> Iterator[Process]:
-    """The processes that these modules, or the modules of these packages, have declared."""
+    """Return the processes that these modules, or the modules in these packages, have declared."""
     packages = tuple(f"{module}." for module in modules)
     return (process for process in _DECLARED if f"{process.function.__module__}.".startswith(packages))
 
@@ -83,44 +84,47 @@ def process(
     killable: bool = True,
     wrapper: str = "",
 ) -> Callable[[Callable[..., Any]], Process]:
-    """Register a function as a process.
+    """Declare the decorated function as a process.
 
-    `title` names a thread of it ("Exporting {path} of {group}": the group's and the member's name
-    and the parameters can be used). `route` is below the prefix, with `{member}` and, for work on
-    a group, `{group}`. `name` is the function's with hyphens where none is given. `role` is the least role
-    that may start it; work on the whole server is for administrators. `time_limit` is in seconds, 0 for the
-    setting's default. `restartable` says that it may run again from its start when its worker is lost.
-    `exclusive` says that it changes the group's documents: such threads run one at a time in a group. One
-    that is not `killable` gets as long as it needs to clean up after a cancel, unless that is forced.
-    `wrapper` names an element to put around the thread in the answer. Raises ValueError, naming the process
-    and what to mend, for a declaration that cannot work.
+    - `title` names a thread of the process, as in "Exporting {path} of {group}". Its placeholders are `{member}`,
+      `{group}` and the parameters.
+    - `route` is below the prefix, and contains `{member}` and, for work on a group, `{group}`.
+    - `name` is by default the function's name with hyphens for underscores.
+    - `role` is the least role that may start the process; only administrators start work on the whole server.
+    - `time_limit` is in seconds, or 0 for the setting's default.
+    - `restartable`: the process may run again from its start when its worker is lost.
+    - `exclusive`: the process changes the group's documents. Such threads run one at a time in a group.
+    - `killable`: False gives the process as long as it needs to clean up after a cancel, unless that is forced.
+    - `wrapper` names an element to put around the thread in the response.
+
+    Raises ValueError for an invalid declaration; the message names the process and what to correct.
     """
 
     def register(function: Callable[..., Any]) -> Process:
-        called = name or getattr(function, "__name__", "").replace("_", "-")
+        process_name = name or getattr(function, "__name__", "").replace("_", "-")
         try:
-            made = Process(
-                name=called,
+            process = Process(
+                name=process_name,
                 function=function,
                 title=title,
                 route=route,
                 methods=methods,
                 scope=Scope.GROUP if "{group}" in route else Scope.SERVER,
                 role=role,
-                parameters=tuple(declared(function)),
+                parameters=tuple(parameters_of(function)),
                 time_limit=time_limit,
                 restartable=restartable,
                 exclusive=exclusive,
                 killable=killable,
                 wrapper=wrapper,
             )
-            declaration.check(made)
+            declaration.check(process)
         except ValueError as error:
-            raise ValueError(f"The process '{called}' cannot be declared so: {error}") from None
-        # A module that is imported again declares the same again.
-        _DECLARED[:] = [one for one in _DECLARED if _place(one) != _place(made)]
-        _DECLARED.append(made)
-        return made
+            raise ValueError(f"The process '{process_name}' cannot be registered: {error}") from None
+        # A module that is imported again declares its processes again.
+        _DECLARED[:] = [other for other in _DECLARED if _place(other) != _place(process)]
+        _DECLARED.append(process)
+        return process
 
     return register
 

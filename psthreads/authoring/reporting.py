@@ -1,7 +1,7 @@
-"""What a running thread has said and not yet written: gathered in memory, and written by one Python thread.
+"""The reports of a running thread: collected in memory, and written by a background Python thread.
 
-Nothing that a process says costs it a round trip: at most once in every interval one write carries
-everything that is new. A write that failed is sent again under the same number, so that it counts once.
+Reporting costs a process no round trip: at most once in every interval, one write carries everything new. A failed
+write is sent again under the same number, so that it counts once.
 """
 
 from __future__ import annotations
@@ -20,27 +20,26 @@ from psthreads.domain.errors import Unavailable
 from psthreads.domain.model import Level, Line, Ownership, Report, Status, clean
 
 FLUSH_LINES: Final = 2_000
-"""Whenever so many lines more have gathered they are written, without waiting for the interval."""
+"""The lines that are written together without waiting for the interval."""
 
-_REPORTED_LINES: Final = 4_000  # one write carries so many at most: Redis does nothing else meanwhile
-_GATHERED_LINES: Final = 20_000  # who logs faster than that writes himself
-_MOST_LINES: Final = 50_000  # where the store is away, who logs waits at this many
-_STATUS_SECONDS: Final = 0.05  # a change of status is written at once, but no more often than this
+_REPORT_LINES: Final = 4_000  # the most in one write: Redis does nothing else meanwhile
+_OWN_FLUSH_LINES: Final = 20_000  # from here on, the Python thread that logs writes for itself
+_MOST_LINES: Final = 50_000  # from here on, the Python thread that logs waits for the store
+_STATUS_SECONDS: Final = 0.05  # the least time between two writes for a change of status
 
 
 class Reporter(Protocol):
-    """Where reports go: the store, or a list in a test."""
+    """A receiver of reports: the store, or a list in a test."""
 
     def report(self, report: Report) -> Ownership:
-        """Write a report; raises Unavailable when it could not, and it will be sent again."""
+        """Write a report. Raises Unavailable if that fails; the report is then sent again."""
 
 
 class Outbox:
-    """Gathers what a thread says, and writes it in the background.
+    """Collects the reports of a thread, and writes them in the background.
 
-    `log` and `say` take no lock: `list.append` is one step of the interpreter, so neither another Python
-    thread nor an exception out of a signal handler can tear it. `on_lost` is called when the thread
-    turns out not to be this execution's any more, or to be cancelled.
+    `on_lost` is called when this execution no longer owns the thread, or the thread is being cancelled. `redis_time` is
+    the current time by Redis's clock in milliseconds since the epoch, 0 for this machine's; `interval` is in seconds.
     """
 
     def __init__(
@@ -60,7 +59,7 @@ class Outbox:
         self._reporter = reporter
         self._interval = interval
         self._on_lost = on_lost
-        # Stamps follow Redis's clock, whatever this machine's clock says.
+        # Timestamps follow Redis's clock, whatever this machine's clock says.
         self._clock_base = (redis_time or time.time_ns() // 1_000_000) - time.monotonic_ns() // 1_000_000
         self._lock = threading.Lock()
         self._sending = threading.Lock()
@@ -68,25 +67,24 @@ class Outbox:
         self._message: str | None = None
         self._new_warnings = 0
         self._new_errors = 0
-        self._said: Status = Status.INPROGRESS
+        self._last_status: Status = Status.INPROGRESS
         self._parts: dict[str, ReportedPart] = {}
         self._sent_xml = ""
         self._unsent: Report | None = None
         self._number = 0
-        # A SimpleQueue may be used in a signal handler; an Event's lock could be held by what was interrupted.
+        # A SimpleQueue may be used in a signal handler; the interrupted code could hold an Event's lock.
         self._wakeup: queue.SimpleQueue[bool] = queue.SimpleQueue()
         self._flusher: threading.Thread | None = None
 
     def log(self, text: str, level: Level, detail: str = "") -> None:
-        """Take a line for the log."""
-        self.lines.append(
-            Line(
-                self._clock_base + time.monotonic_ns() // 1_000_000, level, clean(text), clean(detail) if detail else ""
-            )
-        )
+        """Add a line to the log."""
+        # No lock: `list.append` is one step of the interpreter, so that neither another Python thread nor an exception
+        # from a signal handler can break it.
+        timestamp = self._clock_base + time.monotonic_ns() // 1_000_000
+        self.lines.append(Line(timestamp, level, clean(text), clean(detail) if detail else ""))
 
-    def say(self, text: str, level: Level, status: Status) -> None:
-        """Take a line for the log that is also the thread's message, and gives its status."""
+    def report(self, text: str, level: Level, status: Status) -> None:
+        """Set the thread's message and status, and log the message."""
         text = clean(text)
         with self._lock:
             self.lines.append(Line(self._clock_base + time.monotonic_ns() // 1_000_000, level, text))
@@ -98,41 +96,41 @@ class Outbox:
             elif level is Level.ERROR:
                 self.errors += 1
                 self._new_errors += 1
-        if status is not self._said:
-            self._said = status
-            self.ring()
+        if status is not self._last_status:
+            self._last_status = status
+            self.flush_soon()
 
     def put(self, name: str, part: ReportedPart) -> None:
-        """Set an element of the thread's own XML, in place of one with the same name."""
+        """Set an element of the thread's own XML; it replaces an element with the same name."""
         with self._lock:
             self._parts[name] = part
 
-    def ring(self) -> None:
-        """Write soon, without waiting for the interval. May be called in a signal handler."""
+    def flush_soon(self) -> None:
+        """Write without waiting for the interval. May be called in a signal handler."""
         self._wakeup.put(True)
 
     def start(self) -> None:
-        """Begin to write in the background."""
+        """Start writing in the background."""
         self._flusher = threading.Thread(target=self._flush_often, name="reports", daemon=True)
         self._flusher.start()
 
     def close(self) -> tuple[Report, ...]:
-        """Stop writing in the background; returns what is still to be written.
+        """Stop writing in the background; returns the reports that the caller has still to write.
 
-        These are two reports where one could not be written before and more was said since.
+        There are two if the store refused one and there was more to report since.
         """
         if self._flusher is not None:
             self._wakeup.put(False)
             self._flusher.join()
-        left = []
+        reports = []
         with self._lock:
             while (report := self._collect()) is not None:
-                left.append(report)
+                reports.append(report)
                 self._unsent = None
-        return tuple(left)
+        return tuple(reports)
 
     def flush(self) -> None:
-        """Write now what has changed. Raises Unavailable when the store cannot be reached."""
+        """Write all changes now; raises Unavailable if the store cannot be reached."""
         with self._sending:
             with self._lock:
                 report = self._collect()
@@ -142,48 +140,47 @@ class Outbox:
                 if ownership is not Ownership.OWNED:
                     self._on_lost()
 
-    def relieve(self, is_ending: Callable[[], bool]) -> None:
-        """Have the lines written that have gathered; where they come too fast, or the store is away, wait for it."""
-        if self._flusher is not None and len(self.lines) < _GATHERED_LINES:
-            self.ring()
+    def make_space(self, is_ending: Callable[[], bool]) -> None:
+        """Have the collected lines written; waits if they come too fast, or while the store is away."""
+        if self._flusher is not None and len(self.lines) < _OWN_FLUSH_LINES:
+            self.flush_soon()
             return
         try:
             self.flush()
         except Unavailable:
             while len(self.lines) >= _MOST_LINES and not is_ending():
-                time.sleep(self._interval)  # The background goes on trying.
+                time.sleep(self._interval)  # The background keeps trying.
 
     def _flush_often(self) -> None:
-        written = float("-inf")
+        last_write = float("-inf")
         due = time.monotonic() + self._interval
         while True:
             try:
                 if not self._wakeup.get(timeout=max(0.0, due - time.monotonic())):
                     return
-                # However often it rings, this is how often it is answered, but for many lines.
-                due = min(due, written + _STATUS_SECONDS if len(self.lines) < FLUSH_LINES else 0.0)
+                # Only many lines are written sooner than this after the last write, however often it is woken.
+                due = min(due, last_write + _STATUS_SECONDS if len(self.lines) < FLUSH_LINES else 0.0)
                 if time.monotonic() < due:
                     continue
             except queue.Empty:
                 pass
-            with suppress(Unavailable):  # Kept, and sent again under the same number.
+            with suppress(Unavailable):  # The report is kept, and sent again under the same number.
                 self.flush()
                 while len(self.lines) >= FLUSH_LINES:
                     self.flush()
-            written = time.monotonic()
-            due = written + self._interval
+            last_write = time.monotonic()
+            due = last_write + self._interval
 
     def _collect(self) -> Report | None:
         if self._unsent is not None:
             return self._unsent
         xml = "".join(part.to_xml() for part in self._parts.values())
         changed_xml = xml if xml != self._sent_xml else None
-        # The list stays the same one: who appends to it meanwhile must not append to one that was taken away.
-        many = min(len(self.lines), _REPORTED_LINES)
-        if not many and self._message is None and changed_xml is None:
+        count = min(len(self.lines), _REPORT_LINES)
+        if not count and self._message is None and changed_xml is None:
             return None
-        lines = tuple(self.lines[:many])
-        del self.lines[:many]
+        lines = tuple(self.lines[:count])
+        del self.lines[:count]  # The same list: another Python thread may be appending to it.
         self._number += 1
         message = None if self._message is None else self.mask(self._message)
         self._unsent = Report(
@@ -206,7 +203,7 @@ class Outbox:
         return json.dumps(rates)
 
     def _masked(self, lines: tuple[Line, ...]) -> tuple[Line, ...]:
-        # Most lines hold nothing to mask, and one look at all of them together is quicker than many.
+        # Most lines contain no secret, and searching all of them at once is faster.
         text = "\n".join([line.message for line in lines]) + "".join([line.detail for line in lines])
         if not self.mask.may_hold_secret(text):
             return lines

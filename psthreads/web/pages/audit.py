@@ -10,7 +10,7 @@ from flask import Blueprint, Response, render_template, url_for
 
 from psthreads.audit.entries import ACTS, KINDS, AuditEntry, AuditQuery
 from psthreads.audit.export import FORMATS, pieces
-from psthreads.authoring.parameter import Parameter, moment
+from psthreads.authoring.parameter import Parameter, read_timestamp
 from psthreads.domain.model import iso
 from psthreads.identity.directory import Directory
 from psthreads.web.auth.guard import Guard
@@ -74,8 +74,8 @@ def _wanted() -> AuditQuery:
         act=str(given(_ACT)),
         subject=str(given(_SUBJECT)).strip(),
         group=str(given(_GROUP)).strip(),
-        since=moment("since", str(given(_SINCE)).strip()),
-        until=moment("until", str(given(_UNTIL)).strip()),
+        since=read_timestamp("since", str(given(_SINCE)).strip()),
+        until=read_timestamp("until", str(given(_UNTIL)).strip()),
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any, Final, cast
 
 from flask import g, request
 
-from psthreads.authoring.parameter import Bounds, Parameter, moment
+from psthreads.authoring.parameter import Bounds, Parameter, read_timestamp
 from psthreads.authoring.registry import Registry
 from psthreads.domain.errors import BadParameter, MemberNotFound, PsthreadsError
 from psthreads.domain.model import SERVER_WIDE, Status
@@ -105,8 +105,8 @@ def read(directory: Directory, registry: Registry) -> Filters:
         group_id=group_id,
         member_id=checked("member", member, None),
         process=checked("process", process, ""),
-        since=checked("since", partial(moment, "since"), 0),
-        till=checked("until", lambda text: moment("until", text) - 1, 0),
+        since=checked("since", partial(read_timestamp, "since"), 0),
+        till=checked("until", lambda text: read_timestamp("until", text) - 1, 0),
         text=checked("text", declared["text"].read, ""),
     )
     return Filters(given, wanted, problems)
