@@ -35,9 +35,14 @@ def test_only_config_reads_the_servers_environment() -> None:
         for path in PACKAGE.rglob("*.py")
         if "os.environ" in path.read_text() or "os.getenv" in path.read_text()
     }
-    # The client's settings are its own; the supervisor and `make run` hand the whole environment on.
-    others = {"client/cli.py", "client/settings.py", "worker/supervisor.py", "local/machine.py", "local/server.py"}
-    assert readers - others == {"domain/config.py"}
+    # The client's settings are its own; the others hand the whole environment on to the programs that they start.
+    others = {
+        "client/settings.py",
+        "local/machine.py",
+        "web/gunicorn_settings.py",
+        "worker/supervisor.py",
+    }
+    assert readers == {"domain/config.py", *others}
 
 
 def test_importing_starts_nothing(tmp_path: Path) -> None:

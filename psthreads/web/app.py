@@ -88,6 +88,11 @@ def create_app(config: Config) -> Flask:
     return app
 
 
+def create_app_from_env() -> Flask:
+    """Return the application for the settings in the environment; raises ConfigError for wrong ones."""
+    return create_app(Config.from_env())
+
+
 def _take_suffix(_endpoint: str | None, values: dict[str, str] | None) -> None:
     """Keep a path's .xml or .json out of the views' arguments."""
     if values is not None and "suffix" in values:

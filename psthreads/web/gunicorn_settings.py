@@ -1,0 +1,86 @@
+"""gunicorn's settings: `psthreads web` starts `gunicorn --config python:psthreads.web.gunicorn_settings`.
+
+gunicorn imports this module and takes its names. WEB_CONCURRENCY, the number of web processes, is gunicorn's own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import os
+import resource
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import replace
+from typing import Any, Final
+
+from psthreads.domain.config import Config
+
+_POLL_SECONDS: Final = 0.5
+_DESCRIPTORS: Final = 65_536
+_config: Final = Config.from_env()
+
+wsgi_app = "psthreads.web.app:create_app_from_env()"
+bind = f"{_config.host}:{_config.port}"
+worker_class = "gevent"
+worker_connections = 2_000
+graceful_timeout = 10
+accesslog = None
+control_socket_disable = True  # gunicorn would make it in the home of the user who starts the server.
+# gunicorn refuses longer request lines and headers before the application reads them.
+limit_request_line = 8_190
+limit_request_fields = 100
+limit_request_field_size = 8_190
+# PSTHREADS_PROXIES alone says whose X-Forwarded headers count: gunicorn would believe any local program.
+secure_scheme_headers: dict[str, str] = {}
+forwarder_headers = ""
+if _config.certificate:
+    certfile, keyfile = _config.certificate, _config.private_key
+
+
+def on_starting(server: Any) -> None:
+    """Raise the limit of open files; in production, refuse to start where that would be unsafe."""
+    _allow_streams()
+    if not _config.production:
+        return
+    # The addresses and the certificate that gunicorn uses in the end: its own options may differ from our settings.
+    for host in {address[0] for address in server.cfg.address if isinstance(address, tuple)} or {"127.0.0.1"}:
+        effective = replace(
+            _config, host=host, certificate=server.cfg.certfile or "", private_key=server.cfg.keyfile or ""
+        )
+        # gevent must patch this process before anything in it speaks to Redis, so the check runs in another one.
+        check = [sys.executable, "-m", "psthreads.admin.doctor"]
+        if code := subprocess.run(check, env=_environment(effective), check=False).returncode:  # noqa: S603 (our own program)
+            sys.exit(code)
+
+
+def post_worker_init(worker: Any) -> None:
+    """Start the janitor in each web process, so that a server without workers still tidies up."""
+    services = worker.wsgi.extensions["psthreads"]
+    gc.collect()
+    gc.freeze()  # What is loaded now stays: scanning it at each collection would delay streams and requests.
+    services.janitor.start()
+    threading.Thread(target=_end_streams, args=(worker, services.feed), name="end", daemon=True).start()
+
+
+def _allow_streams() -> None:
+    # Each stream holds a descriptor, and the usual limit is 1,024. gunicorn's workers inherit the new one.
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY:
+        with contextlib.suppress(ValueError, OSError):
+            limit = min(hard, _DESCRIPTORS) if hard > 0 else _DESCRIPTORS
+            resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
+
+
+def _environment(config: Config) -> dict[str, str]:
+    tls = {"PSTHREADS_CERTIFICATE", "PSTHREADS_PRIVATE_KEY"}
+    return {**{name: value for name, value in os.environ.items() if name not in tls}, **config.to_env()}
+
+
+def _end_streams(worker: Any, feed: Any) -> None:
+    # A stream never ends by itself: without this a stop or a reload would wait for the whole graceful timeout.
+    while worker.alive:
+        time.sleep(_POLL_SECONDS)
+    feed.close()
