@@ -21,7 +21,7 @@ from psthreads.documents.layout import Documents
 from psthreads.documents.loading_zone import LoadingZone
 from psthreads.domain.access import Role
 from psthreads.domain.config import Config
-from psthreads.web.http import arriving
+from psthreads.web.http import uploads
 
 UPLOAD = "/ps/servlet/upload"
 XSD = etree.XMLSchema(etree.parse(ROOT / "schemas" / "thread.xsd"))
@@ -258,7 +258,7 @@ def test_who_loses_the_role_while_a_file_arrives_leaves_none(
     def lose(_most: int) -> None:
         people.directory.by(SETUP).set_membership(people.members["contributor"], people.acme, Role.REVIEWER)
 
-    monkeypatch.setattr(arriving, "_refuse_at_once", lose)  # It comes after the first look at who asks.
+    monkeypatch.setattr(uploads, "_refuse_at_once", lose)  # It comes after the first look at who asks.
     more = {"data": b"x"} if method == "PUT" else form(file=file("a.xml"))
     name = "&filename=a.xml" if method == "PUT" else ""
     assert upload(method, f"{UPLOAD}?group=acme{name}", **more).status_code == 403
@@ -271,7 +271,7 @@ def test_a_full_disk_is_told_and_leaves_nothing(
     def full(_fd: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(arriving, "_sync", full)
+    monkeypatch.setattr(uploads, "_sync", full)
     response = app.test_client(use_cookies=False).put(
         f"{UPLOAD}?group=acme&filename=a.xml", data=b"x", headers=people.bearer("contributor")
     )

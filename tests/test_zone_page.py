@@ -22,7 +22,7 @@ from psthreads.documents.layout import Documents
 from psthreads.documents.loading_zone import LoadingZone
 from psthreads.domain.access import Role
 from psthreads.domain.config import Config
-from psthreads.web.http import arriving
+from psthreads.web.http import uploads
 
 PAGE = "/dashboard/groups/acme/loading-zone"
 MOST = 3_000_000
@@ -137,7 +137,7 @@ def test_where_the_disk_is_full_at_the_end_no_file_is_there_and_none_is_replaced
         if len(synced) == 3:
             raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(arriving, "_sync", full_at_the_third)
+    monkeypatch.setattr(uploads, "_sync", full_at_the_third)
     answer = visitor.upload(file("a.xml"), file("b.xml"), file("c.xml"))
     assert answer.status_code == 507
     assert "no space left" in texts(answer.text)
@@ -158,7 +158,7 @@ def test_who_loses_the_right_while_files_arrive_leaves_none(
         else:
             changes.remove_group(people.acme)
 
-    monkeypatch.setattr(arriving, "_sync", lose)
+    monkeypatch.setattr(uploads, "_sync", lose)
     assert visitor.upload(file("a.xml")).status_code == status
     assert visitor.files() == {}
 

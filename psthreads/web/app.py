@@ -13,13 +13,13 @@ from psthreads.admin import doctor_command as checkup
 from psthreads.authoring.parameter import as_text
 from psthreads.domain.config import Config
 from psthreads.domain.model import iso
-from psthreads.web.api import files, health, loading, openapi, processes, schemas, starts, streams, threads
-from psthreads.web.auth import oauth, untyped
+from psthreads.web.api import files, health, loading_zone, openapi, processes, schemas, starts, streams, threads
+from psthreads.web.auth import csrf, oauth
 from psthreads.web.auth.guard import Guard
 from psthreads.web.auth.sessions import Sessions
-from psthreads.web.http import problems
+from psthreads.web.http import error_handlers
 from psthreads.web.http.headers import Headers
-from psthreads.web.http.pageseeder import PathParameters
+from psthreads.web.http.path_parameters import PathParameters
 from psthreads.web.http.routing import Application
 from psthreads.web.pages import dashboard, scope, site, words
 from psthreads.web.services import Services
@@ -52,8 +52,8 @@ def create_app(config: Config) -> Flask:
     if near := config.proxies:
         # Only as many entries of X-Forwarded headers are believed as there are proxies that add one.
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=near, x_proto=near, x_host=near)  # type: ignore[method-assign]
-    untyped.install(app)
-    problems.install(app)
+    csrf.install(app)
+    error_handlers.install(app)
     guard = Guard(services)
     for number, prefix in enumerate(("", *config.prefixes)):
         for blueprint in (
@@ -64,7 +64,7 @@ def create_app(config: Config) -> Flask:
             files.make_server_blueprint(services, guard),
             files.make_group_blueprint(services, guard),
             starts.make_blueprint(services, guard),
-            loading.make_zone_blueprint(services, guard),
+            loading_zone.make_zone_blueprint(services, guard),
             processes.make_blueprint(services, guard, prefix),
         ):
             # The same routes answer below every prefix; the name must differ.
@@ -72,7 +72,7 @@ def create_app(config: Config) -> Flask:
             app.register_blueprint(blueprint, url_prefix=prefix or None, name=name)
     for blueprint in (
         files.make_blueprint(services, guard),
-        loading.make_upload_blueprint(services, guard),
+        loading_zone.make_upload_blueprint(services, guard),
         site.make_blueprint(services, guard),
         schemas.make_blueprint(HOME, guard, services.registry),
         health.make_blueprint(services, guard),

@@ -21,7 +21,7 @@ from psthreads.threads.janitor import Janitor
 from psthreads.threads.scripts import ThreadScripts
 from psthreads.threads.search import ThreadSearch
 from psthreads.threads.store import ThreadStore
-from psthreads.web.http.slots import Slots
+from psthreads.web.http.stream_limit import Slots
 
 
 @dataclass(frozen=True, slots=True)

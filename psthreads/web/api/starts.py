@@ -19,6 +19,7 @@ from psthreads.domain.model import Thread
 from psthreads.system.thread_pool import off_the_loop
 from psthreads.web.auth.guard import Guard
 from psthreads.web.http import parameters, respond
+from psthreads.web.http.audit_origin import here
 from psthreads.web.http.operation import (
     FORM,
     IDEMPOTENCY_KEY,
@@ -29,7 +30,6 @@ from psthreads.web.http.operation import (
     Who,
     service,
 )
-from psthreads.web.http.origin import here
 from psthreads.web.services import Services
 
 _LONGEST_KEY: Final = 255

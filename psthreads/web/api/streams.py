@@ -29,7 +29,7 @@ from psthreads.web.auth.guard import Guard, Watch
 from psthreads.web.http import respond
 from psthreads.web.http.operation import LAST_EVENT_ID, DeclaredResponse, Operation, Who, declares
 from psthreads.web.http.parameters import given
-from psthreads.web.http.slots import Slots
+from psthreads.web.http.stream_limit import Slots
 from psthreads.web.services import Services
 
 _LOOK_SECONDS: Final = 5.0  # between two looks whether a client to whom nothing is sent is still there

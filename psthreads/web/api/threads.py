@@ -14,8 +14,8 @@ from psthreads.domain.model import SERVER_WIDE, Level, Status, Thread
 from psthreads.threads.store import Kind
 from psthreads.web.auth.guard import Guard
 from psthreads.web.http import respond
+from psthreads.web.http.audit_origin import REASON, here
 from psthreads.web.http.operation import IF_NONE_MATCH, PREFER, DeclaredResponse, Operation, Who, declares, service
-from psthreads.web.http.origin import REASON, here
 from psthreads.web.http.parameters import given, preferred_wait
 from psthreads.web.services import Services
 

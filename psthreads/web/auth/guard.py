@@ -17,8 +17,8 @@ from psthreads.domain.model import Thread, is_thread_id
 from psthreads.identity.credentials import Credential, Password, Session, Token
 from psthreads.identity.directory import Directory
 from psthreads.threads.store import ThreadStore
+from psthreads.web.auth.csrf import protect_from_forgery
 from psthreads.web.auth.sessions import of_cookie
-from psthreads.web.auth.untyped import protect_from_forgery
 from psthreads.web.services import Services
 
 _SAFE: Final = frozenset({"GET", "HEAD"})

@@ -11,7 +11,7 @@ from psthreads.domain.access import TokenScope
 from psthreads.domain.errors import GroupNotFound
 from psthreads.identity.oauth_clients import OAuthClient, new_access_token
 from psthreads.web.auth.guard import Guard
-from psthreads.web.auth.untyped_oauth import Hooks, OAuthServer
+from psthreads.web.auth.oauth_authlib import Hooks, OAuthServer
 from psthreads.web.http.operation import FORM, JSON, DeclaredResponse, Operation, Who, declares
 from psthreads.web.services import Services
 

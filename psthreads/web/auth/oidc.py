@@ -14,9 +14,9 @@ from psthreads.domain.access import Member
 from psthreads.domain.errors import MemberNotFound, NotFound, NotSignedIn, PsthreadsError
 from psthreads.identity.credentials import Session
 from psthreads.identity.directory import Directory
+from psthreads.web.auth.oidc_authlib import Provider
 from psthreads.web.auth.sign_in import go_on, own_path
-from psthreads.web.auth.untyped_oidc import Provider
-from psthreads.web.http import origin
+from psthreads.web.http import audit_origin
 from psthreads.web.services import Services
 
 _FOLLOWING: Final = "following"
@@ -55,7 +55,7 @@ def add_to(blueprint: Blueprint, services: Services) -> None:
         username = claims.get(claim)
         if not isinstance(username, str) or not username:
             raise NotSignedIn(f"The provider does not say who you are: its claim '{claim}' is missing.")
-        host, address = urlsplit(config.oidc_issuer).netloc, origin.address()
+        host, address = urlsplit(config.oidc_issuer).netloc, audit_origin.address()
         member, signed = directory.vouched(username, host, address=address)
         if config.oidc_admin_claim and member.admin != (admin := is_admin(claims, config.oidc_admin_claim)):
             # It is the provider that says so, whoever the member is.

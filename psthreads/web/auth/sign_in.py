@@ -11,8 +11,8 @@ from werkzeug.wrappers import Response as AnyResponse
 from psthreads.domain.access import Member
 from psthreads.domain.errors import NotSignedIn, TooManyRequests
 from psthreads.identity.credentials import Session
-from psthreads.web.auth import sessions, untyped
-from psthreads.web.http import origin
+from psthreads.web.auth import csrf, sessions
+from psthreads.web.http import audit_origin
 from psthreads.web.services import Services
 
 _LONGEST: Final = 64  # characters of a username
@@ -28,10 +28,10 @@ def add_to(blueprint: Blueprint, services: Services) -> None:
     @blueprint.post("/sign-in", provide_automatic_options=False)
     def sign_in_post() -> AnyResponse | str:
         following = own_path(request.values.get("next", ""))
-        untyped.protect_from_forgery(current_app)
+        csrf.protect_from_forgery(current_app)
         username, password = request.form.get("username", ""), request.form.get("password", "")
         try:
-            member, signed = services.directory.sign_in(username, password, address=origin.address())
+            member, signed = services.directory.sign_in(username, password, address=audit_origin.address())
         except NotSignedIn as error:
             return Response(form(following, error.message, username), 401)
         except TooManyRequests as error:
@@ -42,7 +42,7 @@ def add_to(blueprint: Blueprint, services: Services) -> None:
     @blueprint.post("/sign-out", provide_automatic_options=False)
     def sign_out() -> AnyResponse:
         if g.has_session and "everywhere" in request.form:
-            services.directory.by(origin.here(with_reason=False)).sign_out_everywhere(g.caller.member)
+            services.directory.by(audit_origin.here(with_reason=False)).sign_out_everywhere(g.caller.member)
         end(services)
         return redirect(url_for("pages.sign_in"), 303)
 
@@ -61,14 +61,14 @@ def go_on(services: Services, member: Member, session: Session, following: str) 
     """Begin the member's session in place of any other of this browser, and lead to one of our own pages."""
     end(services)
     sessions.begin()
-    untyped.sign_in(member, session)
+    csrf.sign_in(member, session)
     return redirect(own_path(following), 303)
 
 
 def end(services: Services) -> None:
     """End the browser's session, if there is one, so that a copy of its cookie is of no use either."""
     if (known := sessions.of_cookie()) is not None:
-        services.directory.end_session(known, int(services.config.session_life), address=origin.address())
+        services.directory.end_session(known, int(services.config.session_life), address=audit_origin.address())
     sessions.forget()
 
 

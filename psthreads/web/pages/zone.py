@@ -25,7 +25,7 @@ from psthreads.domain.errors import (
 )
 from psthreads.system.thread_pool import off_the_loop
 from psthreads.web.auth.guard import Guard
-from psthreads.web.http import arriving
+from psthreads.web.http import uploads
 from psthreads.web.http.parameters import given
 from psthreads.web.pages import forms, scope, words
 from psthreads.web.pages.forms import DONE, Question
@@ -51,8 +51,8 @@ _SAID: Final = {
 
 def guard_upload(services: Services, guard: Guard) -> None:
     """The guard of the upload: it reads no form, which may be as large as a disk. The form's own token comes later."""
-    arriving.expect(services.config.max_upload)
-    after_this_request(arriving.hang_up)
+    uploads.expect(services.config.max_upload)
+    after_this_request(uploads.hang_up)
     guard.group(reads_form=True)
 
 
@@ -69,7 +69,7 @@ def add_to(blueprint: Blueprint, services: Services, guard: Guard) -> None:
             found=off_the_loop(partial(_look, zone(), tuple(names_of(after)))),
             after=after,
             most=most,
-            most_files=arriving.MOST_FILES,
+            most_files=uploads.MOST_FILES,
             long=LONG,
             takes={name: _takes(services, name) for name in ("unzip", "load")},
             problem=problem,
@@ -87,7 +87,7 @@ def add_to(blueprint: Blueprint, services: Services, guard: Guard) -> None:
     @blueprint.post("/loading-zone", provide_automatic_options=False)
     def zone_upload(**_: str) -> AnyResponse:
         try:
-            arriving.put_form(zone, allow, most)
+            uploads.put_form(zone, allow, most)
         except (NotAllowed, NotSignedIn, GroupNotFound, Unavailable):
             raise  # It is not this page that can say so.
         except MissingParameter:

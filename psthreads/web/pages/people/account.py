@@ -13,7 +13,7 @@ from psthreads.domain.errors import BadParameter, Conflict, NotFound, NotSignedI
 from psthreads.identity.credentials import Password
 from psthreads.identity.directory import Directory
 from psthreads.web.auth import sessions, sign_in
-from psthreads.web.http.origin import address, here
+from psthreads.web.http.audit_origin import address, here
 from psthreads.web.http.parameters import given
 from psthreads.web.pages import forms
 from psthreads.web.pages.forms import AFTER, DONE

@@ -10,7 +10,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from psthreads.domain.access import Role
 from psthreads.domain.errors import BadParameter, NotFound
 from psthreads.identity.directory import Directory
-from psthreads.web.http.origin import here
+from psthreads.web.http.audit_origin import here
 from psthreads.web.http.parameters import given
 from psthreads.web.pages import forms
 from psthreads.web.pages.forms import AFTER, DONE, NAME

@@ -12,7 +12,7 @@ from psthreads.domain import access
 from psthreads.domain.access import Role
 from psthreads.domain.errors import BadParameter, Conflict
 from psthreads.identity.records import Membership
-from psthreads.web.http.origin import here
+from psthreads.web.http.audit_origin import here
 from psthreads.web.http.parameters import given
 from psthreads.web.pages import forms
 from psthreads.web.pages.forms import AFTER, DONE, NAME

@@ -15,7 +15,7 @@ from psthreads.domain.errors import BadParameter, Conflict, MemberNotFound, NotF
 from psthreads.identity import passwords
 from psthreads.identity.directory import Directory
 from psthreads.identity.records import Account
-from psthreads.web.http.origin import here
+from psthreads.web.http.audit_origin import here
 from psthreads.web.http.parameters import given
 from psthreads.web.pages import forms
 from psthreads.web.pages.forms import AFTER, DONE, Question

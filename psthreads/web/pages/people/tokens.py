@@ -11,7 +11,7 @@ from psthreads.domain.access import Member, TokenScope
 from psthreads.domain.errors import BadParameter
 from psthreads.identity.directory import Directory
 from psthreads.identity.records import DirectoryPage, scope
-from psthreads.web.http.origin import here
+from psthreads.web.http.audit_origin import here
 from psthreads.web.pages import forms
 from psthreads.web.pages.forms import Question
 

@@ -11,7 +11,7 @@ from flask import Blueprint, Response, g, render_template, request
 from psthreads.domain import access
 from psthreads.domain.errors import BadParameter, Conflict, NotAllowed, ThreadNotFound, Unavailable
 from psthreads.domain.model import Status, Thread, is_thread_id
-from psthreads.web.http.origin import here
+from psthreads.web.http.audit_origin import here
 from psthreads.web.http.parameters import choice
 from psthreads.web.pages.threads import filters
 from psthreads.web.services import Services

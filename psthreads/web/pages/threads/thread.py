@@ -20,7 +20,7 @@ from psthreads.domain.model import Thread
 from psthreads.web.api import starts
 from psthreads.web.auth.guard import Guard
 from psthreads.web.http import respond
-from psthreads.web.http.origin import here
+from psthreads.web.http.audit_origin import here
 from psthreads.web.pages import scope
 from psthreads.web.pages.words import duration, many
 from psthreads.web.services import Services

@@ -17,7 +17,7 @@ from psthreads.domain.errors import MissingParameter
 from psthreads.system.thread_pool import off_the_loop
 from psthreads.web.api.starts import acting
 from psthreads.web.auth.guard import Guard
-from psthreads.web.http import arriving, parameters, respond
+from psthreads.web.http import parameters, respond, uploads
 from psthreads.web.http.operation import BYTES, MULTIPART, DeclaredResponse, Operation, Who, declares, service
 from psthreads.web.services import Services
 
@@ -49,7 +49,7 @@ def make_upload_blueprint(services: Services, guard: Guard) -> Blueprint:
     most = services.config.max_upload
 
     def may_upload() -> None:
-        arriving.expect(most)
+        uploads.expect(most)
         given = parameters.values()
         if group := given.get("group"):
             guard.group(group)
@@ -59,7 +59,7 @@ def make_upload_blueprint(services: Services, guard: Guard) -> Blueprint:
             raise MissingParameter("group")
 
     blueprint.before_request(may_upload)
-    blueprint.after_request(arriving.hang_up)
+    blueprint.after_request(uploads.hang_up)
 
     def zone() -> LoadingZone:
         return services.documents.loading_zone(g.caller.group, g.caller.member.id)
@@ -79,7 +79,7 @@ def make_upload_blueprint(services: Services, guard: Guard) -> Blueprint:
         if not name:
             raise MissingParameter("filename")
         is_new = not zone().kind(name)
-        size = arriving.put(zone(), name, most, lambda: guard.group(parameters.values()["group"]))
+        size = uploads.put(zone(), name, most, lambda: guard.group(parameters.values()["group"]))
         return respond.uploaded({name: size}, wrapped=False, status=201 if is_new else 200)
 
     @blueprint.post("/ps/servlet/upload", provide_automatic_options=False)
@@ -94,7 +94,7 @@ def make_upload_blueprint(services: Services, guard: Guard) -> Blueprint:
         )
     )
     def post() -> Response:
-        sizes, has_new = arriving.put_form(zone, _entering(guard), most, parameters.values())
+        sizes, has_new = uploads.put_form(zone, _entering(guard), most, parameters.values())
         return respond.uploaded(sizes, wrapped=True, status=201 if has_new else 200)
 
     return blueprint
