@@ -6,9 +6,8 @@ import signal
 from pathlib import Path
 
 from redis import Redis
-from rq import Queue
 from stack import wait_for, worker
-from threads import ended, start
+from threads import BY, ended, start
 
 from psthreads.domain.config import Config
 from psthreads.threads import crew
@@ -81,8 +80,26 @@ def test_a_worker_that_ends_in_order_is_not_lost(
 
 
 def test_what_was_lost_more_than_a_day_ago_is_forgotten(redis: Redis, config: Config) -> None:
-    queue = Queue(config.queue, connection=redis)
     redis.zadd("ps:lost-workers", {"old": 1})
     redis.sadd(f"rq:workers:{config.queue}", "rq:worker:new")
-    crew.forget_lost(redis, queue)
+    crew.forget_lost(redis, config.queue)
     assert [name for name, _ in crew.look(redis, config).lost] == ["new"]
+
+
+def test_a_worker_that_has_run_many_threads_shows_the_one_that_it_runs(
+    redis: Redis, engine: Engine, config: Config, store: ThreadStore, tmp_path: Path
+) -> None:
+    with worker(config):
+        for thread in [start(engine, "count", to=1) for _ in range(30)]:
+            ended(store, thread)
+        (idle,) = wait_for(lambda: [each for each in crew.look(redis, config).workers if not each.is_busy])
+        assert idle.thread_id == ""
+        running = start(engine, "sleep", mark=str(tmp_path / "mark"))
+        wait_for((tmp_path / "mark").exists)
+        (busy,) = crew.look(redis, config).workers
+        assert (busy.is_busy, busy.thread_id) == (True, running.id)
+        assert redis.scard(f"rq:worker:{busy.name}:executions") == 1
+        engine.cancel(running, by=BY)
+        ended(store, running)
+        wait_for(lambda: not crew.look(redis, config).workers[0].is_busy)
+        assert crew.look(redis, config).workers[0].thread_id == ""

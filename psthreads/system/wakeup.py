@@ -1,4 +1,4 @@
-"""Waiting that a signal, or another Python thread, can end: the self-pipe trick."""
+"""A wait that a signal or another Python thread can end: the self-pipe trick."""
 
 from __future__ import annotations
 
@@ -9,31 +9,31 @@ from contextlib import suppress
 
 
 class Wakeup:
-    """A bell: `wait` returns when it was rung or the time is up. Owns two file descriptors."""
+    """A wait that another Python thread or a signal can end. Owns two file descriptors."""
 
     def __init__(self) -> None:
         self._read, self._write = os.pipe()
         os.set_blocking(self._read, False)
         os.set_blocking(self._write, False)
 
-    def ring_on_signals(self) -> None:
-        """Let every signal with a handler in Python ring. For the main Python thread."""
+    def wake_on_signals(self) -> None:
+        """Have each signal that has a handler in Python end the wait. For the main Python thread."""
         signal.set_wakeup_fd(self._write, warn_on_full_buffer=False)
 
-    def ring(self) -> None:
-        """End the wait, from whichever Python thread or signal handler."""
-        with suppress(BlockingIOError):  # The pipe is full: it has been rung often enough.
+    def wake(self) -> None:
+        """End the wait, or the next one; for any Python thread or signal handler."""
+        with suppress(BlockingIOError):  # The pipe is full, so the wait ends anyway.
             os.write(self._write, b".")
 
     def wait(self, seconds: float) -> None:
-        """Wait until the bell was rung, at most that long."""
+        """Wait until `wake` was called since the last wait, at most so many seconds."""
         select.select([self._read], [], [], max(0.0, seconds))
         with suppress(BlockingIOError):
             while os.read(self._read, 4096):
                 pass
 
-    def drop(self) -> None:
-        """Let go of the bell in a forked process."""
+    def close(self) -> None:
+        """Close the descriptors, in a forked process."""
         signal.set_wakeup_fd(-1)
         os.close(self._read)
         os.close(self._write)

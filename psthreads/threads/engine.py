@@ -10,7 +10,6 @@ from uuid import uuid4
 
 from redis import Redis
 from redis.exceptions import RedisError
-from rq.command import send_command
 
 from psthreads.audit.entries import Origin
 from psthreads.authoring.parameter import Value
@@ -22,9 +21,6 @@ from psthreads.domain.errors import Conflict, ThreadNotFound
 from psthreads.domain.model import SERVER_WIDE, Thread
 from psthreads.threads import crew, jobs
 from psthreads.threads.store import NewThread, ThreadStore
-
-LOOK = "look"
-"""The command that tells a worker to look at how its thread stands; it looks by itself, too."""
 
 
 class Engine:
@@ -112,7 +108,7 @@ class Engine:
         if worker:
             # The store has decided; a worker that misses this sees it at its next heartbeat.
             with suppress(RedisError):
-                send_command(self._redis, worker, LOOK, thread=thread.id)
+                jobs.tell(self._redis, worker, thread.id)
         return thread
 
     def workers(self) -> int:

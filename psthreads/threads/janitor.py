@@ -20,7 +20,6 @@ from uuid import uuid4
 
 from redis import Redis
 from redis.exceptions import RedisError
-from rq import Queue
 
 from psthreads.database.connection import durability_warning, translated
 from psthreads.documents.layout import Documents
@@ -44,7 +43,7 @@ class Janitor:
     def __init__(self, redis: Redis, config: Config, store: ThreadStore) -> None:
         self._redis = redis
         self._store = store
-        self._queue = Queue(config.queue, connection=redis)
+        self._queue = config.queue
         # A worker that is alive renews its lease within one heartbeat.
         self._patience = config.heartbeat + _SWEEP_SECONDS
         self._name = uuid4().hex

@@ -1,17 +1,34 @@
-"""The RQ job of a thread: it carries data, and cannot be made to run anything by itself."""
+"""RQ's jobs, queues and names of keys. The only module that knows them.
+
+The RQ job of a thread carries data, and cannot be made to run anything by itself.
+"""
 
 from __future__ import annotations
 
 import json
 import zlib
+from dataclasses import dataclass
 from typing import Any, Final, NoReturn
 
 from redis import Redis
 from rq import Queue
+from rq.command import send_command
 from rq.defaults import RQ_KEY_PREFIX
+from rq.exceptions import DeserializationError
 from rq.job import Job, JobStatus
 from rq.serializers import JSONSerializer
 from rq.utils import now
+from rq.worker.base import WorkerStatus
+from rq.worker_registration import REDIS_WORKER_KEYS, WORKERS_BY_QUEUE_KEY
+
+CHECK: Final = "look"
+"""The command that tells a worker to check the state of its thread now."""
+
+WORKERS: Final = REDIS_WORKER_KEYS
+"""The set of the keys of all workers' records."""
+
+WORKER_FIELDS: Final = ("state", "hostname", "pid")
+BUSY: Final = WorkerStatus.BUSY.value
 
 _LARGEST: Final = 16 * 1024 * 1024  # bytes; no request has parameters as long as that
 
@@ -35,6 +52,30 @@ def key(thread_id: str) -> str:
     return Job.key_for(thread_id)
 
 
+def workers_key(queue: str) -> str:
+    """Return the name of the set of the keys of a queue's workers."""
+    return WORKERS_BY_QUEUE_KEY % queue
+
+
+def executions_key(worker_key: str) -> str:
+    """Return the name of the set of what a worker runs: `<thread id>:<execution id>`."""
+    return f"{worker_key}:executions"
+
+
+def tell(redis: Redis, worker: str, thread_id: str) -> None:
+    """Tell a worker to check the state of this thread. A worker whose connection is down misses it."""
+    send_command(redis, worker, CHECK, thread=thread_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What a job is to run. `is_plain` is false where it names more than a process and its parameters."""
+
+    process: str
+    values: dict[str, Any]
+    is_plain: bool
+
+
 class ThreadJob(Job):
     """A job whose function is only a name in the registry, and whose meta only the store writes.
 
@@ -50,9 +91,18 @@ class ThreadJob(Job):
     ) -> None:
         super().__init__(id, connection, serializer or JSONSerializer)
 
+    def call(self) -> Call | None:
+        """Return what the job is to run, None where its data cannot be read."""
+        try:
+            process, values = self.func_name, self.kwargs
+        except DeserializationError:
+            return None
+        is_plain = self.instance is None and not self.args and isinstance(values, dict)
+        return Call(process if isinstance(process, str) else "", dict(values) if is_plain else {}, is_plain)
+
     @property
     def func(self) -> NoReturn:
-        """Never: horse.py finds the process in the registry."""
+        """Raises RuntimeError: horse.py finds the process in the registry."""
         raise RuntimeError("A thread's process is looked up in the registry, not imported")
 
     @property
@@ -68,21 +118,21 @@ class ThreadJob(Job):
         """None: a thread has no callbacks."""
 
     def send_webhooks(self, status: str | JobStatus, *, exc_string: str | None = None) -> None:
-        """Does nothing: a thread has no webhooks."""
+        """Do nothing: a thread has no webhooks."""
 
     def save_meta(self) -> NoReturn:
-        """Never: a whole blob written here would undo what the store's scripts have decided."""
+        """Refuse: a whole blob written here would undo what the store's scripts have decided."""
         raise RuntimeError("Only the store writes a thread's meta")
 
     def to_dict(self, include_meta: bool = True, include_result: bool = True) -> dict[str, Any]:  # noqa: ARG002, FBT001, FBT002 (RQ's signature)
-        """The job's hash without meta, which RQ would write back stale."""
+        """Return the job's hash without meta, which RQ would write back stale."""
         return super().to_dict(include_meta=False, include_result=include_result)
 
 
 def fields(
     *, thread_id: str, process: str, values: dict[str, Any], title: str, queue: str, redis: Redis
 ) -> dict[str, Any]:
-    """The fields of a new job's hash, as RQ would write them, queued."""
+    """Return the fields of a new job's hash, as RQ would write them, queued."""
     job = ThreadJob.create(
         process,
         kwargs=values,
@@ -98,12 +148,12 @@ def fields(
 
 
 def values(data: bytes) -> dict[str, Any]:
-    """The parameters in a job's field `data`, which RQ has compressed; none where it cannot be read.
+    """Return the parameters in a job's field `data`, which RQ has compressed; none where it cannot be read.
 
     Whoever can write to Redis may have put anything there.
     """
     try:
-        _name, _instance, _arguments, found = json.loads(zlib.decompressobj().decompress(data, _LARGEST))
+        _name, _instance, _arguments, parameters = json.loads(zlib.decompressobj().decompress(data, _LARGEST))
     except (zlib.error, ValueError, TypeError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return parameters if isinstance(parameters, dict) else {}

@@ -17,8 +17,6 @@ from functools import partial
 from types import FrameType
 from typing import Any, Final, TypeVar
 
-from rq.exceptions import DeserializationError
-
 from psthreads.authoring.capture import logging_into, output_into
 from psthreads.authoring.context import Cancelled, Context, Interrupted, ShutDown, TimedOut
 from psthreads.authoring.masking import Masker
@@ -58,17 +56,15 @@ class Horse:
         self._mask = Masker(config.mask)
 
     def limits(self, job: ThreadJob) -> tuple[float, bool]:
-        """How long this job's process may run, in seconds, and whether it is killed when it does not stop in time."""
-        try:
-            process = self._registry.find(job.func_name or "")
-        except DeserializationError:
-            process = None
+        """Return how long the job may run, in seconds, and whether it is killed when it does not stop in time."""
+        call = job.call()
+        process = self._registry.find(call.process) if call else None
         if process is None:
             return self._config.time_limit, True
         return process.time_limit or self._config.time_limit, process.killable
 
     def run(self, job: ThreadJob, token: str) -> None:
-        """Run the thread to its end and write how it ended; returns nothing that matters."""
+        """Run the thread to its end, and write how it ended."""
         if SIGNALS[ShutDown] in signal.sigpending():
             # The worker is stopping, and nothing has begun: the thread is as good as new.
             persistently(lambda: self._store.abandon(job.id, "Worker restarted", token))
@@ -79,9 +75,9 @@ class Horse:
         thread = persistently(lambda: self._store.fetch(job.id))
         try:
             process, values = self._read(job, thread)
-        except (LookupError, DeserializationError) as error:
-            reason = str(error.args[0]) if isinstance(error, LookupError) else "Its job's data cannot be read"
-            persistently(lambda: self._store.finish(job.id, token, Outcome(Status.FAILED, reason)))
+        except LookupError as error:
+            refusal = Outcome(Status.FAILED, str(error.args[0]))
+            persistently(lambda: self._store.finish(job.id, token, refusal))
             return
         context = self._context(thread, token, redis_time)
         outcome = self._perform(process, context, values)
@@ -91,12 +87,12 @@ class Horse:
         if outcome is None:
             persistently(lambda: self._store.abandon(job.id, "Worker restarted", token))
         else:
-            told = replace(outcome, message=context.masked(outcome.message))
-            persistently(lambda: self._store.finish(job.id, token, told))
+            masked = replace(outcome, message=context.masked(outcome.message))
+            persistently(lambda: self._store.finish(job.id, token, masked))
 
     @contextmanager
     def _captured(self, context: Context) -> Iterator[None]:
-        """What the process says elsewhere lands in its thread's log."""
+        """Write what the process logs or prints to its thread's log."""
         with ExitStack() as stack:
 
             def log(text: str, level: Level, detail: str = "") -> None:
@@ -109,19 +105,21 @@ class Horse:
             yield
 
     def _read(self, job: ThreadJob, thread: Thread) -> tuple[Process, dict[str, Any]]:
-        name = job.func_name or ""
-        process = self._registry.find(name)
+        call = job.call()
+        if call is None:
+            raise LookupError("Its job's data cannot be read")
+        process = self._registry.find(call.process)
         if process is None:
-            raise LookupError(f"This worker knows no process named '{name}'")
-        declared = {parameter.name for parameter in process.parameters}
-        if job.instance is not None or job.args or not declared.issuperset(job.kwargs):
-            raise LookupError(f"The job's data does not fit the process '{name}'")
+            raise LookupError(f"This worker knows no process named '{call.process}'")
+        parameters = {parameter.name: parameter for parameter in process.parameters}
         # What is in Redis was read from a request once, but may have been changed there since.
-        if not all(_fits(one, job.kwargs[one.name]) for one in process.parameters if one.name in job.kwargs):
-            raise LookupError(f"The job's data does not fit the process '{name}'")
+        if not call.is_plain or not all(
+            name in parameters and _fits(parameters[name], value) for name, value in call.values.items()
+        ):
+            raise LookupError(f"The job's data does not fit the process '{process.name}'")
         if type(thread.group_id) is not int or type(thread.member_id) is not int:
             raise LookupError("The thread's record names no group or no member: folders are called after both")
-        return process, dict(job.kwargs)
+        return process, call.values
 
     def _context(self, thread: Thread, token: str, redis_time: int) -> Context:
         group = Group(thread.group_id, thread.group_name) if thread.group_id != SERVER_WIDE else None
@@ -140,7 +138,7 @@ class Horse:
         )
 
     def _perform(self, process: Process, context: Context, values: dict[str, Any]) -> Outcome | None:
-        """How the process ended; None when it must be given back because its worker is stopping."""
+        """Return how the process ended, None where the thread must be given back because its worker is stopping."""
         limit = process.time_limit or self._config.time_limit
         returned: Any = NOTHING
         error: BaseException | None = None
@@ -164,7 +162,7 @@ class Horse:
 
 
 def _fits(parameter: Parameter, value: Any) -> bool:
-    """Whether a request could have had this value."""
+    """Return whether a request could have had this value."""
     return type(value) is parameter.kind and not parameter.objection(value)
 
 
@@ -177,20 +175,20 @@ class ToStore:
         self._token = token
 
     def report(self, report: Report) -> Ownership:
-        """Write a report, as Reporter has it."""
+        """Write a report, and return whether the execution still owns the thread."""
         return self._store.report(self._thread_id, self._token, report)
 
 
 def persistently(write: Callable[[], T]) -> T:
-    """Call until Redis takes it. Everything written here counts once, however often it is sent."""
-    has_told = False
+    """Call until Redis takes it, and return its result. Everything written so counts once, however often it is sent."""
+    is_logged = False
     while True:
         try:
             return write()
         except Unavailable as error:
-            if not has_told:
+            if not is_logged:
                 _log.warning("%s Trying again until it does.", error)
-                has_told = True
+                is_logged = True
             time.sleep(_AGAIN_SECONDS)
 
 

@@ -1,4 +1,4 @@
-"""Keeps a number of worker processes running, each in a session of its own, and starts the janitor."""
+"""The supervisor: keeps worker processes running, each in a session of its own, and runs a janitor."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ class Supervisor:
         """Keep the workers running until SIGTERM or SIGINT; then let them end, and kill those that do not."""
         signal.signal(signal.SIGTERM, self._stop)
         signal.signal(signal.SIGINT, self._stop)
-        signal.signal(signal.SIGCHLD, lambda *_: None)  # so that it rings the bell
-        self._wakeup.ring_on_signals()
+        signal.signal(signal.SIGCHLD, lambda *_: None)  # so that it ends the wait
+        self._wakeup.wake_on_signals()
         redis = connect(self._config.redis_url, connections=4)
         janitor = Janitor(redis, self._config, ThreadStore(redis, self._config))
         janitor.start()
@@ -62,7 +62,7 @@ class Supervisor:
             janitor.stop()
 
     def _fill(self, post: _Post) -> float:
-        """Start a worker where none runs; returns in how many seconds to look again."""
+        """Start a worker where none runs, and return in how many seconds to check again."""
         if post.process is not None:
             code = post.process.poll()
             if code is None:
