@@ -8,26 +8,24 @@ outputs come back by another, in the same order.
 from __future__ import annotations
 
 import faulthandler
-import gc
 import os
 import resource
 import signal
 import struct
 import sys
-import warnings
 from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Final, NoReturn
+from typing import BinaryIO, Final
 
+from psthreads.authoring.children import fork_child
 from psthreads.authoring.context import Context
 from psthreads.documents.layout import Document, GroupFolder
 from psthreads.domain.errors import PsthreadsError
 from psthreads.processes.xml.includes import Unusable
 from psthreads.processes.xml.stylesheet import NotTransformed, Output, Stylesheet
-from psthreads.system.parent_death import die_with_parent
 
 SECONDS: Final = 30.0
 """How long one document may take."""
@@ -109,14 +107,8 @@ class Transformer:
         with self._context.shield():
             requests, ask = os.pipe()
             answers, answer = os.pipe()
-            parent = os.getpid()
-            with warnings.catch_warnings():
-                # Python warns of locks that other threads hold. What the child needs of them it gets anew, and
-                # one that hangs all the same is replaced.
-                warnings.simplefilter("ignore", DeprecationWarning)
-                self._pid = os.fork()
-            if self._pid == 0:
-                _Child(self, parent, requests, answer).run((ask, answers))
+            child = _Child(self, requests, answer)
+            self._pid = fork_child(lambda: child.run((ask, answers)))
             os.close(requests)
             os.close(answer)
             self._ask, self._answers = os.fdopen(ask, "wb", 0), os.fdopen(answers, "rb")
@@ -170,34 +162,26 @@ class Transformer:
 class _Child:
     """The forked process. Nothing of its parent's but the group's folder is used in it."""
 
-    def __init__(self, transformer: Transformer, parent: int, requests: int, answers: int) -> None:
+    def __init__(self, transformer: Transformer, requests: int, answers: int) -> None:
         self._folder: GroupFolder = transformer._context.folder  # noqa: SLF001 (its other half)
         self._path = transformer._stylesheet  # noqa: SLF001 (as above)
         self._seconds = transformer._seconds  # noqa: SLF001 (as above)
         self._memory = transformer._memory  # noqa: SLF001 (as above)
-        self._parent = parent
         self._requests = os.fdopen(requests, "rb", closefd=False)
         self._fd = answers
 
-    def run(self, others: Iterable[int]) -> NoReturn:
-        """Transform until there is nothing more to do; `others` are the parent's ends of the pipes."""
-        code = 1
+    def run(self, others: Iterable[int]) -> int:
+        """Transform until there is nothing more to do, and return the exit status; `others` are the parent's ends."""
         try:
-            for number in (signal.SIGALRM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGTERM, signal.SIGINT):
-                signal.signal(number, signal.SIG_DFL)
-            die_with_parent(self._parent)
             for fd in others:
                 os.close(fd)
-            gc.freeze()  # What the parent left behind is not for us to close.
             _say_nothing()
             self._limit()
             with self._folder.staying():
                 self._serve()
-            code = 0
         except MemoryError:
-            code = _OUT_OF_MEMORY
-        finally:
-            os._exit(code)
+            return _OUT_OF_MEMORY
+        return 0
 
     def _limit(self) -> None:
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
