@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from psthreads.documents.document_tree import Document
 from psthreads.documents.folder import ResultFile
-from psthreads.documents.group_folder import Document, GroupFolder
+from psthreads.documents.group_folder import GroupFolder
 from psthreads.documents.loading_zone import LoadingZone
 from psthreads.documents.results import ResultFolder
 from psthreads.documents.sweeping import Ask, Sweep

@@ -16,8 +16,10 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, Final, TypeVar
 
-from psthreads.documents.folder import TEMPORARY, Folder, OnSkip, ResultFile, shown
-from psthreads.documents.group_folder import Document, GroupFolder
+from psthreads.documents.document_tree import Document
+from psthreads.documents.folder import Folder, OnSkip, ResultFile
+from psthreads.documents.group_folder import GroupFolder
+from psthreads.documents.paths import TEMPORARY, shown
 from psthreads.domain.errors import Conflict, DocumentNotFound, NotFound, PsthreadsError, TooLarge, UnsafePath
 
 T = TypeVar("T")

@@ -15,7 +15,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Final
 
-from psthreads.documents.folder import NEVER, TEMPORARY, Folder, ResultFile, shown
+from psthreads.documents.folder import Folder, ResultFile
+from psthreads.documents.paths import NEVER, TEMPORARY, shown
 from psthreads.domain.errors import DocumentNotFound, NotFound, UnsafePath
 
 MAX_FILENAME: Final = 200

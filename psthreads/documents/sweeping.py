@@ -18,7 +18,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Final
 
-from psthreads.documents.folder import TEMPORARY, Folder
+from psthreads.documents.folder import Folder
+from psthreads.documents.paths import TEMPORARY
 from psthreads.documents.results import owner
 from psthreads.system.thread_pool import off_the_loop
 

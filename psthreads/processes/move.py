@@ -26,8 +26,9 @@ from psthreads.authoring.elements import Bar
 from psthreads.authoring.parameter import Bounds
 from psthreads.authoring.process import Start
 from psthreads.authoring.registry import process
-from psthreads.documents.folder import MAX_NAME, MAX_PATH, OnSkip
+from psthreads.documents.folder import OnSkip
 from psthreads.documents.layout import GroupFolder
+from psthreads.documents.paths import MAX_NAME, MAX_PATH
 from psthreads.domain.errors import BadParameter, Conflict, DocumentNotFound, PsthreadsError, UnsafePath
 from psthreads.domain.model import Level, Outcome, Status
 

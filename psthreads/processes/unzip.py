@@ -21,8 +21,8 @@ from psthreads.authoring.context import Context
 from psthreads.authoring.parameter import Bounds
 from psthreads.authoring.process import Start
 from psthreads.authoring.registry import process
-from psthreads.documents.folder import shown
 from psthreads.documents.loading_zone import LoadingZone
+from psthreads.documents.paths import shown
 from psthreads.domain.errors import NotFound, PsthreadsError
 from psthreads.domain.model import Level, Outcome, Status
 from psthreads.processes.archives.unpacking import Damaged, ZipEntry, ZipReader

@@ -13,9 +13,9 @@ from typing import Any, Final, Self
 from psthreads.authoring.context import Context, Interrupted
 from psthreads.authoring.elements import Bar
 from psthreads.authoring.process import Process, Scope
-from psthreads.documents.folder import TEMPORARY
 from psthreads.documents.layout import Documents, GroupFolder, ResultFile
 from psthreads.documents.loading_zone import LoadingZone
+from psthreads.documents.paths import TEMPORARY
 from psthreads.domain.access import Group, Member
 from psthreads.domain.errors import NotFound
 from psthreads.domain.model import SERVER_WIDE, Level, Line, Ownership, Report

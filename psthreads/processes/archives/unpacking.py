@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import IO, BinaryIO, Final, cast
 from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 
-from psthreads.documents.folder import shown
+from psthreads.documents.paths import shown
 
 MOST_ENTRIES: Final = 100_000
 """Files, and folders that are needed for them, in one archive."""

@@ -16,8 +16,8 @@ from werkzeug.datastructures import ImmutableMultiDict
 from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 from werkzeug.sansio.multipart import Data, Epilogue, Field, File, MultipartDecoder, NeedData
 
-from psthreads.documents.folder import names_of
 from psthreads.documents.loading_zone import Arrival, LoadingZone
+from psthreads.documents.paths import names_of
 from psthreads.domain.errors import BadParameter, MissingParameter, NoSpace, PsthreadsError, TooLarge
 from psthreads.system.thread_pool import off_the_loop
 

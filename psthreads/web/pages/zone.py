@@ -11,9 +11,9 @@ from flask import Blueprint, Response, after_this_request, g, redirect, render_t
 from werkzeug.wrappers import Response as AnyResponse
 
 from psthreads.authoring.parameter import Parameter
-from psthreads.documents.folder import names_of
-from psthreads.documents.group_folder import Document
+from psthreads.documents.document_tree import Document
 from psthreads.documents.loading_zone import LoadingZone
+from psthreads.documents.paths import names_of
 from psthreads.domain import access
 from psthreads.domain.errors import (
     GroupNotFound,
