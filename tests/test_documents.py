@@ -134,7 +134,7 @@ def test_a_document_is_never_written_through_a_link(folder: GroupFolder, inside:
 def test_the_groups_own_folder_is_neither_moved_nor_replaced(folder: GroupFolder) -> None:
     with pytest.raises(DocumentNotFound):
         folder.move("/", "/documents/a")
-    with pytest.raises(Conflict, match="no document"):
+    with pytest.raises(Conflict, match="not a document"):
         folder.move("/readme.txt", "//")
     assert read(folder, "readme.txt") == b"read me"
 

@@ -118,7 +118,7 @@ def test_a_file_in_the_place_of_a_folder_or_the_other_way_round_is_told_and_noth
     assert outcome.status is Status.FAILED
     told = place.lines()
     assert len(told) == 2
-    assert "'/file' is no folder" in told[0]
+    assert "'/file' is not a folder" in told[0]
     assert told[1] == "/folder cannot be loaded: /folder is a folder."
     assert place.files(place.group_path) == {"folder/a.xml": b"<old/>", "file": b"<old/>"}
     assert place.zone.count() == 3

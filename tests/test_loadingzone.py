@@ -109,7 +109,7 @@ def test_a_file_and_a_folder_cannot_share_a_name(place: Place) -> None:
     place.upload("a/b.xml")
     with pytest.raises(Conflict, match="is a folder"):
         place.upload("a")
-    with pytest.raises(Conflict, match="'/a/b\\.xml' is no folder"):
+    with pytest.raises(Conflict, match="'/a/b\\.xml' is not a folder"):
         place.upload("a/b.xml/c.xml")
     assert place.files(place.zone_path) == {"a/b.xml": b"<new/>"}
 

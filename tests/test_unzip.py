@@ -142,7 +142,7 @@ def test_names_are_read_as_utf_8_where_they_are_and_else_as_the_first_zip_files_
 def test_an_entry_that_meets_another_kind_of_thing_in_the_zone_is_refused(place: Place) -> None:
     place.upload("folder/a.xml")
     for data, event in (
-        (pack(("kept.xml/a.xml", b"x")), "'/kept.xml' is no folder"),
+        (pack(("kept.xml/a.xml", b"x")), "'/kept.xml' is not a folder"),
         (pack(("folder", b"x")), "there is a folder of that name"),
         (pack(("kept.xml/", b""), ("b.xml", b"x")), "there is a file of that name"),
     ):
@@ -286,7 +286,7 @@ def test_the_archive_goes_only_after_all_that_was_in_it_is_on_the_disk(place: Pl
 def test_an_archive_that_went_meanwhile_is_told_with_what_that_may_mean(place: Place) -> None:
     outcome = place.run(unzip, path="in.zip")
     assert outcome.status is Status.FAILED
-    assert outcome.message.startswith("There is no 'in.zip' in the loading zone any more.")
+    assert outcome.message.startswith("'in.zip' is no longer in the loading zone.")
 
 
 LARGE = dedent("""

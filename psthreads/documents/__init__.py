@@ -1,1 +1,1 @@
-"""A group's documents, loading zones and results on the disk."""
+"""Groups' documents, loading zones and results on disk."""

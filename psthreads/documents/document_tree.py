@@ -1,4 +1,4 @@
-"""Finding and reading the documents below a folder. Nothing here changes the disk."""
+"""Finds and reads the documents below a folder. Nothing here changes the disk."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from psthreads.domain.errors import DocumentNotFound, UnsafePath
 
 
 def _ignore(path: str, reason: str) -> None:
-    """What a walk does with what it leaves out, unless told otherwise."""
+    """Do nothing with what a walk leaves out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,17 +33,17 @@ class DocumentTree:
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        # The folder that a walk is in: most openings are of a document that a walk just gave.
-        self._near: Folder | None = None
-        self._stays = False
+        # The folder of the last document, still open: most documents that are opened come from the current walk.
+        self._last_folder: Folder | None = None
+        self._keeps_folder = False
 
     @staticmethod
     def normal(path: str) -> str:
-        """The normal form of a path, whether there is anything or not."""
+        """Return the normal form of a path, which need not exist."""
         return "/" + "/".join(names_of(path))
 
     def resolve(self, path: str) -> str:
-        """The normal form of the path of a document or folder, such as "/documents/a.psml"."""
+        """Return the normal form of the path of an existing document or folder, such as "/documents/a.psml"."""
         names = names_of(path)
         if not names:
             return "/"
@@ -52,11 +52,11 @@ class DocumentTree:
         return normal
 
     def open(self, path: str) -> BinaryIO:
-        """A document, opened to be read; what is no regular file is refused or not found."""
+        """Open a document to read it. Raises DocumentNotFound for a folder, and UnsafePath for a pipe or device."""
         return os.fdopen(self._regular(path), "rb")
 
     def read(self, path: str, most: int) -> bytes:
-        """A document's bytes, the first `most` of them when there are more; quicker than `open`."""
+        """Return a document's first `most` bytes; faster than `open`."""
         fd = self._regular(path)
         try:
             data = os.read(fd, most)
@@ -67,85 +67,83 @@ class DocumentTree:
         return data
 
     def walk(self, path: str = "", on_skip: OnSkip = _ignore) -> Iterator[Document]:
-        """The document at the path, or every one below it, depth first and sorted by name in each folder.
+        """Yield the document at the path, or every one below it, depth first and sorted by name in each folder.
 
-        Links, pipes, sockets and devices, and what vanishes meanwhile, are left out and told to
-        `on_skip`. Only the names in the folders on the way to where the walk stands are held.
+        Links, pipes, sockets and devices, and what vanishes meanwhile, are left out and passed to `on_skip`. Memory
+        holds only the names in the current folder and in those above it.
         """
         for folder, name in self._files(path, on_skip):
             full = f"{folder.path}/{name}"
             try:
-                found = folder.look(name)
+                status = folder.stat(name)
             except FileNotFoundError:
                 on_skip(full, "it is gone")
                 continue
-            if stat.S_ISREG(found.st_mode):
-                yield Document(full, found.st_size, found.st_mtime_ns // 1_000_000)
+            if stat.S_ISREG(status.st_mode):
+                yield _document(full, status)
             else:
-                on_skip(full, LINK if stat.S_ISLNK(found.st_mode) else OTHER)
+                on_skip(full, LINK if stat.S_ISLNK(status.st_mode) else OTHER)
 
     def contents(
         self, path: str, most: int, where: Callable[[str], bool], on_skip: OnSkip = _ignore
     ) -> Iterator[tuple[Document, bytes | None]]:
-        """As `walk`, those with a name that `where` accepts, each with its bytes, or None where there are more.
+        """Walk, and yield each document whose name `where` accepts with its bytes, or None for more than `most`.
 
-        Quicker than to open each one. What cannot be read is told to `on_skip`, too.
+        Faster than opening each one. Documents that cannot be read are passed to `on_skip`, too.
         """
         for folder, name in self._files(path, on_skip):
             if not where(name):
                 continue
             full = f"{folder.path}/{name}"
             try:
-                found, data = folder.content(name, full, most)
+                status, data = folder.content(name, full, most)
             except UnsafePath:
-                on_skip(full, "it is a link, or no document any more")
+                on_skip(full, "it is a link, or no longer a document")
             except (DocumentNotFound, OSError):
                 on_skip(full, "it is gone, or can no longer be read")
             else:
-                yield Document(full, found.st_size, found.st_mtime_ns // 1_000_000), data
+                yield _document(full, status), data
 
     @contextmanager
-    def staying(self) -> Iterator[None]:
-        """A block in which the folder that a document was last opened in stays open, for the next one's sake.
+    def keeping_folder(self) -> Iterator[None]:
+        """Within the block, keep the folder of the last document open, which makes opening the next one faster.
 
-        Where that folder is renamed meanwhile, it is the one that the documents still come from.
+        If that folder is renamed meanwhile, documents still come from it.
         """
-        self._stays = True
+        self._keeps_folder = True
         try:
             yield
         finally:
-            self._stays = False
-            self._near = None
+            self._keeps_folder = False
+            self._last_folder = None
 
     def count(self, path: str = "", where: Callable[[str], bool] | None = None) -> int:
-        """How many documents a walk would give, or of those with a name that `where` accepts."""
+        """Count the documents of a walk, or those of them whose name `where` accepts."""
         return sum(1 for _, name in self._files(path, _ignore) if where is None or where(name))
 
     def is_folder(self, path: str) -> bool:
-        """Whether there is a folder at the path, and not a document."""
+        """Tell whether the path is a folder, and not a document."""
         names = names_of(path)
         normal = "/" + "/".join(names)
         return not names or self._is_folder(self._enter(names[:-1], normal), names[-1], normal)
 
     def entries(self, path: str, on_skip: OnSkip = _ignore) -> list[tuple[str, bool]]:
-        """The names of the documents and folders in a folder, last first, each with whether it is a folder."""
+        """Return the names of a folder's documents and folders, sorted in reverse, each with whether it is a folder."""
         return self._enter(names_of(path), path).list(on_skip)
 
-    # Inside.
-
     def _regular(self, path: str) -> int:
-        above, _, name = path.rpartition("/")
-        near = self._near
-        if near is not None and near.path == above and PLAIN.match(name):
-            return near.regular(name, path)
+        parent, _, name = path.rpartition("/")
+        last = self._last_folder
+        if last is not None and last.path == parent and PLAIN.match(name):
+            return last.open_regular(name, path)
         names = names_of(path)
         if not names:
             raise DocumentNotFound("/")
         normal = "/" + "/".join(names)
         folder = self._enter(names[:-1], normal)
-        if self._stays:
-            self._near = folder
-        return folder.regular(names[-1], normal)
+        if self._keeps_folder:
+            self._last_folder = folder
+        return folder.open_regular(names[-1], normal)
 
     def _enter(self, names: Sequence[str], path: str) -> Folder:
         try:
@@ -160,11 +158,11 @@ class DocumentTree:
         try:
             return folder.enter(name)
         except OSError as error:
-            raise folder.why(error, name, path) from None
+            raise folder.reason(error, name, path) from None
 
-    def _is_folder(self, above: Folder, name: str, path: str) -> bool:
+    def _is_folder(self, parent: Folder, name: str, path: str) -> bool:
         try:
-            mode = above.look(name).st_mode
+            mode = parent.stat(name).st_mode
         except OSError:
             raise DocumentNotFound(path) from None
         if stat.S_ISLNK(mode):
@@ -174,7 +172,7 @@ class DocumentTree:
         return stat.S_ISDIR(mode)
 
     def _files(self, path: str, on_skip: OnSkip) -> Iterator[tuple[Folder, str]]:
-        """The regular files, each as its folder and its name. One descriptor is open at a time."""
+        """Yield the folder and the name of each file. One descriptor is open at a time."""
         names = names_of(path)
         start = "/" + "/".join(names)
         if not names and not self._root.exists():
@@ -185,28 +183,32 @@ class DocumentTree:
                 yield folder, names[-1]
                 return
             folder = self._step(folder, names[-1], start)
-        # The names that are left in each folder on the way; a loop, for a tree may be deeper than
+        # The remaining names of the current folder and of those above it. No recursion: a tree may be deeper than
         # Python's stack.
-        ways = [(folder.path, folder.list(on_skip))]
+        levels = [(folder.path, folder.list(on_skip))]
         try:
-            while ways:
-                at, left = ways[-1]
-                if not left:
-                    ways.pop()
+            while levels:
+                parent, entries = levels[-1]
+                if not entries:
+                    levels.pop()
                     continue
-                name, is_folder = left.pop()
+                name, is_folder = entries.pop()
                 try:
-                    folder = folder if folder.path == at else self._enter(names_of(at), at)
+                    folder = folder if folder.path == parent else self._enter(names_of(parent), parent)
                     if is_folder:
                         folder = folder.enter(name)
-                        ways.append((folder.path, folder.list(on_skip)))
+                        levels.append((folder.path, folder.list(on_skip)))
                         continue
                 except (OSError, DocumentNotFound, UnsafePath):
-                    on_skip(f"{at}/{name}", "it is gone, or a link, or cannot be read")
+                    on_skip(f"{parent}/{name}", "it is gone, or a link, or cannot be read")
                     continue
-                self._near = folder
+                self._last_folder = folder
                 yield folder, name
-                while left and not left[-1][1]:  # The documents that follow in the same folder.
-                    yield folder, left.pop()[0]
+                while entries and not entries[-1][1]:  # The next documents in the same folder.
+                    yield folder, entries.pop()[0]
         finally:
-            self._near = None
+            self._last_folder = None
+
+
+def _document(path: str, status: os.stat_result) -> Document:
+    return Document(path, status.st_size, status.st_mtime_ns // 1_000_000)

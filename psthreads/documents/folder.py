@@ -1,7 +1,7 @@
-"""A folder held open: the one way to what is on disk below a group's folder.
+"""An open folder: the only way to files below a group's folder.
 
-A name is opened from the folder above it, and never through a symbolic link. What a name stands
-for may change between a look and the opening: the opening then fails, and nothing more.
+A name is opened from the descriptor of the folder above it, and never through a symbolic link. If another program
+replaces the file between a check and its opening, the opening fails, and nothing else happens.
 """
 
 from __future__ import annotations
@@ -15,33 +15,29 @@ from io import BufferedRandom, FileIO
 from pathlib import Path
 from typing import Final, Self
 
-from psthreads.documents.paths import MAX_PATH, NEVER, ODD_NAME, TEMPORARY, shown
+from psthreads.documents.paths import FORBIDDEN, FORBIDDEN_NAME, MAX_PATH, TEMPORARY, printable
 from psthreads.domain.errors import DocumentNotFound, UnsafePath
 from psthreads.system.renaming import rename_to_new
 
-_LONGEST_NAME: Final = 1_024  # characters; file systems take no longer one
+_LONGEST_NAME: Final = 1_024  # characters; no file system has longer ones
 
 LINK: Final = "it is a symbolic link or leads through one, and links are not followed"
 OTHER: Final = "it is neither a document nor a folder"
 
 OnSkip = Callable[[str, str], None]
-"""Told the path of what a walk leaves out, and the reason as the end of a sentence."""
+"""Called with the path of a file or folder that a walk leaves out, and the reason as the end of a sentence."""
 
 
 class ResultFile(BufferedRandom):
-    """A file that is being written: binary, seekable, and under its name only once it is whole.
-
-    `filename` is the name that it will then have.
-    """
+    """A file that is being written: binary and seekable. It gets its name, `filename`, when it is complete."""
 
     filename = ""
 
 
 class Folder:
-    """A folder held open by its descriptor, so that it stays the same whatever its name comes to mean.
+    """An open descriptor of a folder, which stays the same folder when its name is given to another.
 
-    `path` is its path below where the way started, "" for that folder itself. It closes with the
-    last reference to it.
+    `path` is its path below the first folder, "" for that folder itself. The descriptor closes with the last reference.
     """
 
     __slots__ = ("fd", "path")
@@ -55,45 +51,45 @@ class Folder:
 
     @classmethod
     def at(cls, root: Path) -> Self:
-        """The folder to start from, whose own path is the server's and not a member's."""
+        """Open the first folder. Its path comes from the server and not from a member, so links in it are followed."""
         return cls(os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
 
     def open(self, name: str, flags: int) -> int:
-        """A descriptor of what is in this folder under that name. The only way to anything below it."""
-        # Without O_NONBLOCK, a pipe that was put there would hold whoever opens it for ever.
+        """Return a descriptor of a file or folder in this folder. Everything below a folder is opened here."""
+        # Without O_NONBLOCK, opening a pipe would block for ever.
         return os.open(name, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, mode=0o640, dir_fd=self.fd)
 
     def enter(self, name: str) -> Folder:
-        """The folder of that name in this one."""
+        """Open a folder in this one."""
         return Folder(self.open(name, os.O_RDONLY | os.O_DIRECTORY), f"{self.path}/{name}")
 
-    def look(self, name: str) -> os.stat_result:
-        """What is known of that name, of a link itself and not of where it leads."""
+    def stat(self, name: str) -> os.stat_result:
+        """Return the status of a file or folder, and of a link itself."""
         return os.stat(name, dir_fd=self.fd, follow_symlinks=False)
 
-    def regular(self, name: str, path: str) -> int:
-        """A descriptor of a regular file to read; `path` is what a DocumentNotFound or UnsafePath names."""
+    def open_regular(self, name: str, path: str) -> int:
+        """Open a regular file to read; raises DocumentNotFound or UnsafePath, with `path` in the message."""
         return self._regular(name, path)[0]
 
     def content(self, name: str, path: str, most: int) -> tuple[os.stat_result, bytes | None]:
-        """What is known of a regular file, and its bytes unless there are more than `most`; errors as `regular`."""
-        fd, found = self._regular(name, path)
+        """Return a regular file's status, and its bytes or None for more than `most`; raises as `open_regular`."""
+        fd, status = self._regular(name, path)
         try:
-            if found.st_size > most:
-                return found, None
-            data = os.read(fd, found.st_size + 1)
-            # One byte less than was asked for is its end; anything else may not be.
-            while len(data) != found.st_size and len(data) <= most and (more := os.read(fd, most + 1 - len(data))):
+            if status.st_size > most:
+                return status, None
+            data = os.read(fd, status.st_size + 1)
+            # A read that returns a byte less than requested is complete; a shorter or a full one may not be.
+            while len(data) != status.st_size and len(data) <= most and (more := os.read(fd, most + 1 - len(data))):
                 data += more
         finally:
             os.close(fd)
-        return found, data if len(data) <= most else None
+        return status, data if len(data) <= most else None
 
     @contextmanager
     def write(self, name: str, sync: Callable[[int], None] = os.fsync) -> Iterator[ResultFile]:
-        """A file of this folder that appears, or replaces another, when the block ends well.
+        """Write a file that appears, or replaces another, when the block ends without an exception.
 
-        `sync` has to bring a descriptor's data to the disk, as os.fsync does, which stops everything meanwhile.
+        `sync` writes a descriptor's data to the disk. The default, os.fsync, blocks the whole process meanwhile.
         """
         hidden = f"{TEMPORARY}{secrets.token_hex(8)}"
         try:
@@ -110,26 +106,26 @@ class Folder:
             raise
 
     def move(self, name: str, to: Folder, new: str) -> None:
-        """Give what has that name here a new place; raises FileExistsError when the new name is taken."""
+        """Move a file to another folder or name; raises FileExistsError if the new name exists."""
         rename_to_new(self.fd, name, to.fd, new)
 
     def _regular(self, name: str, path: str) -> tuple[int, os.stat_result]:
         try:
             fd = self.open(name, os.O_RDONLY)
         except OSError as error:
-            raise self.why(error, name, path) from None
-        found = os.fstat(fd)
-        if not stat.S_ISREG(found.st_mode):
+            raise self.reason(error, name, path) from None
+        status = os.fstat(fd)
+        if not stat.S_ISREG(status.st_mode):
             os.close(fd)
-            if stat.S_ISDIR(found.st_mode):
+            if stat.S_ISDIR(status.st_mode):
                 raise DocumentNotFound(path)
             raise UnsafePath(path, OTHER)
-        return fd, found
+        return fd, status
 
-    def why(self, error: OSError, name: str, path: str) -> Exception:
-        """The domain's error for an opening that failed."""
+    def reason(self, error: OSError, name: str, path: str) -> Exception:
+        """Return the domain's error for a failed opening."""
         with suppress(OSError):
-            mode = self.look(name).st_mode
+            mode = self.stat(name).st_mode
             if stat.S_ISLNK(mode):
                 return UnsafePath(path, LINK)
             if not stat.S_ISDIR(mode) and not stat.S_ISREG(mode):
@@ -137,32 +133,32 @@ class Folder:
         return error if isinstance(error, PermissionError) else DocumentNotFound(path)
 
     def list(self, on_skip: OnSkip) -> list[tuple[str, bool]]:
-        """The documents and folders in this one, last first, each with whether it is a folder."""
-        found: list[tuple[str, bool]] = []
+        """Return the names of documents and folders, sorted in reverse, each with whether it is a folder."""
+        names: list[tuple[str, bool]] = []
         with os.scandir(self.fd) as scan:
             entries = list(scan)
-        # What is true of nearly every name is asked of all of them at once.
-        names = "/".join([entry.name for entry in entries])
-        are_plain = len(self.path) < MAX_PATH - _LONGEST_NAME and TEMPORARY not in names and not NEVER.search(names)
+        # Nearly always all names are fine: one check of all of them is faster.
+        text = "/".join([entry.name for entry in entries])
+        are_plain = len(self.path) < MAX_PATH - _LONGEST_NAME and TEMPORARY not in text and not FORBIDDEN.search(text)
         for entry in entries:
             name = entry.name
             if are_plain and entry.is_file(follow_symlinks=False):
-                found.append((name, False))
+                names.append((name, False))
                 continue
             path = f"{self.path}/{name}"
             if name.startswith(TEMPORARY):
                 continue
-            if NEVER.search(name):
-                on_skip(shown(path), ODD_NAME)
+            if FORBIDDEN.search(name):
+                on_skip(printable(path), FORBIDDEN_NAME)
             elif len(path) > MAX_PATH:
-                on_skip(shown(path), f"its path is longer than {MAX_PATH:,} characters")
+                on_skip(printable(path), f"its path is longer than {MAX_PATH:,} characters")
             elif entry.is_symlink():
                 on_skip(path, LINK)
             elif entry.is_dir(follow_symlinks=False):
-                found.append((name, True))
+                names.append((name, True))
             elif entry.is_file(follow_symlinks=False):
-                found.append((name, False))
+                names.append((name, False))
             else:
                 on_skip(path, OTHER)
-        found.sort(reverse=True)
-        return found
+        names.sort(reverse=True)
+        return names

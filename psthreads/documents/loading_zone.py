@@ -1,6 +1,6 @@
-"""A member's loading zone: where files wait until they are put among a group's documents.
+"""Loading zones: where a member's uploads wait until they become documents of a group.
 
-Each member has one for each group. It is a folder like a group's own, and handled by the same code: whatever is
+Each member has one for each group. It is a folder like a group's own, and is handled by the same code: everything
 below it is opened name by name, and never through a symbolic link.
 """
 
@@ -19,17 +19,17 @@ from typing import BinaryIO, Final, TypeVar
 from psthreads.documents.document_tree import Document
 from psthreads.documents.folder import Folder, OnSkip, ResultFile
 from psthreads.documents.group_folder import GroupFolder
-from psthreads.documents.paths import TEMPORARY, shown
+from psthreads.documents.paths import TEMPORARY, printable
 from psthreads.domain.errors import Conflict, DocumentNotFound, NotFound, PsthreadsError, TooLarge, UnsafePath
 
 T = TypeVar("T")
 
-_ABANDONED: Final = 24 * 3600  # seconds after which nobody writes a hidden file any more
-_TRIES: Final = 100  # to write into a folder that is removed, because it is empty, just when it was made
+_ABANDONED: Final = 24 * 3600  # seconds; no upload takes so long
+_TRIES: Final = 100  # to write into a new folder that others remove again and again while it is empty
 
 
 class Arrival:
-    """A file that is arriving in a loading zone. `size` is how many bytes of it there are by now."""
+    """A file that is arriving in a loading zone. `size` is the number of bytes so far."""
 
     def __init__(self, file: ResultFile, most: int) -> None:
         self.size = 0
@@ -37,38 +37,38 @@ class Arrival:
         self._most = most
 
     def write(self, data: bytes) -> None:
-        """Add to the file; raises TooLarge for the first byte above its limit."""
+        """Add to the file; raises TooLarge from the first byte above its limit."""
         self.size += len(data)
         if self.size > self._most:
             raise TooLarge(self._most)
         self._file.write(data)
 
     def settle(self, sync: Callable[[int], None] = os.fsync) -> None:
-        """Bring what has arrived to the disk; after that only its name is missing."""
+        """Write the data to the disk; then only the file's name is missing."""
         self._file.flush()
         sync(self._file.fileno())
 
 
 class LoadingZone:
-    """The files of one member that wait for one group. Paths are relative to the zone, as a group's to its folder.
+    """One member's files for one group. Paths are relative to the zone.
 
-    Every method that takes a path raises UnsafePath for one that could lead outside or is no path at all, and
-    NotFound when nothing is there.
+    Every method that takes a path raises UnsafePath if the path is invalid or could lead outside, and NotFound if
+    nothing is there.
     """
 
     def __init__(self, folder: GroupFolder) -> None:
         self._folder = folder
 
     def walk(self, on_skip: OnSkip) -> Iterator[Document]:
-        """Every file in the zone, as `GroupFolder.walk` gives documents."""
+        """Yield every file in the zone, as `GroupFolder.walk` yields documents."""
         return self._folder.walk("", on_skip)
 
     def count(self) -> int:
-        """How many files a walk would give."""
+        """Count the files of a walk."""
         return self._folder.count()
 
     def resolve(self, path: str) -> str:
-        """The normal form of a file's path, such as "/books.zip"; raises NotFound for a folder, too."""
+        """Return the normal form of a file's path, such as "/books.zip"; raises NotFound for a folder, too."""
         with _in_zone(path):
             normal = self._folder.resolve(path)
             if self._folder.is_folder(normal):
@@ -76,42 +76,45 @@ class LoadingZone:
             return normal
 
     def open(self, path: str) -> BinaryIO:
-        """A file, opened to be read."""
+        """Open a file to read it."""
         with _in_zone(path):
             return self._folder.open(path)
 
     def read(self, path: str, most: int) -> bytes:
-        """A file's bytes, the first `most` of them when there are more."""
+        """Return a file's first `most` bytes."""
         with _in_zone(path):
             return self._folder.read(path, most)
 
     def kind(self, path: str) -> str:
-        """What is at a path: "document", "folder" or "" for nothing. Raises Conflict when a file is in the way."""
+        """Return "document", "folder", or "" for nothing; raises Conflict if a folder in the path is a file."""
         return self._folder.kind(path)
 
     @contextmanager
     def write(self, path: str, most: int, sync: Callable[[int], None] = os.fsync) -> Iterator[Arrival]:
-        """A file of at most so many bytes, which appears, or replaces another, when the block ends well.
+        """Write a file of at most `most` bytes; it appears, or replaces another, when the block ends.
 
-        Nothing is left of it when the block does not. `sync` has to bring a descriptor's data to the disk. Raises
-        UnsafePath for a path that is not relative, and Conflict when there is a folder of that name.
+        Nothing is left of it if the block raises. `sync` writes a descriptor's data to the disk. Raises UnsafePath if
+        the path is not relative, and Conflict if it is a folder.
         """
         if not path or path.startswith("/") or path.endswith("/"):
-            raise UnsafePath(shown(path), "it must be a file's, below the loading zone, such as docs/a.xml", "filename")
+            reason = "it must be the path of a file in the loading zone, such as docs/a.xml"
+            raise UnsafePath(printable(path), reason, "filename")
         if self.kind(path) == "folder":
-            raise Conflict(f"'{shown(path)}' is a folder in the loading zone: choose another filename.")
+            raise Conflict(f"'{printable(path)}' is a folder in the loading zone: choose another filename.")
         try:
             with ExitStack() as stack:
                 file = self._place(path, lambda folder, name: stack.enter_context(folder.write(name, sync)))
                 yield Arrival(file, most)
         except IsADirectoryError:
-            raise Conflict(f"'{shown(path)}' became a folder in the loading zone: choose another filename.") from None
+            raise Conflict(
+                f"'{printable(path)}' became a folder in the loading zone: choose another filename."
+            ) from None
         except BaseException:
             self._prune(path)
             raise
 
     def take(self, file: Path, path: str) -> None:
-        """Move a file from a temporary folder into the zone, whole, and in place of one with that path."""
+        """Move a file from a temporary folder into the zone, in one step; it replaces a file with that path."""
 
         def move(folder: Folder, name: str) -> None:
             try:
@@ -127,47 +130,41 @@ class LoadingZone:
     def move_out(self, path: str, documents: GroupFolder, to: str, *, overwrite: bool) -> None:
         """Make a file of the zone a document of the group, in one step.
 
-        Raises Conflict when there is a folder at the document's path, or, unless it may be overwritten, anything;
-        and OSError with the number EXDEV when the two are on different disks: then `copy_out` is the way.
+        Raises Conflict if the document's path is a folder, or, without `overwrite`, if it exists. Raises OSError with
+        the number EXDEV if the zone and the group are on different disks: `copy_out` works there.
         """
         source, name = self._regular(path)
         target, new = documents.place(to)
-        try:
-            if overwrite:
-                os.replace(name, new, src_dir_fd=source.fd, dst_dir_fd=target.fd)
-            else:
-                source.move(name, target, new)
-        except FileExistsError:
-            raise Conflict(f"There is something at '{to}' already.") from None
-        except IsADirectoryError:
-            raise Conflict(f"'{to}' is a folder.") from None
-        except FileNotFoundError:
-            raise _absent(path) from None
+        with _conflicts(to):
+            try:
+                if overwrite:
+                    os.replace(name, new, src_dir_fd=source.fd, dst_dir_fd=target.fd)
+                else:
+                    source.move(name, target, new)
+            except FileNotFoundError:
+                raise _absent(path) from None
 
     def copy_out(self, path: str, documents: GroupFolder, to: str, *, overwrite: bool) -> None:
-        """The same across disks: a copy that appears at once and whole, and then the file's removal from the zone."""
+        """Do as `move_out` across disks: write a copy that appears in one step, then remove the file from the zone."""
         target, new = documents.place(to)
-        staged = f"{TEMPORARY}{secrets.token_hex(8)}"
-        try:
-            with self.open(path) as source, target.write(new if overwrite else staged) as file:
-                shutil.copyfileobj(source, file)
-            if not overwrite:
-                target.move(staged, target, new)
-        except FileExistsError:
-            raise Conflict(f"There is something at '{to}' already.") from None
-        except IsADirectoryError:
-            raise Conflict(f"'{to}' is a folder.") from None
-        finally:
-            with suppress(FileNotFoundError):
-                os.unlink(staged, dir_fd=target.fd)
+        temporary = f"{TEMPORARY}{secrets.token_hex(8)}"
+        with _conflicts(to):
+            try:
+                with self.open(path) as source, target.write(new if overwrite else temporary) as file:
+                    shutil.copyfileobj(source, file)
+                if not overwrite:
+                    target.move(temporary, target, new)
+            finally:
+                with suppress(FileNotFoundError):
+                    os.unlink(temporary, dir_fd=target.fd)
         self.remove(path)
 
     def sync(self) -> None:
-        """Wait until all that was put into the zone is on the disk, and survives a power cut."""
+        """Wait until everything written to the zone is on the disk, and would survive a power cut."""
         self._folder.sync()
 
     def remove(self, path: str) -> bool:
-        """Remove a file, and the folders that hold nothing then; gives whether there was one."""
+        """Remove a file and the folders that are then empty; returns whether the file existed."""
         try:
             folder, name = self._regular(path)
             os.unlink(name, dir_fd=folder.fd)
@@ -177,23 +174,17 @@ class LoadingZone:
         return True
 
     def clear(self) -> int:
-        """Remove every file and folder; returns how many files there were.
+        """Remove every file and folder, except a file that is still being written; returns the number of files."""
+        return self._clear(files=True)
 
-        A file that is just being written is not there yet, and is left alone.
-        """
-        return self._sweep(files=True)
-
-    def tidy(self) -> None:
-        """Remove the folders that hold nothing."""
-        self._sweep(files=False)
-
-    # Inside.
+    def remove_empty_folders(self) -> None:
+        """Remove the folders that contain nothing."""
+        self._clear(files=False)
 
     def _regular(self, path: str) -> tuple[Folder, str]:
-        """The folder and the name of a regular file."""
         with _in_zone(path):
-            folder, name = self._folder.above(path)
-            os.close(folder.regular(name, path))
+            folder, name = self._folder.parent(path)
+            os.close(folder.open_regular(name, path))
             return folder, name
 
     def _place(self, path: str, put: Callable[[Folder, str], T]) -> T:
@@ -203,23 +194,23 @@ class LoadingZone:
         return put(*self._folder.place(path))
 
     def _prune(self, path: str) -> None:
-        """Remove the folders above a file that did not come to be, as far as they hold nothing."""
-        above = path
-        while above := above.rpartition("/")[0]:
+        """Remove the empty folders above a file that does not exist."""
+        parent = path
+        while parent := parent.rpartition("/")[0]:
             try:
-                if not self._folder.remove_folder(above):
+                if not self._folder.remove_folder(parent):
                     return
             except (OSError, PsthreadsError):
                 return
 
-    def _sweep(self, *, files: bool) -> int:
+    def _clear(self, *, files: bool) -> int:
         removed = 0
         paths = [""]
-        for path in paths:  # It grows on the way.
+        for path in paths:  # The list grows meanwhile.
             try:
-                folder, _ = self._folder.above(f"{path}/any")
-                with os.scandir(folder.fd) as scanned:
-                    entries = list(scanned)
+                folder, _ = self._folder.parent(f"{path}/any")
+                with os.scandir(folder.fd) as scan:
+                    entries = list(scan)
             except (OSError, PsthreadsError):
                 continue
             for entry in entries:
@@ -234,9 +225,9 @@ class LoadingZone:
         return removed
 
     def _unlink(self, folder: Folder, name: str) -> int:
-        """Remove one file, and say how many of those that can be seen are gone by that."""
+        """Remove one file, unless it is still being written; returns how many visible files that removed."""
         is_hidden = name.startswith(TEMPORARY)
-        if is_hidden and time.time() - folder.look(name).st_mtime < _ABANDONED:
+        if is_hidden and time.time() - folder.stat(name).st_mtime < _ABANDONED:
             return 0
         os.unlink(name, dir_fd=folder.fd)
         return 0 if is_hidden else 1
@@ -244,12 +235,23 @@ class LoadingZone:
 
 @contextmanager
 def _in_zone(path: str) -> Iterator[None]:
-    """Say of what is not there that it is not in the loading zone."""
+    """Turn DocumentNotFound into a NotFound that names the loading zone."""
     try:
         yield
     except DocumentNotFound:
         raise _absent(path) from None
 
 
+@contextmanager
+def _conflicts(to: str) -> Iterator[None]:
+    """Turn the errors of a rename to this path into Conflict."""
+    try:
+        yield
+    except FileExistsError:
+        raise Conflict(f"There is something at '{to}' already.") from None
+    except IsADirectoryError:
+        raise Conflict(f"'{to}' is a folder.") from None
+
+
 def _absent(path: str) -> NotFound:
-    return NotFound(f"There is no file '{shown(path)}' in the loading zone: upload it first.")
+    return NotFound(f"There is no file '{printable(path)}' in the loading zone: upload it first.")

@@ -11,33 +11,33 @@ MAX_PATH: Final = 4_096
 """The longest path of a document, in characters."""
 
 MAX_NAME: Final = 255
-"""The longest name of a document or folder that can be written, in bytes of UTF-8: file systems take no longer one."""
+"""The longest name of a new document or folder, in bytes of UTF-8: the limit of file systems."""
 
 TEMPORARY: Final = ".psthreads-"
-"""How the name of a file starts that is still being written."""
+"""The prefix of the name of a file that is still being written."""
 
-# Lone surrogates are how Python shows the bytes of a name that is not UTF-8.
-NEVER: Final = re.compile("[\\\\\x00-\x1f\x7f-\x9f\ud800-\udfff]")
-"""What is in no name of a document or of a result."""
+# Lone surrogates: Python's form of the bytes of a name that is not UTF-8.
+FORBIDDEN: Final = re.compile("[\\\\\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+"""The characters that no name of a document or of a result may contain."""
 
 PLAIN: Final = re.compile("[^./\\\\\x00-\x1f\x7f-\x9f\ud800-\udfff][^/\\\\\x00-\x1f\x7f-\x9f\ud800-\udfff]*\\Z")
-"""A name that needs no closer look."""
+"""A name that needs no further check."""
 
-ODD_NAME: Final = "its name holds a backslash, a control character or what is not UTF-8"
-_SHOWN: Final = 200  # characters
+FORBIDDEN_NAME: Final = "its name contains a backslash, a control character or bytes that are not UTF-8"
+_PRINTED: Final = 200  # characters
 
 
-def shown(text: str) -> str:
-    """A path or name as a message may show it: cut, and without what is in no name."""
-    return NEVER.sub("\ufffd", text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…")
+def printable(text: str) -> str:
+    """Return a path or name for a message: shortened, and with forbidden characters replaced."""
+    return FORBIDDEN.sub("\ufffd", text if len(text) <= _PRINTED else f"{text[:_PRINTED]}…")
 
 
 def names_of(path: str) -> list[str]:
-    """The names in a path, without those that say nothing; raises UnsafePath for what is no path, or leads outside."""
+    """Split a path into its names, without empty ones and "."; raises UnsafePath if it is invalid or leads outside."""
     if len(path) > MAX_PATH:
-        raise UnsafePath(shown(path), f"it is longer than {MAX_PATH:,} characters")
-    if NEVER.search(path):
-        raise UnsafePath(shown(path), ODD_NAME)
+        raise UnsafePath(printable(path), f"it is longer than {MAX_PATH:,} characters")
+    if FORBIDDEN.search(path):
+        raise UnsafePath(printable(path), FORBIDDEN_NAME)
     names = [name for name in path.split("/") if name not in {"", "."}]
     if ".." in names:
         raise UnsafePath(path, "'..' would leave the folder")
@@ -46,9 +46,9 @@ def names_of(path: str) -> list[str]:
     return names
 
 
-def fitting(path: str) -> list[str]:
-    """As `names_of`, for what is to be written: raises UnsafePath for a name that no file system takes, too."""
+def new_names_of(path: str) -> list[str]:
+    """Split the path of something new, as `names_of`; also raises UnsafePath for a name that is too long."""
     names = names_of(path)
     if any(len(name.encode()) > MAX_NAME for name in names):
-        raise UnsafePath(shown(path), f"a name in it is longer than {MAX_NAME} bytes")
+        raise UnsafePath(printable(path), f"a name in it is longer than {MAX_NAME} bytes")
     return names

@@ -1,7 +1,6 @@
-"""The files that threads make: their names, where they are, and what may be removed.
+"""The result files of threads.
 
-A result's name holds the id of its thread, so that whoever wants it can be asked whether the thread is
-there for them, and so that it can be removed when the thread is gone.
+A result's name contains the id of its thread: that decides who may download it, and when it is removed.
 """
 
 from __future__ import annotations
@@ -16,63 +15,61 @@ from types import TracebackType
 from typing import BinaryIO, Final
 
 from psthreads.documents.folder import Folder, ResultFile
-from psthreads.documents.paths import NEVER, TEMPORARY, shown
+from psthreads.documents.paths import FORBIDDEN, TEMPORARY, printable
 from psthreads.domain.errors import DocumentNotFound, NotFound, UnsafePath
 
 MAX_FILENAME: Final = 200
-"""The longest name of a result file, in bytes of UTF-8, with the thread's id in it."""
+"""The longest name of a result file, in bytes of UTF-8, including the thread's id."""
 
 _ID: Final = re.compile(r"(?<![0-9a-f])[0-9a-f]{32}(?![0-9a-f])")
 
 
 def owner(filename: str) -> str | None:
-    """The id of the thread that a file belongs to by its name; None where the name holds none."""
-    found = _ID.findall(filename)
-    return found[-1] if found else None
+    """Return the id of the thread that a file's name contains, or None."""
+    ids = _ID.findall(filename)
+    return ids[-1] if ids else None
 
 
 def public_name(filename: str, thread_id: str) -> str:
-    """A file's name with the id of its thread in it: report.html becomes report-<id>.html.
-
-    A name that shows already whose it is stays as it is.
-    """
+    """Add the thread's id to a file's name, unless it is there: report.html becomes report-<id>.html."""
     if owner(filename) == thread_id:
         return filename
     stem, dot, ending = filename.rpartition(".")
-    named = f"{stem}-{thread_id}.{ending}" if dot else f"{filename}-{thread_id}"
-    return named if owner(named) == thread_id else f"{filename}-{thread_id}"
+    name = f"{stem}-{thread_id}.{ending}" if dot else f"{filename}-{thread_id}"
+    return name if owner(name) == thread_id else f"{filename}-{thread_id}"
 
 
 class ResultFolder:
-    """The files that threads of one group made, or those of no group."""
+    """The results of one group's threads, or of the threads on the whole server."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
 
     def write(self, filename: str) -> PendingResult:
-        """A file to write, which has this name once the block ends well and is gone when it does not.
+        """Return a block that writes a file: it gets this name if the block ends without an exception.
 
-        Raises UnsafePath for a name with a slash, a leading dot or a control character, or of more
-        than 200 bytes.
+        Raises UnsafePath for a name with a slash, a backslash, a leading dot or a control character, or of more than
+        200 bytes.
         """
-        return PendingResult(self._root, _checked(filename))
+        _check_filename(filename)
+        return PendingResult(self._root, filename)
 
     def open(self, filename: str) -> BinaryIO:
-        """A file that is whole, opened to be read. Raises UnsafePath for no name, NotFound for no file."""
-        name = _checked(filename)
+        """Open a complete file to read it. Raises UnsafePath for an invalid name, and NotFound."""
+        _check_filename(filename)
         try:
-            return os.fdopen(Folder.at(self._root).regular(name, name), "rb")
+            return os.fdopen(Folder.at(self._root).open_regular(filename, filename), "rb")
         except (FileNotFoundError, DocumentNotFound):
-            raise NotFound(f"There is no file '{name}' here: list the threads to see what they made.") from None
+            raise NotFound(f"There is no file '{filename}' here: list the threads to see their results.") from None
 
 
 class PendingResult:
-    """A result on its way: a context manager that gives the file to write."""
+    """A result that is being written: a context manager with the file as its value."""
 
     def __init__(self, root: Path, filename: str) -> None:
         self._root = root
         self._filename = filename
-        # Whose it is stands in its name, so that it can be removed once the thread has ended.
+        # The name contains the thread's id, so that a sweep can remove the file once the thread has ended.
         self._hidden = f"{TEMPORARY}{owner(filename) or ''}-{secrets.token_hex(8)}"
         self._folder: Folder | None = None
         self._file: ResultFile | None = None
@@ -103,9 +100,9 @@ class PendingResult:
             self.discard()
 
     def discard(self) -> None:
-        """Remove what is there of a file that has no name yet. Nothing happens to one that is whole."""
+        """Remove an incomplete file; a complete one stays."""
         if self._file is not None:
-            with suppress(OSError, ValueError):  # A full disk fails once more, and the file goes anyway.
+            with suppress(OSError, ValueError):  # On a full disk closing fails, too, and the file is removed anyway.
                 self._file.close()
         if self._folder is not None:
             with suppress(FileNotFoundError):
@@ -113,10 +110,9 @@ class PendingResult:
             self._folder = None
 
 
-def _checked(filename: str) -> str:
-    if not filename or "/" in filename or filename.startswith(".") or NEVER.search(filename):
+def _check_filename(filename: str) -> None:
+    if not filename or "/" in filename or filename.startswith(".") or FORBIDDEN.search(filename):
         reason = "a file's name has no slash, backslash, control character or leading dot"
-        raise UnsafePath(shown(filename), reason, name="filename")
+        raise UnsafePath(printable(filename), reason, name="filename")
     if len(filename.encode()) > MAX_FILENAME:
-        raise UnsafePath(shown(filename), f"it is longer than {MAX_FILENAME} bytes", name="filename")
-    return filename
+        raise UnsafePath(printable(filename), f"it is longer than {MAX_FILENAME} bytes", name="filename")

@@ -1,7 +1,6 @@
-"""Removes what threads left behind on the documents' disk.
+"""Sweeps the documents' disk: removes the results of threads that are gone, and leftover temporary files.
 
-These are the results of threads that are gone, and the temporary files of those that ended without removing them. A
-sweep is done in small steps, since whoever does it has other things to do meanwhile.
+A sweep is done in small steps, so that its caller can do other work between them.
 """
 
 from __future__ import annotations
@@ -23,40 +22,40 @@ from psthreads.documents.paths import TEMPORARY
 from psthreads.documents.results import owner
 from psthreads.system.thread_pool import off_the_loop
 
-Ask = Callable[[Collection[str]], set[str]]
-"""Tells of some ids of threads which of them something is true of."""
+IdFilter = Callable[[Collection[str]], set[str]]
+"""Returns those of the given thread ids that meet a condition."""
 
 _MINUTE: Final = 60
 _HOUR: Final = 3600
-_BATCH: Final = 500  # names that are looked at in one step
+_BATCH: Final = 500  # names in one step
 
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
-    """What a sweep has to know.
+    """One sweep of the documents' disk.
 
-    `existing` and `unfinished` tell which threads there still are, and which of them may still write. `longest` is
-    after how many seconds nobody writes to a file any more that shows no thread's id.
+    `existing` returns the ids of threads that exist, and `unfinished` those of threads that may still write. `longest`
+    is in seconds: no file without a thread's id is written for longer.
     """
 
     root: Path
-    existing: Ask
-    unfinished: Ask
+    existing: IdFilter
+    unfinished: IdFilter
     longest: float
 
     def steps(self) -> Iterator[int]:
-        """Sweep once; gives after each small step how many files and folders it removed.
+        """Sweep once; yields the number of removed files and folders after each small step.
 
-        What somebody else removes meanwhile, or what may not be removed, is passed over.
+        Files that vanish meanwhile, or cannot be removed, are skipped.
         """
         for group in _names(self.root / "results"):
-            yield from self._flat(self.root / "results" / group)
-        yield from self._flat(self.root / "tmp", are_results=False)
+            yield from self._sweep_folder(self.root / "results" / group)
+        yield from self._sweep_folder(self.root / "tmp", are_results=False)
         for kind in ("groups", "loading"):
-            yield from self._deep(self.root / kind)
+            yield from self._sweep_tree(self.root / kind)
 
-    def _flat(self, path: Path, *, are_results: bool = True) -> Iterator[int]:
-        """Results and the hidden files among them, or else what is in the folder for temporary files."""
+    def _sweep_folder(self, path: Path, *, are_results: bool = True) -> Iterator[int]:
+        """Sweep results and the hidden files among them, or the folder for temporary files."""
         try:
             folder = Folder.at(path)
             scan = os.scandir(folder.fd)
@@ -65,31 +64,31 @@ class Sweep:
         with scan:
             while names := [entry.name for entry in islice(scan, _BATCH)]:
                 results = {name for name in names if are_results and not name.startswith(TEMPORARY)}
-                gone = _others(results, self.existing)
-                over = _others(set(names) - results, self.unfinished)
+                orphans = _names_not_in(self.existing, results)
+                finished = _names_not_in(self.unfinished, set(names) - results)
                 for name in names:
                     age = _age(folder, name)
-                    if (name in gone and age > _HOUR) if name in results else self._is_stale(name, age, over):
+                    if (name in orphans and age > _HOUR) if name in results else self._is_stale(name, age, finished):
                         yield _remove(folder, name)
                 yield 0
 
-    def _is_stale(self, name: str, age: float, over: set[str]) -> bool:
-        """Whether nobody needs a temporary file any more; `over` are those of threads that have ended."""
-        if name in over:
+    def _is_stale(self, name: str, age: float, finished: set[str]) -> bool:
+        """Tell whether a temporary file is useless; `finished` are the names of those whose threads have ended."""
+        if name in finished:
             return age > 10 * _MINUTE
         if owner(name) is not None:
             return False
-        # An answer that was given at once is one request's, and a request lasts no hour.
+        # A file that is sent in place of a thread belongs to one request, and no request lasts an hour.
         return age > (_HOUR if name.startswith("export-") else self.longest)
 
-    def _deep(self, root: Path) -> Iterator[int]:
-        """Hidden files and folders, wherever they are below the root."""
-        ways: list[tuple[str, ...]] = [()]
-        while ways:
-            way = ways.pop()
+    def _sweep_tree(self, root: Path) -> Iterator[int]:
+        """Sweep hidden files and folders, at any depth."""
+        paths: list[tuple[str, ...]] = [()]
+        while paths:
+            path = paths.pop()
             try:
                 folder = Folder.at(root)
-                for name in way:
+                for name in path:
                     folder = folder.enter(name)
                 scan = os.scandir(folder.fd)
             except OSError:
@@ -101,11 +100,11 @@ class Sweep:
                         if entry.name.startswith(TEMPORARY):
                             hidden.append(entry.name)
                         elif entry.is_dir(follow_symlinks=False):
-                            ways.append((*way, entry.name))
+                            paths.append((*path, entry.name))
                     yield 0
-            over = _others(hidden, self.unfinished)
+            finished = _names_not_in(self.unfinished, hidden)
             for name in hidden:
-                if self._is_stale(name, _age(folder, name), over):
+                if self._is_stale(name, _age(folder, name), finished):
                     yield _remove(folder, name)
 
 
@@ -116,26 +115,26 @@ def _names(path: Path) -> list[str]:
         return []
 
 
-def _others(names: Collection[str], ask: Ask) -> set[str]:
-    """The names that hold the id of a thread for which the answer is no."""
+def _names_not_in(matching: IdFilter, names: Collection[str]) -> set[str]:
+    """Return the names with the id of a thread that does not meet the condition."""
     ids = {name: thread_id for name in names if (thread_id := owner(name)) is not None}
-    left = set(ids.values())
-    left -= ask(left) if left else left
-    return {name for name, thread_id in ids.items() if thread_id in left}
+    others = set(ids.values())
+    others -= matching(others) if others else others
+    return {name for name, thread_id in ids.items() if thread_id in others}
 
 
 def _age(folder: Folder, name: str) -> float:
-    """The seconds since it was last written to; 0 for what is gone."""
+    """Return the seconds since the last write; 0 for a file that is gone."""
     try:
-        return time.time() - folder.look(name).st_mtime
+        return time.time() - folder.stat(name).st_mtime
     except OSError:
         return 0
 
 
 def _remove(folder: Folder, name: str) -> int:
     with suppress(OSError):
-        if stat.S_ISDIR(folder.look(name).st_mode):
-            # This may take long, and does not follow links.
+        if stat.S_ISDIR(folder.stat(name).st_mode):
+            # This may take long. It does not follow links.
             off_the_loop(partial(shutil.rmtree, name, ignore_errors=True, dir_fd=folder.fd))
         else:
             os.unlink(name, dir_fd=folder.fd)

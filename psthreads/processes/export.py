@@ -63,7 +63,7 @@ def export(
         packed = size = 0
         file = pending.enter_context(context.result(f"{_plain(folder.group.name)}-export-{context.thread_id}.zip"))
         archive = ZipWriter(file, directory)
-        with context.bar("packaging", total=count) as bar, folder.staying():
+        with context.bar("packaging", total=count) as bar, folder.keeping_folder():
             for document in bar.iter(_chosen(chosen)):
                 context.check()
                 try:

@@ -89,7 +89,7 @@ class _Load:
                 loaded += self._load(path, document.path)
         context.message("Waiting for the disk")
         self._documents.sync()
-        self._zone.tidy()
+        self._zone.remove_empty_folders()
         sentence = f"Successfully loaded {_files(loaded)}"
         if missing := len(self._files) - loaded:
             failed = context.errors > 0

@@ -22,7 +22,7 @@ from psthreads.authoring.parameter import Bounds
 from psthreads.authoring.process import Start
 from psthreads.authoring.registry import process
 from psthreads.documents.loading_zone import LoadingZone
-from psthreads.documents.paths import shown
+from psthreads.documents.paths import printable
 from psthreads.domain.errors import NotFound, PsthreadsError
 from psthreads.domain.model import Level, Outcome, Status
 from psthreads.processes.archives.unpacking import Damaged, ZipEntry, ZipReader
@@ -61,14 +61,14 @@ def unzip(
         files = archive.files
         with context.bar("unzipping", total=len(files)) as bar:
             for number, entry in enumerate(bar.iter(files)):
-                context.message(f"Unzipping {shown(entry.name)}")
+                context.message(f"Unzipping {printable(entry.name)}")
                 try:
                     _unpack(archive, entry, staging / str(number))
                 except Damaged as error:
-                    context.error(f"Entry '{shown(entry.name)}' of {path} cannot be unpacked: {error}.")
+                    context.error(f"Entry '{printable(entry.name)}' of {path} cannot be unpacked: {error}.")
                     return _nothing(path)
                 except OSError as error:
-                    context.error(f"Entry '{shown(entry.name)}' of {path} cannot be written: {error.strerror}.")
+                    context.error(f"Entry '{printable(entry.name)}' of {path} cannot be written: {error.strerror}.")
                     return _nothing(path)
     for number, entry in enumerate(files):
         with context.shield():
@@ -106,7 +106,7 @@ def _is_acceptable(context: Context, archive: ZipReader, path: str, base: str, f
             continue
         found += 1
         if found <= _TOLD:
-            context.error(f"Entry '{shown(entry.name)}' of {path} is not accepted: {reason.rstrip('.')}.")
+            context.error(f"Entry '{printable(entry.name)}' of {path} is not accepted: {reason.rstrip('.')}.")
     if found > _TOLD:
         context.log(f"{found - _TOLD:,} more entries of {path} are not accepted", Level.ERROR)
     return not found
@@ -133,8 +133,8 @@ def _unpack(archive: ZipReader, entry: ZipEntry, path: Path) -> None:
 def _gone(path: str) -> Outcome:
     return Outcome(
         Status.FAILED,
-        f"There is no '{shown(path)}' in the loading zone any more. Somebody removed it; or its worker was lost after "
-        "unpacking it, and then its files are there: look, and upload it again if they are not.",
+        f"'{printable(path)}' is no longer in the loading zone. Either it was removed, or a worker was lost after "
+        "unpacking it: upload it again if its files are not in the loading zone.",
     )
 
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import IO, BinaryIO, Final, cast
 from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 
-from psthreads.documents.paths import shown
+from psthreads.documents.paths import printable
 
 MOST_ENTRIES: Final = 100_000
 """Files, and folders that are needed for them, in one archive."""
@@ -67,7 +67,7 @@ class ZipReader:
         try:
             self._zip = ZipFile(cast("IO[bytes]", _Bounded(file)))
         except UnicodeDecodeError as error:
-            name = shown(error.object.decode(errors="replace"))
+            name = printable(error.object.decode(errors="replace"))
             raise Damaged(f"the name of entry '{name}' is said to be UTF-8 and is not: pack it again") from None
         except (*_BROKEN, OSError):
             raise Damaged("it is no zip file, or only a part of one: upload it again") from None
@@ -151,7 +151,7 @@ class ZipReader:
                 continue
             if start < end:
                 reasons[id(entry)] = f"it lies within entry '{before}'"
-            end, before = start + _LOCAL.size + name + extra + entry.info.compress_size, shown(entry.name)
+            end, before = start + _LOCAL.size + name + extra + entry.info.compress_size, printable(entry.name)
             if end > self._zip.start_dir:
                 reasons[id(entry)] = "it is longer than the archive"
         return reasons

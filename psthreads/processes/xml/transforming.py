@@ -177,7 +177,7 @@ class _Child:
                 os.close(fd)
             _say_nothing()
             self._limit()
-            with self._folder.staying():
+            with self._folder.keeping_folder():
                 self._serve()
         except MemoryError:
             return _OUT_OF_MEMORY
