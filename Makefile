@@ -22,7 +22,7 @@ help:  ## say what the commands are
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
 
 run: $(VENV)/.run  ## start everything on this machine and do the main job once; ONCE=1 ends after it
-	@exec $(BIN)/python -m psthreads.local --tied $(if $(ONCE),--once)
+	@exec $(BIN)/python -m psthreads run --tied $(if $(ONCE),--once)
 
 test: $(VENV)/.dev  ## run every test, with real Redis servers, real workers and a real browser
 	@$(BIN)/python -m pytest -n $(WORKERS_OF_TESTS) $(ARGS)

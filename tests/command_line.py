@@ -15,13 +15,18 @@ from typing import Self
 from click.testing import CliRunner, Result
 from stack import ROOT
 
-from psthreads.client.cli import commands
+from psthreads.domain.config import Config
+from psthreads.program import program
 
 DEADLINE = 20.0
 # The terminal is the child's own, so that a Ctrl-C typed there is a signal to the child.
-ON_TERMINAL = (
-    "import fcntl, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); from psthreads.client.cli import main; main()"
-)
+ON_TERMINAL = "import fcntl, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); from psthreads.__main__ import main; main()"
+
+
+def operate(config: Config, line: str, typed: str | None = None) -> Result:
+    """Run one of the server's commands in this process, with these settings."""
+    runner = CliRunner(env=config.to_env())
+    return runner.invoke(program, line.split(), input=typed, prog_name="psthreads")
 
 
 class CommandLine:
@@ -51,12 +56,12 @@ class CommandLine:
         absent = dict.fromkeys(set(os.environ) - set(self._environment))
         runner = CliRunner(env={**absent, **self._environment, **changes})
         with chdir(self._home):
-            return runner.invoke(commands, arguments, prog_name="psthreads", catch_exceptions=False)
+            return runner.invoke(program, arguments, prog_name="psthreads", catch_exceptions=False)
 
     def process(self, *arguments: str, **changes: str | None) -> subprocess.Popen[str]:
         """Start a command as a process, with its output in pipes."""
         process = subprocess.Popen(
-            [sys.executable, "-m", "psthreads.client.cli", *arguments],
+            [sys.executable, "-m", "psthreads", *arguments],
             env=self._changed(changes),
             cwd=self._home,
             stdin=subprocess.DEVNULL,

@@ -17,7 +17,7 @@ from stack import ROOT, free_port
 
 from psthreads.client import Client
 
-RUN = [sys.executable, "-m", "psthreads.local"]
+RUN = [sys.executable, "-m", "psthreads", "run"]
 _OURS = re.compile(r"(REDIS_URL|PORT|HOST|WORKERS|SECRET_KEY|WEB_CONCURRENCY|PSTHREADS_\w+|MAKE\w*|MFLAGS)\Z")
 
 
@@ -27,7 +27,7 @@ def bare_environment() -> dict[str, str]:
 
 
 class Runner:
-    """`python -m psthreads.local` in a folder; a context manager that kills what is left of it."""
+    """`psthreads run` in a folder; a context manager that kills what is left of it."""
 
     def __init__(self, folder: Path, *arguments: str, command: list[str] | None = None, **settings: str) -> None:
         self.folder = folder

@@ -98,7 +98,7 @@ def started(folder: Path, processes: str) -> Iterator[Running]:
     port = free_port()
     with (folder / "output").open("w") as output:
         programs = subprocess.Popen(
-            [sys.executable, "-m", "psthreads.local", "--tied"],
+            [sys.executable, "-m", "psthreads", "run", "--tied"],
             cwd=folder,
             env=environment(folder, PORT=str(port), PSTHREADS_PROCESSES=processes),
             stdin=subprocess.DEVNULL,

@@ -182,7 +182,7 @@ def test_a_start_needs_a_member(scripted: Scripted) -> None:
 
 def test_importing_the_client_brings_no_server_with_it() -> None:
     servers = ("flask", "redis", "rq", "psthreads.threads.store", "psthreads.domain.config")
-    check = f"import sys, psthreads.client.cli; print([name for name in {servers} if name in sys.modules])"
+    check = f"import sys, psthreads.program; print([name for name in {servers} if name in sys.modules])"
     command = [sys.executable, "-c", check]
     found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     assert found.stdout == "[]\n"

@@ -1,37 +1,39 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
-from pathlib import Path
+from dataclasses import replace
+from functools import partial
 
 import pytest
-from click.testing import Result
-from flask import Flask
+from click.testing import CliRunner, Result
+from command_line import operate
 from redis import Redis
-from redis.backoff import NoBackoff
-from redis.retry import Retry
+from stack import ROOT
 
-from psthreads.admin import commands
 from psthreads.audit.entries import SETUP
 from psthreads.domain.access import Role
+from psthreads.domain.config import Config
 from psthreads.domain.errors import NotSignedIn
 from psthreads.identity.credentials import Password, Token
 from psthreads.identity.directory import Directory
+from psthreads.program import program
 
 PASSWORD = "correct horse"
+NO_FLASK = "import sys; sys.modules['flask'] = None; from psthreads.__main__ import main; main()"
 
 
 class Shell:
-    """Runs commands as `flask --app app …` does."""
+    """Runs commands as `psthreads admin …` does, in this process."""
 
-    def __init__(self, redis: Redis) -> None:
+    def __init__(self, redis: Redis, config: Config) -> None:
         self.directory = Directory(redis)
-        self._app = Flask(__name__)
-        commands.register(self._app, lambda: self.directory)
+        self._config = config
 
     def __call__(self, line: str, typed: str = "") -> Result:
-        return self._app.test_cli_runner().invoke(args=line.split(), input=typed)
+        return operate(self._config, f"admin {line}", typed)
 
     def ok(self, line: str, typed: str = "") -> str:
         """Standard output of a command that must succeed."""
@@ -51,8 +53,8 @@ class Shell:
 
 
 @pytest.fixture
-def shell(redis: Redis) -> Shell:
-    return Shell(redis)
+def shell(redis: Redis, config: Config) -> Shell:
+    return Shell(redis, config)
 
 
 def test_a_member_is_added_with_a_password_typed_twice_and_not_shown(shell: Shell) -> None:
@@ -208,25 +210,27 @@ def test_an_unknown_role_names_those_there_are(shell: Shell) -> None:
     assert all(role.value in result.stderr for role in Role)
 
 
-def test_without_redis_every_command_is_one_sentence_and_exit_code_1(tmp_path: Path) -> None:
-    with Redis(unix_socket_path=str(tmp_path / "no.sock"), retry=Retry(NoBackoff(), 0)) as nobody:
-        shell = Shell(nobody)
-        for line in ("member list", "member add jjones --generate", "group list", "token list --member x"):
-            assert "does not answer" in shell.fails(line)
+def test_without_redis_every_command_is_one_sentence_and_exit_code_1(redis: Redis, config: Config) -> None:
+    shell = Shell(redis, replace(config, redis_url="unix:///nowhere.sock"))
+    for line in ("member list", "member add jjones --generate", "group list", "token list --member x"):
+        assert "does not answer" in shell.fails(line)
 
 
-def test_the_commands_work_from_flasks_own_program(redis: Redis, tmp_path: Path) -> None:
-    socket = redis.connection_pool.connection_kwargs["path"]
-    (tmp_path / "app.py").write_text(
-        "from flask import Flask\nfrom redis import Redis\n"
-        "from psthreads import commands\nfrom psthreads.identity.directory import Directory\n"
-        f"app = Flask(__name__)\ncommands.register(app, lambda: Directory(Redis(unix_socket_path={socket!r})))\n"
-    )
-    flask = [sys.executable, "-m", "flask", "--app", str(tmp_path / "app.py")]
+def test_a_wrong_setting_is_one_sentence_and_exit_code_1(config: Config) -> None:
+    wrong = CliRunner(env={**config.to_env(), "REDIS_URL": "localhost"})
+    for line in ("admin member list", "admin audit export", "doctor", "web"):
+        result = wrong.invoke(program, line.split())
+        assert result.exit_code == 1
+        assert result.stderr == "Error: REDIS_URL is 'localhost', but must start with redis://, rediss:// or unix://.\n"
+
+
+def test_the_commands_work_as_a_program_of_their_own_and_need_no_flask(redis: Redis, config: Config) -> None:
+    admin = [sys.executable, "-c", NO_FLASK, "admin"]
+    run = partial(subprocess.run, cwd=ROOT, env={**os.environ, "REDIS_URL": config.redis_url}, timeout=60, text=True)
     for line, typed in (("member add jjones --password-stdin", f"{PASSWORD}\n"), ("group add acme", "")):
-        subprocess.run([*flask, *line.split()], input=typed, text=True, timeout=60, check=True)
-    listed = subprocess.run([*flask, "member", "list", "--json"], capture_output=True, timeout=60, check=True)
+        run([*admin, *line.split()], input=typed, check=True)
+    listed = run([*admin, "member", "list", "--json"], capture_output=True, check=True)
     assert [member["username"] for member in json.loads(listed.stdout)] == ["jjones"]
-    failed = subprocess.run([*flask, "group", "add", "acme"], capture_output=True, timeout=60, check=False)
+    failed = run([*admin, "group", "add", "acme"], capture_output=True, check=False)
     assert failed.returncode == 1
-    assert failed.stderr.splitlines() == [b"Error: There is a group 'acme' already: choose another name."]
+    assert failed.stderr.splitlines() == ["Error: There is a group 'acme' already: choose another name."]

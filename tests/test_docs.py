@@ -176,4 +176,4 @@ def test_the_licence_is_the_one_that_the_package_names() -> None:
     licence = (ROOT / "LICENSE").read_text()
     assert "Apache License\n                           Version 2.0, January 2004" in licence
     assert "END OF TERMS AND CONDITIONS" in licence
-    assert 'license = { text = "Apache-2.0" }' in (ROOT / "pyproject.toml").read_text()
+    assert 'license = "Apache-2.0"' in (ROOT / "pyproject.toml").read_text()

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
-from flask import Flask
+from command_line import operate
 from people import People
 from redis import Redis
 from stack import ROOT, Program, wait_for, web, worker
@@ -200,18 +200,18 @@ def test_the_workers_do_not_start_where_that_is_unsafe(safe: Config) -> None:
     assert f"chmod o-w {safe.documents}" in done.stderr
 
 
-def test_the_command_lists_what_is_wrong_and_its_exit_code_says_whether_it_is_serious(app: Flask, safe: Config) -> None:
-    from psthreads.web.app import create_app
-
-    done = app.test_cli_runner().invoke(args=["doctor"])
+def test_the_command_lists_what_is_wrong_and_its_exit_code_says_whether_it_is_serious(
+    config: Config, safe: Config
+) -> None:
+    done = operate(config, "doctor")
     assert done.exit_code == 1
     assert done.output.startswith("serious: SECRET_KEY is not set")
     assert "    Set SECRET_KEY to what python3 -c" in done.output
     assert done.output.index("serious") < done.output.index("warning: No worker is alive")
-    well = create_app(safe).test_cli_runner().invoke(args=["doctor"])
+    well = operate(safe, "doctor")
     assert well.exit_code == 0, well.output
     assert "warning: No worker is alive" in well.output
-    away = create_app(replace(safe, redis_url="unix:///nowhere.sock")).test_cli_runner().invoke(args=["doctor"])
+    away = operate(replace(safe, redis_url="unix:///nowhere.sock"), "doctor")
     assert away.exit_code == 1
     assert "Redis does not answer as it should" in away.output
     assert "Traceback" not in away.output

@@ -18,6 +18,7 @@ PACKAGE = ROOT / "psthreads"
         ("psthreads.worker.worker", ("flask", "gunicorn", "gevent")),
         ("psthreads.worker.supervisor", ("flask", "gunicorn", "gevent")),
         ("psthreads.client.client", ("flask", "redis", "rq", "gevent")),
+        ("psthreads.program", ("flask", "redis", "rq", "gevent", "argon2")),
         ("psthreads.testing.harness", ("flask", "redis", "rq", "requests", "gevent")),
         ("psthreads.domain.model", ("lxml", "redis", "flask")),
         ("psthreads.threads.store", ("flask", "gevent")),

@@ -194,7 +194,7 @@ def test_it_ends_with_whoever_started_it_when_it_is_tied(folder: Path) -> None:
         assert runner.started()
         runner.process.kill()
         wait_for(runner.is_gone, 10)
-    assert "-m psthreads.local --tied" in (ROOT / "Makefile").read_text()
+    assert "-m psthreads run --tied" in (ROOT / "Makefile").read_text()
 
 
 def test_it_ends_in_peace_when_nobody_reads_on(folder: Path) -> None:
@@ -203,7 +203,7 @@ def test_it_ends_in_peace_when_nobody_reads_on(folder: Path) -> None:
         assert runner.ended() == 1
         assert runner.is_gone()
     assert runner.err.read_text() == ""
-    assert runner.out.read_text().startswith("These members were made.")
+    assert runner.out.read_text().startswith("These members are new.")
 
 
 # What it refuses.
@@ -212,8 +212,8 @@ def test_it_ends_in_peace_when_nobody_reads_on(folder: Path) -> None:
 def test_a_second_run_in_the_same_folder_or_on_the_same_port_is_refused(up: Runner, folder: Path) -> None:
     again = bare_environment()
     for where, port, words in (
-        (up.folder, free_port(), f"Another `make run` uses {up.folder}/var: stop it first."),
-        (folder, up.port, f"Port {up.port} of 127.0.0.1 cannot be used: Address already in use. Choose another with"),
+        (up.folder, free_port(), f"Another `psthreads run` uses {up.folder}/var: stop it first."),
+        (folder, up.port, f"Port {up.port} of 127.0.0.1 cannot be used: Address already in use. Choose another one"),
     ):
         environment = {**again, "PYTHONPATH": str(ROOT), "PORT": str(port)}
         done = subprocess.run(RUN, cwd=where, env=environment, capture_output=True, text=True, check=False)
@@ -264,7 +264,7 @@ def _nothing(_: Path) -> None:
             {"REDIS_URL": "redis://me:hunter2@127.0.0.1:1/0?password=hunter2"},
             "The Redis at redis://127.0.0.1:1/0 does not answer (",
         ),
-        (_nothing, {"PSTHREADS_PROCESSES": "no_such_module"}, "A process of ours ended by itself: "),
+        (_nothing, {"PSTHREADS_PROCESSES": "no_such_module"}, "One of the processes ended by itself: "),
         (_nothing, {"PSTHREADS_PROCESSES": "psthreads.processes.export"}, ""),
     ],
 )

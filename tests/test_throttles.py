@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
-from flask import Flask
+from command_line import operate
 from flask.testing import FlaskClient
 from people import PASSWORD, People
 from redis import Redis
@@ -206,15 +206,14 @@ def test_an_account_is_locked_after_wrong_passwords_in_a_row_until_it_is_unlocke
     assert {(answer.status_code, answer.data) for answer in [*wrong, locked]} == {(401, locked.data)}
     assert caller.get(basic("nobody", WRONG)).data == locked.data
     assert caller.get(people.bearer("manager")).status_code == 200
-    app: Flask = caller.http.application
-    listed = json.loads(app.test_cli_runner().invoke(args=["member", "list", "--json"]).stdout)
+    listed = json.loads(operate(locking, "admin member list --json").stdout)
     (since,) = {one["locked"] for one in listed if one["username"] == "manager"}
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT.*", since)
     assert {one["locked"] for one in listed if one["username"] != "manager"} == {False}
-    done = app.test_cli_runner().invoke(args=["member", "unlock", "manager"])
+    done = operate(locking, "admin member unlock manager")
     assert "is unlocked" in done.stderr
     assert caller.get(basic("manager", PASSWORD)).status_code == 200
-    again = app.test_cli_runner().invoke(args=["member", "unlock", "manager"])
+    again = operate(locking, "admin member unlock manager")
     assert (again.exit_code, "was not locked" in again.stderr) == (0, True)
 
 

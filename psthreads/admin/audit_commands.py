@@ -1,28 +1,19 @@
-"""Flask's command line for the audit: `flask --app app audit export`."""
+"""The command `psthreads admin audit export`."""
 
 from __future__ import annotations
 
-from typing import Final
-
 import click
-from flask import Flask, current_app
 
-from psthreads.admin.shell import Commands
+from psthreads.admin import shell
 from psthreads.audit.entries import ACTS, KINDS, Audit, AuditQuery
 from psthreads.audit.export import FORMATS, pieces
 from psthreads.authoring.parameter import read_timestamp
+from psthreads.domain.config import Config
 
-_EXTENSION: Final = "psthreads.audit.entries"
-_audit = Commands("audit", help="Who did what, when, from where and why.")
-
-
-def register(app: Flask, audit: Audit) -> None:
-    """Add the commands to the app."""
-    app.extensions[_EXTENSION] = audit
-    app.cli.add_command(_audit)
+audit = click.Group("audit", help="Who did what, when, from where and why.")
 
 
-@_audit.command("export")
+@audit.command()
 @click.option("--format", "form", type=click.Choice(list(FORMATS)), default="csv", help="CSV (default) or JSON lines.")
 @click.option("--by", default="", metavar="NAME", help="Who did it: a name or an id.")
 @click.option(
@@ -36,9 +27,9 @@ def register(app: Flask, audit: Audit) -> None:
 @click.option("--group", default="", metavar="GROUP", help="In which group: its name or id.")
 @click.option("--since", default="", metavar="TIME", help="From when on, such as 2026-01-31T12:00, in UTC.")
 @click.option("--until", default="", metavar="TIME", help="Before when.")
-def _export(form: str, by: str, act: str, subject: str, group: str, since: str, until: str) -> None:
+def export(form: str, by: str, act: str, subject: str, group: str, since: str, until: str) -> None:
     """Write the audit to standard output, newest first."""
-    wanted = AuditQuery(by, act, subject, group, read_timestamp("since", since), read_timestamp("until", until))
-    audit: Audit = current_app.extensions[_EXTENSION]
-    for piece in pieces(audit.export(wanted), form):
+    query = AuditQuery(by, act, subject, group, read_timestamp("since", since), read_timestamp("until", until))
+    entries = Audit(shell.redis(Config.from_env())).export(query)
+    for piece in pieces(entries, form):
         click.echo(piece.encode(), nl=False)  # As bytes: a line of CSV ends with CR and LF.

@@ -1,4 +1,4 @@
-"""Flask's command line for what programs sign in with: `flask --app app token|client …`."""
+"""The commands `psthreads admin token|client …`, for what programs sign in with."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Final, TypeVar
 import click
 
 from psthreads.admin import shell
-from psthreads.admin.shell import Commands, as_json, of_member, say, show, with_reason
+from psthreads.admin.shell import as_json, of_member, say, show, with_reason
 from psthreads.domain.access import TokenScope
 from psthreads.domain.errors import BadParameter
 from psthreads.domain.model import iso
@@ -20,8 +20,8 @@ _DURATION: Final = re.compile(r"([0-9]{1,9})([smhdw])")
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-token = Commands("token", help="The tokens with which programs sign in.")
-client = Commands("client", help="The OAuth clients with which programs get access tokens.")
+token = click.Group("token", help="The tokens with which programs sign in.")
+client = click.Group("client", help="The OAuth clients with which programs get access tokens.")
 
 
 def _scope_options(command: F) -> F:
@@ -43,12 +43,11 @@ def _token_create(
 ) -> None:
     """Make a token and print it, this once."""
     seconds = None if expires is None else _seconds(expires)
-    directory = shell.directory()
-    found = directory.find_member(member_ref)
+    account = shell.directory().find_member(member_ref)
     token_scope = _token_scope(group_refs, read_only=read_only, act_only=act_only)
-    plain = shell.changes().create_token(found, name, seconds, token_scope)
-    say(f"Token '{name}' of '{found.username}' is made. Keep it now: it is not shown again.")
-    click.echo(plain)
+    secret = shell.changes().create_token(account, name, seconds, token_scope)
+    say(f"Token '{name}' of '{account.username}' is made. Keep it now: it is not shown again.")
+    click.echo(secret)
 
 
 @token.command("list")
@@ -58,8 +57,11 @@ def _token_list(member_ref: str, *, as_json: bool) -> None:
     """List a member's tokens, by name."""
     directory = shell.directory()
     tokens = directory.tokens(directory.find_member(member_ref))
-    told = _told(it.token_scope for it in tokens)
-    rows = ((it.name, told(it.token_scope), iso(it.created), iso(it.expires) if it.expires else None) for it in tokens)
+    scopes = _scopes(it.token_scope for it in tokens)
+    rows = (
+        (it.name, text, iso(it.created), iso(it.expires) if it.expires else None)
+        for it, text in zip(tokens, scopes, strict=True)
+    )
     show(("name", "scope", "created", "expires"), rows, as_json=as_json)
 
 
@@ -69,10 +71,9 @@ def _token_list(member_ref: str, *, as_json: bool) -> None:
 @with_reason
 def _token_revoke(name: str, member_ref: str) -> None:
     """End a token at once."""
-    directory = shell.directory()
-    found = directory.find_member(member_ref)
-    shell.changes().revoke_token(found, name)
-    say(f"Token '{name}' of '{found.username}' is revoked.")
+    account = shell.directory().find_member(member_ref)
+    shell.changes().revoke_token(account, name)
+    say(f"Token '{name}' of '{account.username}' is revoked.")
 
 
 @client.command("add")
@@ -82,10 +83,10 @@ def _token_revoke(name: str, member_ref: str) -> None:
 @with_reason
 def _client_add(name: str, member_ref: str, group_refs: tuple[str, ...], *, read_only: bool, act_only: bool) -> None:
     """Make a client that acts as the member, and print its id and its secret, this once."""
-    found = shell.directory().find_member(member_ref)
+    account = shell.directory().find_member(member_ref)
     token_scope = _token_scope(group_refs, read_only=read_only, act_only=act_only)
-    client_id, secret = shell.changes().add_client(found, name, token_scope)
-    say(f"Client '{name}' of '{found.username}' is made. Keep its secret, the second line, now: it is not shown again.")
+    client_id, secret = shell.changes().add_client(account, name, token_scope)
+    say(f"Client '{name}' of '{account.username}' is made. Keep the secret in the second line: it is not shown again.")
     click.echo(client_id)
     click.echo(secret)
 
@@ -95,9 +96,9 @@ def _client_add(name: str, member_ref: str, group_refs: tuple[str, ...], *, read
 @as_json
 def _client_list(member_ref: str, *, as_json: bool) -> None:
     """List a member's clients."""
-    found = shell.directory().clients.of(shell.directory().find_member(member_ref))
-    told = _told(it.token_scope for it in found)
-    rows = ((it.name, it.id, told(it.token_scope), iso(it.created)) for it in found)
+    clients = shell.directory().clients.of(shell.directory().find_member(member_ref))
+    scopes = _scopes(it.token_scope for it in clients)
+    rows = ((it.name, it.id, text, iso(it.created)) for it, text in zip(clients, scopes, strict=True))
     show(("name", "id", "scope", "created"), rows, as_json=as_json)
 
 
@@ -107,9 +108,9 @@ def _client_list(member_ref: str, *, as_json: bool) -> None:
 @with_reason
 def _client_remove(name: str, member_ref: str) -> None:
     """Remove a client, which ends its access tokens at once."""
-    found = shell.directory().find_member(member_ref)
-    shell.changes().remove_client(found, name)
-    say(f"Client '{name}' of '{found.username}' is removed, and its access tokens are ended.")
+    account = shell.directory().find_member(member_ref)
+    shell.changes().remove_client(account, name)
+    say(f"Client '{name}' of '{account.username}' is removed, and its access tokens are ended.")
 
 
 def _token_scope(group_refs: tuple[str, ...], *, read_only: bool, act_only: bool) -> TokenScope | None:
@@ -122,13 +123,12 @@ def _token_scope(group_refs: tuple[str, ...], *, read_only: bool, act_only: bool
     return TokenScope(not act_only, not read_only, groups)
 
 
-def _told(reaches: Iterable[TokenScope | None]) -> Callable[[TokenScope | None], str]:
-    """What says to what tokens or clients are narrowed; the names of all their groups are read at once."""
-    wanted = [
-        ("group", group) for token_scope in reaches if token_scope is not None for group in token_scope.groups or ()
-    ]
-    names = {group: name for (_, group), name in shell.directory().names(wanted).items()}
-    return lambda token_scope: scope(token_scope, names)
+def _scopes(token_scopes: Iterable[TokenScope | None]) -> list[str]:
+    """Return each scope in words; the names of all their groups are read at once."""
+    scopes = list(token_scopes)
+    groups = [("group", group) for it in scopes if it is not None for group in it.groups or ()]
+    names = {group: name for (_, group), name in shell.directory().names(groups).items()}
+    return [scope(it, names) for it in scopes]
 
 
 def _seconds(duration: str) -> int:

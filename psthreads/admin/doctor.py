@@ -1,7 +1,7 @@
-"""What is unsafe or unwell about a server: found before it starts, and when somebody asks.
+"""Checks for what is unsafe or unwell about a server, made before it starts and by `psthreads doctor`.
 
-Each check looks at one thing and gives its findings; none changes anything. In production, a serious finding keeps
-the programs from starting.
+Each check looks at one thing and yields its problems; none changes anything. In production, a serious problem keeps the
+programs from starting.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _GENERATE: Final = "python3 -c 'import secrets; print(secrets.token_hex(32))'"
 
 
 class Severity(StrEnum):
-    """How bad it is: a serious finding keeps a server in production from starting."""
+    """How bad a problem is: a serious one keeps a server in production from starting."""
 
     SERIOUS = "serious"
     WARNING = "warning"
@@ -49,7 +49,7 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing that is wrong, as a sentence, and how to mend it, as another."""
+    """What is wrong, in one sentence, and how to mend it, in another."""
 
     severity: Severity
     what: str
@@ -67,11 +67,11 @@ def _warning(what: str, remedy: str) -> Problem:
     return Problem(Severity.WARNING, what, remedy)
 
 
-# What the settings alone tell.
+# Checks of the settings.
 
 
 def secret_key(config: Config) -> Iterator[Problem]:
-    """The key of the session cookies: given, and not to be guessed."""
+    """Check that the key of the session cookies is set and hard to guess."""
     remedy = f"Set SECRET_KEY to what {_GENERATE} prints, the same for every web process."
     if not config.secret_key:
         yield _serious("SECRET_KEY is not set: the key of the sessions is in Redis, for whoever reads it.", remedy)
@@ -80,7 +80,7 @@ def secret_key(config: Config) -> Iterator[Problem]:
 
 
 def address(config: Config) -> Iterator[Problem]:
-    """Whether passwords and tokens would travel readable between machines."""
+    """Check that passwords and tokens do not travel unencrypted between machines."""
     if config.certificate or config.proxies or _is_local(config.host):
         return
     yield _serious(
@@ -91,18 +91,18 @@ def address(config: Config) -> Iterator[Problem]:
 
 
 def debug(config: Config) -> Iterator[Problem]:
-    """Whether people would see what is meant for those who write the program."""
+    """Check that no page shows what only developers should see."""
     if config.debug:
         yield _serious("FLASK_DEBUG is on: a fault shows the program's inside.", "Unset FLASK_DEBUG.")
 
 
 def redis_url(config: Config) -> Iterator[Problem]:
-    """Whether Redis takes orders from anybody, and whether they travel readable."""
-    given: dict[str, Any] = parse_url(config.redis_url)  # type: ignore[no-untyped-call] # redis-py's own
-    host = str(given.get("host") or "localhost")
-    if "path" in given or _is_local(host):
+    """Check that a remote Redis asks for a password, and that the connection is encrypted."""
+    parts: dict[str, Any] = parse_url(config.redis_url)  # type: ignore[no-untyped-call] # redis-py's own
+    host = str(parts.get("host") or "localhost")
+    if "path" in parts or _is_local(host):
         return
-    if not given.get("password"):
+    if not parts.get("password"):
         yield _serious(
             f"REDIS_URL names the Redis on {host} without a password: whoever reaches it is an administrator here.",
             "Give Redis the users of deploy/psthreads.acl, and the password in REDIS_URL.",
@@ -115,7 +115,7 @@ def redis_url(config: Config) -> Iterator[Problem]:
 
 
 def documents(config: Config) -> Iterator[Problem]:
-    """Whether other users of the machine can change the documents, and whether there is room for more."""
+    """Check that only our user can change the documents, and that there is disk space for more."""
     folder = config.documents.absolute()
     for path in (folder, *(folder / name for name in ("groups", "results", "loading", "tmp"))):
         try:
@@ -124,20 +124,20 @@ def documents(config: Config) -> Iterator[Problem]:
             continue
         if mode & stat.S_IWOTH:
             yield _serious(f"The folder {path} can be written by everybody on this machine.", f"chmod o-w {path}")
-    yield from _room(folder)
+    yield from _disk_space(folder)
 
 
-def _room(folder: Path) -> Iterator[Problem]:
-    there = next(path for path in (folder, *folder.parents) if path.exists())
-    if not os.access(there, os.W_OK | os.X_OK):
+def _disk_space(folder: Path) -> Iterator[Problem]:
+    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    if not os.access(existing, os.W_OK | os.X_OK):
         yield _serious(
-            f"The folder {there} cannot be written by this user.",
+            f"The folder {existing} cannot be written by this user.",
             "Give it to the user of the web and the workers, or name another with PSTHREADS_DOCUMENTS.",
         )
-    disk = shutil.disk_usage(there)
+    disk = shutil.disk_usage(existing)
     if disk.free < min(_LEAST_FREE, disk.total * _LEAST_SHARE):
         yield _warning(
-            f"The disk of {there} is nearly full: {disk.free // 1024**2:,} MiB are free.",
+            f"The disk of {existing} is nearly full: {disk.free // 1024**2:,} MiB are free.",
             "Remove what is not needed, shorten PSTHREADS_RETENTION, or use a larger disk.",
         )
 
@@ -149,38 +149,38 @@ def _is_local(host: str) -> bool:
         return host == "localhost"
 
 
-# What Redis tells.
+# Checks of Redis.
 
 
 def administrator(redis: Redis) -> Iterator[Problem]:
-    """Whether anybody could manage the server."""
+    """Check that there is an administrator."""
     if not any(member.admin for member in Directory(redis).members()):
         yield _serious(
-            "There is no administrator.", "Add one: flask --app app member add NAME --admin, which asks for a password."
+            "There is no administrator.", "Add one: psthreads admin member add NAME --admin, which asks for a password."
         )
 
 
 def durability(redis: Redis) -> Iterator[Problem]:
-    """Whether Redis may lose what it has acknowledged."""
+    """Check that Redis does not lose acknowledged writes."""
     if warning := durability_warning(redis):
         what, _, remedy = warning.partition(". ")
         yield _warning(f"{what}.", f"{remedy} ")
 
 
 def version(redis: Redis) -> Iterator[Problem]:
-    """Whether Redis is one that this was tried with."""
+    """Check that Redis is recent enough."""
     with translated(redis):
         try:
-            told = redis.info("server")
+            server = redis.info("server")
         except NoPermissionError:
             return
-    text = str(told.get("redis_version", "0"))
+    text = str(server.get("redis_version", "0"))
     if tuple(int(part) for part in text.split(".")[:2] if part.isdecimal()) < _LEAST_VERSION:
         yield _serious(f"Redis is of version {text}, and too old.", "Use Redis 7.0 or newer, or Valkey.")
 
 
 def clock(redis: Redis) -> Iterator[Problem]:
-    """Whether this machine and Redis's agree on the time."""
+    """Check that the clocks of this machine and of Redis agree."""
     with translated(redis):
         before = time.time()
         seconds, micros = redis.time()
@@ -193,26 +193,26 @@ def clock(redis: Redis) -> Iterator[Problem]:
 
 
 def rights(redis: Redis) -> Iterator[Problem]:
-    """Whether this user of Redis may do more than it needs."""
+    """Check that our user of Redis has only the permissions that it needs."""
     with translated(redis):
         try:
-            # Who may ask this may do anything: no user of deploy/psthreads.acl may.
+            # Only a user without limits may call this: none of deploy/psthreads.acl may.
             redis.execute_command("ACL", "LIST")  # type: ignore[no-untyped-call] # redis-py's own
         except (NoPermissionError, ResponseError):
             return
     yield _warning(
-        "This user of Redis may do everything there, for nothing narrows it.",
+        "Our user of Redis has all permissions there.",
         "Give Redis the users of deploy/psthreads.acl, and name them in REDIS_URL.",
     )
 
 
 def life(redis: Redis, config: Config) -> Iterator[Problem]:
-    """Whether somebody works on threads, and looks after those that nobody works on."""
+    """Check that a worker is alive, and a janitor for the threads of lost workers."""
     if not Engine(redis, config, ThreadStore(redis, config), Registry()).workers():
-        yield _warning("No worker is alive: threads wait.", "Start python worker.py.")
+        yield _warning("No worker is alive: threads wait.", "Start psthreads worker.")
     if not Janitor.leads_somewhere(redis):
         yield _warning(
-            "No janitor runs: threads of lost workers stay as they are.", "Start the web process or python worker.py."
+            "No janitor runs: threads of lost workers stay as they are.", "Start psthreads web or psthreads worker."
         )
 
 
@@ -222,46 +222,46 @@ _OF_REDIS: Final[tuple[Callable[[Redis], Iterator[Problem]], ...]] = (durability
 
 
 def examine(config: Config) -> list[Problem]:
-    """Everything that can be found, the serious first. Never raises for what it looks at."""
-    found = [finding for check in (*_OF_WEB, *_SETTINGS) for finding in check(config)]
+    """Return all problems, the serious ones first. A Redis that does not answer is a problem, too, and no error."""
+    problems = [problem for check in (*_OF_WEB, *_SETTINGS) for problem in check(config)]
     with connect(config.redis_url, connections=2) as redis:
         try:
             for check in (administrator, *_OF_REDIS):
-                found += check(redis)
-            found += life(redis, config)
+                problems += check(redis)
+            problems += life(redis, config)
         except (Unavailable, RedisError) as error:
-            found.append(_unreachable(error))
-    return sorted(found, key=lambda finding: finding.severity is not Severity.SERIOUS)
+            problems.append(_unreachable(error))
+    return sorted(problems, key=lambda problem: problem.severity is not Severity.SERIOUS)
 
 
 def refuse_unless_safe(config: Config, *, for_web: bool) -> None:
-    """In production, raise ConfigError with every serious finding about a program that is about to start.
+    """In production, raise ConfigError with every serious problem of a program that is about to start.
 
-    Only the web process needs an administrator and keeps sessions; the workers may not even read the members.
+    Only the web process needs an administrator and keeps sessions; the workers' user of Redis cannot read the members.
     """
     if not config.production:
         return
-    found = [finding for check in (*(_OF_WEB if for_web else ()), *_SETTINGS) for finding in check(config)]
+    problems = [problem for check in (*(_OF_WEB if for_web else ()), *_SETTINGS) for problem in check(config)]
     with connect(config.redis_url, connections=2) as redis:
         try:
             if for_web:
-                found += administrator(redis)
+                problems += administrator(redis)
         except Unavailable:
-            pass  # Redis may come later than this, and everything waits for it.
+            pass  # Redis may start later than this program, which waits for it.
         except RedisError as error:
-            found.append(_unreachable(error))
-    if serious := [str(finding) for finding in found if finding.severity is Severity.SERIOUS]:
-        listed = "\n".join(f"- {one}" for one in serious)
+            problems.append(_unreachable(error))
+    if serious := [str(problem) for problem in problems if problem.severity is Severity.SERIOUS]:
+        listed = "\n".join(f"- {problem}" for problem in serious)
         raise ConfigError(f"This server would not be safe, and PSTHREADS_PRODUCTION is set:\n{listed}")
 
 
 def _unreachable(error: Exception) -> Problem:
-    told = error.__cause__ or error if isinstance(error, Unavailable) else error
-    return _serious(f"Redis does not answer as it should: {told}", "Check REDIS_URL, and that Redis runs.")
+    cause = error.__cause__ or error if isinstance(error, Unavailable) else error
+    return _serious(f"Redis does not answer as it should: {cause}", "Check REDIS_URL, and that Redis runs.")
 
 
 def main() -> int:
-    """Say on standard error why the web process must not start; returns the exit code."""
+    """Print on standard error why the web process must not start; return the exit code."""
     try:
         refuse_unless_safe(Config.from_env(), for_web=True)
     except ConfigError as error:

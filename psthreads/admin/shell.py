@@ -1,7 +1,7 @@
-"""What the groups of commands share: where they find the directory, and how they show what they found.
+"""What the operator's commands share: the directory in Redis, and how they print.
 
-Standard output carries only what was asked for: a list, a new password, a new token. What was done, and
-what went wrong, is one sentence on standard error; a domain error ends with exit code 1.
+Standard output carries only results: a list, a new password, a new token. Confirmations and errors are one sentence on
+standard error.
 """
 
 from __future__ import annotations
@@ -9,32 +9,21 @@ from __future__ import annotations
 import json
 import os
 import pwd
-from collections.abc import Callable, Iterable
-from typing import Any, Final, cast
+from collections.abc import Iterable
+from typing import Any, Final
 
 import click
-from flask import Flask, current_app
-from flask.cli import AppGroup
+from redis import Redis
 
 from psthreads.audit.entries import Origin
-from psthreads.domain.errors import PsthreadsError
+from psthreads.database.connection import connect
+from psthreads.domain.config import Config
 from psthreads.identity.administration import Administration
 from psthreads.identity.directory import Directory
+from psthreads.identity.throttles import Throttles
 
-_EXTENSION: Final = "psthreads.identity.directory"
+_DIRECTORY: Final = "psthreads.directory"
 _REASON: Final = "psthreads.reason"
-
-
-class Commands(AppGroup):
-    """A group of commands whose domain errors are sentences for whoever typed them."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; a domain error ends it with exit code 1."""
-        try:
-            return super().invoke(ctx)
-        except PsthreadsError as error:
-            raise click.ClickException(error.message) from error
-
 
 as_json = click.option("--json", "as_json", is_flag=True, help="A JSON list instead of a table.")
 
@@ -49,24 +38,37 @@ with_reason = click.option(
 of_member = click.option("--member", "member_ref", required=True, metavar="MEMBER", help="Username or id.")
 
 
-def install(app: Flask, directory: Callable[[], Directory]) -> None:
-    """Say where the commands find the directory, which they ask for when they run."""
-    app.extensions[_EXTENSION] = directory
+def redis(config: Config) -> Redis:
+    """Connect to the Redis of these settings, until the command ends."""
+    connection = connect(config.redis_url, connections=2)
+    click.get_current_context().find_root().with_resource(connection)
+    return connection
 
 
 def directory() -> Directory:
-    """The directory."""
-    return cast("Directory", current_app.extensions[_EXTENSION]())
+    """Return the directory in the Redis of the environment's settings, the same one for the whole command.
+
+    Raises ConfigError for wrong settings.
+    """
+    meta = click.get_current_context().meta
+    if _DIRECTORY not in meta:
+        config = Config.from_env()
+        connection = redis(config)
+        meta[_DIRECTORY] = Directory(
+            connection, throttles=Throttles(connection, config), audit_retention=config.audit_retention
+        )
+    result: Directory = meta[_DIRECTORY]
+    return result
 
 
 def changes() -> Administration:
-    """What can be changed, by the user of this machine who typed the command."""
+    """Return the directory's changes, on behalf of the user of this machine who typed the command."""
     reason = click.get_current_context().meta.get(_REASON, "")
     return directory().by(Origin(f"console:{_user()}", reason=reason))
 
 
 def _user() -> str:
-    # What the environment says of it could be anything.
+    # By the process's own user id: anybody can set USER to another name.
     try:
         return pwd.getpwuid(os.getuid()).pw_name
     except KeyError:
@@ -74,7 +76,7 @@ def _user() -> str:
 
 
 def say(sentence: str) -> None:
-    """Tell whoever typed the command what was done."""
+    """Print a confirmation on standard error."""
     click.echo(sentence, err=True)
 
 

@@ -1,8 +1,7 @@
-"""The command line: psthreads start, processes, list, progress, logs, cancel, download."""
+"""The client's commands: psthreads start, processes, list, progress, logs, cancel, download."""
 
 from __future__ import annotations
 
-import io
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -12,7 +11,7 @@ import click
 from rich.console import Console
 
 from psthreads.client import Client, ClientError, Download, RemoteParameter, RemoteThread
-from psthreads.client.settings import SOURCES, client_of, connecting
+from psthreads.client.settings import client_of, connecting
 from psthreads.client.watch import line, plain, results, watch, whole
 from psthreads.domain.errors import BadParameter
 from psthreads.domain.model import Event, Level, Status, iso
@@ -23,24 +22,6 @@ _TAKEN: Final = frozenset({"group", "member", "wait", "idempotency_key", "route"
 _INTERRUPTED: Final = 130
 _EXIT_CODES: Final = {Status.COMPLETED: 0, Status.FAILED: 1, Status.CANCELLED: 3}
 
-_HELP: Final = f"""Start work on a psthreads server, follow it and stop it.
-
-Without --group a command uses the services of the whole server, which are for administrators.
-
-\b
-{SOURCES}
-
-\b
-Exit codes:
-  0    done; a thread that was started or watched: completed, or not watched
-  1    the thread that was started or watched has failed
-  2    the command was not understood
-  3    the thread that was started or watched was cancelled
-  4    the server refused, gave no sense or did not answer; a file could not
-       be written
-  130  interrupted with Ctrl-C; a thread that was watched was left running
-"""
-
 
 class _Trouble(click.ClickException):
     """Neither the user's mistake nor a thread's end."""
@@ -48,7 +29,7 @@ class _Trouble(click.ClickException):
     exit_code = 4
 
 
-class _Commands(click.Group):
+class _Command(click.Command):
     """Turns what went wrong into a sentence and an exit code, in one place for all commands."""
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -77,19 +58,11 @@ _watching: Final = click.option("--watch", "is_watched", is_flag=True, help="Fol
 _saving: Final = click.option("--output", "-o", type=click.Path(path_type=Path), help="The file or folder to save to.")
 
 
-@click.group(cls=_Commands, help=_HELP)
-@connecting
-def commands() -> None:
-    """All that can be said on the command line."""
+class _Commands(click.Group):
+    command_class = _Command
 
 
-def main() -> None:
-    """Run the command that the program's arguments name, and exit with its code."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            # A message may hold what this terminal's encoding does not.
-            stream.reconfigure(errors="backslashreplace")
-    commands(prog_name="psthreads")
+commands: Final = _Commands()
 
 
 def _pairs(_: click.Context, __: click.Parameter, texts: tuple[str, ...]) -> dict[str, list[str]]:
@@ -145,7 +118,10 @@ def start(
 @_formatted
 @connecting
 def processes(group: str | None, form: str | None) -> None:
-    """Say what can be started: in GROUP, or else in any group and on the whole server."""
+    """List what can be started.
+
+    That is in GROUP, or without one in any group and on the whole server.
+    """
     with client_of(click.get_current_context()) as client:
         if form:
             _print_raw(client.text("processes", group=group, as_json=form == "json"))
@@ -230,7 +206,10 @@ def logs(
     page_size: int,
     form: str | None,
 ) -> None:
-    """Print the log of THREAD; with --json or --xml one page of it."""
+    """Print the log of THREAD.
+
+    With --json or --xml it prints one page.
+    """
     if form and follow:
         raise click.UsageError("--follow prints lines: leave out --json or --xml.")
     with client_of(click.get_current_context()) as client:
@@ -273,7 +252,10 @@ def cancel(thread: str, group: str | None, *, force: bool, form: str | None) -> 
 @_saving
 @connecting
 def download(group: str, file: str, output: Path | None) -> None:
-    """Save FILE, a result of GROUP; without --output under its own name, over no other file."""
+    """Save FILE, a result of GROUP.
+
+    Without --output it keeps its own name, and replaces no other file.
+    """
     with client_of(click.get_current_context()) as client:
         click.echo(f"Saved {plain(str(client.download(group, file, output or Path())))}")
 
@@ -315,7 +297,3 @@ def _print_events(events: Iterable[Event]) -> None:
 def _print_raw(text: str) -> None:
     # A program gets the answer as it is; a terminal must not be driven by it.
     click.echo(plain(text, one_line=False) if sys.stdout.isatty() else text, color=True)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,1 +1,1 @@
-"""`make run`: everything on one machine, and the main job done once for a newcomer to see."""
+"""`psthreads run`: the whole service on one machine, with its first job done before a newcomer's eyes."""

@@ -1,4 +1,4 @@
-"""Everything on one machine: what is started and in which order, and the main job done as a client would."""
+"""Starts the parts of the service on this machine, in order, and does the main job as a client would."""
 
 from __future__ import annotations
 
@@ -34,14 +34,13 @@ from psthreads.local.seed import ADMINISTRATOR, GROUP, Login, Seed
 from psthreads.local.server import RedisServer
 from psthreads.system.parent_death import die_with_parent
 
-HOME: Final = Path(__file__).resolve().parents[2]
 _SAMPLES: Final = Path(__file__).resolve().parent / "samples"  # in a checkout a link to those at its top
 _READY_SECONDS: Final = 60.0
-_LEAVE_SECONDS: Final = 10.0  # besides what a worker may take to let its thread clean up
+_LEAVE_SECONDS: Final = 10.0  # besides the time that a worker gives its thread to clean up
 _LOST_SECONDS: Final = 1.0
 _REDIS_SECONDS: Final = 5.0
 _POLL_SECONDS: Final = 0.1
-# The samples are checked within a tenth of a second: to see it move takes a closer look than elsewhere.
+# The samples are checked within a tenth of a second: only frequent reports show the progress.
 _SHOWN_REPORTS: Final = 0.01
 _SHOWN_POLL: Final = 0.01
 _MEMBER: Final = "contributor"
@@ -49,52 +48,50 @@ _PASSWORD: Final = re.compile(r"//[^@/]*@|\?.*")
 
 
 def run(stack: ExitStack, *, once: bool) -> int:
-    """Start everything, do the main job, and unless it is for once stay; returns the exit code.
+    """Start everything, do the main job, and stay, or with `once` end; return the exit code.
 
-    Leaving the stack ends whatever was started. Raises a PsthreadsError or an OSError for what is
-    in the way.
+    Leaving the stack ends all processes. Raises a PsthreadsError or an OSError when something cannot be started.
     """
     config = Config.from_env()
     var = _own_folder(stack)
     _check_port(config)
     parts: dict[Path, Callable[[], bool]] = {}
-    if _is_given("REDIS_URL"):
+    if _is_set("REDIS_URL"):
         _check_redis(config)
-        whose = "the Redis that REDIS_URL names"
+        redis_name = "the Redis that REDIS_URL names"
     else:
         server = stack.enter_context(RedisServer(var / "redis"))
         config = replace(config, redis_url=server.url)
         parts[server.log] = server.is_running
-        whose = f"a Redis of our own, data in {_shown(server.folder)}"
-    if not _is_given("PSTHREADS_DOCUMENTS"):
+        redis_name = f"a Redis of our own, data in {_relative(server.folder)}"
+    if not _is_set("PSTHREADS_DOCUMENTS"):
         config = replace(config, documents=var / "documents")
-    if not _is_given("PSTHREADS_REPORT_INTERVAL"):
+    if not _is_set("PSTHREADS_REPORT_INTERVAL"):
         config = replace(config, report_interval=_SHOWN_REPORTS)
     credentials = var / "credentials.json"
     with connect(config.redis_url) as redis:
         seed = Seed(Directory(redis), Documents(config.documents), _SAMPLES / GROUP, credentials)
         logins, are_new = seed.sow()
     if are_new:
-        # At once: whatever comes now, another start will not show them again.
+        # Before anything can fail: the next start will not show them again.
         _print_passwords(logins)
 
     def patience() -> float:
-        # Without its Redis a worker would go on trying to write how its thread ended.
-        is_there = parts.get(var / "redis" / "redis.log", lambda: True)()
-        return config.shutdown + _LEAVE_SECONDS if is_there else _LOST_SECONDS
+        # A worker that has lost its Redis retries to store its thread's end: there is nothing to wait for.
+        has_redis = parts.get(var / "redis" / "redis.log", lambda: True)()
+        return config.shutdown + _LEAVE_SECONDS if has_redis else _LOST_SECONDS
 
-    worker = [sys.executable, "worker.py"]
-    web = [sys.executable, "-m", "gunicorn", "-c", "gunicorn.conf.py", "app:app"]
     processes: list[subprocess.Popen[bytes]] = []
     stack.callback(_end, processes, patience)
-    for log, command in ((var / "worker.log", worker), (var / "web.log", web)):
+    for command in ("worker", "web"):
+        log = var / f"{command}.log"
         processes.append(_start(stack, config, log, command))
         parts[log] = partial(_runs, processes[-1])
     address = f"http://{config.host}:{config.port}"
     _stay_direct(config.host)
     _await_ready(address, parts)
-    print(f"psthreads runs at {address} with {config.workers} workers and {whose}.")
-    print(f"Passwords and tokens are in {_shown(credentials)}.\n")
+    print(f"psthreads runs at {address} with {config.workers} workers and {redis_name}.")
+    print(f"Passwords and tokens are in {_relative(credentials)}.\n")
     thread = _main_job(address, logins)
     if once:
         return 0 if thread.status is Status.COMPLETED else 1
@@ -105,13 +102,13 @@ def run(stack: ExitStack, *, once: bool) -> int:
         time.sleep(_POLL_SECONDS)
 
 
-def _is_given(name: str) -> bool:
-    # An empty variable counts as none, as it does in Config.
+def _is_set(name: str) -> bool:
+    # An empty variable counts as unset, as it does in Config.
     return bool(os.environ.get(name, "").strip())
 
 
 def _own_folder(stack: ExitStack) -> Path:
-    """The folder var/, held by this process alone until the stack is left."""
+    """Return the folder var/, locked by this process until the stack is left."""
     var = Path.cwd() / "var"
     try:
         var.mkdir(mode=0o750, exist_ok=True)
@@ -123,7 +120,7 @@ def _own_folder(stack: ExitStack) -> Path:
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
-        raise ConfigError(f"Another `make run` uses {var}: stop it first.") from None
+        raise ConfigError(f"Another `psthreads run` uses {var}: stop it first.") from None
     return var
 
 
@@ -137,7 +134,7 @@ def _check_port(config: Config) -> None:
         except OSError as error:
             raise ConfigError(
                 f"Port {config.port} of {config.host} cannot be used: {error.strerror}. "
-                "Choose another with PORT=8001 make run."
+                "Choose another one, such as PORT=8001."
             ) from None
 
 
@@ -148,21 +145,20 @@ def _check_redis(config: Config) -> None:
         ) as redis:
             redis.ping()
     except (RedisError, ValueError, OverflowError) as error:
-        where = _PASSWORD.sub(lambda found: "//" if found[0].startswith("//") else "", config.redis_url)
+        where = _PASSWORD.sub(lambda match: "//" if match[0].startswith("//") else "", config.redis_url)
         reason = " ".join(str(error).split()).rstrip(".")
         raise Unavailable(f"The Redis at {where} does not answer ({reason}): start it, or unset REDIS_URL.") from None
 
 
-def _start(stack: ExitStack, config: Config, log: Path, command: list[str]) -> subprocess.Popen[bytes]:
+def _start(stack: ExitStack, config: Config, log: Path, command: str) -> subprocess.Popen[bytes]:
     output = stack.enter_context(log.open("ab"))
     return subprocess.Popen(
-        command,
-        cwd=HOME,
+        [sys.executable, "-m", "psthreads", command],
         env={**os.environ, **config.to_env(), "PSTHREADS_DOCUMENTS": str(config.documents.resolve())},
         stdin=subprocess.DEVNULL,
         stdout=output,
         stderr=output,
-        start_new_session=True,  # Ctrl-C is for us: we stop them in their order.
+        start_new_session=True,  # Ctrl-C reaches only this process, which stops the others in order.
         preexec_fn=partial(die_with_parent, os.getpid()),  # noqa: PLW1509 (no lock is taken in the child)
     )
 
@@ -184,7 +180,7 @@ def _end(processes: list[subprocess.Popen[bytes]], patience: Callable[[], float]
 
 
 def _stay_direct(host: str) -> None:
-    """Keep what this process asks of its own server away from any proxy that the environment names."""
+    """Keep this process's requests to its own server away from any proxy that the environment names."""
     for name in ("no_proxy", "NO_PROXY"):
         os.environ[name] = ",".join(filter(None, (os.environ.get(name), host)))
 
@@ -200,17 +196,19 @@ def _await_ready(address: str, parts: Mapping[Path, Callable[[], bool]]) -> None
         except requests.RequestException:
             pass
         time.sleep(_POLL_SECONDS)
-    raise ConfigError(f"It did not start in {_READY_SECONDS:g} s: {' and '.join(map(_shown, parts))} may say why.")
+    raise ConfigError(
+        f"The service did not start within {_READY_SECONDS:g} s: {' and '.join(map(_relative, parts))} may say why."
+    )
 
 
 def _check_parts(parts: Mapping[Path, Callable[[], bool]]) -> None:
     for log, is_running in parts.items():
         if not is_running():
-            raise ConfigError(f"A process of ours ended by itself: {_shown(log)} says why.")
+            raise ConfigError(f"One of the processes ended by itself: {_relative(log)} says why.")
 
 
 def _print_passwords(logins: Mapping[str, Login]) -> None:
-    print("These members were made. Their passwords are shown this once:")
+    print("These members are new. Their passwords are shown this once:")
     for username, login in logins.items():
         what = "administrator" if login.admin else f"{login.role} in group {GROUP}"
         print(f"  {username:<24} {login.password}  {what}")
@@ -218,7 +216,7 @@ def _print_passwords(logins: Mapping[str, Login]) -> None:
 
 
 def _main_job(address: str, logins: Mapping[str, Login]) -> RemoteThread:
-    """Validate the group's documents, as any client would, and show it."""
+    """Validate the group's documents as any client would, and print the progress."""
     print(f"The main job: validating the documents of group '{GROUP}' (some are broken on purpose).")
     with Client(address, token=logins[_MEMBER].token, member=_MEMBER) as client:
         started = client.start("validate", GROUP, warn="true")
@@ -229,5 +227,5 @@ def _main_job(address: str, logins: Mapping[str, Login]) -> RemoteThread:
     return thread
 
 
-def _shown(path: Path) -> str:
+def _relative(path: Path) -> str:
     return os.path.relpath(path)

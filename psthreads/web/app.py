@@ -8,8 +8,6 @@ from typing import Final
 from flask import Flask, g
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from psthreads.admin import audit_commands, commands
-from psthreads.admin import doctor_command as checkup
 from psthreads.authoring.parameter import as_text
 from psthreads.domain.config import Config
 from psthreads.domain.model import iso
@@ -82,9 +80,6 @@ def create_app(config: Config) -> Flask:
         app.register_blueprint(blueprint)
     for blueprint, path in dashboard.make_blueprints(services, guard):
         app.register_blueprint(blueprint, url_prefix=path)
-    commands.register(app, lambda: services.directory)
-    audit_commands.register(app, services.audit)
-    checkup.register(app, config)
     return app
 
 

@@ -30,7 +30,7 @@ def make_blueprint(services: Services, guard: Guard) -> Blueprint:
     def readyz() -> Response:
         waiting, workers = services.store.count(Status.INITIALISED), services.engine.workers()
         if waiting and not workers:
-            raise Unavailable("Threads wait and no worker is alive: start `python worker.py`.")
+            raise Unavailable("Threads wait and no worker is alive: start `psthreads worker`.")
         return Response(f"ok, {waiting} waiting, {workers} workers\n", mimetype="text/plain")
 
     return blueprint

@@ -1,8 +1,7 @@
-"""`make run`: starts everything, does the main job as a client would, and stays until Ctrl-C."""
+"""The command `psthreads run`: start everything, do the main job as a client would, and stay until Ctrl-C."""
 
 from __future__ import annotations
 
-import argparse
 import io
 import os
 import signal
@@ -19,31 +18,34 @@ _INTERRUPTED: Final = 130
 
 
 class _Stop(BaseException):
-    """Ctrl-C or SIGTERM: no KeyboardInterrupt, since the watching of a thread asks what that means."""
+    """Ctrl-C or SIGTERM. No KeyboardInterrupt: the code that watches a thread catches that."""
 
 
-def main() -> int:
-    """Run until stopped; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="make run", description=__doc__)
-    parser.add_argument("--once", action="store_true", help="end after the main job")
-    parser.add_argument("--tied", action="store_true", help="end when whoever started it dies")
-    given = parser.parse_args()
-    if given.tied:
+def main(*, once: bool, tied: bool) -> NoReturn:
+    """Run until stopped, or with `once` until the main job has ended, and exit.
+
+    With `tied` this process is killed when its parent dies.
+    """
+    if tied:
         die_with_parent(os.getppid())
+    _leave(_guarded(once=once))
+
+
+def _guarded(*, once: bool) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
-        # Into a pipe, too, each line comes when it is said; and no locale stands in the way of a name.
+        # Each line leaves at once, also into a pipe, and a locale without a name's letters is no error.
         sys.stdout.reconfigure(line_buffering=True, errors="backslashreplace")
     try:
         _listen()
-        return _run(once=given.once)
+        return _run(once=once)
     except _Stop:
         with suppress(OSError):
             print("\nStopped.")
-        return _INTERRUPTED if given.once else 0
+        return _INTERRUPTED if once else 0
     except PsthreadsError as error:
         print(error, file=sys.stderr)
     except BrokenPipeError:
-        pass  # Whoever read the output has gone, and with them whoever would read why.
+        pass  # Nobody reads the output any more.
     except OSError as error:
         with suppress(OSError):
             print(f"{error.filename or 'The output'} cannot be used: {error.strerror}.", file=sys.stderr)
@@ -51,7 +53,7 @@ def main() -> int:
 
 
 def _run(*, once: bool) -> int:
-    # Importing it takes a second, in which Ctrl-C must count already.
+    # Importing it takes a second, in which the signals must already be handled.
     from psthreads.local.machine import run  # noqa: PLC0415 (see above)
 
     with ExitStack() as stack:
@@ -63,7 +65,7 @@ def _run(*, once: bool) -> int:
 
 def _listen() -> None:
     for number in _SIGNALS:
-        # Who ignores the end of the terminal, as nohup does, is to go on after it.
+        # nohup has this signal ignored, so that a program outlives its terminal.
         if number is not signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _stop)
 
@@ -74,7 +76,7 @@ def _stop(_number: int, _frame: FrameType | None) -> NoReturn:
 
 
 def _ignore_signals() -> None:
-    # A second Ctrl-C must not cut short what ends the other processes.
+    # A second Ctrl-C must not interrupt the end of the other processes.
     for number in _SIGNALS:
         signal.signal(number, signal.SIG_IGN)
 
@@ -83,10 +85,6 @@ def _leave(code: int) -> NoReturn:
     try:
         sys.stdout.flush()
     except OSError:
-        # Python would try it once more, and complain.
+        # Python flushes once more at its end, and would print the error.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.exit(code)
-
-
-if __name__ == "__main__":
-    _leave(main())
