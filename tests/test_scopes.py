@@ -27,7 +27,7 @@ from psthreads.web.auth.guard import Watch
 
 __all__ = ["world"]
 OPEN = {"static", "schemas", "health", "openapi", "oauth"}
-SIGN_IN = {"pages.sign_in", "pages.sign_in_post", "pages.outside", "pages.outside_return"}
+SIGN_IN = {"pages.sign_in", "pages.sign_in_post", "pages.oidc", "pages.oidc_callback"}
 OF_MEMBERS = {"pages.sign_out", "pages.home", "pages.groups"}
 
 

@@ -80,7 +80,7 @@ def expected(endpoint: str, who: str, group: str) -> int | set[int]:  # noqa: C9
     is_page = blueprint.endswith("pages")
     if blueprint == "oauth":
         return {400, 401}  # Whoever asks must be a client, and nobody here is one.
-    if endpoint in {"pages.outside", "pages.outside_return"}:
+    if endpoint in {"pages.oidc", "pages.oidc_callback"}:
         return 404  # Without the setting there is no provider.
     if endpoint in OPEN:
         return allowed | {503, 403}  # 403: a sign-in without the page's own token

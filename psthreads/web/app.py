@@ -12,7 +12,7 @@ from psthreads.authoring.parameter import as_text
 from psthreads.domain.config import Config
 from psthreads.domain.model import iso
 from psthreads.web.api import files, health, loading_zone, openapi, processes, schemas, starts, streams, threads
-from psthreads.web.auth import csrf, oauth
+from psthreads.web.auth import csrf, oauth, sessions
 from psthreads.web.auth.guard import Guard
 from psthreads.web.auth.sessions import Sessions
 from psthreads.web.http import error_handlers
@@ -32,12 +32,9 @@ def create_app(config: Config) -> Flask:
     app = Application("psthreads", root_path=str(HOME), template_folder="templates", static_folder="static")
     app.extensions["psthreads"] = services
     app.secret_key = config.secret_key or None
-    app.session_interface = Sessions(services.redis, config.session_idle, config.session_life)
     app.config.update(
         MAX_CONTENT_LENGTH=config.max_body,
         MAX_FORM_MEMORY_SIZE=config.max_body,
-        SESSION_COOKIE_HTTPONLY=True,
-        SESSION_COOKIE_SAMESITE="Lax",
         TEMPLATES_AUTO_RELOAD=False,
     )
     app.url_map.strict_slashes = False
@@ -50,6 +47,7 @@ def create_app(config: Config) -> Flask:
     if near := config.proxies:
         # Only as many entries of X-Forwarded headers are believed as there are proxies that add one.
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=near, x_proto=near, x_host=near)  # type: ignore[method-assign]
+    sessions.install(app, Sessions(services.redis, config.session_idle, config.session_life))
     csrf.install(app)
     error_handlers.install(app)
     guard = Guard(services)

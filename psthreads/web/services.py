@@ -21,7 +21,7 @@ from psthreads.threads.janitor import Janitor
 from psthreads.threads.scripts import ThreadScripts
 from psthreads.threads.search import ThreadSearch
 from psthreads.threads.store import ThreadStore
-from psthreads.web.http.stream_limit import Slots
+from psthreads.web.http.stream_limit import StreamLimit
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class Services:
     documents: Documents
     registry: Registry
     janitor: Janitor
-    slots: Slots
+    stream_limit: StreamLimit
 
     @classmethod
     def make(cls, config: Config) -> Self:
@@ -62,6 +62,6 @@ class Services:
             feed=Feed(redis, store),
             documents=Documents(config.documents),
             registry=registry,
-            slots=Slots(config.streams),
+            stream_limit=StreamLimit(config.streams),
             janitor=Janitor(redis, config, store),
         )

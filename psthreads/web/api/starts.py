@@ -19,7 +19,7 @@ from psthreads.domain.model import Thread
 from psthreads.system.thread_pool import off_the_loop
 from psthreads.web.auth.guard import Guard
 from psthreads.web.http import parameters, respond
-from psthreads.web.http.audit_origin import here
+from psthreads.web.http.audit_origin import request_origin
 from psthreads.web.http.operation import (
     FORM,
     IDEMPOTENCY_KEY,
@@ -94,7 +94,7 @@ def begin(
 
     Raises what they refuse it with, and TooManyRequests.
     """
-    by = here(with_reason=False)
+    by = request_origin(with_reason=False)
     who: dict[str, Any] = {"member": member, "by": by, "group": group, "key": key}
     # A repeat gets what the first request got, even if it would be refused by now.
     if key and (known := services.engine.replay(process, values, **who)) is not None:
@@ -147,7 +147,7 @@ def declaration(process: Process) -> Operation:
 def _answer(services: Services, process: Process, thread: Thread, wait: float | None) -> Response:
     headers = {"Location": _progress_url(thread), "Retry-After": str(respond.RETRY_SECONDS)}
     if wait is not None:
-        with services.slots.one() as is_free:
+        with services.stream_limit.slot() as is_free:
             if is_free:
                 thread = services.feed.wait(thread, lambda now: now.status.is_final, wait)
         headers["Preference-Applied"] = f"wait={wait:g}"

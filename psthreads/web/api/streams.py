@@ -28,8 +28,8 @@ from psthreads.web.api.threads import FROM, LEVEL, TAIL, first_event
 from psthreads.web.auth.guard import Guard, Watch
 from psthreads.web.http import respond
 from psthreads.web.http.operation import LAST_EVENT_ID, DeclaredResponse, Operation, Who, declares
-from psthreads.web.http.parameters import given
-from psthreads.web.http.stream_limit import Slots
+from psthreads.web.http.parameters import value_of
+from psthreads.web.http.stream_limit import StreamLimit
 from psthreads.web.services import Services
 
 _LOOK_SECONDS: Final = 5.0  # between two looks whether a client to whom nothing is sent is still there
@@ -80,7 +80,7 @@ def _make_blueprint(name: str, base: str, services: Services, guard: Guard, allo
     )
     def events(thread: str, **_: str) -> Response:
         found = guard.thread(thread)
-        level = given(LEVEL)
+        level = value_of(LEVEL)
         first, _tail = first_event()
         if last := _last_event_id():
             if not last.isdecimal():
@@ -89,13 +89,13 @@ def _make_blueprint(name: str, base: str, services: Services, guard: Guard, allo
             if found.status.is_final and int(last) > services.store.log(found.id, 1, 1).total:
                 return Response(status=204)  # The final status was sent: a browser then stops asking.
         stream = _OneThread(services.feed, guard.watch(), _Follower(), found.id, Level(level) if level else None)
-        return _stream(stream.events(first), services.slots)
+        return _stream(stream.events(first), services.stream_limit)
 
     @declares(Operation("Follows all threads as they change", who, {200: _EVENTS}, (_LAST,), (LAST_EVENT_ID,)))
     def all_events(**_: str) -> Response:
         group = g.caller.group
         stream = _ManyThreads(services.feed, services.store, guard.watch(), _Follower(), group.id if group else None)
-        return _stream(stream.events(_last_event_id()), services.slots)
+        return _stream(stream.events(_last_event_id()), services.stream_limit)
 
     @declares(
         Operation(
@@ -107,7 +107,7 @@ def _make_blueprint(name: str, base: str, services: Services, guard: Guard, allo
     )
     def download(thread: str, **_: str) -> Response:
         found = guard.thread(thread)
-        kind = str(given(_FORMAT))
+        kind = str(value_of(_FORMAT))
         pieces = _Download(services.store, guard.watch(), found.id, kind).pieces()
         response = Response(pieces, content_type=_KINDS[kind])
         response.headers["Content-Disposition"] = f'attachment; filename="thread-{found.id}.{_NAMES[kind]}"'
@@ -123,11 +123,11 @@ def _make_blueprint(name: str, base: str, services: Services, guard: Guard, allo
     return blueprint
 
 
-def _stream(events: Iterator[str], slots: Slots) -> Response:
-    if not slots.take():
+def _stream(events: Iterator[str], stream_limit: StreamLimit) -> Response:
+    if not stream_limit.acquire():
         raise Unavailable("This server has as many event streams open as it may: try again in a few seconds.")
     response = Response(events, mimetype="text/event-stream")
-    response.call_on_close(slots.give_back)
+    response.call_on_close(stream_limit.release)
     response.headers["X-Accel-Buffering"] = "no"  # A proxy that gathers what it passes on would hold events back.
     return response
 
@@ -154,7 +154,7 @@ class _Follower:
 
 
 def _last_event_id() -> str:
-    return request.headers.get("Last-Event-ID", "").strip() or str(given(_LAST)).strip()
+    return request.headers.get("Last-Event-ID", "").strip() or str(value_of(_LAST)).strip()
 
 
 def _event(kind: str, data: object, event_id: str = "") -> str:

@@ -14,9 +14,9 @@ from psthreads.domain.model import SERVER_WIDE, Level, Status, Thread
 from psthreads.threads.store import Kind
 from psthreads.web.auth.guard import Guard
 from psthreads.web.http import respond
-from psthreads.web.http.audit_origin import REASON, here
+from psthreads.web.http.audit_origin import REASON, request_origin
 from psthreads.web.http.operation import IF_NONE_MATCH, PREFER, DeclaredResponse, Operation, Who, declares, service
-from psthreads.web.http.parameters import given, preferred_wait
+from psthreads.web.http.parameters import preferred_wait, value_of
 from psthreads.web.services import Services
 
 _KINDS: Final = ("active", "finished", *(str(status) for status in Status))
@@ -73,10 +73,10 @@ def _make_blueprint(name: str, base: str, services: Services, guard: Guard, allo
     )
     def threads(**_: str) -> Response:
         page = services.store.page(
-            cast("Kind", given(_STATUS)),
+            cast("Kind", value_of(_STATUS)),
             g.caller.group.id if g.caller.group else SERVER_WIDE,
-            int(given(_PAGE)),
-            int(given(_PAGE_SIZE)),
+            int(value_of(_PAGE)),
+            int(value_of(_PAGE_SIZE)),
         )
         return respond.threads(page)
 
@@ -107,8 +107,8 @@ def _make_blueprint(name: str, base: str, services: Services, guard: Guard, allo
     )
     def logs(thread: str, **_: str) -> Response:
         found = guard.thread(thread)
-        size = int(given(_LOG_SIZE))
-        level = given(LEVEL)
+        size = int(value_of(_LOG_SIZE))
+        level = value_of(LEVEL)
         first, tail = first_event()
         log = services.store.log(found.id, first, tail or size, Level(level) if level else None)
         return respond.logs(log, with_detail=access.sees_details(g.caller))
@@ -124,7 +124,7 @@ def _make_blueprint(name: str, base: str, services: Services, guard: Guard, allo
     def cancel(thread: str, **_: str) -> Response:
         try:
             found = guard.thread(thread)
-            return respond.cancelled(services.engine.cancel(found, by=here(), force=bool(given(_FORCE))))
+            return respond.cancelled(services.engine.cancel(found, by=request_origin(), force=bool(value_of(_FORCE))))
         except ThreadNotFound:
             return respond.cancelled(None)
 
@@ -137,10 +137,10 @@ def _make_blueprint(name: str, base: str, services: Services, guard: Guard, allo
 
 def first_event() -> tuple[int, int]:
     """The number of the first event that is asked for, negative from the end, and how many from there; 0 for all."""
-    tail = int(given(TAIL))
+    tail = int(value_of(TAIL))
     if tail and "from" in request.args:
         raise BadParameter("tail", "Give either 'from' or 'tail', not both.")
-    return (-tail, tail) if tail else (int(given(FROM)), 0)
+    return (-tail, tail) if tail else (int(value_of(FROM)), 0)
 
 
 def _awaited(services: Services, thread: Thread, seconds: float, *, is_new: bool) -> Thread:
@@ -149,5 +149,5 @@ def _awaited(services: Services, thread: Thread, seconds: float, *, is_new: bool
     def is_enough(now: Thread) -> bool:
         return now.status.is_final if is_new else not respond.is_known(now)
 
-    with services.slots.one() as is_free:
+    with services.stream_limit.slot() as is_free:
         return services.feed.wait(thread, is_enough, seconds) if is_free else thread

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from flask import Request, current_app, g, request
+from flask import Request, g, request
 from werkzeug.datastructures import ImmutableMultiDict
 
 from psthreads.authoring.process import Process
@@ -17,7 +17,7 @@ from psthreads.domain.model import Thread, is_thread_id
 from psthreads.identity.credentials import Credential, Password, Session, Token
 from psthreads.identity.directory import Directory
 from psthreads.threads.store import ThreadStore
-from psthreads.web.auth.csrf import protect_from_forgery
+from psthreads.web.auth import csrf
 from psthreads.web.auth.sessions import of_cookie
 from psthreads.web.services import Services
 
@@ -70,7 +70,7 @@ class Guard:
         """Raise NotAllowed where a browser's session sends a form whose fields do not hold the session's own token."""
         if g.has_session:
             request.form = ImmutableMultiDict(fields)
-            protect_from_forgery(current_app)
+            csrf.check_token()
 
     def insider(self) -> None:
         """Open to every member of the group that the path names, and to administrators; without one as `member`."""
@@ -145,7 +145,7 @@ class Guard:
         kept.has_session = isinstance(credential, Session)
         if kept.has_session and asked.method not in _SAFE and not reads_form:
             # Only a browser sends its cookie unasked; the other credentials cannot be borrowed.
-            protect_from_forgery(current_app)
+            csrf.check_token()
         return caller
 
 

@@ -1,4 +1,4 @@
-"""The corner of Authlib's client for OpenID Connect, which has no types, kept in one place."""
+"""An OpenID Connect provider; the one module for Authlib's client, which has no types."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from psthreads.domain.errors import NotSignedIn, Unavailable
 _NAME: Final = "oidc"
 _STATE: Final = f"_state_{_NAME}_"
 _SECONDS: Final = 10.0
-_FRESH: Final = 3600.0  # after which the provider's settings and keys are read again: a key that it withdrew is gone
+_FRESH: Final = 3600.0  # seconds until the provider's settings and keys are read again: a key that it withdrew is gone
 _LEEWAY: Final = 60  # seconds by which the clocks may differ
-# Signatures with a key that only the provider has; what it says of itself can take from these, not add to them.
+# Signatures by a key that only the provider has. Its metadata may narrow this list, not extend it.
 _ALGORITHMS: Final = frozenset({f"{kind}{size}" for kind in ("RS", "PS", "ES") for size in (256, 384, 512)} | {"EdDSA"})
 _AWAY: Final = "The provider for signing in does not answer as it should: try again in a few seconds."
 _REFUSED: Final = "The provider's answer is not accepted: begin to sign in again."
@@ -32,19 +32,19 @@ class Provider:
         self._issuer = issuer
         self._client_id = client_id
         self._client_secret = client_secret
-        self._known: Any = None
+        self._client: Any = None
         self._read = float("-inf")
 
-    def leave(self, back: str) -> Response:
-        """The answer that sends the browser to the provider, to come back to this URL; raises Unavailable."""
+    def redirect(self, callback: str) -> Response:
+        """Return the redirect to the provider, which then leads to the URL `callback`. Raises Unavailable."""
         for key in [key for key in session if key.startswith(_STATE)]:
             del session[key]  # Only the last of several attempts counts; the cookie has room for no more.
-        return cast("Response", self._app().authorize_redirect(back))
+        return cast("Response", self._app().authorize_redirect(callback))
 
     def claims(self) -> Mapping[str, Any]:
-        """What the provider says of whom it sent back with this request.
+        """Return the provider's claims about the user that it sent back with this request.
 
-        Raises NotSignedIn where anything of it is not as it must be, and Unavailable.
+        Raises NotSignedIn where a check of the answer fails, and Unavailable.
         """
         app = self._app()
         options = {
@@ -59,12 +59,12 @@ class Provider:
         except (AuthlibBaseError, JoseError, ValueError, KeyError, TypeError) as error:
             raise NotSignedIn(_REFUSED) from error
         # Without an ID token nothing was verified.
-        if not (found := token.get("userinfo")):
+        if not (claims := token.get("userinfo")):
             raise NotSignedIn(_REFUSED)
-        return cast("Mapping[str, Any]", found)
+        return cast("Mapping[str, Any]", claims)
 
     def _app(self) -> Any:
-        if self._known is None or time.monotonic() > self._read + _FRESH:
+        if self._client is None or time.monotonic() > self._read + _FRESH:
             app = FlaskOAuth2App(
                 FlaskIntegration(_NAME),
                 name=_NAME,
@@ -82,9 +82,9 @@ class Provider:
                 metadata = app.load_server_metadata()
             except (RequestException, ValueError) as error:
                 raise Unavailable(_AWAY) from error
-            offered = set(metadata.get("id_token_signing_alg_values_supported") or ("RS256",)) & _ALGORITHMS
-            if metadata.get("issuer") != self._issuer or not offered:
+            algorithms = set(metadata.get("id_token_signing_alg_values_supported") or ("RS256",)) & _ALGORITHMS
+            if metadata.get("issuer") != self._issuer or not algorithms:
                 raise Unavailable(_AWAY)
-            metadata["id_token_signing_alg_values_supported"] = sorted(offered)
-            self._known, self._read = app, time.monotonic()
-        return self._known
+            metadata["id_token_signing_alg_values_supported"] = sorted(algorithms)
+            self._client, self._read = app, time.monotonic()
+        return self._client

@@ -1,4 +1,4 @@
-"""Who makes the request, and from where and why: what the audit keeps of it."""
+"""The origin of a request, for the audit: who makes it, from which address, and why."""
 
 from __future__ import annotations
 
@@ -8,22 +8,21 @@ from flask import g, request
 
 from psthreads.audit.entries import Origin
 from psthreads.authoring.parameter import Parameter
-from psthreads.web.http.parameters import given
+from psthreads.web.http.parameters import value_of
 
 REASON: Final = Parameter("reason", str, "", description="why, for the audit: 500 characters of it are kept")
-"""What a request may give as its reason."""
 
 
-def here(*, with_reason: bool = True) -> Origin:
-    """The member who asks, the address that the request came from, and the reason that it gives, if it may give one.
+def request_origin(*, with_reason: bool = True) -> Origin:
+    """Return the caller, the client's address and, where `with_reason`, the request's parameter `reason`.
 
-    Raises BadParameter for a reason that is too long to be one.
+    Raises BadParameter for a reason that is too long.
     """
     member = g.caller.member
-    reason = str(given(REASON)) if with_reason else ""
-    return Origin(member.username, member.id, address(), reason)
+    reason = str(value_of(REASON)) if with_reason else ""
+    return Origin(member.username, member.id, client_address(), reason)
 
 
-def address() -> str:
-    """The address that the request comes from; empty where there is none, as on a Unix socket."""
+def client_address() -> str:
+    """Return the client's address; empty where there is none, as on a Unix socket."""
     return request.remote_addr or ""

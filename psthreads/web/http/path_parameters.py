@@ -1,4 +1,4 @@
-"""What PageSeeder's own clients send that means nothing here."""
+"""Removes the session id that a Java client, such as PageSeeder's, may add to a path (`;jsessionid=…`)."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ _SESSION: Final = re.compile(r";jsessionid=[^/;]*", re.IGNORECASE)
 
 
 class PathParameters:
-    """Wraps a WSGI application: the session id that a Java client may put on a path is taken off, and not believed."""
+    """WSGI middleware that removes the session id from the path. Nothing uses the id."""
 
     def __init__(self, application: WSGIApplication) -> None:
         self._application = application
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        """Answer a request, as WSGI (PEP 3333) has it."""
+        """Answer a request, as in PEP 3333."""
         if ";" in environ["PATH_INFO"]:
             environ["PATH_INFO"] = _SESSION.sub("", environ["PATH_INFO"])
         return self._application(environ, start_response)

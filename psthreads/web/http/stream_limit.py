@@ -1,4 +1,4 @@
-"""How many requests one web process keeps waiting for something to happen: event streams and long polls."""
+"""The limit on requests that one web process keeps open while they wait: event streams and long polls."""
 
 from __future__ import annotations
 
@@ -7,32 +7,32 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 
-class Slots:
-    """A number of places, each for one request that waits."""
+class StreamLimit:
+    """A semaphore that refuses instead of blocking."""
 
     def __init__(self, most: int) -> None:
         self._most = most
         self._open = 0
         self._lock = threading.Lock()
 
-    def take(self) -> bool:
-        """Take a place; False when there is none."""
+    def acquire(self) -> bool:
+        """Take a slot; return False where none is free."""
         with self._lock:
             is_free = self._open < self._most
             self._open += is_free
             return is_free
 
-    def give_back(self) -> None:
-        """Give a place back."""
+    def release(self) -> None:
+        """Free a slot."""
         with self._lock:
             self._open -= 1
 
     @contextmanager
-    def one(self) -> Iterator[bool]:
-        """A place within the block, if there is one."""
-        is_free = self.take()
+    def slot(self) -> Iterator[bool]:
+        """Hold a slot within the block; yield False where none is free."""
+        is_free = self.acquire()
         try:
             yield is_free
         finally:
             if is_free:
-                self.give_back()
+                self.release()

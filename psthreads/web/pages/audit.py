@@ -14,7 +14,7 @@ from psthreads.authoring.parameter import Parameter, read_timestamp
 from psthreads.domain.model import iso
 from psthreads.identity.directory import Directory
 from psthreads.web.auth.guard import Guard
-from psthreads.web.http.parameters import given
+from psthreads.web.http.parameters import value_of
 from psthreads.web.services import Services
 
 _BY: Final = Parameter("by", str, "", description="the name or id of whoever did it")
@@ -44,9 +44,9 @@ def add_to(blueprint: Blueprint, services: Services, guard: Guard) -> None:
 
     @blueprint.get("/dashboard/audit", provide_automatic_options=False)
     def audit() -> str:
-        wanted, before = _wanted(), str(given(_BEFORE))
+        wanted, before = _wanted(), str(value_of(_BEFORE))
         found = services.audit.page(wanted, before)
-        asked = {one.wire: str(given(one)) for one in _WANTED if given(one)}
+        asked = {one.wire: str(value_of(one)) for one in _WANTED if value_of(one)}
         return render_template(
             "audit.html",
             rows=_rows(found.entries, services.directory),
@@ -61,7 +61,7 @@ def add_to(blueprint: Blueprint, services: Services, guard: Guard) -> None:
 
     @blueprint.get("/dashboard/audit/export", provide_automatic_options=False)
     def audit_export() -> Response:
-        name = str(given(_FORMAT))
+        name = str(value_of(_FORMAT))
         text = pieces(services.audit.export(_wanted()), name, guard.watch().ask)
         response = Response(text, content_type=FORMATS[name].media)
         response.headers["Content-Disposition"] = f'attachment; filename="audit.{name}"'
@@ -70,12 +70,12 @@ def add_to(blueprint: Blueprint, services: Services, guard: Guard) -> None:
 
 def _wanted() -> AuditQuery:
     return AuditQuery(
-        by=str(given(_BY)).strip(),
-        act=str(given(_ACT)),
-        subject=str(given(_SUBJECT)).strip(),
-        group=str(given(_GROUP)).strip(),
-        since=read_timestamp("since", str(given(_SINCE)).strip()),
-        until=read_timestamp("until", str(given(_UNTIL)).strip()),
+        by=str(value_of(_BY)).strip(),
+        act=str(value_of(_ACT)),
+        subject=str(value_of(_SUBJECT)).strip(),
+        group=str(value_of(_GROUP)).strip(),
+        since=read_timestamp("since", str(value_of(_SINCE)).strip()),
+        until=read_timestamp("until", str(value_of(_UNTIL)).strip()),
     )
 
 

@@ -22,8 +22,8 @@ def make_blueprint(services: Services, guard: Guard) -> Blueprint:
         {
             "pages.sign_in": guard.anyone,
             "pages.sign_in_post": guard.anyone,
-            "pages.outside": guard.anyone,
-            "pages.outside_return": guard.anyone,
+            "pages.oidc": guard.anyone,
+            "pages.oidc_callback": guard.anyone,
             "pages.sign_out": guard.member,
             "pages.home": guard.member,
             "pages.groups": guard.member,

@@ -26,7 +26,7 @@ from psthreads.domain.errors import (
 from psthreads.system.thread_pool import off_the_loop
 from psthreads.web.auth.guard import Guard
 from psthreads.web.http import uploads
-from psthreads.web.http.parameters import given
+from psthreads.web.http.parameters import value_of
 from psthreads.web.pages import forms, scope, words
 from psthreads.web.pages.forms import DONE, Question
 from psthreads.web.services import Services
@@ -78,7 +78,7 @@ def add_to(blueprint: Blueprint, services: Services, guard: Guard) -> None:
 
     @blueprint.get("/loading-zone", provide_automatic_options=False)
     def zone_page(**_: str) -> str:
-        return show(done=_SAID.get(str(given(DONE)), ""), after=str(given(_AFTER)))
+        return show(done=_SAID.get(str(value_of(DONE)), ""), after=str(value_of(_AFTER)))
 
     def allow(fields: Mapping[str, str]) -> None:
         guard.check_form(fields)

@@ -13,8 +13,8 @@ from psthreads.domain.errors import BadParameter, Conflict, NotFound, NotSignedI
 from psthreads.identity.credentials import Password
 from psthreads.identity.directory import Directory
 from psthreads.web.auth import sessions, sign_in
-from psthreads.web.http.audit_origin import address, here
-from psthreads.web.http.parameters import given
+from psthreads.web.http.audit_origin import client_address, request_origin
+from psthreads.web.http.parameters import value_of
 from psthreads.web.pages import forms
 from psthreads.web.pages.forms import AFTER, DONE
 from psthreads.web.pages.people import tokens
@@ -34,8 +34,8 @@ def add_to(blueprint: Blueprint, services: Services) -> None:
 
     def show(problem: str = "", refused: str = "", wrong: str = "", shown: Shown | None = None, done: str = "") -> str:
         member: Member = g.caller.member
-        own = tokens.newest(directory.tokens(member), str(given(TOKENS)))
-        after = str(given(AFTER))
+        own = tokens.newest(directory.tokens(member), str(value_of(TOKENS)))
+        after = str(value_of(AFTER))
         return render_template(
             "account.html",
             member=member,
@@ -43,7 +43,7 @@ def add_to(blueprint: Blueprint, services: Services) -> None:
             opens=opens,
             after=after,
             tokens=own,
-            tokens_after=str(given(TOKENS)),
+            tokens_after=str(value_of(TOKENS)),
             told=tokens.telling(directory, [one.token_scope for one in own.items]),
             expires=tokens.CHOICES,
             outside=bool(services.config.oidc_issuer),
@@ -57,7 +57,7 @@ def add_to(blueprint: Blueprint, services: Services) -> None:
 
     @blueprint.get("/dashboard/account", provide_automatic_options=False)
     def account() -> str:
-        return show(done=_DONE.get(str(given(DONE)), ""))
+        return show(done=_DONE.get(str(value_of(DONE)), ""))
 
     def attempt(form: str, do: Callable[[], AnyResponse | str]) -> AnyResponse | str:
         try:
@@ -87,9 +87,9 @@ def _change_password(services: Services, member: Member) -> AnyResponse:
         raise NotSignedIn  # It ran out just now. Without its stamp, a later password could be overwritten.
     password = forms.text("password", strip=False)
     _prove(services.directory, member)
-    stamp = services.directory.by(here()).change_password(member, password, stamp=before.stamp)
-    now = services.directory.begin_session(member, stamp, "by a new password", address=address())
-    return sign_in.go_on(services, member, now, url_for("pages.account", done="password"))
+    stamp = services.directory.by(request_origin()).change_password(member, password, stamp=before.stamp)
+    now = services.directory.begin_session(member, stamp, "by a new password", address=client_address())
+    return sign_in.begin_session(services, member, now, url_for("pages.account", done="password"))
 
 
 def _create(directory: Directory, member: Member) -> Shown:
@@ -111,7 +111,7 @@ def _prove(directory: Directory, member: Member) -> None:
     """
     current = forms.text("current", strip=False)
     try:
-        directory.identify(Password(member.username, current), address=address())
+        directory.identify(Password(member.username, current), address=client_address())
     except NotSignedIn:
         sentence = "That is not your password, or it is locked after too many wrong ones: nothing was changed."
         raise BadParameter("current", sentence) from None

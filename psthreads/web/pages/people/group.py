@@ -10,8 +10,8 @@ from werkzeug.wrappers import Response as AnyResponse
 from psthreads.domain.access import Role
 from psthreads.domain.errors import BadParameter, NotFound
 from psthreads.identity.directory import Directory
-from psthreads.web.http.audit_origin import here
-from psthreads.web.http.parameters import given
+from psthreads.web.http.audit_origin import request_origin
+from psthreads.web.http.parameters import value_of
 from psthreads.web.pages import forms
 from psthreads.web.pages.forms import AFTER, DONE, NAME
 from psthreads.web.pages.people.member import end_of, ref
@@ -44,14 +44,14 @@ def add_to(blueprint: Blueprint, services: Services) -> None:
 
     @blueprint.get("/dashboard/groups/<group>/members", provide_automatic_options=False)
     def group_members(**_: str) -> str:
-        name = str(given(NAME)).strip().removeprefix("~")
-        return members(name, str(given(AFTER)), _DONE.get(str(given(DONE)), ""))
+        name = str(value_of(NAME)).strip().removeprefix("~")
+        return members(name, str(value_of(AFTER)), _DONE.get(str(value_of(DONE)), ""))
 
     @blueprint.post("/dashboard/groups/<group>/members", provide_automatic_options=False)
     def group_members_set(**_: str) -> AnyResponse:
         try:
             member, role = directory.find_member(forms.text("member")), forms.role()
-            directory.by(here()).set_membership(member, g.caller.group, role)
+            directory.by(request_origin()).set_membership(member, g.caller.group, role)
         except (BadParameter, NotFound) as error:
             return Response(members(problem=error.message, refused="give"), error.status)
         return redirect(url_for("pages.group_members", group=g.caller.group.name, done="set"), 303)
@@ -63,7 +63,7 @@ def add_to(blueprint: Blueprint, services: Services) -> None:
             if not forms.is_sure():
                 back = url_for("pages.group_members", group=g.caller.group.name)
                 return forms.ask(end_of(member, g.caller.group.name), ("member",), back)
-            directory.by(here()).remove_membership(member, g.caller.group)
+            directory.by(request_origin()).remove_membership(member, g.caller.group)
         except (BadParameter, NotFound) as error:
             return Response(members(problem=error.message), error.status)
         return redirect(url_for("pages.group_members", group=g.caller.group.name, done="ended"), 303)
@@ -83,7 +83,7 @@ def _add_removal(blueprint: Blueprint, directory: Directory) -> None:
     def group_remove_post(**_: str) -> AnyResponse:
         try:
             forms.check_typed(g.caller.group.name)
-            directory.by(here()).remove_group(g.caller.group)
+            directory.by(request_origin()).remove_group(g.caller.group)
         except BadParameter as error:
             return Response(ask(error.message), error.status)
         return redirect(url_for("pages.groups", done="removed"), 303)

@@ -12,8 +12,8 @@ from psthreads.domain import access
 from psthreads.domain.access import Role
 from psthreads.domain.errors import BadParameter, Conflict
 from psthreads.identity.records import Membership
-from psthreads.web.http.audit_origin import here
-from psthreads.web.http.parameters import given
+from psthreads.web.http.audit_origin import request_origin
+from psthreads.web.http.parameters import value_of
 from psthreads.web.pages import forms
 from psthreads.web.pages.forms import AFTER, DONE, NAME
 from psthreads.web.pages.people import group
@@ -43,12 +43,12 @@ def add_to(blueprint: Blueprint, services: Services) -> None:
 
     @blueprint.get("/dashboard/groups", provide_automatic_options=False)
     def groups() -> str:
-        return listed(str(given(NAME)).strip(), str(given(AFTER)), _DONE.get(str(given(DONE)), ""))
+        return listed(str(value_of(NAME)).strip(), str(value_of(AFTER)), _DONE.get(str(value_of(DONE)), ""))
 
     @blueprint.post("/dashboard/groups", provide_automatic_options=False)
     def group_add() -> AnyResponse:
         try:
-            added = directory.by(here()).add_group(forms.text("group"))
+            added = directory.by(request_origin()).add_group(forms.text("group"))
         except (BadParameter, Conflict) as error:
             return Response(listed(problem=error.message), error.status)
         return redirect(url_for("pages.group_members", group=added.name, done="added"), 303)

@@ -15,8 +15,8 @@ from psthreads.domain.errors import BadParameter, Conflict, MemberNotFound, NotF
 from psthreads.identity import passwords
 from psthreads.identity.directory import Directory
 from psthreads.identity.records import Account
-from psthreads.web.http.audit_origin import here
-from psthreads.web.http.parameters import given
+from psthreads.web.http.audit_origin import request_origin
+from psthreads.web.http.parameters import value_of
 from psthreads.web.pages import forms
 from psthreads.web.pages.forms import AFTER, DONE, Question
 from psthreads.web.pages.people import tokens
@@ -119,8 +119,8 @@ def add_to(blueprint: Blueprint, services: Services) -> Show:
 
     @blueprint.get("/dashboard/members/<member>", provide_automatic_options=False)
     def member(member: str) -> str:
-        after, of_tokens, of_clients, group = (str(given(one)) for one in (AFTER, TOKENS, _CLIENTS, _GROUP))
-        done = _DONE.get(str(given(DONE)), "")
+        after, of_tokens, of_clients, group = (str(value_of(one)) for one in (AFTER, TOKENS, _CLIENTS, _GROUP))
+        done = _DONE.get(str(value_of(DONE)), "")
         return show(directory.account(member), Asked(after, of_tokens, of_clients, group, done))
 
     for act in _ACTS:
@@ -142,7 +142,7 @@ def add_to(blueprint: Blueprint, services: Services) -> Show:
         found = directory.find_member(member)
         try:
             forms.check_typed(found.username)
-            directory.by(here()).remove_member(found)
+            directory.by(request_origin()).remove_member(found)
         except (BadParameter, Conflict) as error:
             return _refused(ask(found, error.message), error)
         return redirect(url_for("pages.members", done="removed"), 303)
@@ -176,36 +176,36 @@ def _refused(page: str, error: PsthreadsError) -> Response:
 
 
 def _unlock(directory: Directory, member: Member) -> str:
-    directory.by(here()).unlock(member)
+    directory.by(request_origin()).unlock(member)
     return "unlocked"
 
 
 def _sign_out(directory: Directory, member: Member) -> str:
-    directory.by(here()).sign_out_everywhere(member)
+    directory.by(request_origin()).sign_out_everywhere(member)
     return "signed-out"
 
 
 def _administrator(directory: Directory, member: Member) -> str:
     admin = forms.text("admin") == "on"
-    directory.by(here()).set_admin(member, admin=admin)
+    directory.by(request_origin()).set_admin(member, admin=admin)
     return "admin-on" if admin else "admin-off"
 
 
 def _password(directory: Directory, member: Member) -> str | Shown:
     password = request.form.get("password", "")
     made = "" if password else passwords.generate()
-    directory.by(here()).change_password(member, password or made)
+    directory.by(request_origin()).change_password(member, password or made)
     return Shown("new password", (("Password", made),)) if made else "password"
 
 
 def _set_role(directory: Directory, member: Member) -> str:
     group, role = directory.find_group(forms.text("group")), forms.role()
-    directory.by(here()).set_membership(member, group, role)
+    directory.by(request_origin()).set_membership(member, group, role)
     return "role"
 
 
 def _remove_role(directory: Directory, member: Member) -> str:
-    directory.by(here()).remove_membership(member, directory.find_group(forms.text("group")))
+    directory.by(request_origin()).remove_membership(member, directory.find_group(forms.text("group")))
     return "role-removed"
 
 
@@ -216,12 +216,12 @@ def _revoke_token(directory: Directory, member: Member) -> str:
 
 def _add_client(directory: Directory, member: Member) -> Shown:
     name, token_scope = forms.text("name"), forms.token_scope(directory)
-    client_id, secret = directory.by(here()).add_client(member, name, token_scope)
+    client_id, secret = directory.by(request_origin()).add_client(member, name, token_scope)
     return Shown(f"client '{name}'", (("Client id", client_id), ("Client secret", secret)))
 
 
 def _remove_client(directory: Directory, member: Member) -> str:
-    directory.by(here()).remove_client(member, forms.text("name"))
+    directory.by(request_origin()).remove_client(member, forms.text("name"))
     return "client-removed"
 
 

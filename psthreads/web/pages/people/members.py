@@ -10,8 +10,8 @@ from werkzeug.wrappers import Response as AnyResponse
 from psthreads.domain.errors import BadParameter, Conflict, MemberNotFound
 from psthreads.identity import passwords
 from psthreads.identity.records import Account
-from psthreads.web.http.audit_origin import here
-from psthreads.web.http.parameters import given
+from psthreads.web.http.audit_origin import request_origin
+from psthreads.web.http.parameters import value_of
 from psthreads.web.pages import forms
 from psthreads.web.pages.forms import AFTER, DONE, NAME
 from psthreads.web.pages.people import member
@@ -27,7 +27,7 @@ def add_to(blueprint: Blueprint, services: Services) -> None:
 
     @blueprint.get("/dashboard/members", provide_automatic_options=False)
     def members() -> str:
-        name, after = str(given(NAME)).strip().removeprefix("~"), str(given(AFTER))
+        name, after = str(value_of(NAME)).strip().removeprefix("~"), str(value_of(AFTER))
         part = directory.find_members(name, after)
         return render_template(
             "members.html",
@@ -36,7 +36,7 @@ def add_to(blueprint: Blueprint, services: Services) -> None:
             by_id=_by_id(name),
             part=part,
             locked=() if name or after else directory.locked(_LOCKED),
-            done="The member is removed." if given(DONE) == "removed" else "",
+            done="The member is removed." if value_of(DONE) == "removed" else "",
             ref=member.ref,
         )
 
@@ -55,7 +55,7 @@ def add_to(blueprint: Blueprint, services: Services) -> None:
         password = request.form.get("password", "")
         made = "" if password else passwords.generate()
         try:
-            changes = directory.by(here())
+            changes = directory.by(request_origin())
             added = changes.add_member(forms.text("username"), password or made, admin="admin" in request.form)
         except (BadParameter, Conflict) as error:
             return Response(render_template("member-add.html", problem=error, typed=forms.again("add")), error.status)

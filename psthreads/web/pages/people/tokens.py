@@ -11,7 +11,7 @@ from psthreads.domain.access import Member, TokenScope
 from psthreads.domain.errors import BadParameter
 from psthreads.identity.directory import Directory
 from psthreads.identity.records import DirectoryPage, scope
-from psthreads.web.http.audit_origin import here
+from psthreads.web.http.audit_origin import request_origin
 from psthreads.web.pages import forms
 from psthreads.web.pages.forms import Question
 
@@ -73,7 +73,7 @@ def create(directory: Directory, member: Member) -> Shown:
     name, token_scope, given = forms.text("name"), forms.token_scope(directory), forms.text("expires")
     if given not in _EXPIRES:
         raise BadParameter("expires", f"A token cannot expire in '{given}': choose one of the times in the list.")
-    plain = directory.by(here()).create_token(member, name, _EXPIRES[given][1], token_scope)
+    plain = directory.by(request_origin()).create_token(member, name, _EXPIRES[given][1], token_scope)
     return Shown(f"token '{name}'", (("Token", plain),))
 
 
@@ -85,4 +85,4 @@ def ask_revoke(member: Member) -> Question:
 
 def revoke(directory: Directory, member: Member) -> None:
     """Revoke the token that the form names; raises BadParameter, NotFound."""
-    directory.by(here()).revoke_token(member, forms.text("name"))
+    directory.by(request_origin()).revoke_token(member, forms.text("name"))

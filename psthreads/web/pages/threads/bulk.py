@@ -8,11 +8,12 @@ from typing import Final
 
 from flask import Blueprint, Response, g, render_template, request
 
+from psthreads.authoring.parameter import Parameter
 from psthreads.domain import access
 from psthreads.domain.errors import BadParameter, Conflict, NotAllowed, ThreadNotFound, Unavailable
 from psthreads.domain.model import Status, Thread, is_thread_id
-from psthreads.web.http.audit_origin import here
-from psthreads.web.http.parameters import choice
+from psthreads.web.http.audit_origin import request_origin
+from psthreads.web.http.parameters import value_of
 from psthreads.web.pages.threads import filters
 from psthreads.web.services import Services
 
@@ -20,7 +21,7 @@ MOST: Final = 1_000
 """How many threads are acted on at once, at the most."""
 
 _LOOKED_AT: Final = 10_000
-_ACTS: Final = ("cancel", "kill", "delete")
+_ACT: Final = Parameter("act", str, "cancel", choices=("cancel", "kill", "delete"))
 
 
 @dataclass(slots=True)
@@ -37,7 +38,7 @@ def add_to(blueprint: Blueprint, services: Services) -> None:
 
     @blueprint.post("/threads/act", provide_automatic_options=False)
     def act(**_: str) -> Response:
-        what = choice("act", _ACTS, "cancel")
+        what = str(value_of(_ACT))
         if what == "delete" and not access.may_delete(g.caller):
             raise NotAllowed("Deleting threads needs at least the role manager in their group.")
         asked = filters.read(services.directory, services.registry)
@@ -85,7 +86,7 @@ class _Deed:
     def __init__(self, services: Services, what: str) -> None:
         self._services = services
         self._what = what
-        self._by = here()
+        self._by = request_origin()
         self._results: dict[str, Result] = {}
 
     def do(self, threads: Sequence[Thread]) -> list[Result]:

@@ -11,7 +11,7 @@ from psthreads.authoring.parameter import Parameter
 from psthreads.domain import access
 from psthreads.threads.search import ThreadSearchResult
 from psthreads.web.auth.guard import Guard
-from psthreads.web.http.parameters import given
+from psthreads.web.http.parameters import value_of
 from psthreads.web.pages.threads import bulk, filters
 from psthreads.web.services import Services
 
@@ -26,7 +26,7 @@ def add_to(blueprint: Blueprint, services: Services, guard: Guard) -> None:  # n
     @blueprint.get("/threads", provide_automatic_options=False)
     def threads(**_: str) -> Response:
         asked = filters.read(services.directory, services.registry)
-        after = str(given(_AFTER))
+        after = str(value_of(_AFTER))
         found = _NOTHING if asked.problems else services.search.find(asked.wanted, after, _SIZE)
         text = render_template(
             "threads.html",

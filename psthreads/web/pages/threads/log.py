@@ -10,7 +10,7 @@ from psthreads.authoring.parameter import Bounds, Parameter
 from psthreads.domain import access
 from psthreads.domain.model import Level
 from psthreads.web.auth.guard import Guard
-from psthreads.web.http.parameters import given
+from psthreads.web.http.parameters import value_of
 from psthreads.web.pages import scope
 from psthreads.web.pages.threads.lines import LineRange, Lines
 from psthreads.web.services import Services
@@ -35,7 +35,7 @@ def add_to(blueprint: Blueprint, services: Services, guard: Guard) -> None:
         if scope.layout() != "base.html":
             # The script brings the lines itself, and asks for the head of the page alone.
             return render_template("log.html", thread=found, run=None)
-        level, text = given(_LEVEL), given(_TEXT).strip()
+        level, text = value_of(_LEVEL), value_of(_TEXT).strip()
         lines = Lines(
             services.store, found.id, Level(level) if level else None, text, with_detail=access.sees_details(g.caller)
         )
@@ -64,4 +64,4 @@ def _run(lines: Lines, jump: int, after: int, before: int) -> LineRange:
 
 def _asked(parameter: Parameter) -> Any:
     """A parameter of the page; one that a form left empty is as one that is absent."""
-    return given(parameter) if request.args.get(parameter.wire) else parameter.default
+    return value_of(parameter) if request.args.get(parameter.wire) else parameter.default

@@ -20,7 +20,7 @@ from psthreads.domain.model import Thread
 from psthreads.web.api import starts
 from psthreads.web.auth.guard import Guard
 from psthreads.web.http import respond
-from psthreads.web.http.audit_origin import here
+from psthreads.web.http.audit_origin import request_origin
 from psthreads.web.pages import scope
 from psthreads.web.pages.words import duration, many
 from psthreads.web.services import Services
@@ -56,7 +56,7 @@ def add_to(blueprint: Blueprint, services: Services, guard: Guard) -> None:
     @blueprint.post("/threads/<thread>/cancel", provide_automatic_options=False)
     def cancel(thread: str, **_: str) -> AnyResponse:
         found = guard.thread(thread)
-        services.engine.cancel(found, by=here())
+        services.engine.cancel(found, by=request_origin())
         return redirect(scope.page("thread", thread=found.id), 303)
 
     @blueprint.post("/threads/<thread>/again", provide_automatic_options=False)
