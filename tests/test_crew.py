@@ -24,7 +24,7 @@ def test_a_worker_is_idle_then_busy_with_a_thread_then_lost(
     with worker(config) as program:
         (idle,) = wait_for(lambda: crew.look(redis, config).workers)
         assert (idle.is_busy, idle.thread_id, idle.is_late) == (False, "", False)
-        assert idle.heard < config.lost_after + 2
+        assert idle.heartbeat_age < config.lost_after + 2
         thread = start(engine, "sleep", mark=str(tmp_path / "mark"))
         wait_for((tmp_path / "mark").exists)
         (busy,) = crew.look(redis, config).workers

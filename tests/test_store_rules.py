@@ -25,11 +25,19 @@ from threads import ACME, new_thread
 from psthreads.audit.entries import Origin
 from psthreads.domain.config import Config
 from psthreads.domain.errors import Conflict, ThreadNotFound
-from psthreads.domain.model import TRANSITIONS, Level, Line, Outcome, Ownership, Report, Status, Thread
+from psthreads.domain.model import Level, Line, Outcome, Ownership, Report, Status, Thread
 from psthreads.threads.store import ThreadStore
 
 _FINAL = [status for status in Status if status.is_final]
 _RUNNING = [status for status in Status if status.is_running]
+
+# From each status, those that may follow.
+TRANSITIONS = {
+    # A running thread goes back to `initialised` only when it is queued again after a lost worker.
+    Status.INITIALISED: {Status.INPROGRESS, *_FINAL},
+    **{status: {Status.INITIALISED, *_RUNNING, *_FINAL} for status in _RUNNING},
+    **{status: set() for status in _FINAL},
+}
 
 
 class Execution:

@@ -1,1 +1,1 @@
-"""Values and rules of the domain: errors, statuses and threads, access, settings. Standard library only."""
+"""Values and rules: errors, threads, access, settings. Uses the standard library only."""

@@ -1,4 +1,4 @@
-"""Roles, and the one rule that decides who may see, start and cancel what. Pure functions."""
+"""Roles, and the rules of access: who may see, start, cancel and delete what. Pure functions."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ class Role(Enum):
     APPROVER = "approver"
     MODERATOR_AND_APPROVER = "moderator-and-approver"
 
-    def allows(self, needed: Role) -> bool:
-        """Whether this role is at least the needed one."""
-        return _ORDER[self] >= _ORDER[needed]
+    def allows(self, minimum: Role) -> bool:
+        """Return whether this role is the minimum or a higher one."""
+        return _ORDER[self] >= _ORDER[minimum]
 
 
 _ORDER = {role: position for position, role in enumerate(Role)}
@@ -46,27 +46,28 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class TokenScope:
-    """To what a token narrows its member: to reading, to acting, and to the groups of these ids."""
+    """What a token permits of what its member may do: reading, acting, and the groups with these ids, or all."""
 
     read: bool = True
     act: bool = True
     groups: frozenset[int] | None = None
 
     def covers(self, group_id: int) -> bool:
-        """Whether what belongs to the group is within reach."""
+        """Return whether the scope includes the group."""
         return self.groups is None or group_id in self.groups
 
     def within(self, other: TokenScope) -> bool:
-        """Whether this allows nothing that the other does not."""
+        """Return whether this scope permits nothing that the other does not."""
         in_groups = other.groups is None or (self.groups is not None and self.groups <= other.groups)
         return self.read <= other.read and self.act <= other.act and in_groups
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks, through which group if any, the role that the membership there gives, and what narrows it if anything.
+    """The member who sends a request, with the group of the request, the role there, and the scope of the token.
 
-    The rules below know the reach: what a token does not reach is as closed as what its member may not do.
+    Each is None where there is none. The rules below treat what the token's scope excludes as what the member may not
+    do.
     """
 
     member: Member
@@ -76,7 +77,7 @@ class Caller:
 
 
 def scope_problem(caller: Caller, *, acts: bool) -> str:
-    """Why the token does not reach this, which only reads or also acts, as a sentence; empty where it does."""
+    """Return a sentence where the token's scope excludes the request, which only reads or also acts; else ''."""
     token_scope = caller.token_scope
     if token_scope is None:
         return ""
@@ -90,41 +91,41 @@ def scope_problem(caller: Caller, *, acts: bool) -> str:
 
 
 def may_use_server(caller: Caller) -> bool:
-    """Whether the server-level services are open to whoever asks; to a token that is for some groups, they are not."""
+    """Return whether the caller may use the server-level services. A token for certain groups may not."""
     return caller.member.admin and (caller.token_scope is None or caller.token_scope.groups is None)
 
 
-def may_use_group(caller: Caller, needed: Role = Role.CONTRIBUTOR) -> bool:
-    """Whether the services of the sight's group are open: by role, or to an administrator."""
+def may_use_group(caller: Caller, minimum: Role = Role.CONTRIBUTOR) -> bool:
+    """Return whether the caller may use the services of the request's group, by role or as an administrator."""
     if caller.group is None or not (caller.token_scope is None or caller.token_scope.covers(caller.group.id)):
         return False
-    return caller.member.admin or (caller.role is not None and caller.role.allows(needed))
+    return caller.member.admin or (caller.role is not None and caller.role.allows(minimum))
 
 
-def may_start(caller: Caller, needed: Role) -> bool:
-    """Whether a process that needs this role may be started: in the sight's group, or else on the whole server."""
-    return may_use_server(caller) if caller.group is None else may_use_group(caller, needed)
+def may_start(caller: Caller, minimum: Role) -> bool:
+    """Return whether the caller may start a process with this minimum role, in the group or on the whole server."""
+    return may_use_server(caller) if caller.group is None else may_use_group(caller, minimum)
 
 
 def may_delete(caller: Caller) -> bool:
-    """Whether threads that have ended may be deleted: by managers and higher in a group, and by administrators."""
+    """Return whether the caller may delete ended threads: a manager or higher in a group, and an administrator."""
     return may_use_server(caller) if caller.group is None else may_use_group(caller, Role.MANAGER)
 
 
 def may_act_as(caller: Caller, member: Member) -> bool:
-    """Whether whoever asks may start something under this member's name."""
+    """Return whether the caller may start a thread in this member's name."""
     return caller.member.admin or caller.member.id == member.id
 
 
 def sees_details(caller: Caller) -> bool:
-    """Whether whoever asks sees the tracebacks in a log; others see their first line."""
+    """Return whether the caller sees the tracebacks in a log, and not only their first lines."""
     return caller.member.admin
 
 
 def shows(caller: Caller, thread: Thread, *, own_progress: bool = False) -> bool:
-    """Whether this thread exists for whoever asks; where not, it looks absent.
+    """Return whether the caller may see this thread; where not, it looks absent.
 
-    In a group only that group's threads do. At server level all do for an administrator, and with
+    In a group these are the group's threads. At server level these are all threads for an administrator, and with
     `own_progress` those that the member started.
     """
     if caller.group is not None:

@@ -1,18 +1,17 @@
-"""What can go wrong, in the domain's words.
+"""The errors of the domain.
 
-The lower layers raise these; one place in the web layer maps them to HTTP and one place in the
-command line maps them to an exit code. Every message says what was wrong and what to do about it,
-because it is shown as it stands.
+One place in the web maps them to HTTP responses, one in the command line to exit codes. Both show the message
+unchanged, so each says what is wrong and what to do about it.
 """
 
 from __future__ import annotations
 
 
 class PsthreadsError(Exception):
-    """The root of everything that psthreads raises on purpose.
+    """The base class of all errors of psthreads.
 
-    `status` is the HTTP status (RFC 9110) and `code` the error id, PageSeeder's own where it has
-    one and otherwise the HTTP status with a leading zero.
+    `status` is the HTTP status (RFC 9110). `code` is the error id: PageSeeder's where it has one, otherwise the HTTP
+    status with a leading zero.
     """
 
     status = 500
@@ -20,7 +19,7 @@ class PsthreadsError(Exception):
 
     @property
     def message(self) -> str:
-        """The sentence for the person who asked."""
+        """The sentence for the caller."""
         return str(self)
 
 
@@ -40,7 +39,7 @@ class BadParameter(PsthreadsError):
 
 
 class MissingParameter(BadParameter):
-    """A parameter that must be there is not."""
+    """A required parameter is missing."""
 
     code = "0201"
 
@@ -49,7 +48,7 @@ class MissingParameter(BadParameter):
 
 
 class NotSignedIn(PsthreadsError):
-    """Nobody is signed in, or the credentials were not accepted."""
+    """The request carries no credentials, or wrong ones."""
 
     status = 401
     code = "0401"
@@ -59,21 +58,21 @@ class NotSignedIn(PsthreadsError):
 
 
 class NotAllowed(PsthreadsError):
-    """Somebody is signed in, but may not do this."""
+    """The caller is signed in, but may not do this."""
 
     status = 403
     code = "0403"
 
 
 class NotFound(PsthreadsError):
-    """Something that was named does not exist, or looks absent to whoever asks."""
+    """Something does not exist, or is hidden from the caller."""
 
     status = 404
     code = "0404"
 
 
 class ThreadNotFound(NotFound):
-    """There is no such thread here; at group level a thread of another group looks the same."""
+    """There is no such thread, or at group level it belongs to another group."""
 
     def __init__(self, thread_id: str) -> None:
         super().__init__(f"Thread '{thread_id}' does not exist here: list the threads to see which do.")
@@ -105,33 +104,33 @@ class DocumentNotFound(NotFound):
 
 
 class UnsafePath(BadParameter):
-    """A path would leave the group's folder, or is no path at all."""
+    """A path would leave the group's folder, or is not a path."""
 
     def __init__(self, path: str, reason: str, name: str = "path") -> None:
         super().__init__(name, f"The path '{path}' is not accepted: {reason}.")
 
 
 class Conflict(PsthreadsError):
-    """The thing exists already, or is in a state that does not allow this."""
+    """Something exists already, or its state does not allow this."""
 
     status = 409
     code = "0409"
 
 
 class TooLarge(PsthreadsError):
-    """A file that is sent is larger than the setting allows; nothing is kept of it."""
+    """An upload is larger than PSTHREADS_MAX_UPLOAD. Nothing of it is stored."""
 
     status = 413
     code = "0413"
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, limit: int) -> None:
         super().__init__(
-            f"More than {most:,} bytes cannot be uploaded at once: send less, or have PSTHREADS_MAX_UPLOAD raised."
+            f"More than {limit:,} bytes cannot be uploaded at once: send less, or have PSTHREADS_MAX_UPLOAD raised."
         )
 
 
 class NoSpace(PsthreadsError):
-    """The disk is full, or nearly; nothing is kept of what was sent."""
+    """The disk is full, or nearly. Nothing of the upload is stored."""
 
     status = 507
     code = "0507"
@@ -151,7 +150,7 @@ class IdempotencyConflict(PsthreadsError):
 
 
 class TooManyRequests(PsthreadsError):
-    """A limit is reached; `retry_after` is in how many seconds it is worth another try."""
+    """A rate limit is reached; `retry_after` is how many seconds to wait before the next try."""
 
     status = 429
     code = "0429"
@@ -162,7 +161,7 @@ class TooManyRequests(PsthreadsError):
 
 
 class Unavailable(PsthreadsError):
-    """Redis is away or refuses writes; nothing was changed and the request can be sent again."""
+    """Redis does not answer, or refuses writes. Nothing was changed, and the request can be sent again."""
 
     status = 503
     code = "0503"

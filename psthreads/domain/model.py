@@ -1,4 +1,4 @@
-"""The words of the domain as frozen values: statuses, threads, events. Standard library only."""
+"""Statuses, threads, log events and reports, as frozen values."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import Final, NamedTuple
 
-# XML 1.0, section 2.2: what is left when these are taken away is every character it can carry.
+# The complement of XML 1.0, section 2.2: the characters that XML cannot carry.
 _NOT_XML: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _THREAD_ID: Final = re.compile(r"[0-9a-f]{32}\Z")
 
@@ -17,11 +17,11 @@ SERVER_WIDE: Final = -1
 """The group id of a thread that belongs to no group. One known client needs an integer there."""
 
 MAX_TEXT: Final = 16 * 1024
-"""The longest message or log line, in characters; what is longer is cut and says so."""
+"""The longest message or log line, in characters. A longer one is cut, and says so."""
 
 
 class Status(StrEnum):
-    """Where a thread is in its life; the values are the words on the wire."""
+    """The status of a thread; the values are the words on the wire."""
 
     INITIALISED = "initialised"
     INPROGRESS = "inprogress"
@@ -33,25 +33,17 @@ class Status(StrEnum):
 
     @property
     def is_final(self) -> bool:
-        """True for a status that a thread never leaves."""
+        """Whether a thread never leaves this status."""
         return self in _FINAL
 
     @property
     def is_running(self) -> bool:
-        """True while the process's code runs."""
+        """Whether the process's code runs."""
         return self in _RUNNING
 
 
 _FINAL: Final = frozenset({Status.COMPLETED, Status.FAILED, Status.CANCELLED})
 _RUNNING: Final = frozenset({Status.INPROGRESS, Status.WARNING, Status.ERROR})
-
-TRANSITIONS: Final[dict[Status, frozenset[Status]]] = {
-    # A running thread goes back to `initialised` only when it is queued again after a lost worker.
-    Status.INITIALISED: frozenset({Status.INPROGRESS, *_FINAL}),
-    **dict.fromkeys(_RUNNING, frozenset({Status.INITIALISED, *_RUNNING, *_FINAL})),
-    **dict.fromkeys(_FINAL, frozenset()),
-}
-"""From each status, the statuses that may follow. Final statuses have none."""
 
 
 class Level(StrEnum):
@@ -63,18 +55,18 @@ class Level(StrEnum):
     ERROR = "ERROR"
 
     def is_at_least(self, other: Level) -> bool:
-        """Whether this level is as grave as the other one, or graver."""
-        return _GRAVITY[self] >= _GRAVITY[other]
+        """Return whether this level is as severe as the other, or more."""
+        return _SEVERITY[self] >= _SEVERITY[other]
 
 
-_GRAVITY: Final = {level: position for position, level in enumerate(Level)}
+_SEVERITY: Final = {level: position for position, level in enumerate(Level)}
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
     """One numbered line of a thread's log. `timestamp` is in milliseconds since the epoch.
 
-    `detail` is what only administrators see of it, such as a traceback.
+    `detail` is for administrators only, such as a traceback.
     """
 
     seq: int
@@ -83,17 +75,17 @@ class Event:
     message: str
     detail: str = ""
 
-    def told(self, *, with_detail: bool) -> str:
-        """The text as it is shown: for administrators with the detail below it."""
+    def text(self, *, with_detail: bool) -> str:
+        """Return the message, with the detail below it where `with_detail` is true."""
         return f"{self.message}\n{self.detail}" if with_detail and self.detail else self.message
 
 
 @dataclass(frozen=True, slots=True)
 class LogPage:
-    """A run of events and where it stands in the whole log.
+    """A page of a log.
 
-    `total` counts every event ever logged, `dropped` those gone from the middle; `next` is the
-    number to go on from.
+    `total` counts every event ever logged, `dropped` those removed from the middle. The next page begins at number
+    `next`.
     """
 
     thread_id: str
@@ -104,23 +96,23 @@ class LogPage:
 
     @property
     def first(self) -> int:
-        """The number of the first event here, 0 when there is none."""
+        """The number of the first event of the page, 0 where it is empty."""
         return self.events[0].seq if self.events else 0
 
     @property
     def last(self) -> int:
-        """The number of the last event here, 0 when there is none."""
+        """The number of the last event of the page, 0 where it is empty."""
         return self.events[-1].seq if self.events else 0
 
 
 @dataclass(frozen=True, slots=True)
 class Thread:
-    """One run of a process, as it stands. Times are milliseconds since the epoch, 0 for not yet.
+    """The state of one run of a process. Times are in milliseconds since the epoch, 0 for not yet.
 
-    `xml` is the thread-specific XML, well-formed elements in a stable order. `heard` is when the worker last gave a
-    sign of life, `reported` when its code last said something, `cancel_asked` when somebody asked to cancel the thread.
-    `worker` is the name of the one that has it, or had it last. `rates` is a JSON object of how much of each progress
-    bar was done in a second. `rev` counts the changes that people can see, but for `heard`.
+    `xml` is the thread-specific XML: well-formed elements in a stable order. `heard` is the time of the worker's last
+    heartbeat, `reported` that of the process's last report, `cancel_asked` that of the request to cancel. `worker` is
+    the name of the current or last worker. `rates` is a JSON object with the rate of each progress bar, in units per
+    second. `rev` counts the visible changes, without those of `heard`.
     """
 
     id: str
@@ -151,7 +143,7 @@ class Thread:
 
 @dataclass(frozen=True, slots=True)
 class ThreadPage:
-    """A page of threads, newest first. `total` counts all that match; pages start at 1."""
+    """A page of threads, newest first. `total` counts all matches; the first page is 1."""
 
     threads: tuple[Thread, ...]
     total: int
@@ -161,19 +153,18 @@ class ThreadPage:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a thread ended: a final status and the sentence that says why."""
+    """How a thread ended: a final status, and a sentence with the reason."""
 
     status: Status
     message: str
 
     def __post_init__(self) -> None:
         if not self.status.is_final:
-            msg = f"An outcome is final, and '{self.status}' is not"
-            raise ValueError(msg)
+            raise ValueError(f"An outcome is final, and '{self.status}' is not")
 
 
 class Ownership(StrEnum):
-    """What the store answers to a report: whether whoever reports still owns the thread."""
+    """Whether an execution still owns its thread, as the store answers each of its reports."""
 
     OWNED = "owned"
     CANCELLING = "cancelling"
@@ -183,7 +174,7 @@ class Ownership(StrEnum):
 class Line(NamedTuple):
     """One line of a log before it has a number. `timestamp` is in milliseconds since the epoch.
 
-    `detail` is what only administrators are to see. A named tuple: it is made for every line, and quick to make.
+    `detail` is for administrators only. A named tuple, since it is made for every line and is quick to make.
     """
 
     timestamp: int
@@ -194,10 +185,10 @@ class Line(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What changed since the last report; None where nothing did.
+    """The changes since the last report; None stands for no change.
 
-    `number` counts the reports of one execution from 1, so that one sent twice counts once. `rates` is a JSON object of
-    how much of each progress bar is done in a second.
+    `number` counts the reports of one execution from 1, so that a report that is sent twice counts once. `rates` is a
+    JSON object with the rate of each progress bar, in units per second.
     """
 
     number: int
@@ -211,14 +202,14 @@ class Report:
 
 
 def is_thread_id(text: str) -> bool:
-    """Whether the text has the form of a thread's id: 32 lower-case hex digits."""
+    """Return whether the text has the form of a thread's id: 32 lower-case hex digits."""
     return _THREAD_ID.match(text) is not None
 
 
 def clean(text: str, limit: int = MAX_TEXT) -> str:
-    """The text with what XML 1.0 cannot carry replaced by U+FFFD, and cut after `limit` characters.
+    """Replace what XML 1.0 cannot carry by U+FFFD, and cut the text after `limit` characters.
 
-    A cut text says so at its end and how long it was.
+    A cut text ends with a note of its full length.
     """
     if len(text) > limit:
         text = f"{text[:limit]}… [cut, {len(text):,} characters in all]"
@@ -227,6 +218,5 @@ def clean(text: str, limit: int = MAX_TEXT) -> str:
 
 @lru_cache(maxsize=4096)
 def iso(timestamp: int) -> str:
-    """Milliseconds since the epoch as ISO 8601 with a zone, in UTC, to the millisecond."""
-    moment = datetime.fromtimestamp(timestamp / 1000, UTC)
-    return moment.isoformat(timespec="milliseconds")
+    """Return milliseconds since the epoch as ISO 8601 in UTC, to the millisecond."""
+    return datetime.fromtimestamp(timestamp / 1000, UTC).isoformat(timespec="milliseconds")

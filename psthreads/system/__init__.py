@@ -1,1 +1,1 @@
-"""The operating system's side: renames, disk syncs, wake-ups, a parent's death, thread pools."""
+"""What the operating system does: renames, disk syncs, wake-ups, the death of a parent, thread pools."""

@@ -1,4 +1,4 @@
-"""Ties a process's life to its parent's, so that no process outlives the one that watches it."""
+"""The death of a parent process, which its children must not outlive."""
 
 from __future__ import annotations
 
@@ -15,10 +15,9 @@ _POLL_SECONDS: Final = 0.5
 
 
 def die_with_parent(parent: int) -> None:
-    """Have this process killed when its parent dies; `parent` is the parent's process id.
+    """Kill this process with SIGKILL when the parent with this process id dies, also where it has died already.
 
-    On Linux the kernel does it (PR_SET_PDEATHSIG); elsewhere a daemon thread asks every half second.
-    A parent that died before the call is noticed, too.
+    On Linux the kernel does it (PR_SET_PDEATHSIG); elsewhere a daemon thread checks every half second.
     """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)

@@ -1,4 +1,4 @@
-"""Renames without ever replacing anything, which Python's own `os.rename` cannot promise."""
+"""Renames that never replace a file, which `os.rename` does."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ import sys
 from typing import Final
 
 _RENAME_NOREPLACE: Final = 1  # linux/fs.h
-_UNKNOWN: Final = frozenset({errno.EINVAL, errno.ENOSYS, errno.ENOTSUP})  # to this kernel, or to this file system
+_UNKNOWN: Final = frozenset({errno.EINVAL, errno.ENOSYS, errno.ENOTSUP})  # where the kernel or the file system lacks it
 
 _libc: Final = ctypes.CDLL(None, use_errno=True)
 
 
 def rename_to_new(from_folder: int, name: str, to_folder: int, new: str) -> None:
-    """Give a file another place: from one folder's descriptor to another's, in one step.
+    """Move a file in one step from one folder to another; the folders are descriptors.
 
-    Raises FileExistsError when the new name is taken, at whatever moment that came to be, and OSError as a
-    rename does. Where the system has no such rename, the file gets its second name before it loses its first:
-    a crash or an interrupt between the two leaves it under both.
+    Raises FileExistsError where the new name exists, however recently, and OSError as a rename does. Where the system
+    has no such rename, the file gets its second name before it loses its first: a crash or an interrupt between the
+    two leaves it under both.
     """
     if sys.platform == "linux" and hasattr(_libc, "renameat2"):
         if _libc.renameat2(from_folder, os.fsencode(name), to_folder, os.fsencode(new), _RENAME_NOREPLACE) == 0:
@@ -31,7 +31,7 @@ def rename_to_new(from_folder: int, name: str, to_folder: int, new: str) -> None
 
 
 def link_then_unlink(from_folder: int, name: str, to_folder: int, new: str) -> None:
-    """The same in two steps, for where there is no better way; not for folders."""
+    """Move a file in two steps, where the system cannot do it in one. Not for folders."""
     os.link(name, new, src_dir_fd=from_folder, dst_dir_fd=to_folder, follow_symlinks=False)
     try:
         os.unlink(name, dir_fd=from_folder)

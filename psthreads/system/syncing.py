@@ -1,4 +1,4 @@
-"""Brings a whole file system to its disk at once, which for many files is far quicker than one after the other."""
+"""A sync of a whole file system, which for many files is far quicker than one sync for each."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ _libc: Final = ctypes.CDLL(None, use_errno=True)
 
 
 def sync_all(fd: int) -> None:
-    """Wait until everything is on the disk that was written to the file system of this descriptor.
+    """Wait until all writes to the file system of this descriptor are on the disk. Raises OSError when the disk fails.
 
-    Raises OSError when the disk fails. Where the system cannot do that for one file system, it is done for all.
+    Where the system cannot sync one file system, all are synced.
     """
     if sys.platform == "linux" and hasattr(_libc, "syncfs"):
         if _libc.syncfs(fd) != 0:

@@ -1,4 +1,4 @@
-"""Work that would stop a web process's other requests, done beside them."""
+"""Work that would block the other requests of a web process, done on another Python thread."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ T = TypeVar("T")
 
 
 def off_the_loop(work: Callable[[], T]) -> T:
-    """Do the work, which must not raise for an ordinary reason, without stopping gevent's other requests.
+    """Do the work without blocking gevent's event loop, and return its result. It must not raise in ordinary cases.
 
-    For work that lets go of the interpreter lock: under gevent, a thread of its pool does it meanwhile.
-    Whether gevent is in use shows in what is loaded: nothing here loads it.
+    For work that releases the interpreter lock: under gevent, a Python thread of its pool does it. Without gevent, the
+    caller does. This module does not import gevent, and sees from the loaded modules whether it is in use.
     """
     monkey = sys.modules.get("gevent.monkey")
     if monkey is None or not monkey.is_module_patched("threading"):
         return work()
-    done: T = sys.modules["gevent"].get_hub().threadpool.apply(work)
-    return done
+    result: T = sys.modules["gevent"].get_hub().threadpool.apply(work)
+    return result

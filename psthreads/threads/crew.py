@@ -1,4 +1,4 @@
-"""The worker processes: what each runs, when it gave its last sign of life, and which were lost."""
+"""The worker processes: what each runs, when it was last heard from, and which were lost."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from psthreads.domain.config import DAY, Config
 from psthreads.threads import jobs
 
 LIFETIME_MARGIN: Final = 3
-"""Seconds that a worker's record outlives the time after which its thread counts as lost."""
+"""Seconds that a worker's record outlives the lease of its thread."""
 
 _LOST: Final = "ps:lost-workers"
-_IDLE_HEARTBEAT: Final = 2  # seconds between two signs of life of a worker that waits for work
-_LATE: Final = 2.0  # seconds without a sign of life after it was due
+_IDLE_HEARTBEAT: Final = 2  # seconds between two heartbeats of a worker that waits for work
+_LATE: Final = 2.0  # seconds by which a heartbeat may be late
 _READ: Final = 200  # workers whose records are read; the others are only counted
 _EXPIRED: Final = 3600  # seconds; more than the clocks of two machines differ
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerInfo:
-    """A worker. `heard` is how many seconds ago it gave a sign of life; `thread_id` is what it runs, or empty."""
+    """A worker. `thread_id` is what it runs, or empty; `heartbeat_age` the seconds since its last heartbeat."""
 
     name: str
     is_busy: bool
     thread_id: str
     host: str
     pid: int
-    heard: float
+    heartbeat_age: float
     is_late: bool
 
 
@@ -44,7 +44,7 @@ class Crew:
 
 
 def lifetime(config: Config) -> int:
-    """Return for how many seconds a worker's record is kept after its last sign of life."""
+    """Return for how many seconds a worker's record is kept after its last heartbeat."""
     return int(config.lost_after) + LIFETIME_MARGIN
 
 
@@ -108,15 +108,15 @@ def _keys(redis: Redis, queue: str) -> list[str]:
 def _worker(key: str, fields: list[bytes | None], remaining: int, executions: set[bytes], config: Config) -> WorkerInfo:
     state, host, pid = ((field or b"").decode(errors="replace") for field in fields)
     # How much of its record's time has run out is by Redis's clock, not by the worker's.
-    heard = max(0.0, lifetime(config) - remaining / 1000)
+    heartbeat_age = max(0.0, lifetime(config) - remaining / 1000)
     return WorkerInfo(
         name=_name(key),
         is_busy=state == jobs.BUSY,
         thread_id=next((each.decode().partition(":")[0] for each in executions), ""),
         host=host,
         pid=int(pid) if pid.isdecimal() else 0,
-        heard=heard,
-        is_late=heard > max(config.heartbeat, _IDLE_HEARTBEAT) + _LATE,
+        heartbeat_age=heartbeat_age,
+        is_late=heartbeat_age > max(config.heartbeat, _IDLE_HEARTBEAT) + _LATE,
     )
 
 

@@ -1,7 +1,7 @@
-"""The work horse: the operating system process that RQ forks for one thread, and what it may write.
+"""The work horse: the operating system process that is forked for one thread.
 
-It runs the process's function, turns what comes out of it into one honest outcome, and writes that.
-The worker that forked it watches from outside, and writes the outcome of a horse that could not.
+It runs the process's function, turns its result into one outcome, and writes that. The worker that forked it watches
+from outside, and writes the outcome of a horse that could not.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class Horse:
     def run(self, job: ThreadJob, token: str) -> None:
         """Run the thread to its end, and write how it ended."""
         if SIGNALS[ShutDown] in signal.sigpending():
-            # The worker is stopping, and nothing has begun: the thread is as good as new.
+            # The worker is stopping, and the process has not begun: another worker can run the thread.
             persistently(lambda: self._store.abandon(job.id, "Worker restarted", token))
             return
         redis_time = persistently(lambda: self._store.begin(job.id, token))
@@ -118,7 +118,7 @@ class Horse:
         ):
             raise LookupError(f"The job's data does not fit the process '{process.name}'")
         if type(thread.group_id) is not int or type(thread.member_id) is not int:
-            raise LookupError("The thread's record names no group or no member: folders are called after both")
+            raise LookupError("The thread's record names no group or no member: folders are named after both")
         return process, call.values
 
     def _context(self, thread: Thread, token: str, redis_time: int) -> Context:
@@ -155,7 +155,7 @@ class Horse:
         except BaseException as raised:  # noqa: BLE001 (whatever a process raises, its thread must end)
             error = raised
         if not context.is_own_process:
-            os._exit(0)  # A process that the process forked came back here: it is not the thread.
+            os._exit(0)  # A child that the process forked came back here. It is not the thread.
         if is_uncaught(error):
             _log.error("Thread %s: %s", context.thread_id, process.name, exc_info=error)
         return conclude(context, returned, error, limit)

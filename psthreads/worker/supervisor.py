@@ -29,24 +29,24 @@ _WORKER: Final = (
 
 
 @dataclass(slots=True)
-class _Post:
-    """A place for one worker process, and when it may be filled again."""
+class _Slot:
+    """A worker process, or none, and when it was last started."""
 
     process: subprocess.Popen[bytes] | None = None
     started: float = float("-inf")
 
 
 class Supervisor:
-    """Runs `config.workers` worker processes until it is told to stop."""
+    """Runs `config.workers` worker processes until a signal stops it."""
 
     def __init__(self, config: Config) -> None:
         self._config = config
         self._wakeup = Wakeup()
         self._stopping = False
-        self._posts = [_Post() for _ in range(config.workers)]
+        self._slots = [_Slot() for _ in range(config.workers)]
 
     def run(self) -> None:
-        """Keep the workers running until SIGTERM or SIGINT; then let them end, and kill those that do not."""
+        """Keep the workers running until SIGTERM or SIGINT; then stop them, and kill those that do not stop in time."""
         signal.signal(signal.SIGTERM, self._stop)
         signal.signal(signal.SIGINT, self._stop)
         signal.signal(signal.SIGCHLD, lambda *_: None)  # so that it ends the wait
@@ -56,25 +56,25 @@ class Supervisor:
         janitor.start()
         try:
             while not self._stopping:
-                self._wakeup.wait(min(self._fill(post) for post in self._posts))
+                self._wakeup.wait(min(self._fill(slot) for slot in self._slots))
         finally:
             self._dismiss()
             janitor.stop()
 
-    def _fill(self, post: _Post) -> float:
+    def _fill(self, slot: _Slot) -> float:
         """Start a worker where none runs, and return in how many seconds to check again."""
-        if post.process is not None:
-            code = post.process.poll()
+        if slot.process is not None:
+            code = slot.process.poll()
             if code is None:
                 return 60.0
-            _log.warning("Worker process %d ended with exit code %d: starting another", post.process.pid, code)
-            post.process = None
+            _log.warning("Worker process %d ended with exit code %d: starting another", slot.process.pid, code)
+            slot.process = None
         # A worker that cannot even start must not keep the machine busy.
-        wait = post.started + _BACK_OFF_SECONDS - time.monotonic()
+        wait = slot.started + _BACK_OFF_SECONDS - time.monotonic()
         if wait > 0:
             return wait
-        post.started = time.monotonic()
-        post.process = subprocess.Popen(  # noqa: S603 (our own program)
+        slot.started = time.monotonic()
+        slot.process = subprocess.Popen(  # noqa: S603 (our own program)
             [sys.executable, "-c", _WORKER, str(os.getpid())],
             stdin=subprocess.DEVNULL,
             env={**os.environ, **self._config.to_env()},
@@ -86,7 +86,7 @@ class Supervisor:
         self._stopping = True
 
     def _dismiss(self) -> None:
-        running = [post.process for post in self._posts if post.process is not None]
+        running = [slot.process for slot in self._slots if slot.process is not None]
         for process in running:
             process.terminate()
         deadline = time.monotonic() + self._config.shutdown + _LEAVE_SECONDS

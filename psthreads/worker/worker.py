@@ -51,7 +51,7 @@ class ThreadWorker:
         self._checks_now = False
 
     def serve(self) -> None:
-        """Run threads until the process is told to stop. An outage of Redis is waited out."""
+        """Run threads until a signal stops the process. While Redis does not answer, try again."""
         persistently(self._register)
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._stop)
@@ -230,7 +230,7 @@ class ThreadWorker:
 
 
 class _Deadline:
-    """Why and when a horse must end. Times are on the monotonic clock, in seconds."""
+    """Why and when a horse must end. Times are seconds on the monotonic clock."""
 
     def __init__(self, limit: float, killable: bool, config: Config) -> None:  # noqa: FBT001 (both are the process's limits)
         self.limit = limit
@@ -239,20 +239,20 @@ class _Deadline:
         self.reason: type[Interrupted] | None = None
         self.was_killed = False
         self.is_forced = False
-        # What must not be killed has as long as it needs; only force, and the worker's own end, cut it short.
+        # A process that must not be killed has as long as it needs, but for a forced cancel and the worker's own end.
         self._grace = config.grace if killable else float("inf")
         self._shutdown = config.shutdown
         self._is_cancelling = False
 
     def cancel(self, since: float, *, forced: bool) -> None:
-        """Somebody asked that many seconds ago that the thread be cancelled."""
+        """Note a request to cancel that was made `since` seconds ago."""
         self._is_cancelling = True
         self.is_forced = self.is_forced or forced
         grace = _LAST_WORDS_SECONDS if forced else max(0.0, self._grace - since)
         self.kill_at = min(self.kill_at, time.monotonic() + grace)
 
     def due(self, now: float, *, stopping: bool) -> type[Interrupted] | None:
-        """The reason to interrupt the horse, once; the horse is killed some time after."""
+        """Return once the reason to interrupt the horse, which is killed at `kill_at` if it goes on."""
         if self.reason is None:
             if self._is_cancelling:
                 self.reason = Cancelled
@@ -268,7 +268,7 @@ class _Deadline:
 
 
 def main(config: Config, parent: int) -> None:
-    """Be a worker process until told to stop, or until the parent process is gone."""
+    """Run as a worker process until a signal stops it, or until its parent dies."""
     die_with_parent(parent)
     redis = connect(config.redis_url)
     store = ThreadStore(redis, config)

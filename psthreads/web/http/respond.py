@@ -99,7 +99,7 @@ def log_event(event: Event, *, with_detail: bool) -> dict[str, Any]:
         "timestamp": event.timestamp,
         "datetime": iso(event.timestamp),
         "level": event.level,
-        "message": event.told(with_detail=with_detail),
+        "message": event.text(with_detail=with_detail),
     }
 
 
@@ -127,13 +127,13 @@ def _event(event: Event, with_detail: bool) -> str:  # noqa: FBT001 (as the temp
         datetime=iso(event.timestamp),
         level=event.level,
     )
-    etree.SubElement(element, "message").text = event.told(with_detail=with_detail)
+    etree.SubElement(element, "message").text = event.text(with_detail=with_detail)
     return etree.tostring(element, encoding="unicode")
 
 
 def _text(event: Event, *, with_detail: bool) -> str:
     # What follows a line's first break is set in, so that no message can look like another line of the log.
-    told = "\n    ".join(event.told(with_detail=with_detail).splitlines())
+    told = "\n    ".join(event.text(with_detail=with_detail).splitlines())
     return f"{event.seq} {iso(event.timestamp)} {event.level:<5} {told}\n"
 
 

@@ -142,7 +142,7 @@ class Lines:
         return _rows(run.events, texts, [cut(text, _WHOLE) for text in texts])
 
     def _texts(self, run: LineRange) -> list[str]:
-        return [event.told(with_detail=self.with_detail) for event in run.events]
+        return [event.text(with_detail=self.with_detail) for event in run.events]
 
     @property
     def _most(self) -> int:
@@ -162,7 +162,7 @@ class Lines:
     def _matches(self, event: Event) -> bool:
         if self.level is not None and not event.level.is_at_least(self.level):
             return False
-        return not self._sought or self._sought in event.told(with_detail=self.with_detail).lower()
+        return not self._sought or self._sought in event.text(with_detail=self.with_detail).lower()
 
 
 def _rows(events: Sequence[Event], texts: Sequence[str], shown: Sequence[str]) -> Iterator[LogRow]:
