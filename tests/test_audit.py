@@ -144,13 +144,19 @@ def test_what_is_so_already_leaves_no_entry(jones: People, audit: Audit) -> None
 
 def test_what_is_sent_again_because_its_answer_was_lost_leaves_one_entry(jones: People, audit: Audit) -> None:
     run, guest = jones.directory.by(CHIEF)._run, jones.members["guest"]
+    origin, member = CHIEF.fields(), str(guest.id)
+    scope = {"scope": "", "scope_words": "all"}
+    group = {"kind": "group", "key": "news", "name": "news", "nonce": "nonce", "fields": {"name": "news"}}
+    fields = {"act": "session.end-all", "stamp": "", "fields": {"stamp": "new"}}
+    token = {"name": "t", "digest": "digest", "seconds": 0, "most": 9}
+    client = {"name": "c", "client": "psc", "secret": "digest"}
     calls: list[tuple[Any, ...]] = [
-        ("add", "group", "news", "news", "nonce", CHIEF.written(), "name", "news"),
-        ("update", guest.id, "session.end-all", CHIEF.written(), "", "stamp", "new"),
-        ("set_admin", guest.id, 1, CHIEF.written()),
-        ("create_token", guest.id, "t", "digest", 0, "", CHIEF.written(), "all", 9),
-        ("add_client", guest.id, "c", "psc", "digest", "", CHIEF.written(), "all"),
-        ("link", guest.id, jones.acme.id, "manager", CHIEF.written()),
+        ("add", {**group, "origin": origin}),
+        ("update", {**fields, "member": member, "origin": origin}),
+        ("set_admin", guest.id, 1, origin),
+        ("create_token", {**token, **scope, "member": member, "origin": origin}),
+        ("add_client", {**client, **scope, "member": member, "origin": origin}),
+        ("link", guest.id, jones.acme.id, "manager", origin),
     ]
     for number, call in enumerate(calls, 1):
         assert str(run(*call)).strip("b'") == str(run(*call)).strip("b'")
@@ -201,7 +207,7 @@ def test_a_session_is_written_down_from_its_start_to_its_end(jones: People, audi
 def test_a_wrong_password_is_not_written_down_but_the_lock_that_it_ends_in_is(
     jones: People, audit: Audit, redis: Redis, config: Config
 ) -> None:
-    directory = Directory(redis, throttles=Throttles(redis, replace(config, lock_after=3)))
+    directory = Directory(redis, throttles=Throttles(redis, config), config=replace(config, lock_after=3))
     for _ in range(3):
         assert written(audit) == []
         with pytest.raises(NotSignedIn):
@@ -227,6 +233,6 @@ def test_a_long_or_hostile_reason_is_cut_and_cleaned(jones: People, audit: Audit
 def test_what_is_older_than_the_retention_goes(jones: People, redis: Redis, audit: Audit) -> None:
     for number in range(500):
         redis.xadd(KEY, dict.fromkeys(FIELDS, "x"), id=f"{1_000 + number}-0")
-    Directory(redis, audit_retention=3600).by(CHIEF).add_group("news")
+    Directory(redis, config=Config(audit_retention=3600)).by(CHIEF).add_group("news")
     assert len(written(audit)) < 200
     assert written(audit)[0].act == "group.add"

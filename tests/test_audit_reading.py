@@ -128,7 +128,7 @@ def test_entries_that_come_meanwhile_move_no_page(redis: Redis, audit: Audit, pe
     redis.delete(KEY)
     fill(redis, 120)
     first = audit.page(AuditQuery())
-    Directory(redis, audit_retention=10**10).by(CHIEF).add_group("meanwhile")
+    Directory(redis, config=Config(audit_retention=10**10)).by(CHIEF).add_group("meanwhile")
     second = audit.page(AuditQuery(), first.before)
     assert [entry.subject for entry in second.entries] == [f"thing{at}" for at in range(69, 19, -1)]
 

@@ -10,12 +10,14 @@ from redis import Redis
 
 from psthreads.audit.entries import SETUP, Origin
 from psthreads.domain.access import Group, Member, Role
+from psthreads.domain.config import Config
 from psthreads.domain.errors import Conflict, MemberNotFound
 from psthreads.identity.directory import Directory
 from psthreads.identity.passwords import Passwords
 from psthreads.identity.records import DirectoryPage, Membership
 
 PASSWORD = "correct horse"
+STRICT = Config(lock_after=1)
 NAMES = ["Abe", "abel", "ab-c", "ab.c", "ab@c", "ab_c", "7up", "_x", "zoe", "ABBA", "a", "ba"]
 SORTED = sorted(NAMES, key=str.lower)
 
@@ -79,7 +81,7 @@ def test_a_place_that_no_name_is_at_begins_at_the_beginning_and_never_leaves_the
 
 def test_an_account_says_whether_it_is_locked_and_when_it_was_made(directory: Directory, redis: Redis) -> None:
     member = directory.by(SETUP).add_member("abe", PASSWORD, admin=True)
-    directory._run("guessed", "abe", 1, SETUP.written())
+    Directory(redis, config=STRICT)._run("guessed", "abe", SETUP.fields())
     account = directory.account("~ABE")
     assert account.member == member
     assert 0 < account.created <= account.locked
@@ -94,7 +96,7 @@ def test_an_account_says_whether_it_is_locked_and_when_it_was_made(directory: Di
 def test_the_latest_locks_come_first_and_are_as_many_as_are_asked_for(directory: Directory, redis: Redis) -> None:
     for number in range(5):
         directory.by(SETUP).add_member(f"m{number}", PASSWORD)
-        directory._run("guessed", f"m{number}", 1, SETUP.written())
+        Directory(redis, config=STRICT)._run("guessed", f"m{number}", SETUP.fields())
         redis.zadd("ps:locked", {str(number + 1): number})
     assert [account.member.id for account in directory.locked(2)] == [5, 4]
     assert len(directory.locked()) == 5
@@ -233,7 +235,7 @@ def test_a_group_whose_members_are_gone_leaves_nothing_behind(directory: Directo
     changes.set_membership(member, group, Role.GUEST)
     changes.create_token(member, "t")
     changes.add_client(member, "c")
-    directory._run("guessed", "abe", 1, SETUP.written())
+    Directory(redis, config=STRICT)._run("guessed", "abe", SETUP.fields())
     changes.remove_group(Group(group.id, "acme"))
     changes.remove_member(member)
     kept = {b"ps:last-id:member", b"ps:last-id:group", b"ps:access", b"ps:feed", b"ps:audit"}

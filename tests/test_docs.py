@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from lxml import etree
 from sessions import Running, block_of, holds, newcomer, started
 from stack import ROOT
 
-from psthreads.domain.config import Config
+from psthreads.domain.config import SETTINGS, Config
 from psthreads.domain.model import Status
 from psthreads.web.app import create_app
 
@@ -66,7 +65,7 @@ def test_the_page_of_settings_has_every_setting_with_its_default_once_and_no_oth
     rows = dict(found)
     assert len(rows) == len(found)
     expected = {}
-    for setting in fields(Config):
+    for setting in SETTINGS:
         default: Any = setting.default
         if isinstance(default, tuple):
             default = ",".join(default)
@@ -76,7 +75,7 @@ def test_the_page_of_settings_has_every_setting_with_its_default_once_and_no_oth
 
 
 def test_no_page_names_a_setting_that_there_is_not() -> None:
-    known = {setting.metadata["env"] for setting in fields(Config)} | OF_THE_CLIENT
+    known = {setting.metadata["env"] for setting in SETTINGS} | OF_THE_CLIENT
     for page, text in TEXTS.items():
         assert set(re.findall(r"PSTHREADS_[A-Z_]+", text)) <= known, page
 

@@ -23,6 +23,7 @@ from werkzeug.test import TestResponse
 from psthreads.audit.entries import SETUP, Audit, AuditQuery
 from psthreads.domain.config import Config
 from psthreads.domain.errors import ConfigError
+from psthreads.identity.directory import Directory
 from psthreads.web.app import create_app
 from psthreads.web.auth.oidc import is_admin
 
@@ -253,9 +254,9 @@ def test_a_provider_that_is_away_or_calls_itself_otherwise_is_a_503(
 
 
 def test_a_locked_account_is_locked_for_the_provider_too(
-    set_up: Config, browser: FlaskClient, people: People, provider: Provider
+    set_up: Config, browser: FlaskClient, people: People, provider: Provider, redis: Redis
 ) -> None:
-    people.directory._run("guessed", "chief", 1, SETUP.written())
+    Directory(redis, config=Config(lock_after=1))._run("guessed", "chief", SETUP.fields())
     provider.tell(preferred_username="chief")
     assert sign_in(browser, provider).status_code == 401
     people.directory.by(SETUP).unlock(people.members["chief"])

@@ -23,6 +23,7 @@ from redis.connection import parse_url
 from redis.exceptions import NoPermissionError, RedisError, ResponseError
 
 from psthreads.authoring.registry import Registry
+from psthreads.database import shared_settings
 from psthreads.database.connection import connect, durability_warning, translated
 from psthreads.domain.config import Config
 from psthreads.domain.errors import ConfigError, Unavailable
@@ -206,6 +207,12 @@ def rights(redis: Redis) -> Iterator[Problem]:
     )
 
 
+def settings(redis: Redis, config: Config) -> Iterator[Problem]:
+    """Check that no process is set to another value of a shared setting than the one in force."""
+    for difference in shared_settings.differences(redis, config):
+        yield _warning(str(difference), shared_settings.REMEDY)
+
+
 def life(redis: Redis, config: Config) -> Iterator[Problem]:
     """Check that a worker is alive, and a janitor for the threads of lost workers."""
     if not Engine(redis, config, ThreadStore(redis, config), Registry()).workers():
@@ -228,7 +235,7 @@ def examine(config: Config) -> list[Problem]:
         try:
             for check in (administrator, *_OF_REDIS):
                 problems += check(redis)
-            problems += life(redis, config)
+            problems += (*settings(redis, config), *life(redis, config))
         except (Unavailable, RedisError) as error:
             problems.append(_unreachable(error))
     return sorted(problems, key=lambda problem: problem.severity is not Severity.SERIOUS)

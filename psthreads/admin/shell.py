@@ -54,9 +54,7 @@ def directory() -> Directory:
     if _DIRECTORY not in meta:
         config = Config.from_env()
         connection = redis(config)
-        meta[_DIRECTORY] = Directory(
-            connection, throttles=Throttles(connection, config), audit_retention=config.audit_retention
-        )
+        meta[_DIRECTORY] = Directory(connection, throttles=Throttles(connection, config), config=config)
     result: Directory = meta[_DIRECTORY]
     return result
 

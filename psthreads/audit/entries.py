@@ -7,7 +7,6 @@ than the retention goes by itself.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -68,16 +67,14 @@ class Origin:
     address: str = ""
     reason: str = ""
 
-    def written(self) -> str:
-        """The origin as the scripts take it: JSON of the fields by, byid, address and reason, all of them texts."""
-        return json.dumps(
-            {
-                "by": clean(self.username, LONGEST),
-                "byid": "" if self.member_id is None else str(self.member_id),
-                "address": clean(self.address, LONGEST),
-                "reason": clean(self.reason.strip(), LONGEST),
-            }
-        )
+    def fields(self) -> dict[str, str]:
+        """Return the entry's fields that say who acted, from where and why, as the scripts take them."""
+        return {
+            "by": clean(self.username, LONGEST),
+            "byid": "" if self.member_id is None else str(self.member_id),
+            "address": clean(self.address, LONGEST),
+            "reason": clean(self.reason.strip(), LONGEST),
+        }
 
 
 SETUP: Final = Origin("setup")

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+import string
+from collections.abc import Iterable, Mapping
 from importlib.resources import files
-from typing import Any
+from typing import Any, Final
 
 from redis import Redis
 from redis.commands.core import Script
 from redis.exceptions import NoScriptError
 
 from psthreads.database.connection import translated
+
+_PLAIN: Final = frozenset(string.ascii_letters + string.digits + ":-_. /")
 
 
 class SafeScript(Script):
@@ -32,29 +36,54 @@ class SafeScript(Script):
 class Scripts:
     """The Lua scripts in the folder `lua` of a package, by the names of their files.
 
-    `common.lua` of the package stands before each script. In all of them, `@NAME@` is replaced by the constant of this
-    name.
+    Each script begins with `common.lua` of this package, of the packages in `preludes`, and of its own package.
+    In all of them, `@NAME@` is replaced by the constant of this name, as Lua writes it.
     """
 
-    def __init__(self, redis: Redis, package: str, constants: Mapping[str, object]) -> None:
+    def __init__(
+        self, redis: Redis, package: str, constants: Mapping[str, object], preludes: Iterable[str] = ()
+    ) -> None:
         self._redis = redis
-        sources = {
-            file.name.removesuffix(".lua"): file.read_text()
-            for file in (files(package) / "lua").iterdir()
-            if file.name.endswith(".lua")
-        }
-        prelude = sources.pop("common")
+        own = _sources(package)
+        common = [_sources(other)["common"] for other in (__package__, *preludes) if other != package]
+        prelude = "".join((*common, own.pop("common")))
         self._scripts = {
-            name: SafeScript(redis, _filled_in(prelude + source, constants)) for name, source in sources.items()
+            name: SafeScript(redis, _filled_in(prelude + source, constants)) for name, source in own.items()
         }
 
-    def run(self, name: str, *args: Any) -> Any:
-        """Return the script's answer; raise Unavailable when Redis is away or takes no writes."""
+    def run(self, name: str, *args: str | bytes | float | dict[str, Any]) -> Any:
+        """Return the script's answer; raise Unavailable when Redis is away or takes no writes.
+
+        A dictionary is passed as JSON. Lua's cjson cannot tell an empty list in it from an empty object, and reads
+        numbers as doubles.
+        """
+        texts = [json.dumps(each) if isinstance(each, dict) else each for each in args]
         with translated(self._redis):
-            return self._scripts[name](args=args)
+            return self._scripts[name](args=texts)
+
+
+def literal(value: object) -> str:
+    """Return a text, a truth, a number, a list or a dictionary of these as Lua writes it."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str):
+        return "'" + "".join(chr(byte) if chr(byte) in _PLAIN else f"\\{byte:03d}" for byte in value.encode()) + "'"
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"[{literal(key)}] = {literal(each)}" for key, each in value.items()) + "}"
+    if isinstance(value, Iterable):
+        return "{" + ", ".join(map(literal, value)) + "}"
+    return str(value)
+
+
+def _sources(package: str) -> dict[str, str]:
+    return {
+        file.name.removesuffix(".lua"): file.read_text()
+        for file in (files(package) / "lua").iterdir()
+        if file.name.endswith(".lua")
+    }
 
 
 def _filled_in(source: str, constants: Mapping[str, object]) -> str:
     for name, value in constants.items():
-        source = source.replace(f"@{name}@", str(value))
+        source = source.replace(f"@{name}@", literal(value))
     return source

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -127,10 +127,13 @@ class Config:
     private_key: str = _setting("PSTHREADS_PRIVATE_KEY", "", str)
     debug: bool = _setting("FLASK_DEBUG", False, _truth)
 
+    explicit: frozenset[str] = field(default=frozenset(), compare=False, repr=False)
+    """The names of the settings that the environment gives; the others have their defaults."""
+
     def __post_init__(self) -> None:
         if not self.redis_url.startswith(("redis://", "rediss://", "unix://")):
             raise ConfigError(f"REDIS_URL is '{self.redis_url}', but must start with redis://, rediss:// or unix://.")
-        for setting in fields(self):
+        for setting in SETTINGS:
             least = setting.metadata["least"]
             if least is not None and getattr(self, setting.name) < least:
                 raise ConfigError(f"{setting.metadata['env']} must be at least {least:g}.")
@@ -148,7 +151,7 @@ class Config:
         Raises ConfigError, which names the variable that is wrong and says what it must be.
         """
         values: dict[str, Any] = {}
-        for setting in fields(cls):
+        for setting in SETTINGS:
             text = environ.get(setting.metadata["env"], "").strip()
             if text:
                 try:
@@ -158,13 +161,17 @@ class Config:
                     is_number = "convert" in str(error) or "literal" in str(error)
                     reason = f"it must be a number: {error}" if is_number else error
                     raise ConfigError(f"{setting.metadata['env']} is '{text}', but {reason}.") from None
-        return cls(**values)
+        return cls(**values, explicit=frozenset(values))
 
     def to_env(self) -> dict[str, str]:
         """Return the settings as an environment from which `from_env` reads the same settings."""
         return {
             # Blanks separate words everywhere, and a regular expression may hold a comma.
             setting.metadata["env"]: " ".join(value) if isinstance(value, tuple) else str(value)
-            for setting in fields(self)
+            for setting in SETTINGS
             if (value := getattr(self, setting.name)) not in {"", ()}
         }
+
+
+SETTINGS: Final[tuple[Field[Any], ...]] = tuple(each for each in fields(Config) if "env" in each.metadata)
+"""The fields of Config that are settings. Their `metadata` has the variable, `env`, and the least value, `least`."""

@@ -36,15 +36,20 @@ class Administration:
     def __init__(self, scripts: Scripts, passwords: Passwords, origin: Origin) -> None:
         self._run = scripts.run
         self._passwords = passwords
-        self._origin = origin.written()
+        self._origin = origin.fields()
 
     # Members.
 
     def add_member(self, username: str, password: str, *, admin: bool = False) -> Member:
         """Add a member; raises BadParameter for a bad name or password, Conflict for a taken name."""
         check_name_is_no_id("username", username)
-        fields = ("username", username, "password", self._passwords.hash(password))
-        return Member(self._add("member", username, *fields, "admin", int(admin), "stamp", nonce()), username, admin)
+        fields = {
+            "username": username,
+            "password": self._passwords.hash(password),
+            "admin": str(int(admin)),
+            "stamp": nonce(),
+        }
+        return Member(self._add("member", username, fields), username, admin)
 
     def change_password(self, member: Member, password: str, *, stamp: str = "") -> str:
         """Change the password, which ends the member's sessions too; tokens stay. Gives the new sessions' stamp.
@@ -52,10 +57,9 @@ class Administration:
         With `stamp` only as long as sessions have that one. Raises BadParameter for a bad password, MemberNotFound, and
         Conflict where the stamp has changed.
         """
-        new = nonce()
-        fields = ("password", self._passwords.hash(password), "stamp", new)
-        self._update(member, "member.password", *fields, stamp=stamp)
-        return new
+        fields = {"password": self._passwords.hash(password), "stamp": nonce()}
+        self._update(member, "member.password", fields, stamp)
+        return fields["stamp"]
 
     def set_admin(self, member: Member, *, admin: bool) -> Member:
         """Give or take away the flag, and return the member as it then is.
@@ -68,7 +72,7 @@ class Administration:
 
     def sign_out_everywhere(self, member: Member) -> None:
         """End all sessions of the member; password and tokens stay. Raises MemberNotFound."""
-        self._update(member, "session.end-all", "stamp", nonce())
+        self._update(member, "session.end-all", {"stamp": nonce()})
 
     def unlock(self, member: Member) -> bool:
         """Lift the lock of the member's account; gives whether there was one. Raises MemberNotFound."""
@@ -88,7 +92,7 @@ class Administration:
     def add_group(self, name: str) -> Group:
         """Add a group; raises BadParameter for a bad name, Conflict for a taken one."""
         check_name_is_no_id("group", name)
-        return Group(self._add("group", name, "name", name), name)
+        return Group(self._add("group", name, {"name": name}), name)
 
     def remove_group(self, group: Group) -> None:
         """Remove the group and its memberships, not its documents and threads; raises GroupNotFound.
@@ -123,8 +127,19 @@ class Administration:
         if expires_in is not None and not 1 <= expires_in <= LONGEST_EXPIRY:
             raise BadParameter("expires", "A token expires after 1 second to 10 years: choose another time.")
         plain = f"pst_{secrets.token_urlsafe(32)}"
-        given = (member.id, name, digest(plain), expires_in or 0, write_token_scope(token_scope))
-        verdict = self._run("create_token", *given, self._origin, scope(token_scope), MOST_TOKENS)
+        verdict = self._run(
+            "create_token",
+            {
+                "member": str(member.id),
+                "name": name,
+                "digest": digest(plain),
+                "seconds": expires_in or 0,
+                "scope": write_token_scope(token_scope),
+                "scope_words": scope(token_scope),
+                "origin": self._origin,
+                "most": MOST_TOKENS,
+            },
+        )
         if verdict == b"member":
             raise MemberNotFound(member.username)
         if verdict == b"many":
@@ -146,8 +161,18 @@ class Administration:
         """
         check_name("name", name)
         client_id, secret = f"psc_{secrets.token_urlsafe(18)}", f"pss_{secrets.token_urlsafe(32)}"
-        given = (member.id, name, client_id, digest(secret), write_token_scope(token_scope))
-        verdict = self._run("add_client", *given, self._origin, scope(token_scope))
+        verdict = self._run(
+            "add_client",
+            {
+                "member": str(member.id),
+                "name": name,
+                "client": client_id,
+                "secret": digest(secret),
+                "scope": write_token_scope(token_scope),
+                "scope_words": scope(token_scope),
+                "origin": self._origin,
+            },
+        )
         if verdict == b"member":
             raise MemberNotFound(member.username)
         if verdict == b"name":
@@ -175,14 +200,27 @@ class Administration:
         if missing == b"membership":
             raise NotFound(f"Member '{member.username}' has no membership in group '{group.name}'.")
 
-    def _add(self, kind: str, name: str, *fields: str | int) -> int:
-        new_id = self._run("add", kind, key_of(name), name, nonce(), self._origin, *fields)
+    def _add(self, kind: str, name: str, fields: dict[str, str]) -> int:
+        new_id = self._run(
+            "add",
+            {
+                "kind": kind,
+                "key": key_of(name),
+                "name": name,
+                "nonce": nonce(),
+                "origin": self._origin,
+                "fields": fields,
+            },
+        )
         if new_id is None:
             raise Conflict(f"There is a {kind} '{name}' already: choose another name.")
         return int(new_id)
 
-    def _update(self, member: Member, act: str, *fields: str, stamp: str = "") -> None:
-        verdict = self._run("update", member.id, act, self._origin, stamp, *fields)
+    def _update(self, member: Member, act: str, fields: dict[str, str], stamp: str = "") -> None:
+        verdict = self._run(
+            "update",
+            {"member": str(member.id), "act": act, "origin": self._origin, "stamp": stamp, "fields": fields},
+        )
         if not verdict:
             raise MemberNotFound(member.username)
         if verdict < 0:

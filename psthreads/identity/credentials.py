@@ -23,9 +23,9 @@ class Token:
     plain: str
 
     @property
-    def claim(self) -> tuple[str, str, str]:
-        """What the script is told: the kind, whose it is said to be, and a session's stamp."""
-        return "token", digest(self.plain), ""
+    def claim(self) -> tuple[str, str]:
+        """The kind of credential and what it claims, as lua/identify.lua takes them."""
+        return "token", digest(self.plain)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +36,9 @@ class Password:
     plain: str
 
     @property
-    def claim(self) -> tuple[str, str, str]:
+    def claim(self) -> tuple[str, str]:
         """As for a token."""
-        return "password", key_of(self.username), ""
+        return "password", key_of(self.username)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,16 +54,16 @@ class Session:
     until: float = 0.0
 
     @property
-    def claim(self) -> tuple[str, str, str]:
+    def claim(self) -> tuple[str, str]:
         """As for a token."""
-        return "session", str(self.member_id), f"{self.stamp}:{self.key}"
+        return "session", f"{self.member_id}:{self.stamp}:{self.key}"
 
 
 Credential = Token | Password | Session
 
 
-def asked(credential: Credential, group_ref: str | None) -> tuple[str, str, str, str]:
-    """The arguments of lua/identify.lua."""
+def identify_arguments(credential: Credential, group_ref: str | None) -> tuple[str, str, str]:
+    """Return the arguments of lua/identify.lua."""
     return (*credential.claim, "" if group_ref is None else key_of(group_ref))
 
 

@@ -19,7 +19,7 @@ from redis import Redis
 
 from psthreads.audit.entries import Origin
 from psthreads.domain.access import Caller, Group, Member, Role
-from psthreads.domain.config import DAY
+from psthreads.domain.config import Config
 from psthreads.domain.errors import GroupNotFound, MemberNotFound, NotSignedIn
 from psthreads.identity import administration
 from psthreads.identity import records as roster
@@ -30,8 +30,8 @@ from psthreads.identity.credentials import (
     Password,
     Session,
     Token,
-    asked,
     can_begin,
+    identify_arguments,
     key_of,
     read,
     read_token_scope,
@@ -57,10 +57,10 @@ class Directory:
         redis: Redis,
         passwords: Passwords | None = None,
         throttles: Throttles | None = None,
-        audit_retention: float = 365 * DAY,
+        config: Config | None = None,
     ) -> None:
         self.passwords = passwords or Passwords()
-        self._scripts = DirectoryScripts(redis, audit_retention)
+        self._scripts = DirectoryScripts(redis, config or Config())
         self._run = self._scripts.run
         self.clients = Clients(self._scripts)
         self._throttles = throttles
@@ -78,7 +78,9 @@ class Directory:
         GroupNotFound. A password costs tens of milliseconds when it was not seen lately. With the address that it
         comes from, what is wrong is counted, and too much of it raises TooManyRequests.
         """
-        return self._caller(credential, group_ref, self._run("identify", *asked(credential, group_ref)), address)
+        return self._caller(
+            credential, group_ref, self._run("identify", *identify_arguments(credential, group_ref)), address
+        )
 
     def identify_with(
         self, credential: Credential, group_ref: str | None, key: str, field: str, *, address: str | None = None
@@ -87,7 +89,7 @@ class Directory:
 
         The field is None where it does not exist.
         """
-        reply = self._run("identify", *asked(credential, group_ref), key, field)
+        reply = self._run("identify", *identify_arguments(credential, group_ref), key, field)
         line, value = reply or (None, None)
         return self._caller(credential, group_ref, line, address), value
 
@@ -97,13 +99,13 @@ class Directory:
         Raises as `identify` does. The audit has it.
         """
         credential = Password(username, password)
-        line = self._run("identify", *asked(credential, None))
+        line = self._run("identify", *identify_arguments(credential, None))
         member = self._caller(credential, None, line, address).member
         return member, self.begin_session(member, read(line).stamp, "by password", address=address)
 
     def vouched(self, username: str, vouches: str, *, address: str | None = None) -> tuple[Member, Session]:
         """As `sign_in` for whom somebody else vouches for; raises MemberNotFound, also for a locked account."""
-        line = self._run("identify", *asked(Password(username, ""), None))
+        line = self._run("identify", *identify_arguments(Password(username, ""), None))
         found = None if line is None else read(line)
         if found is None or found.stored is None:
             raise MemberNotFound(username)
@@ -116,7 +118,7 @@ class Directory:
         Raises NotSignedIn where the stamp has changed.
         """
         origin = Origin(member.username, member.id, address or "")
-        if not self._run("begin_session", member.id, stamp, origin.written(), how):
+        if not self._run("begin_session", member.id, stamp, origin.fields(), how):
             raise NotSignedIn(_REFUSED)  # The password was changed, or the member removed, a moment ago.
         return Session(member.id, stamp, administration.nonce())
 
@@ -124,7 +126,7 @@ class Directory:
         """End this session; `seconds` is for how long its cookie would still be taken. The audit has it."""
         # The script knows the name.
         origin = Origin("", session.member_id, address or "")
-        self._run("end_session", session.key, max(1, seconds), session.member_id, session.stamp, origin.written())
+        self._run("end_session", session.key, max(1, seconds), session.member_id, session.stamp, origin.fields())
 
     def _caller(self, credential: Credential, group_ref: str | None, line: bytes | None, address: str | None) -> Caller:
         """The sight in what the script answers to these arguments; raises as `identify` does."""
@@ -151,7 +153,7 @@ class Directory:
 
             def count() -> None:
                 throttles.count_guess(name, origin)
-                self._run("guessed", name, throttles.lock_after, Origin("", None, origin).written())
+                self._run("guessed", name, Origin("", None, origin).fields())
 
             right = self.passwords.verify(stored, credential.plain, lambda: throttles.admit_guess(name, origin), count)
         if right and found and found.failures:

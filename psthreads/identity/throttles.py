@@ -44,7 +44,6 @@ class Throttles:
     """The limits that the settings set. Nothing is sent to Redis where there is none."""
 
     def __init__(self, redis: Redis, config: Config) -> None:
-        self.lock_after = config.lock_after
         self._redis = redis
         # The URL says nothing here but which kind of Redis it is.
         storage = RedisStorage("redis://", connection_pool=redis.connection_pool, key_prefix=_KEYS)

@@ -22,6 +22,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from psthreads.database.connection import durability_warning, translated
+from psthreads.database.shared_settings import AGREE_SECONDS, SharedSettings
 from psthreads.documents.layout import Documents
 from psthreads.domain.config import DAY, Config
 from psthreads.domain.errors import ThreadNotFound, Unavailable
@@ -40,8 +41,12 @@ _log = logging.getLogger(__name__)
 class Janitor:
     """Sweeps every second while it leads. `start` and `stop` are for the process that owns it."""
 
-    def __init__(self, redis: Redis, config: Config, store: ThreadStore) -> None:
+    def __init__(
+        self, redis: Redis, config: Config, store: ThreadStore, settings: SharedSettings | None = None
+    ) -> None:
         self._redis = redis
+        self._settings = settings
+        self._agree_at = time.monotonic()
         self._store = store
         self._queue = config.queue
         # A worker that is alive renews its lease within one heartbeat.
@@ -68,7 +73,9 @@ class Janitor:
         self._stopped.set()
         if self._thread is not None:
             self._thread.join()
-        with suppress(RedisError):
+        with suppress(RedisError, Unavailable):
+            if self._settings is not None:
+                self._settings.withdraw()
             if self._redis.get(_LOCK) == self._name.encode():
                 self._redis.delete(_LOCK)
 
@@ -155,11 +162,20 @@ class Janitor:
             return True
         return False
 
+    def _agree(self) -> None:
+        if self._settings is not None and time.monotonic() >= self._agree_at:
+            self._settings.agree()
+            self._agree_at = time.monotonic() + AGREE_SECONDS
+
     def _run(self) -> None:
         with suppress(RedisError, Unavailable):
             if warning := durability_warning(self._redis):
                 _log.warning(warning)
-        while not self._stopped.wait(_SWEEP_SECONDS):
+        while True:
+            with suppress(RedisError, Unavailable):
+                self._agree()
+            if self._stopped.wait(_SWEEP_SECONDS):
+                return
             try:
                 for sentence in self.sweep():
                     _log.warning(sentence)

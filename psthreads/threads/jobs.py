@@ -30,6 +30,8 @@ WORKERS: Final = REDIS_WORKER_KEYS
 WORKER_FIELDS: Final = ("state", "hostname", "pid")
 BUSY: Final = WorkerStatus.BUSY.value
 
+from psthreads.domain.model import Status
+
 _LARGEST: Final = 16 * 1024 * 1024  # bytes; no request has parameters as long as that
 
 
@@ -45,6 +47,16 @@ def key_names(queue: str) -> dict[str, str]:
         "EXECUTION": f"{RQ_KEY_PREFIX}:execution:",
         "EXECUTIONS": f"{RQ_KEY_PREFIX}:executions:",
     }
+
+
+def rq_status(status: Status) -> str:
+    """Return what RQ's tools show for a thread of this status."""
+    final = {
+        Status.COMPLETED: JobStatus.FINISHED,
+        Status.FAILED: JobStatus.FAILED,
+        Status.CANCELLED: JobStatus.CANCELED,
+    }
+    return final.get(status, JobStatus.STARTED if status.is_running else JobStatus.QUEUED).value
 
 
 def key(thread_id: str) -> str:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from redis import Redis
 
+from psthreads.database import shared_settings
 from psthreads.database.scripts import Scripts
 from psthreads.domain.config import Config
+from psthreads.domain.model import Status
 from psthreads.threads import jobs
 
 
@@ -15,13 +17,11 @@ class ThreadScripts(Scripts):
     def __init__(self, redis: Redis, config: Config) -> None:
         constants = {
             **jobs.key_names(config.queue),
-            "HALF_EVENTS": config.log_events // 2,
-            "HALF_BYTES": config.log_bytes // 2,
-            "RETENTION": int(config.retention * 1000),
-            "LOST_AFTER": int(config.lost_after * 1000),
-            "AUDIT_RETENTION": int(config.audit_retention * 1000),
-            "RESTARTS": config.restarts,
-            "GROUP_THREADS": config.group_threads,
-            "GROUP_CHANGES": config.group_changes,
+            **shared_settings.constants(config),
+            "STATUSES": list(Status),
+            "FINAL": {status: True for status in Status if status.is_final},
+            "RQ_STATUS": {status: jobs.rq_status(status) for status in Status},
+            # A worker that beats more slowly than others must not lose its threads between two beats.
+            "SHORTEST_LEASE": int(2000 * config.heartbeat),
         }
-        super().__init__(redis, "psthreads.threads", constants)
+        super().__init__(redis, "psthreads.threads", constants, ("psthreads.audit",))

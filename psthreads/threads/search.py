@@ -24,7 +24,7 @@ _LOOKED_AT: Final = 2_000
 _CURSOR: Final = re.compile(r"(\d{1,16})-([0-9a-f]{32})\Z")
 _SHOWN: Final = 8
 _STEPS: Final = 4  # of a duration's length in an octave, as lua/common.lua counts them
-_ENDS: Final = ("completed", "failed", "cancelled")
+_ENDS: Final = tuple(status for status in Status if status.is_final)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,8 +115,15 @@ class ThreadSearch:
         total, looked, at, there_is_more = 0, 0, 0, True
         while there_is_more and len(found) < size and looked < look_at:
             step = min(_SLICE, look_at - looked, max(size - len(found), 1) if is_exact else _SLICE)
-            bounds = (wanted.since or "-inf", wanted.till or "+inf")
-            _, holds, more, *rows = self._run("find", *bounds, *_cursor(after), step, *listings)
+            args: dict[str, Any] = {
+                "since": wanted.since or "-inf",
+                "until": wanted.till or "+inf",
+                "many": step,
+                "listings": listings,
+            }
+            if after:
+                args["after"] = _cursor(after)
+            _, holds, more, *rows = self._run("find", args)
             total, looked, there_is_more = total or holds, looked + step, bool(more)
             for thread_id, score, raw in zip(rows[::3], rows[1::3], rows[2::3], strict=True):
                 if len(found) == size:
@@ -150,19 +157,19 @@ class ThreadSearch:
         )
 
 
-def _listings(wanted: ThreadQuery) -> tuple[list[str | int], bool]:
+def _listings(wanted: ThreadQuery) -> tuple[list[tuple[str, str]], bool]:
     """Listings that each hold all that is wanted, as pairs of scope and kind; and whether the first holds no more.
 
     The first is the whole server's or the group's.
     """
     kind = wanted.kind
     state = kind if kind in {"active", "finished"} else "finished" if Status(kind).is_final else "active"
-    listings: list[str | int] = ["server" if wanted.group_id == SERVER_WIDE else wanted.group_id, str(kind)]
+    listings = [("server" if wanted.group_id == SERVER_WIDE else str(wanted.group_id), str(kind))]
     if wanted.member_id is not None:
-        listings += [f"member:{wanted.member_id}", state]
+        listings.append((f"member:{wanted.member_id}", state))
     if wanted.process:
-        listings += [f"process:{wanted.process}", state]
-    return listings, len(listings) == 2 and not wanted.text  # noqa: PLR2004 (one pair)
+        listings.append((f"process:{wanted.process}", state))
+    return listings, len(listings) == 1 and not wanted.text
 
 
 def _matches(wanted: ThreadQuery, meta: Mapping[str, Any]) -> bool:
@@ -181,8 +188,6 @@ def _matches(wanted: ThreadQuery, meta: Mapping[str, Any]) -> bool:
 
 def _cursor(after: str) -> tuple[str, str]:
     """The score and the id of the thread after which to go on."""
-    if not after:
-        return "", ""
     found = _CURSOR.match(after)
     if found is None:
         raise BadParameter(

@@ -104,7 +104,6 @@ class ThreadStore:
 
     def __init__(self, redis: Redis, config: Config, scripts: ThreadScripts | None = None) -> None:
         self._redis = redis
-        self._idempotency = int(config.idempotency)
         self._run = (scripts or ThreadScripts(redis, config)).run
 
     def create(self, new: NewThread, key: str = "", fingerprint: str = "") -> tuple[str, bool]:
@@ -127,12 +126,16 @@ class ThreadStore:
             **dict.fromkeys(("started", "ended", "heard", "warnings", "errors", "restarts"), 0),
             **dict.fromkeys(("log_head", "log_head_bytes", "log_tail", "log_tail_bytes", "log_dropped"), 0),
         }
-        fields = [part for pair in new.fields.items() for part in pair]
-        remembered = _idempotency_key(new.by, key) if key else ""
-        verdict, thread_id = self._run(
-            *("start", new.id, json.dumps(meta), new.by.username, new.by.written()),
-            *(remembered, fingerprint, self._idempotency, *fields),
-        )
+        args: dict[str, Any] = {
+            "thread": new.id,
+            "meta": meta,
+            "username": new.by.username,
+            "origin": new.by.fields(),
+            "fingerprint": fingerprint,
+        }
+        if key:
+            args["idempotency_key"] = _idempotency_key(new.by, key)
+        verdict, thread_id = self._run("start", args, *(part for pair in new.fields.items() for part in pair))
         if verdict == b"conflict":
             raise IdempotencyConflict
         return thread_id.decode(), verdict == b"replayed"
@@ -232,7 +235,7 @@ class ThreadStore:
 
         Without effect on a thread that is final. The name of the worker is empty where none need be told.
         """
-        reply = self._run("cancel", thread_id, clean(by.username), "1" if force else "", by.written())
+        reply = self._run("cancel", thread_id, clean(by.username), "1" if force else "", by.fields())
         if not reply:
             raise ThreadNotFound(thread_id)
         worker, meta = reply
@@ -240,7 +243,7 @@ class ThreadStore:
 
     def delete(self, thread_id: str, by: Origin) -> None:
         """Remove a thread that has ended, with its log; raises ThreadNotFound, and Conflict for one that has not."""
-        verdict = self._run("delete", thread_id, by.written())
+        verdict = self._run("delete", thread_id, by.fields())
         if verdict == b"active":
             raise Conflict("This thread has not ended: cancel it, and delete it once it has.")
         if not verdict:
@@ -266,13 +269,19 @@ class ThreadStore:
 
     def report(self, thread_id: str, token: str, report: Report) -> Ownership:
         """Write what changed, and learn whether the thread is still this execution's."""
-        reply = self._run(
-            *("report", thread_id, token, report.number, report.status or ""),
-            *("0" if report.message is None else "1", report.message or ""),
-            *("0" if report.xml is None else "1", report.xml or ""),
-            *(report.warnings, report.errors, report.rates),
-            *[loglines.write(line) for line in report.lines],
-        )
+        args: dict[str, Any] = {
+            "thread": thread_id,
+            "token": token,
+            "number": report.number,
+            "warnings": report.warnings,
+            "errors": report.errors,
+        }
+        for name in ("status", "message", "xml"):
+            if (value := getattr(report, name)) is not None:
+                args[name] = value
+        if report.rates:
+            args["rates"] = report.rates
+        reply = self._run("report", args, *map(loglines.write, report.lines))
         return Ownership(reply.decode())
 
     def beat(self, thread_id: str, token: str) -> Heartbeat:

@@ -11,6 +11,7 @@ from psthreads.audit.entries import Audit
 from psthreads.authoring.plugins import load_all
 from psthreads.authoring.registry import Registry
 from psthreads.database.connection import connect
+from psthreads.database.shared_settings import SharedSettings
 from psthreads.documents.layout import Documents
 from psthreads.domain.config import Config
 from psthreads.identity.directory import Directory
@@ -53,7 +54,7 @@ class Services:
         return cls(
             config=config,
             redis=redis,
-            directory=Directory(redis, throttles=throttles, audit_retention=config.audit_retention),
+            directory=Directory(redis, throttles=throttles, config=config),
             audit=Audit(redis),
             throttles=throttles,
             store=store,
@@ -63,5 +64,5 @@ class Services:
             documents=Documents(config.documents),
             registry=registry,
             stream_limit=StreamLimit(config.streams),
-            janitor=Janitor(redis, config, store),
+            janitor=Janitor(redis, config, store, SharedSettings(redis, config, "web")),
         )

@@ -13,6 +13,7 @@ from types import FrameType
 from typing import Final
 
 from psthreads.database.connection import connect
+from psthreads.database.shared_settings import SharedSettings
 from psthreads.domain.config import Config
 from psthreads.system.wakeup import Wakeup
 from psthreads.threads.janitor import Janitor
@@ -52,7 +53,8 @@ class Supervisor:
         signal.signal(signal.SIGCHLD, lambda *_: None)  # so that it ends the wait
         self._wakeup.wake_on_signals()
         redis = connect(self._config.redis_url, connections=4)
-        janitor = Janitor(redis, self._config, ThreadStore(redis, self._config))
+        settings = SharedSettings(redis, self._config, "workers")
+        janitor = Janitor(redis, self._config, ThreadStore(redis, self._config), settings)
         janitor.start()
         try:
             while not self._stopping:

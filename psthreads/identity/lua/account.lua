@@ -1,4 +1,3 @@
--- ARGV: reference to a member. Returns {id, username, admin, when it was made, since when it is locked or ''}, or
--- nothing.
+-- ARGV: reference to a member. Returns {id, username, admin, created, locked or ''}, or nothing.
 local id = resolve('member', ARGV[1])
 return id and account(id)

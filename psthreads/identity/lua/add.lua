@@ -1,20 +1,22 @@
--- ARGV: 'member' or 'group', name in lower case, name, nonce of this call, origin, then the fields of the record.
--- Returns the new id, or nothing where the name is taken.
-local kind, key, name, nonce, origin = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
-local known = redis.call('HGET', NAMES[kind], key)
-if known then
+-- ARGV: JSON with `kind` ('member' or 'group'), `key` (the name in lower case), `name`, `nonce` of this call, `origin`,
+-- and `fields` of the record. Returns the new id, or nothing where the name is taken.
+local args = cjson.decode(ARGV[1])
+local kind, key, name = args.kind, args.key, args.name
+local existing = redis.call('HGET', NAMES[kind], key)
+if existing then
   -- The same call, sent again because its answer was lost, finds its own work.
-  return redis.call('HGET', record(kind, known), 'nonce') == nonce and known
+  return redis.call('HGET', record(kind, existing), 'nonce') == args.nonce and existing
 end
 local id = redis.call('INCR', 'ps:last-id:' .. kind)
-redis.call('HSET', record(kind, id), 'nonce', nonce, 'created', clock(), unpack(ARGV, 6))
+redis.call('HSET', record(kind, id), 'nonce', args.nonce, 'created', clock())
+for field, value in pairs(args.fields) do redis.call('HSET', record(kind, id), field, value) end
 redis.call('HSET', NAMES[kind], key, id)
 redis.call('ZADD', SORTED[kind], 0, key)
 if kind == 'group' then
-  audit(origin, 'group.add', name, id, id, name, '')
+  write_audit('group.add', args.origin, name, id, id, name, '')
   return id
 end
 local is_admin = redis.call('HGET', record(kind, id), 'admin') == '1'
 if is_admin and administrators() > 0 then redis.call('SADD', ADMINISTRATORS, id) end
-audit(origin, 'member.add', name, id, '', '', is_admin and 'administrator' or '')
+write_audit('member.add', args.origin, name, id, '', '', is_admin and 'administrator' or '')
 return id

@@ -1,12 +1,14 @@
--- ARGV: member id, name, id of the new client, SHA-256 of its secret, reach, origin, the reach in words.
--- Returns 'done', 'member' where there is none such, 'name' where another client of the member has it.
-local member, name, id = ARGV[1], ARGV[2], ARGV[3]
+-- ARGV: JSON with `member` (id), `name`, `client` (the new id), `secret` (SHA-256), `scope` as it is stored and
+-- `scope_words`, and `origin`.
+-- Returns 'done', 'member' where there is no such member, or 'name' where another client of the member has the name.
+local args = cjson.decode(ARGV[1])
+local member, name, id = args.member, args.name, args.client
 local username = redis.call('HGET', record('member', member), 'username')
 if not username then return 'member' end
 if redis.call('HSETNX', CLIENTS_OF .. member, name, id) == 0 then
   -- The same call, sent again because its answer was lost, finds its own work.
   return redis.call('HGET', CLIENTS_OF .. member, name) == id and 'done' or 'name'
 end
-redis.call('HSET', CLIENT .. id, 'member', member, 'name', name, 'secret', ARGV[4], 'reach', ARGV[5], 'created', clock())
-audit(ARGV[6], 'client.add', name, member, '', '', 'of ' .. username .. ': ' .. ARGV[7])
+redis.call('HSET', CLIENT .. id, 'member', member, 'name', name, 'secret', args.secret, 'reach', args.scope, 'created', clock())
+write_audit('client.add', args.origin, name, member, '', '', 'of ' .. username .. ': ' .. args.scope_words)
 return 'done'

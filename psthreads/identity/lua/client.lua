@@ -1,3 +1,3 @@
--- ARGV: id of a client. Returns {SHA-256 of its secret, reach}, or nothing.
-local found = redis.call('HMGET', CLIENT .. ARGV[1], 'secret', 'reach')
-return found[1] and found
+-- ARGV: id of a client. Returns {SHA-256 of its secret, scope}, or nothing.
+local client = redis.call('HMGET', CLIENT .. ARGV[1], 'secret', 'reach')
+return client[1] and client

@@ -1,5 +1,4 @@
--- Put before every directory script by scripts.py, which fills in the setting (@NAME@). All keys of the directory are
--- named in these scripts.
+-- The first part of every script of this folder, which names all keys of the directory.
 --
 -- ps:member:<id>       hash: username, password (Argon2id), admin, stamp (of the sessions), created, nonce;
 --                      failures, locked: wrong passwords in a row, and since when that has locked the account
@@ -11,14 +10,14 @@
 -- ps:last-id:<kind>    counter: ids are never given twice
 -- ps:memberships:<id>  hash of a member: group id -> role; ps:members-of:<id> of a group: member id -> role
 -- ps:groups-by-name:<id>  sorted set of a member: names of its groups; ps:members-by-name:<id> of a group: of members
--- ps:access            counter: how often it was changed who may do what
--- ps:token:<sha256>    hash: member, name or client, reach, created, expires; gone by itself when it expires
+-- ps:access            counter: the version of who may do what
+-- ps:token:<sha256>    hash: member, name or client, reach (the scope), created, expires; gone by itself when it expires
 -- ps:tokens-of:<id>    hash of a member: name of the token -> its SHA-256
--- ps:client:<id>       hash: member, name, secret (SHA-256), reach, created
+-- ps:client:<id>       hash: member, name, secret (SHA-256), reach (the scope), created
 -- ps:clients-of:<id>   hash of a member: name of the client -> its id
 -- ps:tokens-of-client:<id>  sorted set of a client: SHA-256 of its access tokens, by when they expire
--- ps:ended-session:<key>    a session that was signed out, until its cookie would not be taken anyway
--- ps:audit             stream: who did what, see audit.py; shared with the store
+-- ps:ended-session:<key>    string: a session that was signed out, until its cookie expires
+-- ps:audit             stream: who did what; see audit/entries.py
 
 local NAMES = {member = 'ps:usernames', group = 'ps:groupnames'}
 local LINKS = {member = 'ps:memberships:', group = 'ps:members-of:'}
@@ -30,57 +29,43 @@ local TOKEN, TOKENS_OF = 'ps:token:', 'ps:tokens-of:'
 local CLIENT, CLIENTS_OF, TOKENS_OF_CLIENT = 'ps:client:', 'ps:clients-of:', 'ps:tokens-of-client:'
 local ENDED = 'ps:ended-session:'
 
--- Who may do what has changed: whoever follows threads is asked again before anything more is sent.
+-- Note that it has changed who may do what: followers of threads are checked again before anything more is sent.
 local function changed()
   redis.call('XADD', 'ps:feed', 'MAXLEN', '~', 10000, '*', 'a', redis.call('INCR', 'ps:access'))
 end
 
 local function record(kind, id) return 'ps:' .. kind .. ':' .. id end
 
--- Write down what was done, in the same step: `origin` is who did it, from where and why, in JSON.
-local function audit(origin, act, subject, id, group, groupname, detail)
-  local who, time = cjson.decode(origin), redis.call('TIME')
-  redis.call('XADD', 'ps:audit', 'MINID', '~', math.max(0, time[1] * 1000 - @AUDIT_RETENTION@), '*', 'act', act,
-    'by', who.by, 'byid', who.byid, 'address', who.address, 'subject', subject, 'id', id, 'group', group,
-    'groupname', groupname, 'reason', who.reason, 'detail', detail)
-end
-
--- A client's record and its access tokens, which are bounded in number.
+-- Remove a client and its access tokens, whose number is bounded.
 local function drop_client(id)
   for _, digest in ipairs(redis.call('ZRANGE', TOKENS_OF_CLIENT .. id, 0, -1)) do redis.call('DEL', TOKEN .. digest) end
   redis.call('DEL', CLIENT .. id, TOKENS_OF_CLIENT .. id)
 end
 
--- Milliseconds since the epoch, as an integer that Redis stores without an exponent.
-local function clock()
-  local time = redis.call('TIME')
-  return time[1] .. string.format('%03d', math.floor(time[2] / 1000))
-end
-
--- The id that a reference stands for: digits are an id, anything else is a name. False for no such name.
+-- Return the id for a reference: digits are an id, anything else is a name. False for a name that does not exist.
 local function resolve(kind, ref)
   if string.find(ref, '^%d+$') then return ref end
   return redis.call('HGET', NAMES[kind], ref)
 end
 
--- {id, username, admin} or {id, name}; nil where there is none.
+-- Return {id, username, admin} or {id, name}; nil where it does not exist.
 local function describe(kind, id)
   if kind == 'group' then
     local name = redis.call('HGET', record(kind, id), 'name')
     return name and {id, name} or nil
   end
-  local found = redis.call('HMGET', record(kind, id), 'username', 'admin')
-  return found[1] and {id, found[1], found[2]} or nil
+  local username, admin = unpack(redis.call('HMGET', record(kind, id), 'username', 'admin'))
+  return username and {id, username, admin} or nil
 end
 
--- {id, username, admin, when it was made, since when it is locked or ''}; nil where there is none.
+-- Return {id, username, admin, created, locked or ''}, with times in milliseconds; nil where it does not exist.
 local function account(id)
-  local found = redis.call('HMGET', record('member', id), 'username', 'admin', 'created', 'locked')
-  return found[1] and {id, found[1], found[2], found[3], found[4] or ''} or nil
+  local fields = redis.call('HMGET', record('member', id), 'username', 'admin', 'created', 'locked')
+  return fields[1] and {id, fields[1], fields[2], fields[3], fields[4] or ''} or nil
 end
 
--- The names of a sorted set that begin so and come after that one, at most so many and one more. What was stored before
--- there were sorted sets is put into them here, as `names` gives it.
+-- Return up to `size` + 1 names of a sorted set that begin with `prefix` and come after `after`. A set that does not have
+-- all of its `number` names was stored before there were sorted sets: it is made from `names`.
 local function names_in(sorted, number, names, prefix, after, size)
   if redis.call('ZCARD', sorted) ~= number then
     redis.call('DEL', sorted)
@@ -91,7 +76,7 @@ local function names_in(sorted, number, names, prefix, after, size)
   return redis.call('ZRANGE', sorted, least, greatest, 'BYLEX', 'LIMIT', 0, size + 1)
 end
 
--- How many administrators there are, counting those that were there before there was a set of them.
+-- Return the number of administrators. The set of them is made here where it was not there from the start.
 local function administrators()
   if redis.call('EXISTS', ADMINISTRATORS) == 0 then
     for _, id in ipairs(redis.call('HVALS', NAMES.member)) do
@@ -101,10 +86,10 @@ local function administrators()
   return redis.call('SCARD', ADMINISTRATORS)
 end
 
--- Why an administrator cannot be made a plain member, or removed, by whoever asks: 'self', 'last', or nil. The command
--- line may: it can make another one at any time.
+-- Return why this origin cannot remove an administrator, or the flag: 'self', 'last', or nil. The command line always
+-- can, since it can make another administrator at any time.
 local function indispensable(id, origin)
-  local by = cjson.decode(origin).byid
+  local by = origin.byid
   if by == '' or redis.call('HGET', record('member', id), 'admin') ~= '1' then return nil end
   if by == id then return 'self' end
   return administrators() < 2 and 'last' or nil

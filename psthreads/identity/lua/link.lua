@@ -1,6 +1,6 @@
--- ARGV: member id, group id, role, or '' to end the membership, origin.
--- Returns 'done', or what there is not: 'member', 'group', 'membership'.
-local member, group, role, origin = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+-- ARGV: member id, group id, role, or '' to end the membership, origin (JSON).
+-- Returns 'done', or what does not exist: 'member', 'group', 'membership'.
+local member, group, role, origin = ARGV[1], ARGV[2], ARGV[3], cjson.decode(ARGV[4])
 local username = redis.call('HGET', record('member', member), 'username')
 if not username then return 'member' end
 local name = redis.call('HGET', record('group', group), 'name')
@@ -14,12 +14,12 @@ if role == '' then
   redis.call('HDEL', LINKS.member .. member, group)
   redis.call('ZREM', SORTED_LINKS.group .. group, string.lower(username))
   redis.call('ZREM', SORTED_LINKS.member .. member, string.lower(name))
-  audit(origin, 'role.remove', username, member, group, name, former)
+  write_audit('role.remove', origin, username, member, group, name, former)
   return 'done'
 end
 redis.call('HSET', LINKS.member .. member, group, role)
 redis.call('HSET', LINKS.group .. group, member, role)
 redis.call('ZADD', SORTED_LINKS.group .. group, 0, string.lower(username))
 redis.call('ZADD', SORTED_LINKS.member .. member, 0, string.lower(name))
-audit(origin, 'role.set', username, member, group, name, role)
+write_audit('role.set', origin, username, member, group, name, role)
 return 'done'

@@ -1,6 +1,6 @@
 -- ARGV: 'member' or 'group'. Returns the descriptions of all.
-local found = {}
+local descriptions = {}
 for _, id in ipairs(redis.call('HVALS', NAMES[ARGV[1]])) do
-  found[#found + 1] = describe(ARGV[1], id)
+  descriptions[#descriptions + 1] = describe(ARGV[1], id)
 end
-return found
+return descriptions

@@ -1,11 +1,12 @@
--- ARGV: 'member' or 'group', id, origin. Memberships go with it, and a member's tokens and clients. Returns 'done',
--- 'none' where there is none such, or why a member cannot be removed: 'self', 'last'.
-local kind, id, origin = ARGV[1], ARGV[2], ARGV[3]
-local found = describe(kind, id)
-if not found then return 'none' end
+-- ARGV: 'member' or 'group', id, origin (JSON). Memberships go with it, and a member's tokens and clients. Returns 'done',
+-- 'none' where it does not exist, or why a member cannot be removed: 'self', 'last'.
+local kind, id, origin = ARGV[1], ARGV[2], cjson.decode(ARGV[3])
+local description = describe(kind, id)
+if not description then return 'none' end
 local why = kind == 'member' and indispensable(id, origin)
 if why then return why end
-local key = string.lower(found[2])
+local name = description[2]
+local key = string.lower(name)
 for _, other in ipairs(redis.call('HKEYS', LINKS[kind] .. id)) do
   redis.call('HDEL', LINKS[OTHER[kind]] .. other, id)
   redis.call('ZREM', SORTED_LINKS[OTHER[kind]] .. other, key)
@@ -21,5 +22,5 @@ redis.call('HDEL', NAMES[kind], key)
 redis.call('ZREM', SORTED[kind], key)
 redis.call('DEL', record(kind, id), LINKS[kind] .. id, SORTED_LINKS[kind] .. id)
 changed()
-audit(origin, kind .. '.remove', found[2], id, kind == 'group' and id or '', kind == 'group' and found[2] or '', '')
+write_audit(kind .. '.remove', origin, name, id, kind == 'group' and id or '', kind == 'group' and name or '', '')
 return 'done'

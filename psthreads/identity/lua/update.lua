@@ -1,12 +1,13 @@
--- ARGV: member id, the act for the audit, origin, the stamp that the member must have or '', then fields and their new
--- values. Returns 1, 0 where there is no such member, or -1 where the stamp is another one.
-local key = record('member', ARGV[1])
-local username = redis.call('HGET', key, 'username')
+-- ARGV: JSON with `member` (id), `act` for the audit, `origin`, `stamp` that the member must have or '', and `fields` with
+-- their new values. Returns 1, 0 where there is no such member, or -1 where the stamp is another one.
+local args = cjson.decode(ARGV[1])
+local key = record('member', args.member)
+local username, stamp = unpack(redis.call('HMGET', key, 'username', 'stamp'))
 if not username then return 0 end
--- A new value is random: the same call, sent again because its answer was lost, finds its own work.
-if redis.call('HGET', key, ARGV[5]) == ARGV[6] then return 1 end
-if ARGV[4] ~= '' and redis.call('HGET', key, 'stamp') ~= ARGV[4] then return -1 end
-redis.call('HSET', key, unpack(ARGV, 5))
+-- A new stamp is random: the same call, sent again because its answer was lost, finds its own work.
+if stamp == args.fields.stamp then return 1 end
+if args.stamp ~= '' and stamp ~= args.stamp then return -1 end
+for field, value in pairs(args.fields) do redis.call('HSET', key, field, value) end
 changed()
-audit(ARGV[3], ARGV[2], username, ARGV[1], '', '', '')
+write_audit(args.act, args.origin, username, args.member, '', '', '')
 return 1

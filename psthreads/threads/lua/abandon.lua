@@ -18,9 +18,9 @@ if meta.status == 'initialised' then  -- Taken, but its code had not begun: it i
   queue_again(id, meta, now)
   return 'requeued'
 end
-if meta.restartable and not meta.cancelling and meta.restarts < RESTARTS then
+if meta.restartable and not meta.cancelling and meta.restarts < setting('restarts') then
   meta.restarts = meta.restarts + 1
-  meta.message = why .. '; queued again, restart ' .. meta.restarts .. ' of ' .. RESTARTS
+  meta.message = why .. '; queued again, restart ' .. meta.restarts .. ' of ' .. setting('restarts')
   meta.started = 0
   append(id, meta, {now .. 'W' .. meta.message})
   queue_again(id, meta, now)

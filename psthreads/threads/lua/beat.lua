@@ -6,6 +6,6 @@ if not owns(meta, token) then return {'disowned', 0, 0} end
 local now = clock()
 meta.heard = now
 store(id, meta)  -- Who follows is not told: nothing has happened.
-redis.call('ZADD', LEASES, now + LOST_AFTER, id)
+renew_lease(id, now)
 if not meta.cancelling then return {'owned', 0, 0} end
 return {'cancelling', meta.forced and 1 or 0, now - meta.cancel_asked}

@@ -7,8 +7,9 @@ if not meta then return {} end
 local worker = ''
 -- What changes nothing is not worth a line.
 if not FINAL[meta.status] and not (meta.cancelling and (meta.forced or not force)) then
-  audit(force and 'thread.kill' or 'thread.cancel', ARGV[4], id, meta, now)
-  local lines, reason = {}, cjson.decode(ARGV[4]).reason
+  local lines, origin = {}, cjson.decode(ARGV[4])
+  local reason = origin.reason
+  audit(force and 'thread.kill' or 'thread.cancel', origin, id, meta)
   if force and meta.status ~= 'initialised' then lines[1] = now .. 'W' .. 'To be killed at once, as ' .. by .. ' asked' end
   if reason ~= '' then lines[#lines + 1] = now .. 'I' .. 'The reason that ' .. by .. ' gave: ' .. reason end
   append(id, meta, lines)

@@ -7,7 +7,7 @@ if mine then
   meta.token, meta.worker = token, ARGV[3]
   store(id, meta)
   redis.call('ZREM', QUEUED, id)
-  redis.call('ZADD', LEASES, clock() + LOST_AFTER, id)
+  renew_lease(id, clock())
 end
 redis.call('LREM', TAKEN, 0, id)
 return mine and 1 or 0

@@ -3,28 +3,13 @@
 -- Each script is one atomic change: a Redis that is out of memory or read-only refuses the script's first
 -- write, before anything has changed, or none at all.
 
-local JOB, QUEUE, TAKEN, STARTED = '@JOB@', '@QUEUE@', '@TAKEN@', '@STARTED@'
-local EXECUTION, EXECUTIONS = '@EXECUTION@', '@EXECUTIONS@'
-local HALF_EVENTS, HALF_BYTES = @HALF_EVENTS@, @HALF_BYTES@
-local RETENTION, LOST_AFTER, RESTARTS = @RETENTION@, @LOST_AFTER@, @RESTARTS@
-local GROUP_THREADS, GROUP_CHANGES = @GROUP_THREADS@, @GROUP_CHANGES@
-local AUDIT_RETENTION = @AUDIT_RETENTION@
+local JOB, QUEUE, TAKEN, STARTED = @JOB@, @QUEUE@, @TAKEN@, @STARTED@
+local EXECUTION, EXECUTIONS = @EXECUTION@, @EXECUTIONS@
 local LEASES, QUEUED, WAITING, FEED, ACCESS = 'ps:leases', 'ps:queued', 'ps:waiting', 'ps:feed', 'ps:access'
 local FEED_LENGTH = 10000
 local HOUR, DAY, KEPT_DAYS = 3600000, 86400000, 8
-local FINAL = {completed = true, failed = true, cancelled = true}
-
--- What `rq info` and the like show for each of our statuses.
-local RQ_STATUS = {
-  initialised = 'queued', inprogress = 'started', warning = 'started', error = 'started',
-  completed = 'finished', failed = 'failed', cancelled = 'canceled',
-}
-
--- Milliseconds since the epoch by Redis's clock, the only one that decides anything.
-local function clock()
-  local time = redis.call('TIME')
-  return time[1] * 1000 + math.floor(time[2] / 1000)
-end
+local STATUSES, FINAL = @STATUSES@, @FINAL@
+local RQ_STATUS = @RQ_STATUS@  -- what `rq info` and the like show for each of our statuses
 
 local function index(scope, kind) return 'ps:threads:' .. scope .. ':' .. kind end
 local function head_of(id) return 'ps:log:' .. id end
@@ -64,8 +49,8 @@ local function enter(scopes, kind, id, score, ends)
   for _, scope in ipairs(scopes) do
     redis.call('ZADD', index(scope, kind), score, id)
     if ends then
-      redis.call('ZREMRANGEBYSCORE', index(scope, kind), '-inf', score - RETENTION)
-      redis.call('PEXPIRE', index(scope, kind), RETENTION)
+      redis.call('ZREMRANGEBYSCORE', index(scope, kind), '-inf', score - milliseconds('retention'))
+      redis.call('PEXPIRE', index(scope, kind), milliseconds('retention'))
     end
   end
 end
@@ -111,12 +96,10 @@ local function cut(text, most)
   return string.sub(text, 1, most) .. '\226\128\166'  -- an ellipsis
 end
 
--- Write down who did this to the thread, from where and why; `origin` is JSON. Kept as audit.py has it.
-local function audit(act, origin, id, meta, now)
-  local who = cjson.decode(origin)
-  redis.call('XADD', 'ps:audit', 'MINID', '~', math.max(0, now - AUDIT_RETENTION), '*', 'act', act,
-    'by', who.by, 'byid', who.byid, 'address', who.address, 'subject', cut(meta.name, 1000), 'id', id, 'group', meta.groupid == -1 and '' or meta.groupid,
-    'groupname', meta.groupname, 'reason', who.reason, 'detail', meta.process)
+-- Write down who did this to the thread, from where and why.
+local function audit(act, origin, id, meta)
+  local group = meta.groupid ~= -1 and meta.groupid or ''
+  write_audit(act, origin, cut(meta.name, 1000), id, group, meta.groupname, meta.process)
 end
 
 local function push(key, lines)
@@ -129,10 +112,11 @@ end
 -- them is counted in meta, which the caller saves.
 local function append(id, meta, lines)
   local head, tail = {}, {}
+  local most_lines, most_bytes = math.floor(setting('log_events') / 2), math.floor(setting('log_bytes') / 2)
   for _, line in ipairs(lines) do
     local size = #line
     if not meta.log_full
-      and (meta.log_head >= HALF_EVENTS or meta.log_head_bytes + size > HALF_BYTES) then
+      and (meta.log_head >= most_lines or meta.log_head_bytes + size > most_bytes) then
       meta.log_full = true
     end
     if meta.log_full then
@@ -147,8 +131,8 @@ local function append(id, meta, lines)
   end
   push(head_of(id), head)
   push(tail_of(id), tail)
-  while meta.log_tail > HALF_EVENTS or meta.log_tail_bytes > HALF_BYTES do
-    local many = math.max(1, math.min(meta.log_tail - HALF_EVENTS, 1000))
+  while meta.log_tail > most_lines or meta.log_tail_bytes > most_bytes do
+    local many = math.max(1, math.min(meta.log_tail - most_lines, 1000))
     for _, gone in ipairs(redis.call('LPOP', tail_of(id), many)) do
       meta.log_tail = meta.log_tail - 1
       meta.log_tail_bytes = meta.log_tail_bytes - #gone
@@ -177,10 +161,10 @@ end
 local function must_wait(id, meta)
   local group = meta.groupid
   if group == -1 or redis.call('SISMEMBER', slots(group), id) == 1 then return nil end
-  if redis.call('SCARD', slots(group)) >= GROUP_THREADS then
-    return 'Waiting for other threads of this group: it may run ' .. GROUP_THREADS .. ' at once'
+  if redis.call('SCARD', slots(group)) >= setting('group_threads') then
+    return 'Waiting for other threads of this group: it may run ' .. setting('group_threads') .. ' at once'
   end
-  if meta.exclusive and redis.call('SCARD', changes(group)) >= GROUP_CHANGES then
+  if meta.exclusive and redis.call('SCARD', changes(group)) >= setting('group_changes') then
     return 'Waiting for another thread, which changes the documents of this group'
   end
 end
@@ -205,10 +189,10 @@ end
 -- Admit whoever waits and now need not, in the order in which they came.
 local function promote(group)
   if redis.call('SISMEMBER', WAITING, group) == 0 then return end
-  while redis.call('SCARD', slots(group)) < GROUP_THREADS do
+  while redis.call('SCARD', slots(group)) < setting('group_threads') do
     local list = waiting(group)
     local id, meta = first_of(list)
-    if redis.call('SCARD', changes(group)) < GROUP_CHANGES then
+    if redis.call('SCARD', changes(group)) < setting('group_changes') then
       local other, its = first_of(waiting_changes(group))
       if other and (not id or its.created < meta.created) then
         list, id, meta = waiting_changes(group), other, its
@@ -259,7 +243,12 @@ local function conclude(id, meta, status, message, detail)
   count(meta, status, now, status ~= 'cancelled' and meta.started > 0 and now - meta.started)
   release(id, meta)
   leave(id, meta)
-  for _, key in ipairs({JOB .. id, head_of(id), tail_of(id)}) do redis.call('PEXPIRE', key, RETENTION) end
+  for _, key in ipairs({JOB .. id, head_of(id), tail_of(id)}) do redis.call('PEXPIRE', key, milliseconds('retention')) end
+end
+
+-- Show that the thread's execution lives.
+local function renew_lease(id, now)
+  redis.call('ZADD', LEASES, now + math.max(milliseconds('lost_after'), @SHORTEST_LEASE@), id)
 end
 
 -- Whether this execution still owns the thread.

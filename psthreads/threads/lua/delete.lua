@@ -7,7 +7,7 @@ if not FINAL[meta.status] then return 'active' end
 depart(by_status(meta), meta.status, id)
 depart(by_state(meta), 'finished', id)
 redis.call('DEL', JOB .. id, head_of(id), tail_of(id))
-audit('thread.delete', ARGV[2], id, meta, clock())
+audit('thread.delete', cjson.decode(ARGV[2]), id, meta)
 -- Who follows it looks, and finds that it is gone.
 redis.call('XADD', FEED, 'MAXLEN', '~', FEED_LENGTH, '*', 't', id, 'g', meta.groupid)
 return 'deleted'

@@ -1,45 +1,48 @@
--- ARGV: least score, greatest score, score and id after which to go on or '' and '', how many to look at, then the
--- listings that hold what is wanted, as pairs of scope and kind.
--- Looks through the shortest of them, newest first. Returns {its scope, how many it holds between the scores, whether
--- there are more, id, score, meta, id, score, meta, ...}.
-local since, till, score, after, many = ARGV[1], ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5])
-if FINAL[ARGV[7]] or ARGV[7] == 'finished' then
+-- ARGV: JSON with `since` and `until` (scores, or '-inf' and '+inf'), `many` (how many to look at), `listings` that hold
+-- all that can match, as pairs of scope and kind, and optionally `after`: the score and id after which to go on.
+-- Looks through the shortest listing, newest first. Returns {its scope, how many it holds between the scores, 1 where
+-- there are more or 0, id, score, meta, id, score, meta, ...}.
+local args = cjson.decode(ARGV[1])
+local since, till, after, many = args.since, args['until'], args.after, args.many
+local kind = args.listings[1][2]
+if FINAL[kind] or kind == 'finished' then
   -- What has expired may still be listed.
-  local kept = clock() - RETENTION
-  if since == '-inf' or tonumber(since) < kept then since = kept end
+  local oldest = clock() - milliseconds('retention')
+  if since == '-inf' or tonumber(since) < oldest then since = oldest end
 end
 local scope, key, total
-for position = 6, #ARGV, 2 do
-  local other = index(ARGV[position], ARGV[position + 1])
-  local holds = redis.call('ZCOUNT', other, since, till)
-  if not total or holds < total then scope, key, total = ARGV[position], other, holds end
+for _, listing in ipairs(args.listings) do
+  local other = index(listing[1], listing[2])
+  local length = redis.call('ZCOUNT', other, since, till)
+  if not total or length < total then scope, key, total = listing[1], other, length end
 end
 local first
-if score == '' then
+if not after then
   first = redis.call('ZCOUNT', key, '(' .. till, '+inf')
-elseif redis.call('ZSCORE', key, after) == score then
-  first = redis.call('ZREVRANK', key, after) + 1
+elseif redis.call('ZSCORE', key, after[2]) == after[1] then
+  first = redis.call('ZREVRANK', key, after[2]) + 1
 else
-  -- It is gone: behind all that are newer than it was, and those of the same millisecond that stood before it.
-  first = redis.call('ZCOUNT', key, '(' .. score, '+inf')
-  for _, id in ipairs(redis.call('ZRANGE', key, score, score, 'BYSCORE', 'REV')) do
-    if id < after then break end
+  -- It is gone: go on behind all that are newer than it was, and those of the same millisecond that stood before it.
+  first = redis.call('ZCOUNT', key, '(' .. after[1], '+inf')
+  for _, id in ipairs(redis.call('ZRANGE', key, after[1], after[1], 'BYSCORE', 'REV')) do
+    if id < after[2] then break end
     first = first + 1
   end
 end
-local found, listed = {scope, total, 0}, redis.call('ZRANGE', key, first, first + many, 'REV', 'WITHSCORES')
+local result, listed = {scope, total, 0}, redis.call('ZRANGE', key, first, first + many, 'REV', 'WITHSCORES')
 for position = 1, #listed, 2 do
   local id, at = listed[position], listed[position + 1]
   if since ~= '-inf' and tonumber(at) < tonumber(since) then break end
   if position > 2 * many then
-    found[3] = 1
+    result[3] = 1
     break
   end
   local meta = redis.call('HGET', JOB .. id, 'meta')
   if meta then
-    found[#found + 1], found[#found + 2], found[#found + 3] = id, at, meta
+    local last = #result
+    result[last + 1], result[last + 2], result[last + 3] = id, at, meta
   else
     redis.pcall('ZREM', key, id)  -- It has expired. A Redis that takes no writes is still read.
   end
 end
-return found
+return result

@@ -2,7 +2,7 @@
 -- Returns {total, id, meta, id, meta, ...}, newest first.
 local key = index(ARGV[1], ARGV[2])
 local since = '-inf'
-if FINAL[ARGV[2]] or ARGV[2] == 'finished' then since = clock() - RETENTION end
+if FINAL[ARGV[2]] or ARGV[2] == 'finished' then since = clock() - milliseconds('retention') end
 local found = {redis.call('ZCOUNT', key, since, '+inf')}
 local first, last = tonumber(ARGV[3]), ARGV[3] + ARGV[4] - 1
 if last < first then return found end

@@ -14,9 +14,11 @@ local function read(ids)
 end
 local counts = {'failed', redis.call('ZCOUNT', index(scope, 'failed'), now - DAY, '+inf')}
 local running = {}
-for _, status in ipairs({'initialised', 'inprogress', 'warning', 'error'}) do
-  counts[#counts + 1], counts[#counts + 2] = status, redis.call('ZCARD', index(scope, status))
-  if status ~= 'initialised' then
+for _, status in ipairs(STATUSES) do
+  if not FINAL[status] then
+    counts[#counts + 1], counts[#counts + 2] = status, redis.call('ZCARD', index(scope, status))
+  end
+  if not FINAL[status] and status ~= 'initialised' then
     for _, one in ipairs(read(redis.call('ZRANGE', index(scope, status), 0, many - 1, 'REV'))) do
       running[#running + 1] = one
     end

@@ -1,23 +1,21 @@
--- ARGV: thread id, token, number of the report, status or '', '1' and message or '0' and '',
---       '1' and XML or '0' and '', warnings and errors since the last report, rates of the bars (JSON) or '' for no
---       change, then the log's lines.
+-- ARGV: JSON with `thread` (id), `token`, `number` of the report, `warnings` and `errors` since the last one, and what
+-- has changed of `status`, `message`, `xml` and `rates` (of the progress bars, JSON); then the log's lines.
 -- Returns 'owned', 'cancelling' or 'disowned'.
-local id, token, number = ARGV[1], ARGV[2], tonumber(ARGV[3])
+local args = cjson.decode(ARGV[1])
+local id = args.thread
 local meta = load(id)
-if not owns(meta, token) or meta.status == 'initialised' then return 'disowned' end
-if number > (meta.report or 0) then  -- One that is sent again, its answer lost, counts once.
+if not owns(meta, args.token) or meta.status == 'initialised' then return 'disowned' end
+if args.number > (meta.report or 0) then  -- One that is sent again, its answer lost, counts once.
   local now = clock()
-  meta.report, meta.heard, meta.reported = number, now, now
-  if ARGV[7] == '1' then meta.xml = ARGV[8] end
-  meta.warnings = meta.warnings + ARGV[9]
-  meta.errors = meta.errors + ARGV[10]
-  if not meta.cancelling and ARGV[5] == '1' then meta.message = ARGV[6] end
+  meta.report, meta.heard, meta.reported = args.number, now, now
+  meta.xml, meta.rates = args.xml or meta.xml, args.rates or meta.rates
+  meta.warnings, meta.errors = meta.warnings + args.warnings, meta.errors + args.errors
+  if not meta.cancelling then meta.message = args.message or meta.message end
   local lines = {}
-  if ARGV[11] ~= '' then meta.rates = ARGV[11] end
-  for position = 12, #ARGV do lines[#lines + 1] = ARGV[position] end
+  for position = 2, #ARGV do lines[position - 1] = ARGV[position] end
   append(id, meta, lines)
-  if not meta.cancelling and ARGV[4] ~= '' and ARGV[4] ~= meta.status then
-    change(id, meta, ARGV[4], now)
+  if not meta.cancelling and args.status and args.status ~= meta.status then
+    change(id, meta, args.status, now)
   else
     save(id, meta)
   end

@@ -1,28 +1,26 @@
--- ARGV: thread id, meta (JSON), who asked, from where (JSON, for the audit), idempotency key or '', fingerprint of the
---       request, seconds to remember it, then the fields of the job's hash.
+-- ARGV: JSON with `thread` (id), `meta`, `username` of who asked, `origin`, `fingerprint` of the request, and optionally
+-- `idempotency_key` (the name of a hash); then the fields of the job's hash and their values, which may be binary.
 -- Returns {'new' | 'replayed' | 'conflict', thread id}.
-local id, now = ARGV[1], clock()
+local args, now = cjson.decode(ARGV[1]), clock()
+local id, meta, key = args.thread, args.meta, args.idempotency_key
 if redis.call('EXISTS', JOB .. id) == 1 then return {'new', id} end  -- Sent twice: the answer was lost.
-if ARGV[5] ~= '' then
-  local known = redis.call('HMGET', ARGV[5], 'fingerprint', 'thread')
-  if known[1] then
-    if known[1] ~= ARGV[6] then return {'conflict', ''} end
-    return {'replayed', known[2]}
+if key then
+  local fingerprint, thread = unpack(redis.call('HMGET', key, 'fingerprint', 'thread'))
+  if fingerprint then
+    if fingerprint ~= args.fingerprint then return {'conflict', ''} end
+    return {'replayed', thread}
   end
+  redis.call('HSET', key, 'fingerprint', args.fingerprint, 'thread', id)
+  redis.call('PEXPIRE', key, milliseconds('idempotency'))
 end
-local meta = cjson.decode(ARGV[2])
 meta.created = now
-redis.call('HSET', JOB .. id, unpack(ARGV, 8))
-if ARGV[5] ~= '' then
-  redis.call('HSET', ARGV[5], 'fingerprint', ARGV[6], 'thread', id)
-  redis.call('EXPIRE', ARGV[5], ARGV[7])
-end
-append(id, meta, {now .. 'I' .. 'Accepted from ' .. ARGV[3]})
+redis.call('HSET', JOB .. id, unpack(ARGV, 2))
+append(id, meta, {now .. 'I' .. 'Accepted from ' .. args.username})
 local why = must_wait(id, meta)
 if why then wait_in_line(id, meta, why) end
 change(id, meta, 'initialised', now)
 count(meta, 'started', now)
-audit('thread.start', ARGV[4], id, meta, now)
-redis.call('SADD', '@QUEUES@', QUEUE)
+audit('thread.start', args.origin, id, meta)
+redis.call('SADD', @QUEUES@, QUEUE)
 if not why then admit(id, meta, 'RPUSH') end
 return {'new', id}

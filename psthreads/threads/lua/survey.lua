@@ -22,9 +22,9 @@ for _, group in ipairs(redis.call('SRANDMEMBER', WAITING, 20)) do
     if meta and not FINAL[meta.status] then living = living + 1 end
   end
   local next_one = first_of(waiting(group))
-  if not next_one and redis.call('SCARD', changes(group)) < GROUP_CHANGES then
+  if not next_one and redis.call('SCARD', changes(group)) < setting('group_changes') then
     next_one = first_of(waiting_changes(group))
   end
-  if living < #held or (next_one and living < GROUP_THREADS) then blocked[#blocked + 1] = group end
+  if living < #held or (next_one and living < setting('group_threads')) then blocked[#blocked + 1] = group end
 end
 return {overdue, taken, astray, blocked}

@@ -1,0 +1,20 @@
+-- The first part of every script. scripts.py puts it there, and fills in the constants (@NAME@).
+
+-- Return milliseconds since the epoch by Redis's clock, the only one that decides anything.
+local function clock()
+  local time = redis.call('TIME')
+  return time[1] * 1000 + math.floor(time[2] / 1000)
+end
+
+-- Return the value in force of a setting that all processes share, in the setting's own unit. Where Redis does not
+-- hold it yet, the value of the calling process counts. See shared_settings.py.
+local in_force = {}
+local function setting(name)
+  if not in_force[name] then
+    in_force[name] = tonumber(redis.call('HGET', 'ps:settings', name)) or (@SETTINGS@)[name]
+  end
+  return in_force[name]
+end
+
+-- Return a setting that is a duration, in milliseconds.
+local function milliseconds(name) return math.floor(1000 * setting(name)) end
