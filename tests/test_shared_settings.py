@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -185,7 +187,7 @@ def test_web_and_workers_with_different_settings_have_one_rule_and_say_so(
     log = tmp_path / "log"
     others = replace(config, group_threads=4)
     workers = Program(others, ["sh", "-c", f"exec {sys.executable} worker.py 2>{log}"])
-    with web(replace(config, group_threads=1)):
+    with web(replace(config, group_threads=1)) as server:
         wait_for(lambda: redis.hget("ps:settings", "group_threads") == b"1")
         with workers:
             wait_for(lambda: log.exists() and "PSTHREADS_GROUP_THREADS is 4 for workers " in log.read_text())
@@ -193,3 +195,8 @@ def test_web_and_workers_with_different_settings_have_one_rule_and_say_so(
         (difference,) = differences(redis, config)
         assert difference.process.startswith("workers ")
         assert difference.holders[0].startswith("web ")
+        assert redis.zcard(PROCESSES) == 2
+        os.kill(server.pid, signal.SIGTERM)
+        assert server.process is not None
+        server.process.wait(20)
+        assert redis.zcard(PROCESSES) == 1, "a process that ends in order stops counting as running"

@@ -70,7 +70,7 @@ def run(stack: ExitStack, *, once: bool) -> int:
         config = replace(config, report_interval=_SHOWN_REPORTS)
     credentials = var / "credentials.json"
     with connect(config.redis_url) as redis:
-        seed = Seed(Directory(redis), Documents(config.documents), _SAMPLES / GROUP, credentials)
+        seed = Seed(Directory(redis, config=config), Documents(config.documents), _SAMPLES / GROUP, credentials)
         logins, are_new = seed.sow()
     if are_new:
         # Before anything can fail: the next start will not show them again.

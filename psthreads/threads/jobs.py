@@ -21,6 +21,8 @@ from rq.utils import now
 from rq.worker.base import WorkerStatus
 from rq.worker_registration import REDIS_WORKER_KEYS, WORKERS_BY_QUEUE_KEY
 
+from psthreads.domain.model import Status
+
 CHECK: Final = "look"
 """The command that tells a worker to check the state of its thread now."""
 
@@ -29,8 +31,6 @@ WORKERS: Final = REDIS_WORKER_KEYS
 
 WORKER_FIELDS: Final = ("state", "hostname", "pid")
 BUSY: Final = WorkerStatus.BUSY.value
-
-from psthreads.domain.model import Status
 
 _LARGEST: Final = 16 * 1024 * 1024  # bytes; no request has parameters as long as that
 

@@ -65,6 +65,12 @@ def post_worker_init(worker: Any) -> None:
     threading.Thread(target=_end_streams, args=(worker, services.feed), name="end", daemon=True).start()
 
 
+def worker_exit(_server: Any, worker: Any) -> None:
+    """Let another janitor lead at once, and let the others agree on the shared settings without this process."""
+    if worker.booted:
+        worker.wsgi.extensions["psthreads"].janitor.stop()
+
+
 def _allow_streams() -> None:
     # Each stream holds a descriptor, and the usual limit is 1,024. gunicorn's workers inherit the new one.
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
