@@ -42,14 +42,14 @@ test: $(VENV)/.dev  ## run every test, with real Redis servers, real workers and
 	@$(BIN)/python -m pytest -n $(WORKERS_OF_TESTS) $(ARGS)
 
 browser:  ## say which browser the tests use, and install Chromium with apt-get where there is none
-	@$(PYTHON) tests/chromium.py
+	@$(PYTHON) tests/browser/chromium.py
 
 screenshots: $(VENV)/.dev  ## take pictures of every page into docs/images; OUT=/tmp/shots PAGES=thread,log
-	@cd tests && ../$(BIN)/python -m screenshots $(if $(OUT),--out $(abspath $(OUT))) $(if $(PAGES),--pages $(PAGES))
+	@$(BIN)/python -m tests.browser.screenshots $(if $(OUT),--out $(abspath $(OUT))) $(if $(PAGES),--pages $(PAGES))
 
 cancels: $(VENV)/.dev  ## cancel every process on 10,000 documents at 50 random moments; DOCUMENTS=1000 CANCELS=5
 	@DOCUMENTS=$(or $(DOCUMENTS),10000) CANCELS=$(or $(CANCELS),50) $(BIN)/python -m pytest -n $(WORKERS_OF_TESTS) \
-		$(ARGS) tests/test_cancels.py
+		$(ARGS) tests/system/processes/test_cancels.py
 
 check: $(VENV)/.dev  ## ruff, mypy --strict, bandit, who may import whom, and whether what is imported is declared
 	@$(BIN)/ruff check .
@@ -58,7 +58,7 @@ check: $(VENV)/.dev  ## ruff, mypy --strict, bandit, who may import whom, and wh
 	@$(BIN)/bandit -q -c pyproject.toml -r psthreads app.py worker.py gunicorn.conf.py
 	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/deptry --no-ansi psthreads
-	@$(BIN)/python -m pytest -q tests/test_layers.py
+	@$(BIN)/python -m pytest -q tests/system/test_layers.py
 
 imports: $(VENV)/.dev  ## print which package imports which; PACKAGE=psthreads.web
 	@$(BIN)/python -m tools.imports $(PACKAGE)
@@ -73,7 +73,7 @@ chaos: $(VENV)/.dev  ## kill workers, web processes and Redis at random, and pro
 	@$(BIN)/python -m chaos $(if $(SEED),--seed $(SEED)) $(if $(THREADS),--threads $(THREADS))
 
 fuzz: $(VENV)/.dev  ## send 50,000 random requests to a real web process; SEED=7 FUZZ=50000
-	@FUZZ_REQUESTS=$(or $(FUZZ),50000) FUZZ_SEED=$(or $(SEED),7) $(BIN)/python -m pytest -q -s tests/test_fuzz.py
+	@FUZZ_REQUESTS=$(or $(FUZZ),50000) FUZZ_SEED=$(or $(SEED),7) $(BIN)/python -m pytest -q -s tests/system/web/test_fuzz.py
 
 audit: $(VENV)/.dev  ## bandit, and pip-audit of every pinned package, which asks PyPI; ARGS='--vulnerability-service osv' asks OSV
 	@$(BIN)/bandit -q -c pyproject.toml -r psthreads app.py worker.py gunicorn.conf.py

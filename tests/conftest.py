@@ -6,21 +6,12 @@ import shutil
 import signal
 import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from browser import Pages, Site, launched, serving
-from chromium import NoBrowser
 from flask import Flask
 from flask.testing import FlaskClient
-from group_folder import SECRET
-from leaves import Signed
-from people import People
-from playwright.sync_api import Browser, Page
 from redis import Redis
-from stack import free_port
-from test_pages import sign_in
 
 from psthreads.authoring.plugins import load
 from psthreads.documents.layout import Documents, GroupFolder
@@ -31,6 +22,11 @@ from psthreads.local.server import RedisServer
 from psthreads.threads.engine import Engine
 from psthreads.threads.store import ThreadStore
 from psthreads.web.app import create_app
+from tests.support.forms import sign_in
+from tests.support.group_folder import SECRET
+from tests.support.leaves import Signed
+from tests.support.people import People
+from tests.support.ports import free_port
 
 
 def pytest_configure() -> None:
@@ -63,7 +59,7 @@ def config(server: RedisServer, tmp_path: Path) -> Config:
         port=free_port(),
         workers=1,
         documents=tmp_path / "documents",
-        processes=("psthreads.processes", "sample_processes"),
+        processes=("psthreads.processes", "tests.support.sample_processes"),
         grace=2,
         heartbeat=0.5,
         lost_after=1.5,
@@ -118,35 +114,6 @@ def secret(tmp_path: Path) -> Path:
     outside.mkdir()
     (outside / "secret.xml").write_bytes(SECRET)
     return outside
-
-
-@pytest.fixture(scope="session")
-def chromium() -> Iterator[Browser]:
-    with ExitStack() as stack:
-        try:
-            browser = stack.enter_context(launched())
-        except NoBrowser as error:
-            # Not a skip: pages that nobody looked at would pass for good ones.
-            pytest.fail(str(error), pytrace=False)
-        yield browser
-
-
-@pytest.fixture
-def site(config: Config, people: People) -> Iterator[Site]:
-    with serving(config, people) as running:
-        yield running
-
-
-@pytest.fixture
-def new_page(chromium: Browser, site: Site) -> Iterator[Pages]:
-    pages = Pages(chromium, site.address)
-    yield pages
-    pages.close()
-
-
-@pytest.fixture
-def page(new_page: Pages) -> Page:
-    return new_page()
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """RQ's worker: registration, heartbeats, commands, taking a job, the fork of a horse. No other module knows it.
 
-What is ours stands in worker.py, which `RQWorker` calls back through `Callbacks`. tests/test_rq_contract.py holds what
-both rely on; ARCHITECTURE.md says what is replaced, and why.
+What is ours stands in worker.py, which `RQWorker` calls back through `Callbacks`.
+tests/system/worker/test_rq_contract.py holds what both rely on; ARCHITECTURE.md says what is replaced, and why.
 """
 
 from __future__ import annotations

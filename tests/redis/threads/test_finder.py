@@ -1,0 +1,328 @@
+"""Finding threads: by everything that can be asked for, page by page, at a cost that does not grow."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, cast
+
+import pytest
+from redis import Redis
+
+from psthreads.domain.access import Group
+from psthreads.domain.config import Config
+from psthreads.domain.errors import BadParameter, Conflict, IdempotencyConflict, ThreadNotFound
+from psthreads.domain.model import Outcome, Status
+from psthreads.threads.engine import Engine
+from psthreads.threads.scripts import ThreadScripts
+from psthreads.threads.search import ThreadQuery, ThreadSearch, ThreadSearchResult
+from psthreads.threads.store import NewThread, ThreadStore
+from tests.support.threads import ACME, BY, JONES, new_thread, start
+
+PRESS = Group(8, "press")
+
+
+@pytest.fixture
+def search(redis: Redis, config: Config) -> ThreadSearch:
+    return ThreadSearch(ThreadScripts(redis, config))
+
+
+def made(redis: Redis, store: ThreadStore, *, end: Status | None = None, message: str = "done", **more: Any) -> str:
+    base = {name: more.pop(name) for name in ("group", "name") if name in more}
+    new: NewThread = replace(new_thread(redis, **base), **more)
+    store.create(new)
+    if end is not None:
+        assert store.claim(new.id, "t", "w")
+        assert store.begin(new.id, "t")
+        store.finish(new.id, "t", Outcome(end, message))
+    return new.id
+
+
+def ids(found: ThreadSearchResult) -> list[str]:
+    return [thread.id for thread in found.threads]
+
+
+def every(search: ThreadSearch, wanted: ThreadQuery, **more: int) -> list[str]:
+    """All pages, one after the other."""
+    seen, after = [], ""
+    while True:
+        found = search.find(wanted, after, **more)
+        seen += ids(found)
+        if not (after := found.after):
+            return seen
+
+
+def test_every_filter_finds_what_it_names_and_nothing_else(
+    redis: Redis, store: ThreadStore, search: ThreadSearch
+) -> None:
+    plain = made(redis, store, end=Status.COMPLETED)
+    failed = made(redis, store, end=Status.FAILED, message="Disk FÜLL")
+    press = made(redis, store, group=PRESS, end=Status.COMPLETED)
+    nowhere = made(redis, store, group=None, end=Status.COMPLETED)
+    other = made(redis, store, process="export", member_id=9, username="smith", end=Status.COMPLETED)
+    active = made(redis, store, name="Nightly report")
+    finished = {plain, failed, press, nowhere, other}
+    cases = [
+        (ThreadQuery(), {active}),
+        (ThreadQuery("finished"), finished),
+        (ThreadQuery(Status.FAILED), {failed}),
+        (ThreadQuery(Status.INITIALISED), {active}),
+        (ThreadQuery("finished", group_id=PRESS.id), {press}),
+        (ThreadQuery("finished", group_id=ACME.id), {plain, failed, other}),
+        (ThreadQuery("finished", member_id=9), {other}),
+        (ThreadQuery("finished", process="export"), {other}),
+        (ThreadQuery("finished", process="export", group_id=PRESS.id), set()),
+        (ThreadQuery(Status.COMPLETED, member_id=1), {plain, press, nowhere}),
+        (ThreadQuery("finished", text="füll"), {failed}),
+        (ThreadQuery("active", text="NIGHTLY"), {active}),
+        (ThreadQuery("finished", text="nightly"), set()),
+        (ThreadQuery("finished", process="count", text="done"), {plain, press, nowhere}),
+        (ThreadQuery("finished", process="nope"), set()),
+    ]
+    for wanted, expected in cases:
+        assert set(every(search, wanted)) == expected, wanted
+
+
+def test_pages_add_up_newest_first_while_threads_come_and_go(
+    redis: Redis, store: ThreadStore, search: ThreadSearch
+) -> None:
+    made_in_order = [made(redis, store, group=None) for _ in range(25)]
+    # Several may have come in one millisecond.
+    redis.zadd("ps:threads:server:active", {thread: 1000 + at for at, thread in enumerate(made_in_order)})
+    seen, after = [], ""
+    for page in range(5):
+        found = search.find(ThreadQuery(), after, size=5)
+        assert found.total == 25 + page
+        seen += ids(found)
+        after = found.after
+        made(redis, store, group=None)  # a newer one moves no page
+    assert seen == made_in_order[::-1]
+    # The thread at which a page ended is gone: the next page begins where it would have.
+    first = search.find(ThreadQuery(), size=10)
+    store.cancel(first.threads[-1].id, BY)
+    following = ids(search.find(ThreadQuery(), first.after, size=5))
+    assert following == ids(search.find(ThreadQuery(), size=14))[9:]
+
+
+def test_threads_of_the_same_millisecond_are_each_found_once(
+    redis: Redis, store: ThreadStore, search: ThreadSearch
+) -> None:
+    wanted = {made(redis, store, group=None) for _ in range(20)}
+    redis.zadd("ps:threads:server:active", dict.fromkeys(wanted, 1_700_000_000_000))
+    assert sorted(every(search, ThreadQuery(), size=3)) == sorted(wanted)
+    first = search.find(ThreadQuery(), size=7)
+    redis.zrem("ps:threads:server:active", first.threads[-1].id)
+    rest: list[str] = []
+    after = first.after
+    while after:
+        found = search.find(ThreadQuery(), after, size=7)
+        rest, after = rest + ids(found), found.after
+    assert sorted(ids(first) + rest) == sorted(wanted)
+
+
+def test_more_threads_of_one_millisecond_than_a_page_has_are_each_found_once(
+    redis: Redis, store: ThreadStore, search: ThreadSearch
+) -> None:
+    made_now = [made(redis, store, group=None) for _ in range(30)]
+    redis.zadd("ps:threads:server:active", dict.fromkeys(made_now, 1_700_000_000_000))
+    seen, after, steps = [], "", 0
+    while True:
+        found = search.find(ThreadQuery(), after, size=4)
+        seen += ids(found)
+        if not (after := found.after):
+            break
+        # Wherever a page ends, its last thread is gone by the time of the next.
+        redis.zrem("ps:threads:server:active", found.threads[-1].id)
+        steps += 1
+        assert steps < 30
+    assert sorted(seen) == sorted(made_now)
+
+
+def test_what_has_expired_is_neither_counted_nor_found_and_its_listings_go(
+    redis: Redis, store: ThreadStore, search: ThreadSearch, config: Config
+) -> None:
+    over = made(redis, store, end=Status.COMPLETED)
+    keys: Any = list(redis.scan_iter("ps:threads:*:finished"))
+    assert len(keys) == 4
+    for key in keys:
+        assert 0 < redis.pttl(key) <= config.retention * 1000
+        redis.zadd(key, {"f" * 32: 1})
+    found = search.find(ThreadQuery("finished", process="count"))
+    assert ids(found) == [over]
+    assert search.find(ThreadQuery("finished")).total == 1
+
+
+def test_a_run_of_threads_that_have_expired_ends_no_search(
+    redis: Redis, store: ThreadStore, search: ThreadSearch
+) -> None:
+    wanted = made(redis, store, group=None)
+    gone = {f"{number:032x}": 4_000_000_000_000 + number for number in range(300)}
+    redis.zadd("ps:threads:server:active", gone)
+    assert ids(search.find(ThreadQuery())) == [wanted]
+    assert redis.zcard("ps:threads:server:active") == 1
+
+
+def test_time_bounds_are_of_the_acceptance_or_of_the_end(
+    redis: Redis, store: ThreadStore, search: ThreadSearch
+) -> None:
+    threads = [made(redis, store, group=None) for _ in range(4)]
+    key = "ps:threads:server:active"
+    redis.zadd(key, {thread: 1000 * (number + 1) for number, thread in enumerate(threads)})
+    assert every(search, ThreadQuery(since=2000, till=3000)) == [threads[2], threads[1]]
+    assert every(search, ThreadQuery(since=2000, till=3000), size=1) == [threads[2], threads[1]]
+    assert search.find(ThreadQuery(since=2000, till=3000)).total == 2
+    assert every(search, ThreadQuery(till=1999)) == [threads[0]]
+    assert every(search, ThreadQuery(since=4001)) == []
+
+
+def test_a_search_stops_after_so_many_and_says_where_to_go_on(
+    redis: Redis, store: ThreadStore, search: ThreadSearch
+) -> None:
+    needle = made(redis, store, group=None, name="needle")
+    for _ in range(700):
+        made(redis, store, group=None)
+    found = search.find(ThreadQuery(text="needle"), look_at=500)
+    assert (found.threads, found.total) == ((), None)
+    assert found.looked_back_to == store.page("active", page=500, size=1).threads[0].created
+    again = search.find(ThreadQuery(text="needle"), found.after, look_at=500)
+    assert ids(again) == [needle]
+    assert (again.after, again.looked_back_to) == ("", 0)
+    assert every(search, ThreadQuery(text="a thread"), size=50).__len__() == 700
+
+
+def test_the_shortest_listing_is_looked_through(redis: Redis, store: ThreadStore, search: ThreadSearch) -> None:
+    rare = made(redis, store, process="export", group=None)
+    for _ in range(600):
+        made(redis, store, group=None)
+    found = search.find(ThreadQuery(process="export"), look_at=1)
+    assert ids(found) == [rare]
+
+
+def test_what_is_no_place_in_a_list_is_refused(search: ThreadSearch) -> None:
+    for after in ("x", "1", "1-", f"1-{'g' * 32}", f"-1-{'0' * 32}", f"1-{'0' * 32}\n"):
+        with pytest.raises(BadParameter):
+            search.find(ThreadQuery(), after)
+
+
+def test_an_overview_says_what_runs_waits_and_failed_and_how_long_things_took(
+    redis: Redis, store: ThreadStore, search: ThreadSearch
+) -> None:
+    failed = made(redis, store, group=PRESS, end=Status.FAILED)
+    made(redis, store, end=Status.COMPLETED)
+    waiting = made(redis, store, group=PRESS)
+    running = made(redis, store, group=PRESS)
+    assert store.claim(running, "t", "w")
+    assert store.begin(running, "t")
+    for group, ended in ((PRESS.id, 1), (-1, 2)):
+        seen = search.overview(group)
+        assert [one.id for one in seen.running] == [running]
+        assert [one.id for one in seen.waiting] == [waiting]
+        assert [one.id for one in seen.failed] == [failed]
+        assert seen.oldest == store.fetch(waiting).created
+        assert seen.counts[Status.FAILED] == seen.counts[Status.INITIALISED] == seen.counts[Status.INPROGRESS] == 1
+        assert len(seen.hours) == 24
+        last = seen.hours[-2:]  # the hour may have changed meanwhile
+        assert sum(hour.started for hour in last) == ended + 2
+        assert sum(hour.failed + hour.completed + hour.cancelled for hour in last) == ended
+        assert [(one.process, one.count) for one in seen.durations] == [("count", ended)]
+
+
+def test_durations_are_right_within_a_tenth(redis: Redis, store: ThreadStore, search: ThreadSearch) -> None:
+    day = search.overview().now // 86_400_000
+    for length in (1, 7, 1_000, 12_345, 3_600_000):
+        thread = made(redis, store, group=None)
+        assert store.claim(thread, "t", "w")
+        started = store.begin(thread, "t")
+        # The thread began that long ago.
+        meta = redis.hget(f"rq:job:{thread}", "meta")
+        assert isinstance(meta, bytes)
+        redis.hset(f"rq:job:{thread}", "meta", meta.replace(str(started).encode(), str(started - length).encode()))
+        store.finish(thread, "t", Outcome(Status.COMPLETED, "done"))
+        (found,) = search.overview().durations
+        assert found.median == pytest.approx(length, rel=0.1, abs=5)
+        redis.delete(f"ps:durations:server:{day}", f"ps:durations:server:{day + 1}")
+
+
+def test_a_thread_that_has_ended_can_be_deleted_with_all_that_is_its(
+    redis: Redis, store: ThreadStore, search: ThreadSearch
+) -> None:
+    active, ended = made(redis, store), made(redis, store, end=Status.COMPLETED)
+    with pytest.raises(Conflict):
+        store.delete(active, BY)
+    store.delete(ended, BY)
+    for gone in (ended, "0" * 32):
+        with pytest.raises(ThreadNotFound):
+            store.delete(gone, BY)
+    assert every(search, ThreadQuery("finished")) == []
+    assert not [key for key in redis.scan_iter() if ended.encode() in key]
+    listings: Any = redis.scan_iter("ps:threads:*")
+    assert not [key for key in listings if redis.zscore(key, ended) is not None]
+    assert every(search, ThreadQuery()) == [active]
+
+
+def test_a_key_of_a_thread_that_was_deleted_never_starts_it_again(
+    redis: Redis, store: ThreadStore, engine: Engine
+) -> None:
+    begun = start(engine, "count", key="monday")
+    store.cancel(begun.id, BY)
+    assert start(engine, "count", key="monday").id == begun.id
+    store.delete(begun.id, BY)
+    process = engine.registry.find("count")
+    assert process is not None
+    for act in (engine.start, engine.replay):
+        with pytest.raises(Conflict, match="is gone"):
+            act(process, process.read({}), member=JONES, by=BY, group=ACME, key="monday")
+    assert store.page("active").total == 0
+    first = new_thread(redis)
+    store.create(first, "key", "print")
+    with pytest.raises(IdempotencyConflict):
+        store.create(new_thread(redis), "key", "other")
+    store.cancel(first.id, BY)
+    assert store.create(new_thread(redis), "key", "print") == (first.id, True)
+    store.delete(first.id, BY)
+    assert store.create(new_thread(redis), "key", "print") == (first.id, True)
+
+
+def test_what_is_done_to_threads_is_written_down_with_it(redis: Redis, store: ThreadStore) -> None:
+    thread = made(redis, store, name="Nightly")
+    assert store.claim(thread, "t", "w")
+    assert store.begin(thread, "t")
+    why = replace(BY, reason="It is stuck")
+    for force in (False, False, True, True):  # what changes nothing is not written down
+        store.cancel(thread, why, force=force)
+    store.finish(thread, "t", Outcome(Status.COMPLETED, "done"))
+    store.cancel(thread, why)
+    store.delete(thread, why)
+    entries = [dict(fields) for _, fields in cast("list[Any]", redis.xrange("ps:audit"))]
+    assert [entry[b"act"] for entry in entries] == [b"thread.start", b"thread.cancel", b"thread.kill", b"thread.delete"]
+    assert entries[-1] == {
+        b"act": b"thread.delete",
+        b"by": b"jjones",
+        b"byid": b"1",
+        b"address": b"192.0.2.7",
+        b"subject": b"Nightly",
+        b"id": thread.encode(),
+        b"group": b"7",
+        b"groupname": b"acme",
+        b"reason": b"It is stuck",
+        b"detail": b"count",
+    }
+
+
+@pytest.mark.parametrize("name", ["x" * 2_000, "\u754c" * 600, "a" + "\U0001f600" * 400, "\u0416" * 500])
+def test_a_long_name_is_cut_between_two_characters_in_the_audit(redis: Redis, store: ThreadStore, name: str) -> None:
+    made(redis, store, name=name)
+    entries: Any = redis.xrange("ps:audit")
+    subject = entries[0][1][b"subject"].decode()
+    assert len(subject.encode()) <= 1_003
+    assert subject == name or (subject.endswith("\u2026") and name.startswith(subject[:-1]))
+    assert len(subject.encode()) > 990
+
+
+def test_the_values_that_a_thread_was_started_with_are_read_without_trust(redis: Redis, store: ThreadStore) -> None:
+    thread = made(redis, store)
+    assert store.values(thread) == {}
+    for forged in (b"", b"x", b"\x80\x04N."):
+        redis.hset(f"rq:job:{thread}", "data", forged)
+        assert store.values(thread) == {}
+    with pytest.raises(ThreadNotFound):
+        store.values("0" * 32)

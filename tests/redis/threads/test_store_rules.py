@@ -1,0 +1,399 @@
+"""Rule 2 of the design, searched for a counter-example: random orders of everything that may happen."""
+
+from __future__ import annotations
+
+import json
+import threading
+from typing import Any, cast
+
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    consumes,
+    initialize,
+    invariant,
+    multiple,
+    rule,
+    run_state_machine_as_test,
+)
+from redis import Redis
+
+from psthreads.audit.entries import Origin
+from psthreads.domain.config import Config
+from psthreads.domain.errors import Conflict, ThreadNotFound
+from psthreads.domain.model import Level, Line, Outcome, Ownership, Report, Status, Thread
+from psthreads.threads.store import ThreadStore
+from tests.support.threads import ACME, new_thread
+
+_FINAL = [status for status in Status if status.is_final]
+_RUNNING = [status for status in Status if status.is_running]
+
+# From each status, those that may follow.
+TRANSITIONS = {
+    # A running thread goes back to `initialised` only when it is queued again after a lost worker.
+    Status.INITIALISED: {Status.INPROGRESS, *_FINAL},
+    **{status: {Status.INITIALISED, *_RUNNING, *_FINAL} for status in _RUNNING},
+    **{status: set() for status in _FINAL},
+}
+
+
+class Execution:
+    """One worker's hold on one thread, which the worker may believe in for too long."""
+
+    def __init__(self, thread_id: str, token: str) -> None:
+        self.thread_id = thread_id
+        self.token = token
+        self.has_begun = False
+        self.number = 0
+
+
+class Threads(RuleBasedStateMachine):
+    """Three clients do anything in any order; after every step the rules must hold."""
+
+    url: str
+    threads = Bundle("threads")
+    executions = Bundle("executions")
+
+    @initialize()
+    def connect(self) -> None:
+        self.redis = Redis.from_url(self.url)
+        self.redis.flushall()
+        config = Config(redis_url=self.url, log_events=100, restarts=2, group_threads=2)
+        self.clients = [ThreadStore(Redis.from_url(self.url), config) for _ in range(3)]
+        self.seen: dict[str, Thread] = {}
+        self.asked: set[str] = set()
+        self.deleted: set[str] = set()
+        self.owner: dict[str, str] = {}
+        self.count = 0
+
+    @rule(
+        target=threads,
+        client=st.integers(0, 2),
+        restartable=st.booleans(),
+        in_group=st.booleans(),
+        exclusive=st.booleans(),
+    )
+    def start(self, client: int, restartable: bool, in_group: bool, exclusive: bool) -> str:  # noqa: FBT001 (drawn by name)
+        group = ACME if in_group else None
+        new = new_thread(self.redis, restartable=restartable, exclusive=exclusive, group=group)
+        thread_id, replayed = self.clients[client].create(new)
+        assert (thread_id, replayed) == (new.id, False)
+        assert self.clients[client].create(new) == (new.id, False)  # its answer was lost, it is sent again
+        return thread_id
+
+    @rule(target=executions, client=st.integers(0, 2), thread_id=threads)
+    def claim(self, client: int, thread_id: str) -> object:
+        self.count += 1
+        token = f"token{self.count}"
+        before, waits = self.clients[client].fetch(thread_id), self._meta(thread_id).get("waits")
+        if not self.clients[client].claim(thread_id, token, "worker"):
+            return multiple()
+        assert before.status is Status.INITIALISED
+        assert not waits, "a thread ran before its group's turn"
+        assert thread_id not in self.owner, "two executions own a thread"
+        assert self.clients[client].claim(thread_id, token, "worker")  # its answer was lost, it is sent again
+        self.owner[thread_id] = token
+        return Execution(thread_id, token)
+
+    @rule(target=executions, client=st.integers(0, 2), restartable=st.booleans(), in_group=st.booleans())
+    def run(self, client: int, restartable: bool, in_group: bool) -> object:  # noqa: FBT001 (drawn by name)
+        """What mostly happens, so that what happens to running threads is tried often, too."""
+        thread_id = cast("str", self.start(client, restartable, in_group, exclusive=False))
+        execution = self.claim(client, thread_id)
+        if self._meta(thread_id).get("waits"):
+            return multiple()
+        assert isinstance(execution, Execution)
+        self.begin(client, execution)
+        assert execution.has_begun
+        return execution
+
+    @rule(client=st.integers(0, 2), execution=executions)
+    def begin(self, client: int, execution: Execution) -> None:
+        if self._is_gone(client, execution):
+            return
+        before = self.clients[client].fetch(execution.thread_id)
+        if self.clients[client].begin(execution.thread_id, execution.token):
+            assert self.owner.get(execution.thread_id) == execution.token, "a dead execution began"
+            assert not before.status.is_final
+            if before.status is Status.INITIALISED:
+                assert execution.thread_id not in self.asked, "a cancelled thread began to run"
+            execution.has_begun = True
+
+    @rule(
+        client=st.integers(0, 2),
+        execution=executions,
+        status=st.sampled_from([None, *_RUNNING]),
+        lines=st.integers(0, 70),
+        again=st.booleans(),
+    )
+    def report(self, client: int, execution: Execution, status: Status | None, lines: int, again: bool) -> None:  # noqa: FBT001 (drawn by name)
+        if self._is_gone(client, execution):
+            return
+        execution.number += 1
+        report = Report(
+            execution.number,
+            status=status,
+            message=f"at {execution.number}",
+            xml="<progress/>",
+            warnings=int(status is Status.WARNING),
+            errors=int(status is Status.ERROR),
+            lines=tuple(Line(1_652_667_241_924, Level.INFO, f"line {n}") for n in range(lines)),
+        )
+        store = self.clients[client]
+        before, total = store.fetch(execution.thread_id), store.log(execution.thread_id).total
+        ownership = store.report(execution.thread_id, execution.token, report)
+        if again:
+            assert store.report(execution.thread_id, execution.token, report) is ownership
+        after = store.fetch(execution.thread_id)
+        if ownership is Ownership.DISOWNED:
+            assert after == before
+            lines = 0
+        assert store.log(execution.thread_id).total == total + lines
+        assert after.warnings - before.warnings <= 1
+        if ownership is not Ownership.DISOWNED:
+            assert self.owner.get(execution.thread_id) == execution.token, "a dead execution wrote"
+        if ownership is Ownership.OWNED:
+            assert not after.cancelling
+            assert after.status is (status or before.status)
+
+    @rule(client=st.integers(0, 2), execution=executions)
+    def beat(self, client: int, execution: Execution) -> None:
+        self.clients[client].beat(execution.thread_id, execution.token)
+
+    @rule(client=st.integers(0, 2), execution=executions, status=st.sampled_from(_FINAL))
+    def finish(self, client: int, execution: Execution, status: Status) -> None:
+        if self._is_gone(client, execution):
+            return
+        verdict = self.clients[client].finish(execution.thread_id, execution.token, Outcome(status, "the end"))
+        after = self.clients[client].fetch(execution.thread_id)
+        assert verdict in {None, after.status}
+        if verdict is not None:
+            assert after.status.is_final
+
+    @rule(execution=consumes(executions))
+    def kill(self, execution: Execution) -> None:
+        """The worker is gone, and its lease runs out."""
+        self.redis.zadd("ps:leases", {execution.thread_id: 0}, xx=True)
+
+    @rule(execution=executions)
+    def stall(self, execution: Execution) -> None:
+        """The worker stands still for long enough to be declared lost, but may wake up again."""
+        self.redis.zadd("ps:leases", {execution.thread_id: 0}, xx=True)
+
+    @rule(client=st.integers(0, 2))
+    def reap(self, client: int) -> None:
+        store = self.clients[client]
+        survey = store.survey()
+        for thread_id in survey.overdue:
+            if store.abandon(thread_id, "Worker lost"):
+                self.owner.pop(thread_id, None)
+        for thread_id in (*survey.taken, *survey.astray):
+            store.recover(thread_id)
+        assert not survey.blocked, "a group waits for nothing"
+
+    @rule(client=st.integers(0, 2), execution=executions)
+    def shut_down(self, client: int, execution: Execution) -> None:
+        if self._is_gone(client, execution):
+            return
+        if self.clients[client].abandon(execution.thread_id, "Worker restarted", execution.token):
+            assert self.owner.pop(execution.thread_id) == execution.token
+
+    @rule(client=st.integers(0, 2), thread_id=threads)
+    def judge_in_haste(self, client: int, thread_id: str) -> None:
+        """A janitor acts on what it saw a while ago: a lease that was renewed since keeps the thread."""
+        store = self.clients[client]
+        lease = self.redis.zscore("ps:leases", thread_id)
+        before = store.fetch(thread_id)
+        if isinstance(lease, float) and lease > 0:
+            assert store.abandon(thread_id, "Worker lost") == ""
+            assert store.fetch(thread_id) == before
+
+    @rule(client=st.integers(0, 2), thread_id=threads, force=st.booleans())
+    def cancel(self, client: int, thread_id: str, force: bool) -> None:  # noqa: FBT001 (drawn by name)
+        store = self.clients[client]
+        before = store.fetch(thread_id)
+        after, _ = store.cancel(thread_id, Origin("somebody"), force=force)
+        if before.status.is_final:
+            assert after == before
+        else:
+            self.asked.add(thread_id)
+            assert after.cancelling or after.status is Status.CANCELLED
+            assert after.cancelled_by == "somebody"
+
+    @rule(target=threads, client=st.integers(0, 2), thread_id=consumes(threads))
+    def delete(self, client: int, thread_id: str) -> object:
+        store = self.clients[client]
+        if not store.fetch(thread_id).status.is_final:
+            before = store.fetch(thread_id)
+            with pytest.raises(Conflict):
+                store.delete(thread_id, Origin("somebody"))
+            assert store.fetch(thread_id) == before
+            return thread_id
+        store.delete(thread_id, Origin("somebody"))
+        self.deleted.add(thread_id)
+        assert not store.claim(thread_id, "late", "worker")
+        assert not store.recover(thread_id)
+        assert store.abandon(thread_id, "Worker lost") == ""
+        for act in (store.delete, store.cancel):
+            with pytest.raises(ThreadNotFound):
+                act(thread_id, Origin("somebody"))
+        return multiple()
+
+    def _is_gone(self, client: int, execution: Execution) -> bool:
+        """Whether the thread was deleted; if so, nothing of it can be written any more."""
+        thread_id, token, store = execution.thread_id, execution.token, self.clients[client]
+        if thread_id not in self.deleted:
+            return False
+        assert not store.begin(thread_id, token)
+        assert store.report(thread_id, token, Report(1000)) is Ownership.DISOWNED
+        assert store.beat(thread_id, token).ownership is Ownership.DISOWNED
+        assert store.finish(thread_id, token, Outcome(Status.COMPLETED, "late")) is None
+        assert store.abandon(thread_id, "Worker lost", token) == ""
+        return True
+
+    @rule()
+    def lose_the_queue(self) -> None:
+        """Somebody empties RQ's queue, or a job is taken and its worker dies at once."""
+        taken = self.redis.lmove("rq:queue:psthreads", "rq:queue:psthreads:intermediate")
+        if taken is None:
+            self.redis.delete("rq:queue:psthreads")
+
+    @invariant()
+    def holds(self) -> None:
+        if not hasattr(self, "redis"):
+            return
+        store = self.clients[0]
+        places = self._places()
+        assert places.keys() <= set(self._all()), "a thread that is gone is listed"
+        assert not self.deleted & set(self._all()), "a deleted thread came back"
+        assert not {each for each in self.deleted if self.redis.exists(f"ps:log:{each}", f"ps:log:{each}:tail")}
+        for thread_id in self._all():
+            now, then = store.fetch(thread_id), self.seen.get(thread_id)
+            if then is not None and then.status.is_final:
+                assert now == then, "a final thread changed"
+            elif then is not None and now.status is not then.status:
+                # Several changes may lie between two looks, but none leads out of a final status.
+                assert now.status in TRANSITIONS[then.status]
+            if thread_id in self.asked and now.status.is_final:
+                assert now.status is Status.CANCELLED, "a thread that was to be cancelled ended otherwise"
+                assert now.message == "Cancelled by somebody"
+            assert places.get(thread_id, set()) == self._expected_places(now)
+            page = store.log(thread_id, 1, 5_000)
+            numbers = [event.seq for event in page.events]
+            missing = range(51, 50 + page.dropped)  # the gap's last number stands for the whole gap
+            assert numbers == [number for number in range(1, page.total + 1) if number not in missing]
+            self.seen[thread_id] = now
+        self._turns_are_kept()
+
+    def _turns_are_kept(self) -> None:
+        """A group has no more threads on the way than it may, and none waits that need not."""
+        live = {each: meta for each in self._all() if (meta := self._meta(each))["status"] not in _FINAL}
+        of_group = {each: meta for each, meta in live.items() if meta["groupid"] == ACME.id}
+        admitted = {each for each, meta in of_group.items() if not meta.get("waits")}
+        changing = {each for each in admitted if of_group[each]["exclusive"]}
+        slots = f"ps:slots:{ACME.id}"
+        assert {each.decode() for each in cast("set[bytes]", self.redis.smembers(slots))} == admitted
+        assert {each.decode() for each in cast("set[bytes]", self.redis.smembers(f"{slots}:changes"))} == changing
+        assert len(admitted) <= 2
+        assert len(changing) <= 1
+        if len(admitted) < 2:
+            waiting = [meta for each, meta in of_group.items() if each not in admitted]
+            assert not [meta for meta in waiting if not meta["exclusive"] or not changing]
+        assert not any(meta.get("waits") for meta in live.values() if meta["groupid"] != ACME.id)
+
+    def _meta(self, thread_id: str) -> dict[str, Any]:
+        return dict(json.loads(cast("bytes", self.redis.hget(f"rq:job:{thread_id}", "meta"))))
+
+    def teardown(self) -> None:
+        if not hasattr(self, "redis"):
+            return
+        # Whatever happened: with workers and a janitor, every thread ends.
+        store = self.clients[0]
+        for attempt in range(5 + len(self._all())):  # one at least has its turn each time
+            self.redis.zunionstore("ps:leases", {"ps:leases": 0})  # every lease has run out
+            self.reap(0)
+            for thread_id in self._all():
+                token = f"last{attempt}"
+                if store.claim(thread_id, token, "worker"):
+                    assert store.begin(thread_id, token)
+                    store.finish(thread_id, token, Outcome(Status.COMPLETED, "done"))
+        for thread_id in self._all():
+            assert store.fetch(thread_id).status.is_final
+        self.holds()
+        assert not self.redis.exists("ps:leases", "ps:queued", "ps:waiting", f"ps:slots:{ACME.id}")
+        for client in self.clients:
+            client._redis.close()
+        self.redis.close()
+
+    def _all(self) -> list[str]:
+        return [key.removeprefix("rq:job:") for key in self._keys("rq:job:*")]
+
+    def _keys(self, pattern: str) -> list[str]:
+        return [key.decode() for key in cast("list[bytes]", self.redis.keys(pattern))]
+
+    def _places(self) -> dict[str, set[str]]:
+        """For each thread the listings that it stands in."""
+        found: dict[str, set[str]] = {}
+        for key in self._keys("ps:threads:*"):
+            for thread_id in cast("list[bytes]", self.redis.zrange(key, 0, -1)):
+                found.setdefault(thread_id.decode(), set()).add(key)
+        return found
+
+    def _expected_places(self, thread: Thread) -> set[str]:
+        scopes = ["server"] if thread.group_id == -1 else ["server", str(thread.group_id)]
+        kind = "finished" if thread.status.is_final else "active"
+        others = {f"ps:threads:member:{thread.member_id}:{kind}", f"ps:threads:process:{thread.process}:{kind}"}
+        return {f"ps:threads:{scope}:{name}" for scope in scopes for name in (kind, thread.status)} | others
+
+
+@pytest.fixture
+def machine(redis: Redis, config: Config) -> type[Threads]:
+    Threads.url = config.redis_url
+    return Threads
+
+
+def test_no_order_of_events_breaks_the_rules(machine: type[Threads]) -> None:
+    run_state_machine_as_test(
+        machine,
+        settings=settings(
+            max_examples=100,
+            stateful_step_count=40,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+            phases=[Phase.generate, Phase.shrink],
+        ),
+    )
+
+
+def test_only_one_of_many_finishes_and_cancels_at_once_decides(
+    redis: Redis, store: ThreadStore, config: Config
+) -> None:
+    for _ in range(20):
+        thread_id, _replayed = store.create(new_thread(redis))
+        assert store.claim(thread_id, "t", "w")
+        assert store.begin(thread_id, "t")
+        clients = [ThreadStore(Redis.from_url(config.redis_url), config) for _ in range(6)]
+        ready = threading.Barrier(6)
+        verdicts: list[Status | None] = []
+
+        def race(number: int, client: ThreadStore) -> None:
+            ready.wait()  # noqa: B023 (joined within the loop)
+            if number % 2:
+                client.cancel(thread_id, Origin(f"member{number}"), force=True)  # noqa: B023 (joined within the loop)
+            else:
+                status = Status.COMPLETED if number else Status.FAILED
+                verdicts.append(client.finish(thread_id, "t", Outcome(status, f"by {number}")))  # noqa: B023 (as above)
+
+        racers = [threading.Thread(target=race, args=pair) for pair in enumerate(clients)]
+        for racer in racers:
+            racer.start()
+        for racer in racers:
+            racer.join()
+        final = store.fetch(thread_id).status
+        assert final.is_final
+        assert set(verdicts) == {final}
+        for client in clients:
+            client._redis.close()

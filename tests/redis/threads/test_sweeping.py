@@ -1,0 +1,217 @@
+"""Claims about what is removed from the documents' disk, when, and that nothing else is."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Collection
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from flask import Flask
+from redis import Redis
+
+from psthreads.documents.layout import Documents
+from psthreads.domain.config import Config
+from psthreads.domain.model import Outcome, Status
+from psthreads.threads import janitor as janitors
+from psthreads.threads.janitor import Janitor
+from psthreads.threads.store import ThreadStore
+from tests.support.people import People
+from tests.support.threads import new_thread
+from tests.support.waiting import wait_for
+
+MINUTE, HOUR, DAY = 60, 3600, 86_400
+
+
+class Disk:
+    """The documents' folder, with files that look as old as they are said to be."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def put(self, path: str, age: float) -> Path:
+        file = self.root / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(b"content")
+        return self.aged(file, age)
+
+    def folder(self, path: str, age: float) -> Path:
+        self.put(f"{path}/below/file", age)
+        return self.aged(self.root / path, age)
+
+    @staticmethod
+    def aged(path: Path, age: float) -> Path:
+        moment = time.time() - age
+        os.utime(path, (moment, moment))
+        return path
+
+
+@pytest.fixture
+def disk(config: Config) -> Disk:
+    return Disk(config.documents)
+
+
+@pytest.fixture
+def janitor(redis: Redis, config: Config, store: ThreadStore) -> Janitor:
+    return Janitor(redis, config, store)
+
+
+@pytest.fixture
+def running(redis: Redis, store: ThreadStore) -> str:
+    thread_id = store.create(new_thread(redis))[0]
+    assert store.claim(thread_id, "t", "w")
+    assert store.begin(thread_id, "t")
+    return thread_id
+
+
+@pytest.fixture
+def ended(redis: Redis, store: ThreadStore) -> str:
+    thread_id = store.create(new_thread(redis))[0]
+    assert store.claim(thread_id, "t", "w")
+    assert store.begin(thread_id, "t")
+    assert store.finish(thread_id, "t", Outcome(Status.COMPLETED, "Done"))
+    return thread_id
+
+
+def test_results_are_removed_with_their_thread_and_not_before(
+    disk: Disk, janitor: Janitor, running: str, ended: str, redis: Redis
+) -> None:
+    kept = [
+        disk.put(f"results/7/a-{running}.zip", 40 * DAY),
+        disk.put(f"results/7/a-{ended}.zip", 40 * DAY),
+        disk.put(f"results/server/a-{uuid4().hex}.zip", 50 * MINUTE),
+        disk.put("results/7/of-nobody.zip", 40 * DAY),
+    ]
+    gone = [disk.put(f"results/{group}/a-{uuid4().hex}.zip", 61 * MINUTE) for group in ("7", "8", "server")]
+    assert janitor.sweep_files() == len(gone)
+    assert not any(path.exists() for path in gone)
+    assert all(path.exists() for path in kept)
+    redis.delete(f"rq:job:{ended}")  # as its retention does
+    assert janitor.sweep_files() == 1
+    assert not kept[1].exists()
+    assert kept[0].exists()
+
+
+def test_temporary_files_are_removed_once_their_thread_has_ended(
+    disk: Disk, janitor: Janitor, running: str, ended: str
+) -> None:
+    kept = [
+        disk.put(f"results/7/.psthreads-{running}-0123456789abcdef", 5 * DAY),
+        disk.folder(f"tmp/{running}-abc", 5 * DAY),
+        disk.put(f"groups/7/docs/.psthreads-{running}-0123456789abcdef", 5 * DAY),
+        disk.folder(f"tmp/{ended}-abc", 5 * MINUTE),
+        disk.put("tmp/export-abc.zip", 50 * MINUTE),
+        disk.put("tmp/else", 23 * HOUR),
+        disk.put("groups/7/docs/.psthreads-0123456789abcdef", 23 * HOUR),
+        disk.put("groups/7/docs/a.psml", 400 * DAY),
+        disk.put(f"groups/7/docs/{ended}.psml", 400 * DAY),
+        disk.put(f"loading/7/1/{uuid4().hex}.zip", 400 * DAY),
+    ]
+    gone = [
+        disk.put(f"results/7/.psthreads-{ended}-0123456789abcdef", 11 * MINUTE),
+        disk.folder(f"tmp/{ended}-def", 11 * MINUTE),
+        disk.folder(f"tmp/{uuid4().hex}-abc", 11 * MINUTE),
+        disk.put("tmp/export-def.zip", 61 * MINUTE),
+        disk.folder("tmp/any", 25 * HOUR),
+        disk.put("results/7/.psthreads-0123456789abcdef", 25 * HOUR),
+        disk.put("groups/7/docs/deep/er/.psthreads-0123456789abcdef", 25 * HOUR),
+        disk.put(f"groups/8/.psthreads-{ended}-x", 11 * MINUTE),
+        disk.folder("loading/7/1/.psthreads-0123456789abcdef", 25 * HOUR),
+    ]
+    assert janitor.sweep_files() == len(gone)
+    assert not any(path.exists() for path in gone)
+    assert all(path.exists() for path in kept)
+
+
+def test_a_longer_time_limit_keeps_nameless_files_for_longer(
+    redis: Redis, config: Config, disk: Disk, store: ThreadStore
+) -> None:
+    patient = Config(**{**{name: getattr(config, name) for name in ("redis_url", "documents")}, "time_limit": 3 * DAY})
+    kept = disk.put("groups/7/.psthreads-0123456789abcdef", 2 * DAY)
+    assert Janitor(redis, patient, store).sweep_files() == 0
+    assert kept.exists()
+    assert Janitor(redis, config, store).sweep_files() == 1
+
+
+def test_a_sweep_follows_no_link(disk: Disk, janitor: Janitor, tmp_path: Path) -> None:
+    outside = disk.put("../outside/.psthreads-0123456789abcdef", 25 * HOUR)
+    (disk.root / "groups").mkdir(parents=True)
+    (disk.root / "tmp").mkdir()
+    (disk.root / "groups/linked").symlink_to(outside.parent)
+    link = disk.root / "tmp/link"
+    link.symlink_to(outside.parent)
+    moment = time.time() - 2 * DAY
+    os.utime(link, (moment, moment), follow_symlinks=False)
+    assert janitor.sweep_files() == 1
+    assert not link.is_symlink()
+    assert outside.exists()
+
+
+def test_a_sweep_of_nothing_removes_nothing(janitor: Janitor) -> None:
+    assert janitor.sweep_files() == 0
+
+
+def test_two_sweeps_and_threads_that_clean_up_at_the_same_time_get_along(
+    disk: Disk, redis: Redis, config: Config, store: ThreadStore
+) -> None:
+    paths = [disk.folder(f"tmp/{uuid4().hex}-abc", HOUR) for _ in range(300)]
+    paths += [disk.put(f"results/7/a-{uuid4().hex}.zip", 2 * HOUR) for _ in range(300)]
+    janitors = [Janitor(redis, config, store) for _ in range(2)]
+    threads = [threading.Thread(target=each.sweep_files) for each in janitors]
+    for thread in threads:
+        thread.start()
+    for path in paths[::-1]:
+        if path.is_file():
+            path.unlink(missing_ok=True)
+    for thread in threads:
+        thread.join()
+    assert not any(path.exists() for path in paths)
+
+
+def test_a_sweep_is_done_in_steps_that_keep_nobody_waiting(disk: Disk) -> None:
+    for number in range(2_000):
+        disk.put(f"results/7/{number}-{uuid4().hex}.zip", 0)
+    asked: list[int] = []
+
+    def existing(ids: Collection[str]) -> set[str]:
+        asked.append(len(ids))
+        return set(ids)
+
+    steps = Documents(disk.root).sweep(existing, existing, DAY)
+    next(steps)
+    assert asked == [500]
+    assert sum(steps) == 0
+    assert asked == [500] * 4
+
+
+def test_what_is_there_of_many_ids_is_asked_in_one_round_trip(store: ThreadStore, running: str, ended: str) -> None:
+    assert store.existing([running, ended, uuid4().hex]) == {running, ended}
+    assert store.existing([]) == set()
+
+
+def test_the_leading_janitor_sweeps_in_the_background_and_a_download_is_gone(
+    app: Flask,
+    people: People,
+    disk: Disk,
+    janitor: Janitor,
+    redis: Redis,
+    store: ThreadStore,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    thread_id = store.create(new_thread(redis, group=people.acme))[0]
+    file = disk.put(f"results/{people.acme.id}/a-{thread_id}.zip", 2 * HOUR)
+    client = app.test_client(use_cookies=False)
+    address, headers = f"/ps/member-resource/acme/{file.name}", people.bearer("contributor")
+    assert client.get(address, headers=headers, buffered=True).data == b"content"
+    redis.delete(f"rq:job:{thread_id}")
+    assert client.get(address, headers=headers, buffered=True).status_code == 404  # before anything was swept
+    monkeypatch.setattr(janitors, "_FILES_SECONDS", 0.1)
+    janitor._files_at = 0
+    janitor.start()
+    try:
+        wait_for(lambda: not file.exists())
+    finally:
+        janitor.stop()

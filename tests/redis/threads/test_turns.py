@@ -1,0 +1,144 @@
+"""A group's share of the workers: who runs, who waits and why, and whose turn is next."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from redis import Redis
+
+from psthreads.authoring.plugins import load
+from psthreads.domain.access import Group
+from psthreads.domain.config import Config
+from psthreads.domain.model import Outcome, Status
+from psthreads.threads.engine import Engine
+from psthreads.threads.janitor import Janitor
+from psthreads.threads.store import ThreadStore
+from tests.support.threads import ACME, BY, ended, new_thread, start
+from tests.system.stack import worker
+
+OTHER = Group(8, "other")
+DONE = Outcome(Status.COMPLETED, "Done")
+
+
+@pytest.fixture
+def config(config: Config) -> Config:
+    return replace(config, group_threads=3)
+
+
+def queued(redis: Redis) -> list[str]:
+    return [each.decode() for each in redis.lrange("rq:queue:psthreads", 0, -1)]  # type: ignore[union-attr]
+
+
+def create(redis: Redis, store: ThreadStore, *kinds: str, group: Group = ACME) -> list[str]:
+    """Threads, one for each letter: `c` for one that changes documents, `r` for one that only reads."""
+    return [store.create(new_thread(redis, exclusive=kind == "c", group=group))[0] for kind in kinds]
+
+
+def finish(redis: Redis, store: ThreadStore, thread_id: str) -> None:
+    """What a worker does: take it out of the queue, claim it, run it, end it."""
+    redis.lrem("rq:queue:psthreads", 1, thread_id)
+    assert store.claim(thread_id, "t", "w")
+    assert store.begin(thread_id, "t")
+    assert store.finish(thread_id, "t", DONE) is Status.COMPLETED
+
+
+def test_a_thread_beyond_its_groups_share_waits_and_says_why(redis: Redis, store: ThreadStore) -> None:
+    *running, late = create(redis, store, "r", "r", "r", "r")
+    assert queued(redis) == running
+    waiting = store.fetch(late)
+    assert waiting.status is Status.INITIALISED
+    assert waiting.message == "Waiting for other threads of this group: it may run 3 at once"
+    assert not store.claim(late, "t", "w")
+    finish(redis, store, running[1])
+    assert queued(redis) == [running[0], running[2], late]
+    assert store.fetch(late).message == "Waiting for a worker"
+
+
+def test_threads_that_change_documents_run_one_at_a_time(redis: Redis, store: ThreadStore) -> None:
+    first, second, reader, third = create(redis, store, "c", "c", "r", "c")
+    assert queued(redis) == [first, reader]
+    assert store.fetch(second).message == "Waiting for another thread, which changes the documents of this group"
+    finish(redis, store, reader)
+    assert queued(redis) == [first], "a reader's end lets nobody change documents"
+    finish(redis, store, first)
+    assert queued(redis) == [second]
+    finish(redis, store, second)
+    assert queued(redis) == [third]
+
+
+def test_who_came_first_is_next_whatever_it_does(redis: Redis, store: ThreadStore) -> None:
+    first, second, third = create(redis, store, "c", "r", "r")
+    waiting = create(redis, store, "r", "c", "r")
+    finish(redis, store, second)
+    assert queued(redis)[-1] == waiting[0]
+    finish(redis, store, third)
+    assert queued(redis)[-1] == waiting[2], "one that may not run yet holds up nobody"
+    finish(redis, store, first)
+    assert queued(redis)[-1] == waiting[1]
+
+
+def test_the_number_that_may_change_documents_is_a_setting(redis: Redis, config: Config) -> None:
+    store = ThreadStore(redis, replace(config, group_changes=2))
+    ids = create(redis, store, "c", "c", "c")
+    assert queued(redis) == ids[:2]
+
+
+def test_one_group_does_not_hold_up_another(redis: Redis, store: ThreadStore) -> None:
+    ours = create(redis, store, *("r" * 1_000))
+    (theirs,) = create(redis, store, "r", group=OTHER)
+    assert queued(redis) == [*ours[:3], theirs]
+    server_wide = store.create(new_thread(redis, group=None))[0]
+    assert queued(redis)[-1] == server_wide
+
+
+def test_a_thread_that_waits_can_be_cancelled_and_is_passed_over(redis: Redis, store: ThreadStore) -> None:
+    *running, cancelled, last = create(redis, store, "r", "r", "r", "r", "r")
+    assert store.cancel(cancelled, BY)[0].status is Status.CANCELLED
+    finish(redis, store, running[0])
+    assert queued(redis) == [*running[1:], last]
+
+
+def test_a_thread_that_is_cancelled_in_the_queue_gives_its_place_to_the_next(redis: Redis, store: ThreadStore) -> None:
+    first, *_, last = create(redis, store, "r", "r", "r", "r")
+    store.cancel(first, BY)
+    assert queued(redis)[-1] == last
+
+
+def test_a_restarted_thread_keeps_its_place(redis: Redis, store: ThreadStore) -> None:
+    thread_id = store.create(new_thread(redis, exclusive=True, restartable=True))[0]
+    (other,) = create(redis, store, "c")
+    redis.lpop("rq:queue:psthreads")
+    store.claim(thread_id, "t", "w")
+    store.begin(thread_id, "t")
+    assert store.abandon(thread_id, "Worker restarted", "t") == "requeued"
+    assert queued(redis) == [thread_id]
+    assert not store.claim(other, "u", "w")
+
+
+def test_the_janitor_frees_the_places_of_threads_that_are_gone(
+    redis: Redis, config: Config, store: ThreadStore
+) -> None:
+    *running, late = create(redis, store, "r", "r", "r", "r")
+    redis.delete(f"rq:job:{running[0]}")  # somebody has deleted the job
+    janitor = Janitor(redis, config, store)
+    assert f"Group {ACME.id}: threads waited for slots that nobody used" in janitor.sweep()
+    assert queued(redis)[-1] == late
+    janitor.stop()
+
+
+def test_a_crowded_group_delays_another_groups_first_thread_by_no_more_than_what_runs(
+    redis: Redis, config: Config
+) -> None:
+    config = replace(config, group_threads=1)
+    store = ThreadStore(redis, config)
+    engine = Engine(redis, config, store, load(config.processes))
+    crowd = [start(engine, "count", to=1) for _ in range(300)]
+    theirs = start(engine, "count", group=OTHER, to=1)
+    with worker(config):
+        found = ended(store, theirs)
+        left = [thread for thread in crowd if not store.fetch(thread.id).status.is_final]
+        assert found.status is Status.COMPLETED
+        assert len(left) > 290, "it had to wait for a crowd"
+        for thread in crowd[:20]:
+            assert ended(store, thread).status is Status.COMPLETED

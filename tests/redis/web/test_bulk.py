@@ -1,0 +1,117 @@
+"""Cancelling and deleting many threads at once: after a question, a line for each, and light whatever their names."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from lxml import html
+from redis import Redis
+
+from psthreads.domain.errors import ThreadNotFound
+from psthreads.domain.model import Level, Line, Report, Status
+from psthreads.threads.store import ThreadStore
+from tests.support.leaves import Signed, ended, post, texts
+from tests.support.people import People
+from tests.support.threads import new_thread
+
+
+def test_many_are_cancelled_after_a_question_and_each_has_its_line(
+    signed: Signed, people: People, redis: Redis, store: ThreadStore
+) -> None:
+    client = signed("chief")
+    waiting = [store.create(new_thread(redis, group=people.acme, name=f"W{at}"))[0] for at in range(3)]
+    running = store.create(new_thread(redis, group=None, name="Runs"))[0]
+    assert store.claim(running, "t", "w")
+    assert store.begin(running, "t")
+    finished = ended(store, store.create(new_thread(redis, group=None, name="Over"))[0])
+    gone = "f" * 32
+    question = post(
+        client, "/dashboard/threads/act", "/dashboard/threads", act="cancel", thread=[*waiting, running, finished, gone]
+    )
+    assert texts(question.text, "//h1") == ["Cancel 5 threads?"]
+    assert "1 thread that you selected is gone" in question.text
+    assert not any(store.fetch(each).status.is_final for each in waiting)
+    (carried,) = html.fromstring(question.text).xpath("//input[@name='threads']/@value")
+    done = post(
+        client, "/dashboard/threads/act", "/dashboard/threads",
+        act="cancel", confirmed="true", threads=str(carried), reason="Wrong folder",
+    )  # fmt: skip
+    assert texts(done.text, "//section/h2") == [
+        "1 thread: ended already, as completed",
+        "3 threads: cancelled",
+        "1 thread: being cancelled: its code is told to stop",
+    ]
+    assert len(texts(done.text, "//ol[@class='results']/li")) == 5
+    assert all(store.fetch(each).status is Status.CANCELLED for each in waiting)
+    assert store.fetch(running).cancelling
+    kept: Any = redis.xrevrange("ps:audit", count=1)
+    assert kept[0][1][b"reason"] == b"Wrong folder"
+    assert kept[0][1][b"by"] == b"chief"
+
+
+def test_all_that_match_are_meant_up_to_the_cap_and_more_are_told(
+    signed: Signed, people: People, redis: Redis, store: ThreadStore
+) -> None:
+    client = signed("chief")
+    for _ in range(1_001):
+        store.create(new_thread(redis, group=people.other, name="Batch"))
+    other = store.create(new_thread(redis, group=people.acme, name="Batch"))[0]
+    fields = {"act": "cancel", "every": "true", "group": "other", "text": "batch"}
+    question = post(client, "/dashboard/threads/act", "/dashboard/threads", **fields)
+    assert texts(question.text, "//h1") == ["Cancel 1,000 threads?"]
+    assert "There are more than these" in question.text
+    assert len(question.data) < 60_000
+    (carried,) = html.fromstring(question.text).xpath("//input[@name='threads']/@value")
+    done = post(
+        client, "/dashboard/threads/act", "/dashboard/threads", act="cancel", confirmed="true", threads=str(carried)
+    )
+    assert len(done.data) < 60_000
+    assert store.count(Status.CANCELLED) == 1_000
+    assert store.fetch(other).status is Status.INITIALISED
+    assert len(texts(done.text, "//ol[@class='results']/li")) == 1_000
+
+
+def test_deleting_is_for_managers_and_only_of_what_has_ended(
+    signed: Signed, people: People, redis: Redis, store: ThreadStore
+) -> None:
+    active = store.create(new_thread(redis, group=people.acme))[0]
+    over = ended(store, store.create(new_thread(redis, group=people.acme))[0])
+    foreign = ended(store, store.create(new_thread(redis, group=people.other))[0])
+    page = "/dashboard/groups/acme/threads"
+    fields = {"act": "delete", "confirmed": "true", "threads": f"{active} {over} {foreign}"}
+    refused = post(signed("contributor"), f"{page}/act", page, **fields)
+    assert refused.status_code == 403
+    assert store.fetch(over).status.is_final
+    assert "Delete" not in signed("contributor").get(f"{page}/{over}").text
+    manager = signed("manager")
+    assert "Delete" in manager.get(f"{page}/{over}").text
+    done = post(manager, f"{page}/act", page, **fields)
+    assert texts(done.text, "//section/h2") == ["1 thread: not ended: cancel it first", "1 thread: deleted"]
+    with pytest.raises(ThreadNotFound):
+        store.fetch(over)
+    assert store.fetch(active)
+    assert store.fetch(foreign), "a thread of another group was deleted"
+
+
+@pytest.mark.parametrize("name", ["界" * 200, "<&'>" * 100, "\U0001f600" * 200, "word " * 80, "\u202eabc" * 100])
+def test_pages_are_light_whatever_threads_are_called(
+    signed: Signed, people: People, redis: Redis, store: ThreadStore, name: str
+) -> None:
+    client = signed("chief")
+    ids = [store.create(new_thread(redis, group=people.acme, name=name))[0] for _ in range(1_000)]
+    thread = ids[-1]
+    store.claim(thread, "t", "w")
+    store.begin(thread, "t")
+    lines = tuple(Line(1_652_667_241_924, Level.WARN, name * 20) for _ in range(300))
+    store.report(thread, "t", Report(1, Status.WARNING, name * 40, lines=lines))
+    pages = ["", "/threads", f"/threads/{thread}", f"/threads/{thread}/log", "/audit"]
+    for page in pages:
+        assert len(client.get(f"/dashboard{page}").data) < 60_000, page
+    fields = {"act": "cancel", "confirmed": "true", "threads": " ".join(ids)}
+    for _ in range(2):  # the second time all of them have ended already
+        assert len(post(client, "/dashboard/threads/act", "/dashboard/threads", **fields).data) < 60_000
+    question = post(
+        client, "/dashboard/threads/act", "/dashboard/threads", act="delete", status="cancelled", every="true"
+    )
+    assert len(question.data) < 60_000

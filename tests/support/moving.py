@@ -1,0 +1,33 @@
+"""A group in which documents are moved, for the tests of that."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from psthreads.domain.errors import PsthreadsError
+from psthreads.processes.move import move
+from tests.support.group_of_documents import GroupOfDocuments
+
+
+@pytest.fixture
+def group(tmp_path: Path) -> GroupOfDocuments:
+    return GroupOfDocuments(tmp_path / "root", move)
+
+
+def fill(group: GroupOfDocuments, count: int, folder: str = "documents", each: int = 50) -> None:
+    for number in range(count):
+        path = group.inside / folder / f"{number // each:03}" / f"{number:05}.psml"
+        if number % each == 0:
+            path.parent.mkdir(parents=True)
+        path.write_text(f"<document id='{number}'/>")
+
+
+def refused(group: GroupOfDocuments, kind: type[PsthreadsError], path: str, destination: str, merge: str = "") -> str:
+    """Why the start is refused; nothing may have changed."""
+    before = group.contents()
+    with pytest.raises(kind) as caught:
+        group.check(path=path, destination=destination, merge=merge or "false")
+    assert group.contents() == before
+    return caught.value.message

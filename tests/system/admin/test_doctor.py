@@ -1,0 +1,219 @@
+"""What keeps a server from starting in production, and what the doctor says about a server."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+from redis import Redis
+
+from psthreads.admin import doctor
+from psthreads.admin.doctor import Problem, Severity
+from psthreads.audit.entries import SETUP
+from psthreads.domain.config import Config
+from psthreads.domain.errors import ConfigError
+from psthreads.threads.janitor import Janitor
+from psthreads.threads.store import ThreadStore
+from tests.support.checkout import ROOT
+from tests.support.command_line import operate
+from tests.support.people import People
+from tests.support.waiting import wait_for
+from tests.system.stack import Program, web, worker
+
+STRONG = secrets.token_hex(32)
+
+
+@pytest.fixture
+def safe(config: Config, people: People) -> Config:
+    """The settings of a server in production that lacks nothing."""
+    return replace(config, production=True, secret_key=STRONG)
+
+
+def serious(findings: Iterator[Problem]) -> list[str]:
+    return [finding.what for finding in findings if finding.severity is Severity.SERIOUS]
+
+
+@pytest.mark.parametrize("key", ["", "hunter2", "changeme" * 8, "a" * 64, "0123456789abcdef"])
+def test_a_missing_or_weak_secret_key_is_serious(config: Config, key: str) -> None:
+    (finding,) = doctor.secret_key(replace(config, secret_key=key))
+    assert finding.severity is Severity.SERIOUS
+    assert "secrets.token_hex(32)" in finding.remedy
+    assert not key or key not in str(finding)
+
+
+def test_a_strong_secret_key_is_fine(config: Config) -> None:
+    assert not list(doctor.secret_key(replace(config, secret_key=STRONG)))
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.7", "example.org"])  # noqa: S104 (it is what is refused)
+def test_an_address_that_others_reach_needs_tls_or_declared_proxies(config: Config, host: str) -> None:
+    open_ = replace(config, host=host)
+    assert serious(doctor.address(open_))
+    assert not list(doctor.address(replace(open_, proxies=1)))
+    assert not list(doctor.address(replace(open_, certificate="c.pem", private_key="k.pem")))
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.1.2.3", "::1", "[::1]", "localhost"])
+def test_an_address_of_this_machine_alone_is_fine(config: Config, host: str) -> None:
+    assert not list(doctor.address(replace(config, host=host)))
+
+
+@pytest.mark.parametrize(
+    ("url", "severities"),
+    [
+        ("redis://redis.example:6379/0", ["serious", "warning"]),
+        ("rediss://redis.example:6379/0", ["serious"]),
+        ("redis://web:pw@redis.example/0", ["warning"]),
+        ("rediss://web:pw@redis.example/0", []),
+        ("redis://localhost/0", []),
+        ("redis://127.0.0.1:6379", []),
+        ("redis://[::1]:6379", []),
+        ("unix:///run/redis.sock", []),
+    ],
+)
+def test_a_redis_elsewhere_needs_a_password_and_had_better_have_tls(
+    config: Config, url: str, severities: list[str]
+) -> None:
+    found = list(doctor.redis_url(replace(config, redis_url=url)))
+    assert [finding.severity for finding in found] == severities
+    assert "pw" not in "".join(map(str, found)).replace("PSTHREADS", "")
+
+
+def test_folders_that_everybody_can_write_are_serious(config: Config) -> None:
+    assert not list(doctor.documents(config))
+    groups = config.documents / "groups"
+    groups.mkdir(parents=True)
+    assert not list(doctor.documents(config))
+    for folder in (groups, config.documents):
+        folder.chmod(0o777)
+        (finding,) = doctor.documents(config)
+        assert (finding.severity, finding.remedy) == (Severity.SERIOUS, f"chmod o-w {folder}")
+        folder.chmod(0o750)
+
+
+def test_debug_mode_is_serious(config: Config) -> None:
+    assert serious(doctor.debug(replace(config, debug=True)))
+    assert not list(doctor.debug(config))
+
+
+def test_a_server_without_an_administrator_is_told(redis: Redis, people: People) -> None:
+    assert not list(doctor.administrator(redis))
+    people.directory.by(SETUP).set_admin(people.members["chief"], admin=False)
+    assert serious(doctor.administrator(redis)) == ["There is no administrator."]
+
+
+def test_whether_anybody_works_is_told(redis: Redis, config: Config, store: ThreadStore) -> None:
+    assert len(list(doctor.life(redis, config))) == 2
+    janitor = Janitor(redis, config, store)
+    janitor.sweep()
+    (finding,) = doctor.life(redis, config)
+    assert finding.what.startswith("No worker is alive")
+    with worker(config):
+        wait_for(lambda: not list(doctor.life(redis, config)))
+    janitor.stop()
+
+
+def test_what_redis_itself_tells_is_told(redis: Redis) -> None:
+    (finding,) = doctor.durability(redis)  # The tests' own Redis does not sync.
+    assert "appendfsync always" in finding.remedy
+    assert not list(doctor.version(redis))
+    assert not list(doctor.clock(redis))
+    assert [finding.severity for finding in doctor.rights(redis)] == [Severity.WARNING]
+
+
+def test_a_safe_server_starts_in_production(safe: Config) -> None:
+    doctor.refuse_unless_safe(safe, for_web=True)
+    doctor.refuse_unless_safe(safe, for_web=False)
+
+
+def test_a_server_that_waits_for_its_redis_may_start(safe: Config) -> None:
+    doctor.refuse_unless_safe(replace(safe, redis_url="unix:///nowhere.sock"), for_web=True)
+
+
+def test_outside_of_production_nothing_is_refused(config: Config) -> None:
+    doctor.refuse_unless_safe(replace(config, host="0.0.0.0", debug=True), for_web=True)  # noqa: S104 (as above)
+
+
+def test_every_serious_finding_is_named_at_once_with_its_remedy(safe: Config, people: People) -> None:
+    people.directory.by(SETUP).set_admin(people.members["chief"], admin=False)
+    with pytest.raises(ConfigError) as caught:
+        doctor.refuse_unless_safe(replace(safe, secret_key="", host="0.0.0.0", debug=True), for_web=True)  # noqa: S104 (as above)
+    told = str(caught.value)
+    assert told.count("\n- ") == 4
+    for word in ("SECRET_KEY", "HOST", "FLASK_DEBUG", "administrator", "member add NAME --admin"):
+        assert word in told
+
+
+UNSAFE = {
+    "no key": {"SECRET_KEY": ""},
+    "weak key": {"SECRET_KEY": "password"},
+    "all addresses": {"HOST": "0.0.0.0"},  # noqa: S104 (as above)
+    "all addresses by gunicorn's own": {"GUNICORN_CMD_ARGS": "--bind 0.0.0.0:0"},
+    "debug": {"FLASK_DEBUG": "1"},
+}
+
+
+@pytest.mark.parametrize("name", UNSAFE)
+def test_the_web_process_does_not_listen_where_that_is_unsafe(safe: Config, name: str) -> None:
+    environment = {**os.environ, **safe.to_env(), "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-m", "gunicorn", "--config", "gunicorn.conf.py", "app:app"],
+        cwd=ROOT,
+        env={**environment, **UNSAFE[name]},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "This server would not be safe, and PSTHREADS_PRODUCTION is set:\n- " in done.stderr
+    assert "Listening" not in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_the_web_process_starts_in_production_where_it_is_safe(safe: Config) -> None:
+    with web(safe) as program:
+        listens(program)
+
+
+def listens(program: Program) -> None:
+    wait_for(lambda: [child for child in program.children() if child.is_running()])
+
+
+def test_the_workers_do_not_start_where_that_is_unsafe(safe: Config) -> None:
+    safe.documents.mkdir(parents=True, exist_ok=True)
+    safe.documents.chmod(0o777)
+    environment = {**os.environ, **safe.to_env(), "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "worker.py"],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert f"chmod o-w {safe.documents}" in done.stderr
+
+
+def test_the_command_lists_what_is_wrong_and_its_exit_code_says_whether_it_is_serious(
+    config: Config, safe: Config
+) -> None:
+    done = operate(config, "doctor")
+    assert done.exit_code == 1
+    assert done.output.startswith("serious: SECRET_KEY is not set")
+    assert "    Set SECRET_KEY to what python3 -c" in done.output
+    assert done.output.index("serious") < done.output.index("warning: No worker is alive")
+    well = operate(safe, "doctor")
+    assert well.exit_code == 0, well.output
+    assert "warning: No worker is alive" in well.output
+    away = operate(replace(safe, redis_url="unix:///nowhere.sock"), "doctor")
+    assert away.exit_code == 1
+    assert "Redis does not answer as it should" in away.output
+    assert "Traceback" not in away.output

@@ -1,0 +1,109 @@
+"""What a process says in other ways than by its context, in real workers: logging, warnings, output, tracebacks."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from flask import Flask
+from redis import Redis
+
+from psthreads.authoring.parameter import Value
+from psthreads.domain.config import Config
+from psthreads.domain.model import Event, Level, Status, Thread
+from psthreads.threads.engine import Engine
+from psthreads.threads.store import ThreadStore
+from tests.support.people import People
+from tests.support.threads import ACME, ended, start
+from tests.system.stack import worker
+
+
+def run(config: Config, engine: Engine, store: ThreadStore, name: str, **values: Value) -> tuple[Thread, list[Event]]:
+    with worker(config):
+        thread = ended(store, start(engine, name, ACME, "", **values))
+    return thread, list(store.log(thread.id, 1, 5_000).events)
+
+
+def test_any_logger_and_every_warning_lands_in_the_threads_log(
+    config: Config, engine: Engine, store: ThreadStore, redis: Redis
+) -> None:
+    thread, events = run(config, engine, store, "chatty")
+    said = {event.message: event.level for event in events}
+    assert said["some.library: for your information"] is Level.INFO
+    assert said["some.library: be careful"] is Level.WARN
+    assert said["some.library: it failed"] is Level.ERROR
+    assert not any("too much" in text for text in said), "DEBUG is below the setting"
+    assert any("UserWarning: old way" in text and level is Level.WARN for text, level in said.items())
+    assert (thread.status, thread.warnings, thread.errors) == (Status.COMPLETED, 0, 0), "a line of a log is no report"
+    assert not any("to stdout" in text for text in said), "stdout is taken only where the setting says so"
+
+
+def test_the_level_is_a_setting(config: Config, engine: Engine, store: ThreadStore, redis: Redis) -> None:
+    _, events = run(replace(config, log_level="DEBUG"), engine, store, "chatty")
+    assert ("some.library: too much", Level.DEBUG) in [(event.message, event.level) for event in events]
+
+
+def test_stdout_and_stderr_are_taken_line_by_line_where_the_setting_says_so(
+    config: Config, engine: Engine, store: ThreadStore, redis: Redis
+) -> None:
+    _, events = run(replace(config, capture_output=True), engine, store, "chatty")
+    said = {event.message: event for event in events}
+    assert said["to stdout"].level is Level.INFO
+    assert said["to stderr"].level is Level.WARN
+    assert said["from another program"].level is Level.INFO
+    assert said["without an end"].seq > said["to stdout"].seq
+    slow = said["a line that"], said["comes late"]
+    assert slow[0].seq < slow[1].seq, "a line without an end is taken after a while"
+    assert [event.message for event in events].count("some.library: it failed") == 1, "what is logged comes once"
+
+
+def test_secrets_are_masked_wherever_they_are_said(
+    config: Config, engine: Engine, store: ThreadStore, redis: Redis
+) -> None:
+    config = replace(config, mask=("hunter[0-9]",), capture_output=True)
+    thread, events = run(config, engine, store, "indiscreet")
+    everything = f"{thread} {events}" + "".join(map(repr, redis.lrange(f"ps:log:{thread.id}", 0, -1)))
+    assert "swordfish" not in everything
+    assert "hunter2" not in everything
+    assert len([event for event in events if "[masked]" in event.message]) >= 5
+    assert thread.message == "ValueError: password=[masked]"
+
+
+def test_a_traceback_is_for_administrators_and_its_first_line_for_everybody(
+    app: Flask, people: People, config: Config, engine: Engine, store: ThreadStore, redis: Redis
+) -> None:
+    with worker(config):
+        thread = ended(store, start(engine, "end", group=people.acme, how="raise"))
+    assert (thread.status, thread.message) == (Status.FAILED, "ValueError: Bad things")
+    client = app.test_client(use_cookies=False)
+    for form in (
+        "logs",
+        "logs.json",
+        "logs/download",
+        "logs/download?format=jsonl",
+        "logs/download?format=xml",
+        "events",
+    ):
+        path = f"/groups/acme/threads/{thread.id}/{form}"
+        shown = client.get(path, headers=people.bearer("manager")).get_data(as_text=True)
+        assert "Uncaught ValueError: Bad things" in shown, form
+        assert "Traceback" not in shown, form
+        assert "sample_processes.py" not in shown, form
+        shown = client.get(path, headers=people.bearer("chief")).get_data(as_text=True)
+        assert "Traceback (most recent call last):" in shown, form
+        assert "sample_processes.py" in shown, form
+
+
+def test_an_error_that_is_meant_for_people_has_no_traceback(
+    config: Config, engine: Engine, store: ThreadStore, redis: Redis
+) -> None:
+    _, events = run(config, engine, store, "validate", path="/nowhere")
+    assert not any(event.detail for event in events)
+
+
+@pytest.mark.parametrize("how", ["child", "fork", "stdout"])
+def test_what_a_process_does_to_its_own_output_does_not_stop_it(
+    config: Config, engine: Engine, store: ThreadStore, redis: Redis, how: str, tmp_path: object
+) -> None:
+    thread, _ = run(replace(config, capture_output=True), engine, store, "end", how=how, mark=f"{tmp_path}/mark")
+    assert thread.status is Status.COMPLETED

@@ -1,0 +1,75 @@
+"""Real processes for the tests: workers and web servers."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from typing import Self
+
+import psutil
+
+from psthreads.domain.config import Config
+from tests.support.checkout import ROOT
+
+WORKER = (
+    "import sys; from psthreads.domain.config import Config; from psthreads.worker.worker import main; "
+    "main(Config.from_env(), int(sys.argv[1]))"
+)
+
+
+class Program:
+    """A program of ours, started with a config; a context manager that kills what is left at the end."""
+
+    def __init__(self, config: Config, command: list[str], **environment: str) -> None:
+        self._config = config
+        self._command = command
+        self._environment = environment
+        self.process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        assert self.process is not None
+        return self.process.pid
+
+    def children(self) -> list[psutil.Process]:
+        try:
+            return list(psutil.Process(self.pid).children(recursive=True))
+        except psutil.NoSuchProcess:
+            return []
+
+    def __enter__(self) -> Self:
+        self.process = subprocess.Popen(
+            self._command,
+            env={**os.environ, **self._config.to_env(), "PYTHONPATH": str(ROOT), **self._environment},
+            cwd=ROOT,
+            start_new_session=True,
+        )
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        assert self.process is not None
+        left = self.children()
+        self.process.kill()
+        self.process.wait()
+        for process in left:
+            try:
+                process.kill()
+            except psutil.NoSuchProcess:
+                continue
+        psutil.wait_procs(left, timeout=10)
+
+
+def worker(config: Config) -> Program:
+    """One worker process."""
+    return Program(config, [sys.executable, "-c", WORKER, str(os.getpid())])
+
+
+def supervisor(config: Config, **environment: str) -> Program:
+    """`python worker.py`."""
+    return Program(config, [sys.executable, "worker.py"], **environment)
+
+
+def web(config: Config) -> Program:
+    """gunicorn with the project's own settings."""
+    return Program(config, [sys.executable, "-m", "gunicorn", "--config", "gunicorn.conf.py", "app:app"])

@@ -1,0 +1,64 @@
+"""What importing a module brings in, and that it starts nothing; import-linter checks who may import whom."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.checkout import ROOT
+
+PACKAGE = ROOT / "psthreads"
+
+
+@pytest.mark.parametrize(
+    ("module", "never"),
+    [
+        ("psthreads.worker.worker", ("flask", "gunicorn", "gevent")),
+        ("psthreads.worker.supervisor", ("flask", "gunicorn", "gevent")),
+        ("psthreads.client.client", ("flask", "redis", "rq", "gevent")),
+        ("psthreads.program", ("flask", "redis", "rq", "gevent", "argon2")),
+        ("psthreads.testing.harness", ("flask", "redis", "rq", "requests", "gevent")),
+        ("psthreads.domain.model", ("lxml", "redis", "flask")),
+        ("psthreads.threads.store", ("flask", "gevent")),
+    ],
+)
+def test_what_is_imported_does_not_bring_in_what_it_must_not(module: str, never: tuple[str, ...]) -> None:
+    code = f"import {module}, sys; print(*{{name.partition('.')[0] for name in sys.modules}})"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT).stdout
+    assert not set(never) & set(loaded.split())
+
+
+def test_only_config_reads_the_servers_environment() -> None:
+    readers = {
+        path.relative_to(PACKAGE).as_posix()
+        for path in PACKAGE.rglob("*.py")
+        if "os.environ" in path.read_text() or "os.getenv" in path.read_text()
+    }
+    # The client's settings are its own; the others hand the whole environment on to the programs that they start.
+    others = {
+        "client/settings.py",
+        "local/machine.py",
+        "web/gunicorn_settings.py",
+        "worker/supervisor.py",
+    }
+    assert readers == {"domain/config.py", *others}
+
+
+def test_importing_starts_nothing(tmp_path: Path) -> None:
+    code = (
+        "import psthreads.web.app, psthreads.worker.worker, psthreads.local.server, threading\n"
+        "print(threading.active_count())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(ROOT), "REDIS_URL": "redis://127.0.0.1:1/0"},
+    )
+    assert done.stdout.strip() == "1"
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,130 @@
+"""When what a thread says is written: seldom, but at once where it matters; and never twice, never not."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from psthreads.authoring.interrupts import Cancelled, Interrupts
+from psthreads.authoring.masking import MASK
+from psthreads.authoring.reporting import FLUSH_LINES, Outbox
+from psthreads.domain.errors import Unavailable
+from psthreads.domain.model import Level, Ownership, Report, Status
+from tests.support.waiting import wait_for
+
+FOR_EVER = 600.0
+
+
+class Listener:
+    """A reporter that keeps what it is told, and when; it can be away."""
+
+    def __init__(self) -> None:
+        self.reports: list[Report] = []
+        self.times: list[float] = []
+        self.is_away = False
+
+    def report(self, report: Report) -> Ownership:
+        if self.is_away:
+            raise Unavailable
+        self.reports.append(report)
+        self.times.append(time.monotonic())
+        return Ownership.OWNED
+
+    @property
+    def lines(self) -> list[str]:
+        return [line.message for report in self.reports for line in report.lines]
+
+
+@pytest.fixture
+def listener() -> Listener:
+    return Listener()
+
+
+def begun(listener: Listener, interval: float = FOR_EVER) -> Outbox:
+    outbox = Outbox(listener, interval=interval)
+    outbox.start()
+    return outbox
+
+
+def test_what_changes_often_is_written_once_in_an_interval(listener: Listener) -> None:
+    outbox = begun(listener, interval=0.3)
+    end = time.monotonic() + 1.0
+    said = 0
+    while time.monotonic() < end:
+        outbox.report(f"at {said}", Level.INFO, Status.INPROGRESS)
+        said += 1
+        time.sleep(0.001)
+    left = outbox.close()
+    assert 2 <= len(listener.reports) <= 4
+    assert all(after - before >= 0.29 for before, after in zip(listener.times, listener.times[1:], strict=False))
+    assert len(listener.lines) + sum(len(report.lines) for report in left) == said
+
+
+def test_a_change_of_status_is_written_at_once(listener: Listener) -> None:
+    outbox = begun(listener)
+    outbox.report("fine", Level.INFO, Status.INPROGRESS)
+    time.sleep(0.2)
+    assert not listener.reports, "nothing has changed that cannot wait"
+    outbox.report("odd", Level.WARN, Status.WARNING)
+    wait_for(lambda: [report.status for report in listener.reports] == [Status.WARNING], 5)
+    outbox.report("fine again", Level.INFO, Status.INPROGRESS)
+    wait_for(lambda: [report.status for report in listener.reports] == [Status.WARNING, Status.INPROGRESS], 5)
+    assert not outbox.close()
+
+
+def test_a_status_that_flaps_is_not_written_each_time(listener: Listener) -> None:
+    outbox = begun(listener)
+    begin = time.monotonic()
+    for number in range(500):
+        outbox.report(f"odd {number}", Level.WARN, Status.WARNING)
+        outbox.report(f"fine {number}", Level.INFO, Status.INPROGRESS)
+    left = outbox.close()
+    assert len(listener.reports) <= (time.monotonic() - begin) / 0.05 + 2
+    assert sum(report.warnings for report in (*listener.reports, *left)) == 500
+
+
+def test_an_interrupt_has_everything_written_that_was_said_before(listener: Listener) -> None:
+    outbox = begun(listener)
+    interrupts = Interrupts(outbox.flush_soon)
+    outbox.log("the last words", Level.INFO)
+    with pytest.raises(Cancelled):
+        interrupts.deliver(Cancelled())
+    wait_for(lambda: listener.lines == ["the last words"], 5)
+    outbox.close()
+
+
+def test_many_lines_do_not_wait_for_the_interval_and_all_arrive_in_order(listener: Listener) -> None:
+    outbox = begun(listener)
+    total = 25 * FLUSH_LINES + 7
+    for number in range(total):
+        outbox.log(f"line {number}", Level.INFO)
+        if not len(outbox.lines) % FLUSH_LINES:
+            outbox.make_space(lambda: False)
+    left = outbox.close()
+    told = listener.lines + [line.message for report in left for line in report.lines]
+    assert told == [f"line {number}" for number in range(total)]
+    assert len(listener.reports) > 5
+    assert max(len(report.lines) for report in (*listener.reports, *left)) <= 2 * FLUSH_LINES
+
+
+def test_what_could_not_be_written_is_sent_again_under_its_number(listener: Listener) -> None:
+    outbox = begun(listener, interval=0.05)
+    listener.is_away = True
+    outbox.log("one", Level.INFO)
+    time.sleep(0.2)
+    outbox.log("two", Level.INFO)
+    listener.is_away = False
+    wait_for(lambda: listener.lines == ["one", "two"], 5)
+    outbox.close()
+    assert [report.number for report in listener.reports] == [1, 2]
+
+
+def test_what_is_left_at_the_end_is_handed_out_with_its_secrets_masked(listener: Listener) -> None:
+    outbox = begun(listener)
+    outbox.report("password=swordfish", Level.INFO, Status.INPROGRESS)
+    outbox.log("fine", Level.INFO, detail="in /login?token=swordfish")
+    (left,) = outbox.close()
+    assert "swordfish" not in str(left)
+    assert left.message == f"password={MASK}"
+    assert left.lines[1].message == "fine"

@@ -1,0 +1,364 @@
+"""Claims about loading: documents are old or new and never half, and nothing is loaded that should not be."""
+
+from __future__ import annotations
+
+import errno
+import gc
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from redis import Redis
+
+from psthreads.audit.entries import SETUP
+from psthreads.authoring.context import Context
+from psthreads.authoring.process import Start
+from psthreads.documents.layout import Documents
+from psthreads.domain.access import Role
+from psthreads.domain.config import Config
+from psthreads.domain.errors import BadParameter, Conflict, UnsafePath
+from psthreads.domain.model import Level, Status
+from psthreads.identity.directory import Directory
+from psthreads.processes.load import load
+from psthreads.threads.store import ThreadStore
+from psthreads.web.app import create_app
+from tests.support.loading import Place
+from tests.support.moments import DOCUMENTS, Moments, seconds_of
+from tests.support.threads import ended
+from tests.system.stack import worker
+
+XSD = b"""<xs:schema xmlns:xs="http://www.w3.org/2001/XMLSchema">
+<xs:element name="book"><xs:complexType><xs:attribute name="title" use="required"/></xs:complexType></xs:element>
+</xs:schema>"""
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    return Place(tmp_path / "documents")
+
+
+def test_the_zones_files_become_documents_and_leave_the_zone(place: Place) -> None:
+    for name in ("a.xml", "b/c.xml", "b/picture.png"):
+        place.upload(name, name.encode())
+    outcome = place.run(load)
+    assert (outcome.status, outcome.message) == (Status.COMPLETED, "Successfully loaded 3 files")
+    assert place.files(place.group_path) == {name: name.encode() for name in ("a.xml", "b/c.xml", "b/picture.png")}
+    assert list(place.zone_path.iterdir()) == []
+    assert place.xml == '<progress total="3" current="3"/>'
+    assert place.lines(Level.INFO) == [
+        "Looking at the loading zone",
+        "Loaded /a.xml",
+        "Loaded /b/c.xml",
+        "Loaded /b/picture.png",
+        "Waiting for the disk",
+    ]
+    assert not place.hidden()
+
+
+def test_an_empty_zone_loads_nothing_and_says_so(place: Place) -> None:
+    outcome = place.run(load)
+    assert outcome.status is Status.COMPLETED
+    assert outcome.message == "There was nothing to load: the loading zone is empty."
+
+
+def test_a_folder_may_be_named_that_need_not_exist(place: Place) -> None:
+    place.upload("b/a.xml")
+    assert place.run(load, folder="documents//new/").message == "Successfully loaded 1 file"
+    assert set(place.files(place.group_path)) == {"documents/new/b/a.xml"}
+
+
+def test_what_exists_is_told_and_nothing_is_touched(place: Place) -> None:
+    for name in ("a.xml", "b.xml", "c.xml"):
+        place.upload(name)
+    place.folder.write("b.xml", b"<old/>")
+    place.folder.write("c.xml", b"<old/>")
+    outcome = place.run(load, overwrite="false")
+    assert outcome.status is Status.FAILED
+    assert outcome.message.startswith(
+        "Nothing was loaded: 2 of 3 files cannot be put in place: repeat it with overwrite"
+    )
+    assert place.lines() == [
+        "/b.xml cannot be loaded: /b.xml exists already.",
+        "/c.xml cannot be loaded: /c.xml exists already.",
+    ]
+    assert place.files(place.group_path) == {"b.xml": b"<old/>", "c.xml": b"<old/>"}
+    assert place.zone.count() == 3
+
+
+def test_the_events_of_what_exists_are_capped(place: Place) -> None:
+    for number in range(150):
+        place.upload(f"{number}.xml")
+        place.folder.write(f"{number}.xml", b"<old/>")
+    assert "150 of 150 files" in place.run(load).message
+    told = place.lines()
+    assert len(told) == 101
+    assert told[-1] == "There are 50 more like this"
+
+
+def test_what_exists_is_replaced_when_that_was_asked_for(place: Place) -> None:
+    place.upload("a.xml", b"<new/>")
+    place.folder.write("a.xml", b"<old/>")
+    place.folder.write("b.xml", b"<old/>")
+    assert place.run(load, overwrite="true").message == "Successfully loaded 1 file"
+    assert place.files(place.group_path) == {"a.xml": b"<new/>", "b.xml": b"<old/>"}
+
+
+@pytest.mark.parametrize("overwrite", ["true", "false"])
+def test_a_file_in_the_place_of_a_folder_or_the_other_way_round_is_told_and_nothing_is_touched(
+    place: Place, overwrite: str
+) -> None:
+    for name in ("a.xml", "folder", "file/a.xml"):
+        place.upload(name)
+    place.folder.write("folder/a.xml", b"<old/>")
+    place.folder.write("file", b"<old/>")
+    outcome = place.run(load, overwrite=overwrite)
+    assert outcome.status is Status.FAILED
+    told = place.lines()
+    assert len(told) == 2
+    assert "'/file' is not a folder" in told[0]
+    assert told[1] == "/folder cannot be loaded: /folder is a folder."
+    assert place.files(place.group_path) == {"folder/a.xml": b"<old/>", "file": b"<old/>"}
+    assert place.zone.count() == 3
+
+
+def test_a_path_that_gets_too_long_is_told(place: Place) -> None:
+    place.upload(f"{'b' * 200}/" * 10 + "a.xml")
+    assert place.run(load, folder=f"{'c' * 200}/" * 12).status is Status.FAILED
+    assert "longer than 4,096 characters" in place.lines()[0]
+    assert place.zone.count() == 1
+
+
+def test_a_folder_that_is_unsafe_or_a_document_is_refused_before_anything_starts(place: Place) -> None:
+    place.folder.write("a.xml", b"<a/>")
+    (check,) = load.checks
+
+    def start(folder: str) -> None:
+        check(Start(*(None,) * 2, place.folder, place.root, {"folder": folder}, place.zone))  # type: ignore[arg-type]
+
+    for folder, error in (("../8", UnsafePath), ("a\\b", UnsafePath), ("n" * 300, UnsafePath), ("a.xml", BadParameter)):
+        with pytest.raises(error):
+            start(folder)
+    with pytest.raises(Conflict):
+        start("a.xml/b")
+    start("a/new/one")
+    start("/")
+
+
+def test_nothing_is_loaded_when_a_document_is_not_valid_and_that_was_asked_for(place: Place) -> None:
+    place.folder.write("schemas/book.xsd", XSD)
+    place.upload("good.xml", b'<book title="Good"/>')
+    place.upload("bad.xml", b"<book/>")
+    place.upload("worse.xml", b"<book>")
+    place.upload("picture.png", b"no XML")
+    outcome = place.run(load, validate="true")
+    assert (outcome.status, outcome.message) == (Status.FAILED, "Nothing was loaded: 2 of 4 files are not valid.")
+    told = place.lines()
+    assert told[0].startswith("Document /bad.xml is not valid: line 1, column 1: ")
+    assert told[1].startswith("Document /worse.xml is not valid: line 1")
+    assert set(place.files(place.group_path)) == {"schemas/book.xsd"}
+    assert place.zone.count() == 4
+    assert '<validating total="3" current="3"/>' in place.xml
+    place.zone.remove("worse.xml")
+    place.upload("bad.xml", b'<book title="No longer"/>')
+    assert place.run(load, validate="true").message == "Successfully loaded 3 files"
+    assert place.folder.read("bad.xml", 100) == b'<book title="No longer"/>'
+
+
+def test_a_schema_that_is_loaded_along_counts_for_the_documents_beside_it(place: Place) -> None:
+    place.upload("schemas/book.xsd", XSD)
+    place.upload("bad.xml", b"<book/>")
+    assert place.run(load, validate="true").status is Status.FAILED
+    assert place.run(load).status is Status.COMPLETED
+
+
+def test_a_document_that_comes_to_exist_meanwhile_is_not_overwritten(place: Place) -> None:
+    for name in ("a.xml", "b.xml", "c.xml"):
+        place.upload(name)
+
+    def when_a_is_loaded(context: Context) -> None:
+        say = context.message
+
+        def message(text: str) -> None:
+            say(text)
+            if text == "Loaded /a.xml":
+                place.folder.write("b.xml", b"<theirs/>")
+
+        context.message = message  # type: ignore[method-assign]
+
+    outcome = place.run(load, when_a_is_loaded)
+    assert outcome.status is Status.FAILED
+    assert outcome.message == "Loaded 2 files; 1 could not be, as the log says."
+    (told,) = place.lines()
+    assert told.startswith("/b.xml was not loaded, and is still in the loading zone: There is something at '/b.xml'")
+    assert place.folder.read("b.xml", 100) == b"<theirs/>"
+    assert set(place.files(place.zone_path)) == {"b.xml"}
+
+
+def test_a_file_that_goes_from_the_zone_meanwhile_is_told(place: Place) -> None:
+    place.upload("a.xml")
+    place.upload("b.xml")
+
+    def when_a_is_loaded(context: Context) -> None:
+        say = context.message
+
+        def message(text: str) -> None:
+            say(text)
+            if text == "Loaded /a.xml":
+                place.zone.clear()
+
+        context.message = message  # type: ignore[method-assign]
+
+    assert place.run(load, when_a_is_loaded).status is Status.FAILED
+    assert "There is no file '/b.xml' in the loading zone" in place.lines()[0]
+
+
+def test_links_in_the_zone_and_in_the_group_are_not_followed(place: Place, tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "secret.xml").write_bytes(b"secret")
+    place.upload("a.xml")
+    (place.zone_path / "link.xml").symlink_to(outside / "secret.xml")
+    assert place.run(load).message == "Successfully loaded 1 file"
+    (told,) = place.lines(Level.WARN)
+    assert told.startswith("/link.xml in the loading zone was left out: it is a symbolic link")
+    (place.group_path / "linked").symlink_to(outside)
+    place.upload("linked/secret.xml", b"changed")
+    assert place.run(load, overwrite="true").status is Status.FAILED
+    assert "symbolic link" in place.lines()[0]
+    assert place.files(outside) == {"secret.xml": b"secret"}
+
+
+@pytest.mark.parametrize("overwrite", ["true", "false"])
+def test_files_are_copied_where_the_zone_is_on_another_disk(
+    place: Place, monkeypatch: pytest.MonkeyPatch, overwrite: str
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.EXDEV, "Invalid cross-device link")
+
+    monkeypatch.setattr(type(place.zone), "move_out", refuse)
+    place.upload("b/a.xml", b"<new/>")
+    if overwrite == "true":
+        place.folder.write("b/a.xml", b"<old/>")
+    assert place.run(load, overwrite=overwrite).message == "Successfully loaded 1 file"
+    assert place.files(place.group_path) == {"b/a.xml": b"<new/>"}
+    assert place.zone.count() == 0
+    assert not place.hidden()
+
+
+def test_a_refusal_of_the_file_system_is_an_event(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.EDQUOT, os.strerror(errno.EDQUOT))
+
+    monkeypatch.setattr(type(place.zone), "move_out", refuse)
+    place.upload("a.xml")
+    assert place.run(load).status is Status.FAILED
+    assert place.lines() == ["/a.xml was not loaded, and is still in the loading zone: Disk quota exceeded."]
+
+
+def test_a_load_that_was_stopped_goes_on_where_it_was(place: Place) -> None:
+    for number in range(20):
+        place.upload(f"{number}.xml")
+    place.zone.move_out("3.xml", place.folder, "3.xml", overwrite=False)
+    assert place.run(load).message == "Successfully loaded 19 files"
+    assert len(place.files(place.group_path)) == 20
+    assert load.restartable
+    assert load.exclusive
+
+
+def test_a_load_ends_only_after_all_that_it_moved_is_on_the_disk(place: Place) -> None:
+    for number in range(3):
+        place.upload(f"{number}.xml")
+    sync, seen = place.folder.sync, []
+
+    def look_first() -> None:
+        seen.append(set(place.files(place.group_path)))
+        sync()
+
+    place.folder.sync = look_first  # type: ignore[method-assign]
+    place.run(load)
+    assert seen == [{"0.xml", "1.xml", "2.xml"}]
+
+
+def test_ten_thousand_files_are_all_loaded(place: Place) -> None:
+    files = {
+        f"docs/{number % 100:02}/{number:05}.psml": b'<document level="portable"><p>%d</p></document>' % number
+        for number in range(10_000)
+    }
+    for name, content in files.items():
+        path = place.zone_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    assert place.run(load, validate="true").message == "Successfully loaded 10,000 files"
+    counted = subprocess.run(["find", place.group_path, "-type", "f"], capture_output=True, check=True, text=True)
+    assert len(counted.stdout.splitlines()) == 10_000
+    assert place.files(place.group_path) == files
+
+
+# An interrupt may come between the opening of a file and its `with` block: the file is then closed by itself.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("overwrite", ["true", "false"])
+def test_a_cancel_at_any_moment_leaves_every_document_old_or_new(
+    tmp_path: Path, overwrite: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # How long a busy disk takes at the end would leave hardly a cancel for the work before it.
+    monkeypatch.setattr("psthreads.documents.group_folder.sync_all", lambda _: None)
+    names = [f"docs/{number % 7}/{number}.xml" for number in range(DOCUMENTS)]
+    old = dict.fromkeys(names[::2], b"<old>" + b"o" * 500) if overwrite == "true" else {}
+    new = dict.fromkeys(names, b"<new>" + b"n" * 500)
+
+    def fresh(number: int) -> Place:
+        place = Place(tmp_path / f"{number}")
+        for root, files in ((place.zone_path, new), (place.group_path, old)):
+            for name, content in files.items():
+                (root / name).parent.mkdir(parents=True, exist_ok=True)
+                (root / name).write_bytes(content)
+        return place
+
+    first = fresh(0)
+    moments = Moments(seconds_of(lambda: first.run(load, overwrite=overwrite)))
+    midway = 0
+    for number, moment in enumerate(moments, start=1):
+        place = fresh(number)
+        was_cancelled = place.run_and_cancel(load, moment, overwrite=overwrite)
+        there, waiting = place.files(place.group_path), place.files(place.zone_path)
+        loaded = new.keys() - waiting.keys()
+        assert waiting.items() <= new.items()
+        assert there == old | {name: new[name] for name in loaded}
+        assert was_cancelled or not waiting
+        assert set(place.lines(Level.INFO)) >= {f"Loaded /{name}" for name in loaded}
+        assert not place.hidden()
+        moments.note(in_time=was_cancelled)
+        midway += 0 < len(waiting) < len(new)
+        if waiting:  # Started again, it finishes.
+            assert place.run(load, overwrite=overwrite).message.startswith("Successfully loaded")
+            assert place.files(place.group_path) == new
+        shutil.rmtree(place.root)
+    gc.collect()  # What was interrupted just when it was opened is closed now, and not in another test.
+    assert midway >= 15, f"Only {midway} of {moments.in_time} cancels came while files were put in place"
+
+
+def test_a_real_worker_loads_what_was_uploaded(redis: Redis, config: Config, store: ThreadStore) -> None:
+    directory, documents = Directory(redis), Documents(config.documents)
+    group, member = (
+        directory.by(SETUP).add_group("acme"),
+        directory.by(SETUP).add_member("jjones", "correct horse battery"),
+    )
+    directory.by(SETUP).set_membership(member, group, Role.CONTRIBUTOR)
+    headers = {"Authorization": f"Bearer {directory.by(SETUP).create_token(member, 'test')}"}
+    client = create_app(config).test_client(use_cookies=False)
+    put = client.put("/ps/servlet/upload?group=acme&filename=b/a.xml", headers=headers, data=b"<a/>")
+    assert put.status_code == 201
+    base = "/ps/service/members/~jjones/groups/acme/loadingzone/start"
+    assert client.post(f"{base}?folder=../x", headers=headers).status_code == 400
+    with worker(config):
+        started = client.post(f"{base}?validate=true&folder=documents", headers=headers)
+        assert started.status_code == 202
+        assert re.match(rb".*<load-start><thread id=.*</thread>\s*</load-start>", started.data, re.DOTALL)
+        thread_id = re.search(rb'id="(\w+)"', started.data)
+        assert thread_id is not None
+        thread = ended(store, store.fetch(thread_id[1].decode()))
+    assert (thread.status, thread.message) == (Status.COMPLETED, "Successfully loaded 1 file")
+    assert documents.group(group).read("documents/b/a.xml", 10) == b"<a/>"

@@ -1,0 +1,350 @@
+"""Claims about unzipping: what every hostile archive is told, and that nothing of it is unpacked."""
+
+from __future__ import annotations
+
+import gc
+import io
+import random
+import re
+import shutil
+import struct
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+from redis import Redis
+
+from psthreads.audit.entries import SETUP
+from psthreads.authoring.context import Cancelled, Context
+from psthreads.authoring.process import Start
+from psthreads.documents.layout import Documents
+from psthreads.domain.access import Role
+from psthreads.domain.config import Config
+from psthreads.domain.errors import MissingParameter, NotFound, UnsafePath
+from psthreads.domain.model import Level, Status
+from psthreads.identity.directory import Directory
+from psthreads.processes.archives import unpacking as _unpacking
+from psthreads.processes.unzip import unzip
+from psthreads.threads.store import ThreadStore
+from psthreads.web.app import create_app
+from tests.support.archives import HOSTILE, central, entry, many, pack, renamed, with_bytes
+from tests.support.checkout import ROOT
+from tests.support.loading import Place
+from tests.support.moments import DOCUMENTS, Moments, seconds_of
+from tests.support.threads import ended
+from tests.system.stack import worker
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    made = Place(tmp_path / "documents")
+    made.upload("kept.xml", b"<kept/>")
+    return made
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_hostile_archive_is_told_and_nothing_of_it_is_unpacked(place: Place, name: str) -> None:
+    make, event = HOSTILE[name]
+    archive = make()
+    place.upload("in.zip", archive)
+    outcome = place.run(unzip, path="in.zip")
+    assert outcome.status is Status.FAILED
+    assert outcome.message.startswith("Nothing was unpacked from /in.zip, and it is still there")
+    told = place.lines()
+    assert told
+    assert len(told) <= 21
+    assert all("/in.zip" in line and line.isprintable() for line in told)
+    assert any(re.search(event, line) for line in told), told
+    assert place.files(place.zone_path) == {"kept.xml": b"<kept/>", "in.zip": archive}
+    assert not (place.root.parent / "tmp").exists()
+    assert not place.hidden()
+
+
+def test_only_so_many_files_and_folders_are_accepted(place: Place) -> None:
+    for names in (
+        [f"{number}.xml" for number in range(100_001)],
+        [f"{number}/" + "a/" * 60 for number in range(2_000)],
+    ):
+        place.upload("in.zip", pack(*((entry(f"{name}x", 0), b"") for name in names), method=zipfile.ZIP_STORED))
+        assert place.run(unzip, path="in.zip").status is Status.FAILED
+        assert place.lines() == [
+            "/in.zip is not unpacked: it has more than 100,000 files and folders: pack them in several archives."
+        ]
+    assert place.zone.count() == 2
+
+
+def test_an_archive_that_unpacks_to_too_much_or_does_not_fit_is_refused(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place.upload("in.zip", many(30))
+    monkeypatch.setattr(_unpacking, "MOST_BYTES", 1_000)
+    assert place.run(unzip, path="in.zip").status is Status.FAILED
+    assert re.search(r"it unpacks to [\d,]+ bytes, and 1,000 are the most", place.lines()[0])
+    monkeypatch.setattr(_unpacking, "MOST_BYTES", 1 << 62)
+    monkeypatch.setattr(_unpacking, "ALWAYS_FINE", 1 << 62)
+    data = pack(("a.xml", b"<a/>"))
+    for at in (22, central(data) + 24):
+        data = with_bytes(data, at, struct.pack("<L", 0xFFFFFFF0))
+    place.upload("in.zip", data)
+    monkeypatch.setattr("psthreads.processes.unzip.shutil.disk_usage", lambda _: type("Usage", (), {"free": 4096}))
+    assert place.run(unzip, path="in.zip").status is Status.FAILED
+    assert place.lines() == ["/in.zip is not unpacked: it needs 4,294,967,280 bytes of disk, and 4,096 are free."]
+
+
+def test_a_list_of_entries_that_would_fill_the_memory_is_not_read(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_unpacking, "MOST_LISTED", 100_000)
+    place.upload("in.zip", many(2_000))
+    assert place.run(unzip, path="in.zip").status is Status.FAILED
+    assert "it is no zip file, or only a part of one" in place.lines()[0] or "list" in place.lines()[0]
+
+
+def test_the_events_of_a_wholly_hostile_archive_are_capped(place: Place) -> None:
+    place.upload("in.zip", pack(*((f"../{number}", b"x") for number in range(1_000))))
+    assert place.run(unzip, path="in.zip").status is Status.FAILED
+    told = place.lines()
+    assert len(told) == 21
+    assert told[-1] == "980 more entries of /in.zip are not accepted"
+
+
+def test_files_appear_in_the_archives_folder_and_the_archive_goes(place: Place) -> None:
+    place.upload("books/in.zip", pack(("a.xml", b"<a/>"), ("new/", b""), ("b/c.xml", b"<c/>"), ("B/c.xml", b"<C/>")))
+    place.upload("books/a.xml", b"<old/>")
+    outcome = place.run(unzip, path="books//in.zip")
+    assert (outcome.status, outcome.message) == (Status.COMPLETED, "Successfully unzipped 3 files")
+    assert place.files(place.zone_path) == {
+        "kept.xml": b"<kept/>",
+        "books/a.xml": b"<a/>",
+        "books/b/c.xml": b"<c/>",
+        "books/B/c.xml": b"<C/>",
+    }
+    assert "Unzipping b/c.xml" in place.lines(Level.INFO)
+    assert "Removed /books/in.zip, since all that was in it is now beside it" in place.lines(Level.INFO)
+    assert place.xml == '<unzipping total="3" current="3"/>'
+    assert not place.hidden()
+
+
+def test_names_are_read_as_utf_8_where_they_are_and_else_as_the_first_zip_files_have_them(place: Place) -> None:
+    declared = pack(("ä.xml", b"1"))
+    undeclared = renamed(b"ab.xml", "ö.xml".encode(), ("ab.xml", b"2"))
+    old = renamed(b"a.xml", "ü".encode("cp437") + b".xml", ("a.xml", b"3"))
+    for number, data in enumerate((declared, undeclared, old)):
+        place.upload(f"{number}.zip", data)
+        assert place.run(unzip, path=f"{number}.zip").status is Status.COMPLETED
+    assert place.files(place.zone_path) == {"kept.xml": b"<kept/>", "ä.xml": b"1", "ö.xml": b"2", "ü.xml": b"3"}
+
+
+def test_an_entry_that_meets_another_kind_of_thing_in_the_zone_is_refused(place: Place) -> None:
+    place.upload("folder/a.xml")
+    for data, event in (
+        (pack(("kept.xml/a.xml", b"x")), "'/kept.xml' is not a folder"),
+        (pack(("folder", b"x")), "there is a folder of that name"),
+        (pack(("kept.xml/", b""), ("b.xml", b"x")), "there is a file of that name"),
+    ):
+        place.upload("in.zip", data)
+        assert place.run(unzip, path="in.zip").status is Status.FAILED
+        assert event in place.lines()[0]
+    assert set(place.files(place.zone_path)) == {"kept.xml", "folder/a.xml", "in.zip"}
+
+
+def test_a_link_in_the_zone_is_not_unpacked_through(place: Place, tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (place.zone_path / "link").symlink_to(outside)
+    place.upload("in.zip", pack(("link/a.xml", b"x")))
+    assert place.run(unzip, path="in.zip").status is Status.FAILED
+    assert "symbolic link" in place.lines()[0]
+    assert not list(outside.iterdir())
+
+
+def test_a_path_that_is_absent_unsafe_or_no_file_is_refused_before_anything_starts(place: Place) -> None:
+    place.upload("folder/in.zip")
+    (check,) = unzip.checks
+
+    def start(path: str) -> None:
+        check(Start(*(None,) * 2, None, place.root, {"path": path}, place.zone))  # type: ignore[arg-type]
+
+    for path in ("nope.zip", "folder", "folder/nope.zip"):
+        with pytest.raises(NotFound, match="in the loading zone"):
+            start(path)
+    with pytest.raises(UnsafePath):
+        start("../1/in.zip")
+    with pytest.raises(MissingParameter):
+        unzip.read({})
+    start("folder/in.zip")
+
+
+def test_ten_thousand_documents_are_all_unpacked(place: Place) -> None:
+    entries = {
+        f"docs/{number % 100:02}/{number:05}.psml": b'<document level="portable"><p>%d</p></document>' % number
+        for number in range(10_000)
+    }
+    place.upload("in.zip", pack(*entries.items()))
+    assert place.run(unzip, path="in.zip").message == "Successfully unzipped 10,000 files"
+    counted = subprocess.run(["find", place.zone_path, "-type", "f"], capture_output=True, check=True, text=True)
+    assert len(counted.stdout.splitlines()) == 10_001
+    assert place.files(place.zone_path) == {"kept.xml": b"<kept/>", **entries}
+
+
+# An interrupt may come between the opening of a file and its `with` block: the file is then closed by itself.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_cancel_at_any_moment_leaves_whole_files_and_nothing_temporary(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # How long a busy disk takes at the end would leave hardly a cancel for the work before it.
+    monkeypatch.setattr("psthreads.documents.group_folder.sync_all", lambda _: None)
+    archive = many(DOCUMENTS)
+    with zipfile.ZipFile(io.BytesIO(archive)) as opened:
+        whole = {f"docs/{info.filename.partition('/')[2]}": opened.read(info) for info in opened.infolist()}
+
+    def fresh(number: int) -> Place:
+        place = Place(tmp_path / str(number))
+        place.upload("in.zip", archive)
+        return place
+
+    first = fresh(0)
+    moments = Moments(seconds_of(lambda: first.run(unzip, path="in.zip")))
+    before = 0
+    for number, moment in enumerate(moments, start=1):
+        place = fresh(number)
+        was_cancelled = place.run_and_cancel(unzip, moment, path="in.zip")
+        left = place.files(place.zone_path)
+        has_archive = left.pop("in.zip", None)
+        assert left.items() <= whole.items()
+        assert has_archive == archive or left == whole
+        assert was_cancelled or left == whole
+        assert not place.hidden()
+        moments.note(in_time=was_cancelled)
+        before += not left
+        # Started again, it finishes.
+        if has_archive:
+            assert place.run(unzip, path="in.zip").message == f"Successfully unzipped {DOCUMENTS:,} files"
+            assert place.files(place.zone_path) == whole
+        shutil.rmtree(place.root)
+    gc.collect()  # What was interrupted just when it was opened is closed now, and not in another test.
+    # Those that come while files are put in place are few: another test sees to them.
+    assert before >= 15, f"Only {before} of {moments.in_time} cancels came before the first file was in place"
+
+
+def test_a_cancel_before_the_first_file_is_in_place_leaves_the_zone_as_it_was(place: Place) -> None:
+    place.upload("in.zip", many(10))
+
+    def at_the_last(context: Context) -> None:
+        say = context.message
+
+        def message(text: str) -> None:
+            say(text)
+            if "0009" in text:
+                context.interrupt(Cancelled())
+
+        context.message = message  # type: ignore[method-assign]
+
+    with pytest.raises(Cancelled):
+        place.run(unzip, at_the_last, path="in.zip")
+    assert set(place.files(place.zone_path)) == {"kept.xml", "in.zip"}
+    assert not place.hidden()
+
+
+def test_a_cancel_while_files_are_put_in_place_leaves_some_whole_ones_and_the_archive(place: Place) -> None:
+    place.upload("in.zip", many(10))
+    take, taken = place.zone.take, 0
+
+    def at_the_fifth(context: Context) -> None:
+        def count(file: Path, path: str) -> None:
+            nonlocal taken
+            taken += 1
+            if taken == 5:
+                context.interrupt(Cancelled())  # Held back until the file is in its place.
+            take(file, path)
+
+        place.zone.take = count  # type: ignore[method-assign]
+
+    with pytest.raises(Cancelled):
+        place.run(unzip, at_the_fifth, path="in.zip")
+    assert set(place.files(place.zone_path)) == {"kept.xml", "in.zip", *(f"docs/{n:04}.xml" for n in range(5))}
+    assert not place.hidden()
+
+
+def test_the_archive_goes_only_after_all_that_was_in_it_is_on_the_disk(place: Place) -> None:
+    place.upload("in.zip", many(3))
+    sync, seen = place.zone.sync, []
+
+    def look_first() -> None:
+        seen.append(set(place.files(place.zone_path)))
+        sync()
+
+    place.zone.sync = look_first  # type: ignore[method-assign]
+    place.run(unzip, path="in.zip")
+    assert seen == [{"kept.xml", "in.zip", *(f"docs/{number:04}.xml" for number in range(3))}]
+
+
+def test_an_archive_that_went_meanwhile_is_told_with_what_that_may_mean(place: Place) -> None:
+    outcome = place.run(unzip, path="in.zip")
+    assert outcome.status is Status.FAILED
+    assert outcome.message.startswith("'in.zip' is no longer in the loading zone.")
+
+
+LARGE = dedent("""
+    import sys
+    from pathlib import Path
+    from tests.support.loading import Place
+    from tests.unit.processes.test_unzip import pack
+    from psthreads.processes.unzip import unzip
+
+    def peak():
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return int(next(line for line in lines if line.startswith("VmHWM")).split()[1])
+
+    place = Place(Path(sys.argv[1]))
+    place.upload("small.zip", pack(("a.xml", b"<a/>")))
+    place.run(unzip, path="small.zip")
+    base = peak()
+    print(place.run(unzip, path="large.zip").message)
+    print(peak() - base)
+""")
+
+
+def test_a_large_file_is_unpacked_in_constant_memory(place: Place) -> None:
+    block = random.Random(1).randbytes(1 << 20)  # noqa: S311 (no secret)
+    with (
+        zipfile.ZipFile(place.zone_path / "large.zip", "w", zipfile.ZIP_STORED) as archive,
+        archive.open("large.bin", "w") as target,
+    ):
+        for _ in range(200):
+            target.write(block)
+    command = [sys.executable, "-c", LARGE, str(place.root)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
+    outcome, grown = done.stdout.splitlines()
+    assert outcome == "Successfully unzipped 1 file"
+    assert int(grown) < 20_000  # kB
+
+
+def test_a_real_worker_unzips_what_was_uploaded(redis: Redis, config: Config, store: ThreadStore) -> None:
+    directory, documents = Directory(redis), Documents(config.documents)
+    group, member = (
+        directory.by(SETUP).add_group("acme"),
+        directory.by(SETUP).add_member("jjones", "correct horse battery"),
+    )
+    directory.by(SETUP).set_membership(member, group, Role.CONTRIBUTOR)
+    headers = {"Authorization": f"Bearer {directory.by(SETUP).create_token(member, 'test')}"}
+    client = create_app(config).test_client(use_cookies=False)
+    put = client.put("/ps/servlet/upload?group=acme&filename=in.zip", headers=headers, data=many(10))
+    assert put.status_code == 201
+    base = "/ps/service/members/jjones/groups/acme/loadingzone/unzip"
+    assert client.post(f"{base}?path=nope.zip", headers=headers).status_code == 404
+    with worker(config):
+        started = client.post(f"{base}?path=in.zip", headers=headers)
+        assert started.status_code == 202
+        assert re.match(rb".*<load-unzip><thread id=.*</thread>\s*</load-unzip>", started.data, re.DOTALL)
+        thread_id = re.search(rb'id="(\w+)"', started.data)
+        assert thread_id is not None
+        thread = ended(store, store.fetch(thread_id[1].decode()))
+    assert (thread.status, thread.message) == (Status.COMPLETED, "Successfully unzipped 10 files")
+    assert thread.xml == '<unzipping total="10" current="10"/>'
+    assert documents.loading_zone(group, member.id).count() == 10
+    again = client.post("/members/jjones/groups/acme/loadingzone/clear.json", headers=headers)
+    assert again.json == {"filesremoved": 10}
