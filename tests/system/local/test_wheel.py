@@ -18,9 +18,11 @@ import pytest
 import requests
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
-from runner import Runner, bare_environment
-from sessions import block_of
-from stack import ROOT, wait_for
+
+from tests.support.checkout import ROOT
+from tests.support.waiting import wait_for
+from tests.system.local.runner import Runner, bare_environment
+from tests.system.sessions import block_of
 
 EXAMPLE = ROOT / "examples" / "psthreads-wordcount"
 WORDS = "from psthreads.authoring.plugins import load_all; print(*(process.name for process in load_all([])))"
