@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
-import sys
 import time
 from dataclasses import replace
 
@@ -15,6 +13,7 @@ from psthreads.audit.entries import SETUP
 from psthreads.authoring.plugins import load
 from psthreads.database.connection import connect
 from psthreads.domain.access import Group, Member
+from psthreads.local.programs import SUPERVISOR, start
 from psthreads.threads.engine import Engine
 from psthreads.threads.store import ThreadStore
 
@@ -30,12 +29,7 @@ def measure() -> dict[str, float]:
         engine = Engine(redis, config, store, load(config.processes))
         process = engine.registry.find("sleep")
         assert process is not None
-        worker = subprocess.Popen(
-            [sys.executable, "worker.py"],
-            cwd=ROOT,
-            env={**os.environ, **config.to_env(), "WORKERS": "1", "PYTHONPATH": str(ROOT)},
-            stderr=subprocess.DEVNULL,
-        )
+        worker = start(SUPERVISOR, config, folder=ROOT, output=subprocess.DEVNULL, environment={"WORKERS": "1"})
         try:
             idle = spent(redis, WINDOW_SECONDS)
             member, group = Member(1, "bench"), Group(1, "bench")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import subprocess
 import sys
@@ -13,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from psthreads.domain.config import Config
+from psthreads.local.programs import GUNICORN, free_port, start
 from psthreads.local.server import RedisServer
 
 ROOT = Path(__file__).parent.parent
@@ -27,25 +27,13 @@ def redis_server() -> Iterator[Config]:
             yield Config(redis_url=server.url, documents=folder / "documents")
 
 
-def free_port() -> int:
-    """Return a port that nobody uses now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @contextmanager
 def gunicorn(config: Config, app: str) -> Iterator[int]:
     """Run one web process of this application; yield its port."""
     port = free_port()
-    # The janitor's hook is the application's own; everything else is the same for both.
-    hook = "gunicorn.conf.py" if app == "app:app" else "bench/gunicorn_bare.py"
-    process = subprocess.Popen(
-        [sys.executable, "-m", "gunicorn", "--config", hook, app],
-        cwd=ROOT,
-        env={**os.environ, **config.to_env(), "PORT": str(port), "WEB_CONCURRENCY": "1"},
-        stderr=subprocess.DEVNULL,
-    )
+    command = GUNICORN if app == "app:app" else (*GUNICORN[:-1], "bench/gunicorn_bare.py", app)
+    environment = {"PORT": str(port), "WEB_CONCURRENCY": "1"}
+    process = start(command, config, folder=ROOT, output=subprocess.DEVNULL, environment=environment)
     try:
         await_port(port)
         yield port

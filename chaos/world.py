@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
-import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final, Self
@@ -18,6 +16,7 @@ import psutil
 
 from psthreads.domain.config import Config
 from psthreads.domain.errors import ConfigError
+from psthreads.local.programs import SUPERVISOR, WEB, free_port, start
 from psthreads.local.server import RedisServer
 
 ROOT: Final = Path(__file__).parent.parent
@@ -27,7 +26,7 @@ _POLL_SECONDS: Final = 0.2
 class Program:
     """A program that is started again when it has died."""
 
-    def __init__(self, name: str, config: Config, command: list[str], log: Path) -> None:
+    def __init__(self, name: str, config: Config, command: Sequence[str], log: Path) -> None:
         self.name = name
         self._config = config
         self._command = command
@@ -37,15 +36,7 @@ class Program:
     def start(self) -> None:
         """Start it; its output goes to the log."""
         with self._log.open("ab") as log:
-            self.process = subprocess.Popen(  # noqa: S603 (our own programs)
-                self._command,
-                cwd=ROOT,
-                env={**os.environ, **self._config.to_env(), "PYTHONPATH": str(ROOT)},
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
+            self.process = start(self._command, self._config, folder=ROOT, output=log)
 
     def keep(self) -> None:
         """Start it again if it has died."""
@@ -79,10 +70,9 @@ class World:
             processes=("chaos.processes",),
             grace=3,
         )
-        gunicorn = [sys.executable, "-m", "gunicorn", "--config", "gunicorn.conf.py", "app:app"]
-        self.web = Program("web", self.config, gunicorn, folder / "web.log")
+        self.web = Program("web", self.config, WEB, folder / "web.log")
         self.supervisors = [
-            Program(f"supervisor {number}", self.config, [sys.executable, "worker.py"], folder / f"worker{number}.log")
+            Program(f"supervisor {number}", self.config, SUPERVISOR, folder / f"worker{number}.log")
             for number in range(supervisors)
         ]
         self._ended = threading.Event()
@@ -164,13 +154,6 @@ def strike(pid: int, number: signal.Signals) -> bool:
     except ProcessLookupError:
         return False
     return True
-
-
-def free_port() -> int:
-    """Return a port that nobody uses now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def wait_until(condition: Callable[[], bool], seconds: float) -> bool:

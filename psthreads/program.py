@@ -100,11 +100,11 @@ def web() -> None:
     """
     from psthreads.authoring.plugins import load_all
     from psthreads.domain.config import Config
+    from psthreads.local.programs import GUNICORN
 
     _find_modules_here()
     load_all(Config.from_env().processes)  # gunicorn would show a traceback for a broken plug-in.
-    settings = "python:psthreads.web.gunicorn_settings"
-    os.execv(sys.executable, [sys.executable, "-m", "gunicorn", "--config", settings])  # noqa: S606 (our own program)
+    os.execv(sys.executable, GUNICORN)  # noqa: S606 (our own program)
 
 
 @_SERVER.command()

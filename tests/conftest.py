@@ -18,6 +18,7 @@ from psthreads.documents.layout import Documents, GroupFolder
 from psthreads.domain.access import Group
 from psthreads.domain.config import Config
 from psthreads.identity.directory import Directory
+from psthreads.local.programs import free_port
 from psthreads.local.server import RedisServer
 from psthreads.threads.engine import Engine
 from psthreads.threads.store import ThreadStore
@@ -26,7 +27,6 @@ from tests.support.forms import sign_in
 from tests.support.group_folder import SECRET
 from tests.support.leaves import Signed
 from tests.support.people import People
-from tests.support.ports import free_port
 
 
 def pytest_configure() -> None:

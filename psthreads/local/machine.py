@@ -7,7 +7,6 @@ import os
 import re
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
@@ -30,9 +29,9 @@ from psthreads.domain.config import Config
 from psthreads.domain.errors import ConfigError, Unavailable
 from psthreads.domain.model import Status
 from psthreads.identity.directory import Directory
+from psthreads.local.programs import SUPERVISOR, WEB, start
 from psthreads.local.seed import ADMINISTRATOR, GROUP, Login, Seed
 from psthreads.local.server import RedisServer
-from psthreads.system.parent_death import die_with_parent
 
 _SAMPLES: Final = Path(__file__).resolve().parent / "samples"  # in a checkout a link to those at its top
 _READY_SECONDS: Final = 60.0
@@ -83,9 +82,10 @@ def run(stack: ExitStack, *, once: bool) -> int:
 
     processes: list[subprocess.Popen[bytes]] = []
     stack.callback(_end, processes, patience)
-    for command in ("worker", "web"):
-        log = var / f"{command}.log"
-        processes.append(_start(stack, config, log, command))
+    config = replace(config, documents=config.documents.resolve())
+    for name, command in (("worker", SUPERVISOR), ("web", WEB)):
+        log = var / f"{name}.log"
+        processes.append(start(command, config, output=stack.enter_context(log.open("ab")), tied=True))
         parts[log] = partial(_runs, processes[-1])
     address = f"http://{config.host}:{config.port}"
     _stay_direct(config.host)
@@ -148,19 +148,6 @@ def _check_redis(config: Config) -> None:
         where = _PASSWORD.sub(lambda match: "//" if match[0].startswith("//") else "", config.redis_url)
         reason = " ".join(str(error).split()).rstrip(".")
         raise Unavailable(f"The Redis at {where} does not answer ({reason}): start it, or unset REDIS_URL.") from None
-
-
-def _start(stack: ExitStack, config: Config, log: Path, command: str) -> subprocess.Popen[bytes]:
-    output = stack.enter_context(log.open("ab"))
-    return subprocess.Popen(
-        [sys.executable, "-m", "psthreads", command],
-        env={**os.environ, **config.to_env(), "PSTHREADS_DOCUMENTS": str(config.documents.resolve())},
-        stdin=subprocess.DEVNULL,
-        stdout=output,
-        stderr=output,
-        start_new_session=True,  # Ctrl-C reaches only this process, which stops the others in order.
-        preexec_fn=partial(die_with_parent, os.getpid()),  # noqa: PLW1509 (no lock is taken in the child)
-    )
 
 
 def _runs(process: subprocess.Popen[bytes]) -> bool:

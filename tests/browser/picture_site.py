@@ -17,11 +17,11 @@ from psthreads.documents.layout import Documents
 from psthreads.domain.access import Role
 from psthreads.domain.config import Config
 from psthreads.identity.directory import Directory
+from psthreads.local.programs import free_port
 from psthreads.local.server import RedisServer
 from tests.browser.browser import Site, serving
 from tests.support.checkout import ROOT
 from tests.support.people import People
-from tests.support.ports import free_port
 from tests.support.waiting import wait_for
 
 LONG = "the-longest-name-that-a-member-or-group-may-have-is-of-64-letter"

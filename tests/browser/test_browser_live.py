@@ -16,11 +16,11 @@ from psthreads.documents.layout import Documents
 from psthreads.domain.config import Config
 from psthreads.domain.model import Report
 from psthreads.identity.directory import Directory
+from psthreads.local.programs import free_port
 from psthreads.local.server import RedisServer
 from psthreads.threads.store import ThreadStore
 from tests.browser.browser import Pages, Site, problems, serving, sign_in
 from tests.support.people import People
-from tests.support.ports import free_port
 from tests.support.threads import new_thread
 
 AWAY = "The store of the threads is away: trying again…"

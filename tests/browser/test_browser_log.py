@@ -12,6 +12,7 @@ from redis import Redis
 
 from psthreads.domain.config import Config
 from psthreads.domain.model import Level, Line
+from psthreads.local.programs import free_port
 from psthreads.threads.store import ThreadStore
 from tests.browser.browser import Pages, Site, axe, problems, serving, sign_in
 from tests.browser.written_log import (
@@ -29,7 +30,6 @@ from tests.browser.written_log import (
     top_of,
 )
 from tests.support.people import People
-from tests.support.ports import free_port
 from tests.support.threads import new_thread
 from tests.system import stack
 

@@ -17,8 +17,8 @@ from pathlib import Path
 
 import requests
 
+from psthreads.local.programs import free_port
 from tests.support.checkout import ROOT
-from tests.support.ports import free_port
 from tests.support.waiting import wait_for
 
 DEADLINE = 60.0

@@ -5,23 +5,30 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from typing import Self
 
 import psutil
 
 from psthreads.domain.config import Config
+from psthreads.local.programs import GUNICORN, SUPERVISOR, start
 from tests.support.checkout import ROOT
 
 WORKER = (
     "import sys; from psthreads.domain.config import Config; from psthreads.worker.worker import main; "
     "main(Config.from_env(), int(sys.argv[1]))"
 )
+PROCFILE = {
+    name.rstrip(":"): [sys.executable, *(["-m", "gunicorn"] if program == "gunicorn" else []), *arguments]
+    for name, program, *arguments in map(str.split, (ROOT / "Procfile").read_text().splitlines())
+}
+"""What starts the programs of a checkout."""
 
 
 class Program:
     """A program of ours, started with a config; a context manager that kills what is left at the end."""
 
-    def __init__(self, config: Config, command: list[str], **environment: str) -> None:
+    def __init__(self, config: Config, command: Sequence[str], **environment: str) -> None:
         self._config = config
         self._command = command
         self._environment = environment
@@ -39,12 +46,8 @@ class Program:
             return []
 
     def __enter__(self) -> Self:
-        self.process = subprocess.Popen(
-            self._command,
-            env={**os.environ, **self._config.to_env(), "PYTHONPATH": str(ROOT), **self._environment},
-            cwd=ROOT,
-            start_new_session=True,
-        )
+        environment = {"PYTHONPATH": str(ROOT), **self._environment}
+        self.process = start(self._command, self._config, folder=ROOT, environment=environment)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -66,10 +69,10 @@ def worker(config: Config) -> Program:
 
 
 def supervisor(config: Config, **environment: str) -> Program:
-    """`python worker.py`."""
-    return Program(config, [sys.executable, "worker.py"], **environment)
+    """`psthreads worker`."""
+    return Program(config, SUPERVISOR, **environment)
 
 
 def web(config: Config) -> Program:
     """gunicorn with the project's own settings."""
-    return Program(config, [sys.executable, "-m", "gunicorn", "--config", "gunicorn.conf.py", "app:app"])
+    return Program(config, GUNICORN)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import secrets
 import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -17,6 +16,7 @@ from psthreads.admin.doctor import Problem, Severity
 from psthreads.audit.entries import SETUP
 from psthreads.domain.config import Config
 from psthreads.domain.errors import ConfigError
+from psthreads.local.programs import GUNICORN, SUPERVISOR
 from psthreads.threads.janitor import Janitor
 from psthreads.threads.store import ThreadStore
 from tests.support.checkout import ROOT
@@ -162,7 +162,7 @@ UNSAFE = {
 def test_the_web_process_does_not_listen_where_that_is_unsafe(safe: Config, name: str) -> None:
     environment = {**os.environ, **safe.to_env(), "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
-        [sys.executable, "-m", "gunicorn", "--config", "gunicorn.conf.py", "app:app"],
+        GUNICORN,
         cwd=ROOT,
         env={**environment, **UNSAFE[name]},
         capture_output=True,
@@ -190,7 +190,7 @@ def test_the_workers_do_not_start_where_that_is_unsafe(safe: Config) -> None:
     safe.documents.chmod(0o777)
     environment = {**os.environ, **safe.to_env(), "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
-        [sys.executable, "worker.py"],
+        SUPERVISOR,
         cwd=ROOT,
         env=environment,
         capture_output=True,

@@ -19,7 +19,7 @@ from psthreads.domain.errors import ConfigError
 from tests.support.checkout import ROOT
 from tests.support.people import People
 from tests.support.waiting import wait_for
-from tests.system.stack import Program
+from tests.system.stack import PROCFILE, Program
 
 EXAMPLE = ROOT / "examples" / "psthreads-wordcount"
 DECLARED = """
@@ -163,13 +163,12 @@ def test_the_example_is_found_and_run_by_real_programs(
     installed: Path, config: Config, redis: Redis, people: People
 ) -> None:
     path = os.pathsep.join((str(installed / "site"), str(ROOT)))
-    gunicorn = [sys.executable, "-m", "gunicorn", "--config", "gunicorn.conf.py", "app:app"]
     people.acme_folder.write("/notes/a.txt", b"one fish two fish")
     url = f"http://127.0.0.1:{config.port}"
     client = Client(url, token=people.token("contributor"), member="contributor", patience=30)
     with (
-        Program(config, gunicorn, PYTHONPATH=path),
-        Program(config, [sys.executable, "worker.py"], PYTHONPATH=path),
+        Program(config, PROCFILE["web"], PYTHONPATH=path),
+        Program(config, PROCFILE["worker"], PYTHONPATH=path),
         client,
     ):
         names = wait_for(lambda: [process.name for process in client.processes("acme")])
@@ -183,14 +182,14 @@ def test_the_example_is_found_and_run_by_real_programs(
         assert saved.read_bytes().startswith(b"word,count\r\nfish,2\r\n")
 
 
-@pytest.mark.parametrize("program", [["worker.py"], ["-m", "gunicorn", "--config", "gunicorn.conf.py", "app:app"]])
+@pytest.mark.parametrize("program", PROCFILE)
 def test_a_program_does_not_start_with_a_broken_plugin_and_says_which(
-    site: Site, tmp_path: Path, config: Config, redis: Redis, program: list[str]
+    site: Site, tmp_path: Path, config: Config, redis: Redis, program: str
 ) -> None:
     site.plugin("acme-plugin", "plugin_broken_at_start", "1 / 0")
     path = os.pathsep.join((str(tmp_path), str(ROOT)))
     done = subprocess.run(
-        [sys.executable, *program],
+        PROCFILE[program],
         cwd=ROOT,
         env={**os.environ, **config.to_env(), "PYTHONPATH": path},
         capture_output=True,

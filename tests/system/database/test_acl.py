@@ -21,10 +21,10 @@ from psthreads.admin import doctor
 from psthreads.documents.layout import Documents
 from psthreads.domain.config import Config
 from psthreads.identity.directory import Directory
+from psthreads.local.programs import free_port
 from psthreads.local.server import RedisServer
 from tests.support.checkout import ROOT
 from tests.support.people import PASSWORD, People
-from tests.support.ports import free_port
 from tests.support.waiting import wait_for
 from tests.system.stack import supervisor, web
 

@@ -22,9 +22,9 @@ from psthreads.database.connection import connect, translated
 from psthreads.domain.config import Config
 from psthreads.domain.errors import Unavailable
 from psthreads.identity.directory import Directory
+from psthreads.local.programs import free_port
 from psthreads.local.server import RedisServer
 from tests.support.people import People
-from tests.support.ports import free_port
 from tests.support.waiting import wait_for
 from tests.system.stack import web, worker
 

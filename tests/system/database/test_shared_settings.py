@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import cast
@@ -18,6 +18,7 @@ from psthreads.database.scripts import literal
 from psthreads.database.shared_settings import NAMES, SharedSettings, differences
 from psthreads.domain.config import Config
 from psthreads.domain.model import Outcome, Status
+from psthreads.local.programs import SUPERVISOR
 from psthreads.threads.janitor import Janitor
 from psthreads.threads.store import ThreadStore
 from tests.support.threads import ACME, new_thread
@@ -187,7 +188,7 @@ def test_web_and_workers_with_different_settings_have_one_rule_and_say_so(
 ) -> None:
     log = tmp_path / "log"
     others = replace(config, group_threads=4)
-    workers = Program(others, ["sh", "-c", f"exec {sys.executable} worker.py 2>{log}"])
+    workers = Program(others, ["sh", "-c", f"exec {shlex.join(SUPERVISOR)} 2>{log}"])
     with web(replace(config, group_threads=1)) as server:
         wait_for(lambda: redis.hget("ps:settings", "group_threads") == b"1")
         with workers:

@@ -15,8 +15,8 @@ import psutil
 import pytest
 
 from psthreads.client import Client
+from psthreads.local.programs import free_port
 from tests.support.checkout import ROOT
-from tests.support.ports import free_port
 
 RUN = [sys.executable, "-m", "psthreads", "run"]
 _OURS = re.compile(r"(REDIS_URL|PORT|HOST|WORKERS|SECRET_KEY|WEB_CONCURRENCY|PSTHREADS_\w+|MAKE\w*|MFLAGS)\Z")

@@ -26,10 +26,10 @@ from psthreads.client import Client, RemoteThread
 from psthreads.domain.access import Role
 from psthreads.domain.model import Status
 from psthreads.identity.directory import Directory
+from psthreads.local.programs import free_port
 from psthreads.local.server import RedisServer
 from tests.support.checkout import ROOT
 from tests.support.people import People
-from tests.support.ports import free_port
 from tests.support.waiting import wait_for
 from tests.system.local.runner import RUN, Runner, bare_environment, folder, is_free, one_sentence
 

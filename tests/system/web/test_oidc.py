@@ -21,11 +21,11 @@ from psthreads.audit.entries import SETUP, Audit, AuditQuery
 from psthreads.domain.config import Config
 from psthreads.domain.errors import ConfigError
 from psthreads.identity.directory import Directory
+from psthreads.local.programs import free_port
 from psthreads.web.app import create_app
 from psthreads.web.auth.oidc import is_admin
 from tests.support.checkout import ROOT
 from tests.support.people import People
-from tests.support.ports import free_port
 from tests.support.waiting import wait_for
 from tests.system.web import oidc_provider
 

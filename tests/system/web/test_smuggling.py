@@ -14,10 +14,10 @@ import requests
 from redis import Redis
 
 from psthreads.domain.config import Config
+from psthreads.local.programs import free_port
 from psthreads.local.server import RedisServer
 from psthreads.threads.store import ThreadStore
 from tests.support.people import People
-from tests.support.ports import free_port
 from tests.support.threads import new_thread
 from tests.support.waiting import wait_for
 from tests.system.stack import web

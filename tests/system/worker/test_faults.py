@@ -30,12 +30,12 @@ from psthreads.domain.config import Config
 from psthreads.domain.errors import Unavailable
 from psthreads.domain.model import Status
 from psthreads.identity.directory import Directory
+from psthreads.local.programs import free_port
 from psthreads.local.server import RedisServer
 from psthreads.threads.engine import Engine
 from psthreads.threads.janitor import Janitor
 from psthreads.threads.store import ThreadStore
 from tests.support.people import People
-from tests.support.ports import free_port
 from tests.support.threads import ended, start
 from tests.support.waiting import wait_for
 from tests.system.stack import Program, supervisor, web, worker
