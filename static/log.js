@@ -1,19 +1,19 @@
 'use strict';
 
-/* The log page's live tail. Lines come from the page's stream (psthreads.js), each with its number.
+/* The live tail of the log page. Lines arrive from the page's stream (psthreads.js), each with its number.
 
-   While it follows, new lines are added and the end stays in view. While it does not, or while something in the log is
-   selected, nothing that is there moves or goes: lines are added below as long as there is room, and then only counted.
-   Without levels numbers have no gaps: lines that did not come are fetched, so that each is there once, in order. */
+   While it follows, new lines are added and the end stays in view. Otherwise, or while text in the log is selected,
+   nothing on the page moves or goes: lines are added below while there is room, and then only counted. Without a level
+   numbers have no gaps: missing lines are fetched, so that each line is there once, in order. */
 
 (() => {
   const box = document.getElementById('log');
   if (!box) return;
   const MOST = 1000; // lines in the page
   const FETCHED = 1000; // lines of one request
-  const CAUGHT_UP = 5000; // more than these are not fetched one after the other: the end is loaded anew
+  const CAUGHT_UP = 5000; // with more lines than these to fetch, the page is loaded again at its end
   const TEXT = 600; // characters of a line that are shown
-  const NEAR = 8; // pixels from the end that still are the end
+  const NEAR = 8; // pixels from the end that still count as the end
   const RETRY = 1000;
 
   const rows = box.querySelector('tbody');
@@ -22,20 +22,20 @@
   const range = document.getElementById('range');
   const level = box.dataset.level ?? '';
   const text = (box.dataset.text ?? '').toLowerCase();
-  const isTail = 'next' in box.dataset; // else the page shows an earlier part, and new lines are only counted
+  const isTail = 'next' in box.dataset; // otherwise the page shows an earlier part, and new lines are only counted
 
-  let next = Number(box.dataset.next ?? 0); // the number of the line that comes next
+  let next = Number(box.dataset.next ?? 0); // the number of the next line
   let day = [...rows.querySelectorAll('.day')].at(-1)?.textContent ?? '';
-  let held = rows.querySelectorAll('tr[id]').length;
+  let count = rows.querySelectorAll('tr[id]').length;
   let isFollowing = false;
   let stoppedByScroll = false;
-  let unseen = 0; // lines that have come while it did not follow
-  let left = 0; // the number from which lines are counted only; 0 where all are there
+  let unseen = 0; // lines that arrived while it did not follow
+  let left = 0; // the first line that is only counted; 0 when all are on the page
   let lastTop = 0;
-  let waiting = []; // lines to be added
+  let waiting = []; // lines to add
   let timer = 0;
 
-  // What is shown.
+  // Rows.
 
   function cell(row, content) {
     row.insertCell().textContent = content;
@@ -56,7 +56,7 @@
     if (isCut) {
       const whole = document.createElement('a');
       whole.href = `?from=${line.seq}&whole=true`;
-      whole.textContent = 'whole line';
+      whole.textContent = 'full line';
       row.lastElementChild.append(whole);
     }
     return row;
@@ -65,33 +65,33 @@
   function add(lines) {
     const fragment = document.createDocumentFragment();
     for (const line of lines) {
-      const its = line.datetime.slice(0, 10);
-      if (its !== day) {
-        day = its;
+      const lineDay = line.datetime.slice(0, 10);
+      if (lineDay !== day) {
+        day = lineDay;
         const row = document.createElement('tr');
         row.className = 'day';
         const head = document.createElement('th');
         head.colSpan = 4;
         head.scope = 'rowgroup';
-        head.textContent = its;
+        head.textContent = day;
         row.append(head);
         fragment.append(row);
       }
       fragment.append(rowOf(line));
     }
     rows.append(fragment);
-    held += lines.length;
+    count += lines.length;
     document.getElementById('no-lines')?.remove();
   }
 
   function trim() {
-    let its = null; // the day of the first line that is left
-    while (held > MOST) {
+    let dayRow = null; // of the first line that stays
+    while (count > MOST) {
       const first = rows.firstElementChild;
-      if (first.id) held -= 1; else its = first;
+      if (first.id) count -= 1; else dayRow = first;
       first.remove();
     }
-    if (its && !rows.firstElementChild?.classList.contains('day')) rows.prepend(its);
+    if (dayRow && !rows.firstElementChild?.classList.contains('day')) rows.prepend(dayRow);
   }
 
   function toEnd() {
@@ -101,7 +101,7 @@
 
   function hasSelection() {
     const selection = getSelection();
-    if (rows.contains(document.activeElement)) return true; // who is there with the keyboard is not moved either
+    if (rows.contains(document.activeElement)) return true; // keyboard focus in the log holds it still, too
     return Boolean(selection) && !selection.isCollapsed && (box.contains(selection.anchorNode) || box.contains(selection.focusNode));
   }
 
@@ -111,37 +111,37 @@
     waiting = [];
     if (!lines.length) return;
     if (isFollowing && !hasSelection() && !left) {
-      const kept = lines.slice(-MOST); // What would be trimmed again need not be added.
-      if (kept.length < lines.length) {
+      const latest = lines.slice(-MOST); // Older ones would be trimmed again.
+      if (latest.length < lines.length) {
         rows.replaceChildren();
-        held = 0;
+        count = 0;
         day = '';
       }
-      add(kept);
+      add(latest);
       trim();
       toEnd();
-      tell();
+      update();
       return;
     }
-    const room = isTail && !left ? Math.max(0, MOST - held) : 0;
+    const room = isTail && !left ? Math.max(0, MOST - count) : 0;
     add(lines.slice(0, room));
     if (lines.length > room && !left) left = lines[room].seq;
     unseen += lines.length;
-    tell();
+    update();
   }
 
-  function tellRange() {
+  function updateRange() {
     const first = rows.querySelector('tr[id]')?.id.slice(1);
     if (!first) return;
     const last = rows.lastElementChild.id.slice(1);
     const say = (number) => Number(number).toLocaleString('en');
     range.textContent = level || text
-      ? `${say(held)} of lines ${say(first)} to ${say(next - 1)} match; ${say(next - 1)} lines in all`
+      ? `${say(count)} of lines ${say(first)} to ${say(next - 1)} match; ${say(next - 1)} lines in total`
       : `Lines ${say(first)} to ${say(last)} of ${say(next - 1)}`;
   }
 
-  function tell() {
-    if (isTail) tellRange();
+  function update() {
+    if (isTail) updateRange();
     link.hidden = !unseen;
     if (unseen) link.textContent = unseen === 1 ? '1 new line' : `${unseen.toLocaleString('en')} new lines`;
   }
@@ -149,11 +149,11 @@
   function show(line) {
     if (text && !line.message.toLowerCase().includes(text)) return;
     waiting.push(line);
-    // A timer and not the next frame: a hidden page has no frames, and lines would pile up.
+    // A timer, not the next frame: a hidden page has no frames, and lines would pile up.
     timer ||= setTimeout(flush, 50);
   }
 
-  // What comes, one after the other: while lines are fetched, later ones wait.
+  // Arrivals, one after the other: while lines are fetched, later ones wait.
 
   let turn = Promise.resolve();
 
@@ -163,7 +163,7 @@
   }
 
   async function take(line) {
-    if (line.seq < next) return; // It came already.
+    if (line.seq < next) return; // It is here already.
     if (!level && next && line.seq > next) await fetchUpTo(line.seq - 1);
     if (line.seq < next) return;
     next = line.seq + 1;
@@ -177,25 +177,25 @@
       address.searchParams.set('from', next);
       address.searchParams.set('page-size', Math.min(FETCHED, last - next + 1));
       if (level) address.searchParams.set('level', level);
-      let found = null;
+      let page = null;
       try {
         const answer = await fetch(address, { headers: { Accept: 'application/json', 'HX-Request': 'true' } });
-        if (answer.redirected || [401, 403, 404].includes(answer.status)) return; // psthreads.js leads to the page that says why.
-        if (answer.ok) found = await answer.json();
+        if (answer.redirected || [401, 403, 404].includes(answer.status)) return; // psthreads.js reloads the page, which explains it.
+        if (answer.ok) page = await answer.json();
       } catch {
-        // The connection is lost: it is tried again below.
+        // The connection is lost: try again below.
       }
-      if (!found) {
+      if (!page) {
         await new Promise((resolve) => { setTimeout(resolve, RETRY); });
         continue;
       }
-      for (const line of found.events) {
+      for (const line of page.events) {
         if (line.seq < next) continue;
         next = line.seq + 1;
         show(line);
       }
-      next = Math.max(next, found.next);
-      if (found.next > found.total) return;
+      next = Math.max(next, page.next);
+      if (page.next > page.total) return;
     }
   }
 
@@ -223,7 +223,7 @@
   function catchUp() {
     if (hasSelection()) return;
     unseen = 0;
-    tell();
+    update();
     if (!left) {
       trim();
       toEnd();
@@ -236,18 +236,18 @@
     inTurn(async () => {
       if (!left) return;
       clearTimeout(timer);
-      flush(); // Counted lines that still wait are among those that are fetched.
+      flush(); // Lines that still wait were counted, and are fetched below.
       const last = next - 1;
       next = left;
       left = 0;
       unseen = 0;
       await fetchUpTo(last);
       flush();
-      tell();
+      update();
     });
   }
 
-  // A line's own link has its number where the server sees it, so that the line is found however much follows it.
+  // A link to a line needs its number in the query, which the server sees: the line may not be on the page by then.
   function keep() {
     const number = /^#L(\d+)$/.exec(location.hash)?.[1];
     if (!number) return;

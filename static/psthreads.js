@@ -1,30 +1,30 @@
 'use strict';
 
-/* What the pages do besides HTML. Nothing here is needed to use them: it keeps what is shown up to date.
+/* The live parts of the pages. The pages work without this script; it keeps them up to date.
 
    data-stream="URL"        the page follows these Server-Sent Events (one element in a page)
-   data-every="ms"          a live part that is refreshed at least so often, in place of every 15 s
-   data-hold="form"         a live part that stands still while boxes of that form are ticked
-   data-live[="thread id"]  gets the event `changed` when any thread, or that one, has changed; htmx then fetches it again
-   data-select-all="form"   ticks all boxes with data-pick of that form; data-count="form" says how many are ticked
-   data-back                an error page of a server that cannot answer just now: it is left when the page is there again
+   data-every="ms"          a live part that is refreshed at least this often, instead of every 15 s
+   data-hold="form"         a live part that pauses while boxes of that form are ticked
+   data-live[="thread id"]  gets the event `changed` when any thread, or that one, changes; htmx then fetches it again
+   data-select-all="form"   ticks all boxes with data-pick of that form; data-count="form" shows how many are ticked
+   data-back                an error page of an unavailable server: it reloads when the server is back
 
-   Every event of the stream is also given to other scripts, as `stream` on the document with {kind, data}. */
+   Other scripts get every event of the stream, as `stream` on the document with {kind, data}. */
 
 (() => {
   const KINDS = ['status', 'progress', 'log', 'reset', 'gone'];
   const FIRST_PAUSE = 500; // milliseconds before the stream is opened again, doubled each time up to
   const LONGEST_PAUSE = 5000;
-  const UNSEEN = 600; // a loss that is over by then is not worth a word
-  const BETWEEN = 1000; // from one refresh of a part to its next
-  const AT_LEAST_EVERY = 15000; // so that times such as "3 min ago" stay true, and a store that is away is noticed
+  const UNSEEN = 600; // a shorter loss of the connection is not shown
+  const BETWEEN = 1000; // from one refresh of a part to the next
+  const AT_LEAST_EVERY = 15000; // keeps times such as "3 min ago" true, and notices an unavailable database
   const RETRY = 3000;
-  const REST = 10000; // a page that is hidden for so long gives its connection back: browsers have only six for a server
-  const LOST = 'Connection lost: trying again…';
-  const FULL = 'Live updates are not available just now: this page is refreshed every few seconds';
-  const AWAY = 'The store of the threads is away: trying again…';
+  const REST = 10000; // a page that is hidden this long closes its connection: browsers have only six for a server
+  const LOST = 'Connection lost. Reconnecting…';
+  const FULL = 'Live updates are unavailable. This page refreshes every few seconds.';
+  const AWAY = 'The database is unavailable. Reconnecting…';
 
-  // The banner: one sentence on what is wrong, and for a moment that it is right again.
+  // The banner: one sentence on what is wrong, and for a few seconds that all is well again.
 
   const troubles = new Map();
   let clearing = 0;
@@ -41,25 +41,25 @@
     if (text) troubles.set(where, text); else troubles.delete(where);
     clearTimeout(clearing);
     if (troubles.size) {
-      const told = [...troubles.values()];
-      say([AWAY, LOST, FULL].find((text) => told.includes(text)), told.every((text) => text === FULL) ? 'warn' : 'bad');
+      const texts = [...troubles.values()];
+      say([AWAY, LOST, FULL].find((text) => texts.includes(text)), texts.every((text) => text === FULL) ? 'warn' : 'bad');
     } else if (before) {
-      say('Connected again', 'good');
+      say('Reconnected', 'good');
     }
     if (!troubles.size) clearing = setTimeout(() => say('', ''), 3000);
   }
 
-  // The parts of the page that are kept up to date.
+  // Live parts of the page.
 
-  const refreshed = new WeakMap(); // by part: when it last was, and the timer of its next time
-  let isBehind = false; // whether something has changed while the page was hidden
+  const refreshed = new WeakMap(); // by part: the time of its last refresh, and the timer of the next
+  let isBehind = false; // whether something changed while the page was hidden
 
   function refresh(part) {
     const state = refreshed.get(part) ?? { at: 0, timer: 0 };
     refreshed.set(part, state);
-    if (document.hidden) isBehind = true; // all are refreshed when the page is shown again
+    if (document.hidden) isBehind = true; // all parts are refreshed when the page is shown again
     if (state.timer || document.hidden) return;
-    // While rows are ticked the list stands still: what one is about to act on must not move or go.
+    // While rows are ticked the list is paused: rows that the reader is about to act on must not move or go.
     if (part.dataset.hold && boxes(part.dataset.hold).some((box) => box.checked)) return;
     const wait = state.at + BETWEEN - performance.now();
     state.timer = setTimeout(() => {
@@ -84,7 +84,7 @@
 
   document.addEventListener('htmx:response:error', (event) => {
     const status = event.detail.ctx.response.status;
-    // It is not to be seen any more, or not so: the page itself says why.
+    // The reader may not see it any more: the page itself explains why.
     if (status >= 400 && status < 500 && status !== 408 && status !== 429) location.reload();
     else again(event.target, status === 503 ? AWAY : LOST);
   });
@@ -96,7 +96,7 @@
     if (ctx.response.status >= 400) return;
     trouble('request', '');
     if (ctx.response.raw.redirected) {
-      event.preventDefault(); // The session has ended: the page leads to the one to sign in.
+      event.preventDefault(); // The session has ended: the page leads to sign-in.
       location.reload();
     } else if (!tasks.some((task) => task.fragment.childElementCount)) {
       event.preventDefault();
@@ -129,7 +129,7 @@
       const source = this.source = new EventSource(address);
       source.onopen = () => {
         this.pause = FIRST_PAUSE;
-        clearTimeout(this.telling);
+        clearTimeout(this.notice);
         trouble('stream', '');
       };
       source.onerror = () => this.lost();
@@ -150,7 +150,7 @@
       } catch {
         return;
       }
-      // The stream of one thread has an end, its final status: that alone has an id among the events of one thread.
+      // The stream of one thread ends with its final status, the only event of that stream with an id.
       const isOver = kind === 'status' && event.lastEventId && /\/threads\/[0-9a-f]{32}\/events/.test(this.url)
         && ['completed', 'failed', 'cancelled'].includes(data.status);
       if (isOver) {
@@ -162,11 +162,11 @@
     }
 
     lost() {
-      // Not left to the browser: it gives up for good where the answer is no stream, such as a 503.
+      // Not left to the browser, which gives up for good when the response is no stream, such as a 503.
       this.close();
-      clearTimeout(this.telling);
+      clearTimeout(this.notice);
       if (troubles.get('stream') !== FULL) {
-        this.telling = setTimeout(() => trouble('stream', LOST), troubles.size ? 0 : UNSEEN);
+        this.notice = setTimeout(() => trouble('stream', LOST), troubles.size ? 0 : UNSEEN);
       }
       this.timer = setTimeout(() => this.retry(), this.pause);
       this.pause = Math.min(this.pause * 2, LONGEST_PAUSE);
@@ -174,7 +174,7 @@
 
     async retry() {
       if (this.pause > FIRST_PAUSE * 2) {
-        // What an EventSource was answered is not told: the page itself is asked what is the matter.
+        // An EventSource does not tell its response: request the page itself to find out.
         try {
           const answer = await fetch(location.href, { method: 'HEAD', headers: { 'HX-Request': 'true' } });
           if (stream !== this) return;
@@ -201,7 +201,7 @@
       hiddenAt = performance.now();
       resting = setTimeout(() => stream?.close(), REST);
     } else {
-      // After a long time the connection may be dead without anybody having noticed.
+      // After a long time the connection may be dead without notice.
       if (stream && (!stream.source || performance.now() - hiddenAt >= REST)) stream.open();
       if (isBehind || performance.now() - hiddenAt >= REST) changed('');
       isBehind = false;
@@ -220,13 +220,13 @@
 
   function count(all) {
     const name = all.dataset.selectAll;
-    const found = boxes(name);
-    const ticked = found.filter((box) => box.checked).length;
-    all.checked = ticked > 0 && ticked === found.length;
-    all.indeterminate = ticked > 0 && ticked < found.length;
-    for (const said of document.querySelectorAll(`[data-count="${CSS.escape(name)}"]`)) {
-      const text = ticked ? `${ticked.toLocaleString('en')} selected; the list stands still meanwhile` : 'None selected';
-      if (said.textContent !== text) said.textContent = text;
+    const picks = boxes(name);
+    const ticked = picks.filter((box) => box.checked).length;
+    all.checked = ticked > 0 && ticked === picks.length;
+    all.indeterminate = ticked > 0 && ticked < picks.length;
+    for (const label of document.querySelectorAll(`[data-count="${CSS.escape(name)}"]`)) {
+      const text = ticked ? `${ticked.toLocaleString('en')} selected; the list is paused` : 'None selected';
+      if (label.textContent !== text) label.textContent = text;
     }
   }
 
@@ -235,10 +235,10 @@
     if (box.type !== 'checkbox') return;
     if (box.dataset.selectAll) for (const each of boxes(box.dataset.selectAll)) each.checked = box.checked;
     document.querySelectorAll('[data-select-all]').forEach(count);
-    for (const part of document.querySelectorAll('[data-hold]')) refresh(part); // if it may move again
+    for (const part of document.querySelectorAll('[data-hold]')) refresh(part); // unless it is still paused
   });
 
-  // The menu closes as menus do.
+  // The menu closes on Escape and on a click elsewhere.
 
   function closeMenus(event) {
     for (const menu of document.querySelectorAll('details.who[open]')) {
@@ -265,10 +265,10 @@
     setTimeout(back, RETRY);
   }
 
-  // htmx is to make no code of text, whatever an attribute says, and to leave open what a reader has opened.
+  // htmx must not evaluate text as code, whatever an attribute holds, and must leave open what a reader has opened.
 
   if (typeof htmx !== 'undefined') {
-    const refuse = function refuse() { throw new Error('No code is made of text here'); };
+    const refuse = function refuse() { throw new Error('Text is not evaluated as code here'); };
     htmx.registerExtension('psthreads', {
       init: (api) => api.initSecurity(null, refuse, refuse),
       htmx_before_morph_attr: (part, { attrName }) => !(part.tagName === 'DETAILS' && attrName === 'open'),

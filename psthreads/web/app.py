@@ -19,7 +19,7 @@ from psthreads.web.http import error_handlers
 from psthreads.web.http.headers import Headers
 from psthreads.web.http.path_parameters import PathParameters
 from psthreads.web.http.routing import Application
-from psthreads.web.pages import dashboard, scope, site, words
+from psthreads.web.pages import dashboard, formatting, scope, site
 from psthreads.web.services import Services
 
 HOME: Final = Path(__file__).resolve().parent
@@ -40,7 +40,7 @@ def create_app(config: Config) -> Flask:
     app.url_map.strict_slashes = False
     app.jinja_env.filters["iso"] = iso
     app.jinja_env.filters["value"] = as_text
-    app.jinja_env.filters.update(words.FILTERS)
+    app.jinja_env.filters.update(formatting.FILTERS)
     app.jinja_env.globals.update(scope.GLOBALS)
     app.url_value_preprocessor(_take_suffix)
     app.wsgi_app = Headers(PathParameters(app.wsgi_app))  # type: ignore[method-assign] # as Flask's documentation has it

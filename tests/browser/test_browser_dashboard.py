@@ -66,7 +66,7 @@ def test_each_kind_of_thread_is_started_with_its_form_and_watched_to_its_end(sit
     page.get_by_role("button", name="Upload").click()
     expect(page.locator("caption")).to_have_text("2 files, by path")
     page.get_by_role("button", name="Remove… /slip.xml").click()
-    page.get_by_role("button", name="Remove the file").click()
+    page.get_by_role("button", name="Remove file").click()
     expect(page.locator("caption")).to_have_text("1 file, by path")
     page.get_by_role("link", name="Unzip /in.zip").click()
     expect(page.get_by_label("path")).to_have_value("/in.zip")
@@ -79,7 +79,7 @@ def test_each_kind_of_thread_is_started_with_its_form_and_watched_to_its_end(sit
         ("publish", {"path": "/documents"}),
     ):
         start(page, process, **fields)
-        expect(status(page)).to_have_text("completed", timeout=20_000)
+        expect(status(page)).to_have_text("Completed", timeout=20_000)
     page.goto("/dashboard/groups/acme/threads?status=completed")
     expect(page.locator("tbody tr")).to_have_count(6)
     page.goto("/dashboard/groups/acme/threads?status=finished&process=export")
@@ -101,7 +101,7 @@ def test_progress_and_log_move_without_a_reload_and_the_end_is_seen(site: Site, 
     wait_for(lambda: int(bar.get_attribute("value") or 0) >= first + 10, 20)
     expect(page.locator("#now .bar")).to_contain_text("left")
     expect(page.locator("#now table.lines")).to_contain_text("At 30", timeout=20_000)
-    expect(status(page)).to_have_text("completed", timeout=20_000)
+    expect(status(page)).to_have_text("Completed", timeout=20_000)
     expect(page.locator("#now")).to_contain_text("Counted to 60")
     assert is_same()
 
@@ -112,7 +112,7 @@ def test_a_running_thread_is_cancelled_with_a_reason_while_its_page_moves(
     thread = site.start("count", to=1_000, pause=0.05)
     sign_in(page, site, "contributor")
     page.goto(f"/dashboard/groups/acme/threads/{thread}")
-    reason = page.get_by_label("because")
+    reason = page.get_by_label("Reason")
     reason.fill("Wrong")
     reason.press("End")
     before = page.locator("#now .now").inner_text()
@@ -122,7 +122,7 @@ def test_a_running_thread_is_cancelled_with_a_reason_while_its_page_moves(
     expect(reason).to_have_value("Wrong folder")
     expect(reason).to_be_focused()
     page.get_by_role("button", name="Cancel this thread").click()
-    expect(status(page)).to_have_text("cancelled", timeout=15_000)
+    expect(status(page)).to_have_text("Cancelled", timeout=15_000)
     expect(page.locator("#now .now")).to_contain_text("Cancelled by contributor")
     entries: Any = redis.xrevrange("ps:audit")
     (kept,) = [fields for _, fields in entries if fields[b"act"] == b"thread.cancel"]
@@ -141,7 +141,7 @@ def test_a_second_click_on_cancel_does_not_kill_and_killing_is_asked_first(
     place = button.bounding_box()
     assert place
     button.dblclick(delay=20)
-    expect(status(page)).to_have_text("cancelling")
+    expect(status(page)).to_have_text("Cancelling")
     # However late the second click comes: nothing else is in the place of the first.
     page.mouse.click(place["x"] + place["width"] / 2, place["y"] + place["height"] / 2)
     expect(button).to_be_disabled()
@@ -155,7 +155,7 @@ def test_a_second_click_on_cancel_does_not_kill_and_killing_is_asked_first(
     expect(page.locator("h1")).to_have_text("Kill 1 thread?")
     assert acts() == [b"thread.cancel"]
     page.get_by_role("button", name="Kill 1 thread").click()
-    expect(page.locator("h1")).to_have_text("What became of 1 thread")
+    expect(page.locator("h1")).to_have_text("Result for 1 thread")
     wait_for(lambda: acts() == [b"thread.cancel", b"thread.kill"])
 
 
@@ -192,7 +192,7 @@ def test_a_filter_that_is_wrong_is_no_lost_connection(site: Site, new_page: Page
         site.start("end", how="warn")
     page.wait_for_timeout(3_500)  # longer than a lost connection takes to be told
     expect(page.locator("#banner")).to_be_empty()
-    expect(page.locator("p.wrong")).to_have_text("Group 'nope' does not exist.")
+    expect(page.locator("p.wrong")).to_have_text("There is no group 'nope'.")
 
 
 def test_rows_come_and_change_by_themselves_but_not_while_some_are_ticked(
@@ -208,7 +208,7 @@ def test_rows_come_and_change_by_themselves_but_not_while_some_are_ticked(
     box.check()
     page.get_by_role("button", name="Cancel selected").focus()
     # What is about to be acted on does not move: nothing comes before the box is free again.
-    expect(page.get_by_text("1 selected; the list stands still meanwhile")).to_be_visible()
+    expect(page.get_by_text("1 selected; the list is paused")).to_be_visible()
     page.evaluate("() => { document.addEventListener('stream', event => { window.heard = event.detail.data.id }) }")
     second = site.start("count", to=200, pause=0.1)
     row = page.locator(f"#t-{second}")
@@ -241,16 +241,16 @@ def test_five_hundred_are_cancelled_at_once(
     sign_in(page, site, "chief")
     page.goto("/dashboard/threads")
     page.get_by_label("Group", exact=True).fill("other")
-    page.get_by_label("Name or message holds").fill("batch")
-    page.get_by_role("button", name="Find").click()
+    page.get_by_label("Name or message").fill("batch")
+    page.get_by_role("button", name="Search").click()
     expect(page).to_have_url(f"{site.address}/dashboard/threads?text=batch&process=&group=other&member=&since=&until=")
-    page.get_by_label("All that match").check()
+    page.get_by_label("All matching threads").check()
     page.get_by_role("button", name="Cancel selected").click()
     heading = page.locator("h1")
     expect(heading).to_have_text("Cancel 500 threads?")
-    page.get_by_label("Reason, for the audit").fill("A test")
+    page.get_by_label("Reason").fill("A test")
     page.get_by_role("button", name="Cancel 500 threads").click()
-    expect(heading).to_have_text("What became of 500 threads")
+    expect(heading).to_have_text("Results for 500 threads")
     expect(page.locator("section h2")).to_have_text("500 threads: cancelled")
     expect(page.locator("ol.results li")).to_have_count(500)
     assert store.count(Status.CANCELLED) == 500
@@ -265,7 +265,7 @@ def test_a_filtered_address_shows_the_same_in_another_window(site: Site, new_pag
     mine, theirs = new_page(), new_page()
     sign_in(mine, site, "contributor")
     mine.goto("/dashboard/groups/acme/threads?status=failed")
-    mine.get_by_label("Name or message holds").fill("bad THINGS")
+    mine.get_by_label("Name or message").fill("bad THINGS")
     mine.keyboard.press("Enter")
     expect(mine.locator("tbody tr")).to_have_count(1)
     sign_in(theirs, site, "chief")
@@ -290,7 +290,7 @@ def test_without_scripts_the_same_is_done_by_reloading(site: Site, new_page: Pag
 
     wait_for(shows("of 400"))
     page.get_by_role("button", name="Cancel this thread").click()
-    expect(status(page)).to_have_text(re.compile("cancel"))
+    expect(status(page)).to_have_text(re.compile("Cancel"))
     wait_for(shows("Cancelled by contributor"))
     page.goto("/dashboard/groups/acme/threads?status=cancelled")
     expect(page.locator("tbody tr")).to_have_count(1)
@@ -304,7 +304,7 @@ def test_without_scripts_the_same_is_done_by_reloading(site: Site, new_page: Pag
     page.get_by_role("button", name="Cancel selected").click()
     expect(page.locator("h1")).to_have_text("Cancel 2 threads?")
     page.get_by_role("button", name="Cancel 2 threads").click()
-    expect(page.locator("h1")).to_have_text("What became of 2 threads")
+    expect(page.locator("h1")).to_have_text("Results for 2 threads")
     page.goto("/dashboard/groups/acme/threads?text=sleeping")
     wait_for(lambda: page.reload() and page.locator("tbody tr").count() == 1)
     page.goto("/dashboard/groups/acme/start/move")
@@ -338,14 +338,14 @@ def test_a_reviewer_and_another_groups_manager_see_nothing(site: Site, new_page:
     assert answer is not None
     assert answer.status == 404
     page.goto("/dashboard/groups/other/threads?status=finished")
-    expect(page.locator("main")).to_contain_text("There is no thread here")
+    expect(page.locator("main")).to_contain_text("No threads")
 
 
 def test_a_thread_is_started_again_from_its_page(site: Site, page: Page) -> None:
     thread = site.start("count", to=4)
     sign_in(page, site, "contributor")
     page.goto(f"/dashboard/groups/acme/threads/{thread}")
-    expect(status(page)).to_have_text("completed", timeout=15_000)
+    expect(status(page)).to_have_text("Completed", timeout=15_000)
     page.get_by_role("button", name="Start again").click()
     expect(page).not_to_have_url(f"{site.address}/dashboard/groups/acme/threads/{thread}")
     expect(page.locator("#now .now")).to_contain_text("Counted to 4", timeout=15_000)
@@ -365,7 +365,7 @@ def test_a_server_without_its_store_says_so_and_comes_back_by_itself(
         expect(page.locator("#banner")).not_to_be_empty(timeout=30_000)
     finally:
         server.start()
-    expect(page.locator("#banner")).not_to_contain_text("again…", timeout=30_000)
+    expect(page.locator("#banner")).not_to_contain_text("Reconnecting…", timeout=30_000)
     assert is_same()
 
 
@@ -374,7 +374,7 @@ def test_the_overview_moves_by_itself(site: Site, page: Page, name: str) -> None
     sign_in(page, site, name)
     page.goto("/dashboard" if name == "chief" else "/dashboard/groups/acme")
     is_same = stays(page)
-    expect(page.locator("#overview")).to_contain_text("Nothing runs.")
+    expect(page.locator("#overview")).to_contain_text("No thread is running.")
     site.start("count", to=100, pause=0.1)
     expect(page.get_by_role("list", name="Running threads")).to_contain_text("Counting to 100", timeout=15_000)
     site.start("end", how="raise")

@@ -103,7 +103,7 @@ def test_nothing_that_anybody_writes_runs(site: Site, new_page: Pages, places: l
     chief.goto("/dashboard/threads")
     for thread in [one.id for one in store.page("active").threads][:1]:
         chief.goto(f"/dashboard/threads/{thread}")
-        chief.get_by_label("because").fill(IMAGE)
+        chief.get_by_label("Reason").fill(IMAGE)
         chief.get_by_role("button", name="Cancel this thread").click()
     assert problems(chief) == []
     seen = 0
@@ -171,13 +171,13 @@ def test_axe_finds_nothing_on_questions_answers_and_errors(site: Site, new_page:
 
     page.goto("/dashboard/threads")
     page.get_by_role("button", name="Cancel selected").click()
-    is_good("Nothing is selected")
+    is_good("No threads selected")
     page.goto("/dashboard/threads")
-    page.get_by_label("All that match").check()
+    page.get_by_label("All matching threads").check()
     page.get_by_role("button", name="Cancel selected").click()
     is_good("Cancel 3 threads?")
     page.get_by_role("button", name="Cancel 3 threads").click()
-    is_good("What became of 3 threads")
+    is_good("Results for 3 threads")
     page.goto("/dashboard/threads?group=nope&since=never")
     is_good("Threads")
     page.goto("/dashboard/start/count")
@@ -185,8 +185,8 @@ def test_axe_finds_nothing_on_questions_answers_and_errors(site: Site, new_page:
     page.get_by_role("button", name="Start", exact=True).click()
     is_good("Start count")
     page.goto("/dashboard/members/manager")
-    page.get_by_role("button", name="End… the membership in acme").click()
-    is_good("End the membership of manager in acme?")
+    page.get_by_role("button", name="Remove… from acme").click()
+    is_good("Remove manager from acme?")
     page.goto("/dashboard/nowhere")
     is_good("Not found")
     sign_in(page, site, "reviewer")
@@ -234,11 +234,11 @@ def test_everything_is_done_by_keyboard(site: Site, page: Page, store: ThreadSto
     page.keyboard.press("Enter")
     expect(page.locator("h1")).to_have_text("Overview")
     page.keyboard.press("Tab")
-    expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
+    expect(page.get_by_role("link", name="Skip to content")).to_be_focused()
     page.keyboard.press("Enter")
     page.goto("/dashboard/threads")
 
-    def token_scope(name: str) -> None:
+    def tab_to(name: str) -> None:
         """Go on by the Tab key alone until what is called so has the focus, and is seen to have it."""
         for _ in range(60):
             page.keyboard.press("Tab")
@@ -256,24 +256,24 @@ def test_everything_is_done_by_keyboard(site: Site, page: Page, store: ThreadSto
                 return
         pytest.fail(f"{name} cannot be reached")
 
-    token_scope("Name or message holds")
+    tab_to("Name or message")
     page.keyboard.type("counting")
     page.keyboard.press("Enter")
     expect(page).to_have_url(re.compile("text=counting"))
-    token_scope("Select Counting")
+    tab_to("Select Counting")
     page.keyboard.press("Space")
-    token_scope("Cancel selected")
+    tab_to("Cancel selected")
     page.keyboard.press("Enter")
     expect(page.locator("h1")).to_have_text("Cancel 1 thread?")
-    token_scope("Reason")
+    tab_to("Reason")
     page.keyboard.type("by keyboard")
-    token_scope("Cancel 1 thread")
+    tab_to("Cancel 1 thread")
     page.keyboard.press("Enter")
-    expect(page.locator("h1")).to_have_text("What became of 1 thread")
+    expect(page.locator("h1")).to_have_text("Result for 1 thread")
     wait_for(lambda: store.fetch(thread).status.is_final)
     page.goto("/dashboard")
-    token_scope("Signed in as")
+    tab_to("Signed in as")
     page.keyboard.press("Enter")
-    token_scope("Sign out")
+    tab_to("Sign out")
     page.keyboard.press("Enter")
     expect(page.locator("h1")).to_have_text("Sign in")

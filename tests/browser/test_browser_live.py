@@ -23,7 +23,7 @@ from tests.browser.browser import Pages, Site, problems, serving, sign_in
 from tests.support.people import People
 from tests.support.threads import new_thread
 
-AWAY = "The store of the threads is away: trying again…"
+AWAY = "The database is unavailable. Reconnecting…"
 
 
 @pytest.fixture
@@ -174,7 +174,7 @@ def test_the_menu_opens_by_keyboard_and_closes_as_menus_do(site: Site, page: Pag
     page.locator("body").press("Tab")
     page.goto("/dashboard/threads")
     page.keyboard.press("Tab")
-    expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
+    expect(page.get_by_role("link", name="Skip to content")).to_be_focused()
     page.keyboard.press("Enter")
     expect(page.locator("main")).to_be_focused()
 
@@ -221,7 +221,7 @@ def test_a_page_says_that_the_store_is_away_and_comes_back_by_itself(
             response = one.goto("/dashboard/threads?status=active")
             assert response is not None
             assert response.status == 503
-            expect(one.locator("h1")).to_have_text("Not available just now")
+            expect(one.locator("h1")).to_have_text("Temporarily unavailable")
         assert plain.locator("meta[http-equiv=refresh]").count() == 1
         expect(page.locator("#banner")).to_have_text(AWAY, timeout=25_000)
         expect(other.locator("#banner")).to_have_text(AWAY, timeout=10_000)

@@ -80,7 +80,7 @@ def test_a_log_grows_without_a_reload_until_its_thread_has_ended(config: Config,
         page.evaluate("window.mark = 'the same page'")
         expect(page.locator("#follow")).to_have_text("Following")
         expect(page.locator("#log tbody tr").last).to_contain_text("Completed", timeout=30_000)
-        expect(page.locator("#now")).to_contain_text("completed")
+        expect(page.locator("#now")).to_contain_text("Completed")
         expect(page.locator("#follow")).to_be_hidden()
     found = numbers(page)
     assert len(found) <= MOST
@@ -97,15 +97,15 @@ def test_going_offline_and_back_loses_and_doubles_no_line(log: Log, tolerant: Pa
     shows(page, log.many(10)).to_be_visible()
     for _ in range(2):
         page.context.set_offline(True)
-        expect(page.locator("#banner")).to_have_text("Connection lost: trying again…")
+        expect(page.locator("#banner")).to_have_text("Connection lost. Reconnecting…")
         last = log.many(150)
         page.context.set_offline(False)
         shows(page, last).to_be_visible(timeout=15_000)
-        expect(page.locator("#banner")).to_have_text("Connected again")
+        expect(page.locator("#banner")).to_have_text("Reconnected")
         assert is_whole(page)
     expect(page.locator("#banner")).to_be_hidden()
     log.end()
-    expect(page.locator("#now")).to_contain_text("completed")
+    expect(page.locator("#now")).to_contain_text("Completed")
     # Its stream has ended with it, and is not opened again.
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
@@ -134,11 +134,11 @@ def test_a_server_that_is_killed_and_comes_back_loses_and_doubles_no_line(
     page.evaluate("window.mark = 'the same page'")
     shows(page, log.many(10)).to_be_visible()
     webs.stop()
-    expect(page.locator("#banner")).to_have_text("Connection lost: trying again…")
+    expect(page.locator("#banner")).to_have_text("Connection lost. Reconnecting…")
     last = log.many(250)
     webs.start()
     shows(page, last).to_be_visible(timeout=20_000)
-    expect(page.locator("#banner")).to_have_text("Connected again")
+    expect(page.locator("#banner")).to_have_text("Reconnected")
     shows(page, log.many(10)).to_be_visible()
     assert is_whole(page)
     assert page.evaluate("window.mark") == "the same page"
@@ -259,11 +259,11 @@ def test_new_lines_are_narrowed_as_the_page_is(log: Log, page: Page) -> None:
 def test_what_new_lines_say_does_nothing(log: Log, page: Page) -> None:
     page.goto(log.address())
     last = log.write(HOSTILE, "</td></tr><script>alert(1)</script>", "\u202e\u05e9\u05dc\u05d5\u05dd", "x" * 16_000)
-    shows(page, last).to_contain_text("xxx… whole line")
+    shows(page, last).to_contain_text("xxx… full line")
     shows(page, last - 3).to_contain_text(HOSTILE)
     assert page.locator("#log img, #log script").count() == 0
     shows(page, last).not_to_contain_text("x" * 1_000)
-    page.locator(f"#L{last}").get_by_role("link", name="whole line").click()
+    page.locator(f"#L{last}").get_by_role("link", name="full line").click()
     shows(page, last).to_contain_text("x" * 16_000)
     assert problems(page) == []
 
@@ -301,8 +301,8 @@ def test_without_scripts_the_same_is_there_by_reloading(log: Log, site: Site, ne
     shows(page, last).to_be_attached()
     page.get_by_role("link", name="Older").click()
     assert numbers_of(page)[-1] == last - 200
-    page.get_by_label("Line number").fill("7")
-    page.get_by_role("button", name="Show").click()
+    page.get_by_label("Go to line").fill("7")
+    page.get_by_role("button", name="Apply").click()
     expect(page.locator("tr.here")).to_have_id("L7")
 
 

@@ -1,4 +1,4 @@
-"""The audit: who did what, when, from where and why; a page, and the same as a file."""
+"""The audit log: who did what, when, from where and why; as a page and as a file."""
 
 from __future__ import annotations
 
@@ -15,46 +15,40 @@ from psthreads.domain.model import iso
 from psthreads.identity.directory import Directory
 from psthreads.web.auth.guard import Guard
 from psthreads.web.http.parameters import value_of
+from psthreads.web.pages import forms
 from psthreads.web.services import Services
 
-_BY: Final = Parameter("by", str, "", description="the name or id of whoever did it")
-_ACT: Final = Parameter("act", str, "", choices=("", *KINDS, *ACTS), description="an act, or the kind before its point")
-_SUBJECT: Final = Parameter("subject", str, "", description="the name or id of what it was done to")
-_GROUP: Final = Parameter("group", str, "", description="the name or id of the group")
-_SINCE: Final = Parameter("since", str, "", description="from when on, such as 2026-01-31T12:00; UTC without a zone")
-_UNTIL: Final = Parameter("until", str, "", description="before when")
-_WANTED: Final = (_BY, _ACT, _SUBJECT, _GROUP, _SINCE, _UNTIL)
-_BEFORE: Final = Parameter("before", str, "", description="the entry from which on older ones are wanted")
-_FORMAT: Final = Parameter("format", str, "csv", choices=tuple(FORMATS), description="of the file")
+_ACT: Final = Parameter("act", str, "", choices=("", *KINDS, *ACTS))
+_FORMAT: Final = Parameter("format", str, "csv", choices=tuple(FORMATS))
+_FILTERS: Final = ("by", "act", "subject", "group", "since", "until")
 
 
 @dataclass(frozen=True, slots=True)
 class AuditRow:
-    """An entry as the page shows it: what was done in words, and where its names lead, empty where nowhere."""
+    """An entry with the label of its action, and the addresses of its names, empty where there is no page."""
 
     entry: AuditEntry
-    words: str
-    who: str = ""
+    action: str
+    member: str = ""
     subject: str = ""
     group: str = ""
 
 
 def add_to(blueprint: Blueprint, services: Services, guard: Guard) -> None:
-    """Add the page of the audit, and its export."""
+    """Add the page of the audit log, and its export."""
 
     @blueprint.get("/dashboard/audit", provide_automatic_options=False)
     def audit() -> str:
-        wanted, before = _wanted(), str(value_of(_BEFORE))
-        found = services.audit.page(wanted, before)
-        asked = {one.wire: str(value_of(one)) for one in _WANTED if value_of(one)}
+        query, before = _query(), forms.argument("before")
+        page = services.audit.page(query, before)
         return render_template(
             "audit.html",
-            rows=_rows(found.entries, services.directory),
-            before=found.before,
+            rows=_rows(page.entries, services.directory),
+            before=page.before,
             is_first=not before,
-            asked=asked,
-            since=_field(wanted.since),
-            until=_field(wanted.until),
+            filters={name: value for name in _FILTERS if (value := forms.argument(name))},
+            since=_field(query.since),
+            until=_field(query.until),
             acts=ACTS,
             kinds=KINDS,
         )
@@ -62,47 +56,50 @@ def add_to(blueprint: Blueprint, services: Services, guard: Guard) -> None:
     @blueprint.get("/dashboard/audit/export", provide_automatic_options=False)
     def audit_export() -> Response:
         name = str(value_of(_FORMAT))
-        text = pieces(services.audit.export(_wanted()), name, guard.watch().ask)
+        text = pieces(services.audit.export(_query()), name, guard.watch().ask)
         response = Response(text, content_type=FORMATS[name].media)
         response.headers["Content-Disposition"] = f'attachment; filename="audit.{name}"'
         return response
 
 
-def _wanted() -> AuditQuery:
+def _query() -> AuditQuery:
+    by, subject, group, since, until = (
+        forms.argument(name).strip() for name in ("by", "subject", "group", "since", "until")
+    )
     return AuditQuery(
-        by=str(value_of(_BY)).strip(),
+        by=by,
         act=str(value_of(_ACT)),
-        subject=str(value_of(_SUBJECT)).strip(),
-        group=str(value_of(_GROUP)).strip(),
-        since=read_timestamp("since", str(value_of(_SINCE)).strip()),
-        until=read_timestamp("until", str(value_of(_UNTIL)).strip()),
+        subject=subject,
+        group=group,
+        since=read_timestamp("since", since),
+        until=read_timestamp("until", until),
     )
 
 
 def _field(ms: int) -> str:
-    """A moment as a field of a form holds it."""
+    """Return a time as a field of a form holds it."""
     return iso(ms)[:19] if ms else ""
 
 
 def _rows(entries: Iterable[AuditEntry], directory: Directory) -> list[AuditRow]:
-    """The entries as they are shown; who and what is gone is not linked."""
+    """Return the rows of the entries, with links to members and groups that still exist."""
     entries = tuple(entries)
-    wanted = [
-        (kind, int(its_id))
+    subjects = [
+        (kind, int(subject_id))
         for entry in entries
-        for kind, its_id in (("member", entry.byid), _subject_of(entry), ("group", entry.group))
-        if kind and its_id.isdecimal()
+        for kind, subject_id in (("member", entry.byid), _subject_of(entry), ("group", entry.group))
+        if kind and subject_id.isdecimal()
     ]
-    known = {(kind, str(its_id)) for kind, its_id in directory.names(wanted)}
+    existing = {(kind, str(subject_id)) for kind, subject_id in directory.names(subjects)}
 
-    def link(kind: str, its_id: str) -> str:
-        if kind == "thread" and its_id:
-            return url_for("server-pages.thread", thread=its_id)
-        if (kind, its_id) not in known:
+    def link(kind: str, subject_id: str) -> str:
+        if kind == "thread" and subject_id:
+            return url_for("server-pages.thread", thread=subject_id)
+        if (kind, subject_id) not in existing:
             return ""
         if kind == "member":
-            return url_for("pages.member", member=its_id)
-        return url_for("pages.group_members", group=its_id)
+            return url_for("pages.member", member=subject_id)
+        return url_for("pages.group_members", group=subject_id)
 
     return [
         AuditRow(
@@ -117,7 +114,7 @@ def _rows(entries: Iterable[AuditEntry], directory: Directory) -> list[AuditRow]
 
 
 def _subject_of(entry: AuditEntry) -> tuple[str, str]:
-    """What the act was done to: its kind, empty for what is not to be linked, and its id."""
+    """Return the kind and the id of what the act was done to; an empty kind has no page."""
     kind = entry.act.partition(".")[0]
     if entry.act == "thread.delete":
         return "", ""

@@ -1,7 +1,7 @@
-"""Small charts, drawn as SVG on the server: each with a title and a description, and a table of its figures behind it.
+"""Small charts, drawn as SVG on the server: each has a title, a description, and a table of its figures.
 
-The drawing has no text of its own, so that it can be as wide as the window lets it; what is written stands around it.
-The kinds differ in their pattern as well as in their colour, which the style sheet gives by their names.
+The drawing holds no text, so that it can stretch to any width; text stands around it. Series differ in pattern as well
+as in colour; the style sheet sets both by the name of the series.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from typing import ClassVar, Final
 
 _HEIGHT: Final = 100
 _WIDTH: Final = 240
-_GAP: Final = 0.3  # of a label's place, left free
-_APART: Final = 0.92  # of a column's place, drawn
-_LEAST: Final = 1.0  # what is there at all is seen, however small it is
+_GAP: Final = 0.3  # of a label's width, left empty
+_COLUMN: Final = 0.92  # of a column's width, drawn
+_LEAST: Final = 1.0  # the smallest height, at which a column is still visible
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """A box of a drawing, in its own units."""
+    """A rectangle of a drawing, in the drawing's units."""
 
     name: str
     x: float
@@ -39,7 +39,7 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """A chart of columns, for its template to draw. `id` is what its elements' ids begin with."""
+    """A column chart, drawn by its template. `id` is the prefix of its elements' ids."""
 
     template: ClassVar[str] = "chart-columns.html"
     id: str
@@ -55,7 +55,7 @@ class Columns:
 
 @dataclass(frozen=True, slots=True)
 class Ranges:
-    """A chart of ranges. A row is a name, a usual and a great length in ms, of how many, and both as they are drawn."""
+    """A range chart. A row is: name, median and 95th percentile in ms, count, and both durations in drawing units."""
 
     template: ClassVar[str] = "chart-ranges.html"
     id: str
@@ -66,41 +66,45 @@ class Ranges:
 
 
 def columns(
-    own: str, title: str, description: str, labels: Sequence[str], stacks: Sequence[Sequence[Series]]
+    chart_id: str, title: str, description: str, labels: Sequence[str], stacks: Sequence[Sequence[Series]]
 ) -> Columns:
-    """Columns over time: for each label the stacks side by side, each with its series on top of each other."""
-    sums = [sum(figures) for stack in stacks for figures in zip(*(one.figures for one in stack), strict=True)]
+    """Return a column chart over time: for each label the stacks side by side, each with its series piled up."""
+    sums = [sum(figures) for stack in stacks for figures in zip(*(series.figures for series in stack), strict=True)]
     greatest = max(sums, default=0)
     return Columns(
-        id=own,
+        id=chart_id,
         title=title,
         description=description,
         labels=labels,
-        series=[one for stack in stacks for one in stack],
+        series=[series for stack in stacks for series in stack],
         boxes=list(_boxes(len(labels), stacks, greatest)),
         greatest=greatest,
     )
 
 
-def _boxes(many: int, stacks: Sequence[Sequence[Series]], greatest: int) -> Iterator[Box]:
-    place = _WIDTH / max(1, many)
+def _boxes(count: int, stacks: Sequence[Sequence[Series]], greatest: int) -> Iterator[Box]:
+    place = _WIDTH / max(1, count)
     width = place * (1 - _GAP) / max(1, len(stacks))
-    for position in range(many):
+    for position in range(count):
         for number, stack in enumerate(stacks):
             left, top = place * (position + _GAP / 2) + width * number, float(_HEIGHT)
-            for one in stack:
-                if figure := one.figures[position]:
+            for series in stack:
+                if figure := series.figures[position]:
                     height = max(_LEAST, _HEIGHT * figure / greatest)
                     top = max(0.0, top - height)
-                    yield Box(one.name, round(left, 2), round(top, 2), round(width * _APART, 2), round(height, 2))
+                    yield Box(series.name, round(left, 2), round(top, 2), round(width * _COLUMN, 2), round(height, 2))
 
 
-def ranges(own: str, title: str, description: str, rows: Sequence[tuple[str, int, int, int]]) -> Ranges:
-    """For each row a name, a usual and a great length in ms, and of how many: bars on one logarithmic scale."""
-    greatest = max((most for _, _, most, _ in rows), default=1)
+def ranges(chart_id: str, title: str, description: str, rows: Sequence[tuple[str, int, int, int]]) -> Ranges:
+    """Return bars on one logarithmic scale. A row is: name, median and 95th percentile in ms, count."""
+    greatest = max((percentile for _, _, percentile, _ in rows), default=1)
 
-    def share(length: int) -> float:
-        return round(_WIDTH * math.log1p(length) / math.log1p(max(1, greatest)), 1)
+    def length(ms: int) -> float:
+        return round(_WIDTH * math.log1p(ms) / math.log1p(max(1, greatest)), 1)
 
-    drawn = [(name, usual, most, count, share(usual), share(most)) for name, usual, most, count in rows]
-    return Ranges(id=own, title=title, description=description, rows=drawn)
+    return Ranges(
+        id=chart_id,
+        title=title,
+        description=description,
+        rows=[(*row, length(row[1]), length(row[2])) for row in rows],
+    )

@@ -1,4 +1,4 @@
-"""The dashboard: the pages of the whole server for administrators, and the same of a group for its contributors."""
+"""The dashboard: the pages of the whole server for administrators, and the same pages of a group for contributors."""
 
 from __future__ import annotations
 
@@ -12,15 +12,14 @@ from psthreads.web.auth.guard import Guard
 from psthreads.web.http import headers
 from psthreads.web.pages import overview, zone
 from psthreads.web.pages.scope import GROUP, SERVER
-from psthreads.web.pages.threads import listing as threads
-from psthreads.web.pages.threads import log, start, thread
+from psthreads.web.pages.threads import listing, log, start, thread
 from psthreads.web.services import Services
 
-_ROOMS: Final = (overview, threads, thread, log, start)
+_SECTIONS: Final = (overview, listing, thread, log, start)
 
 
 def make_blueprints(services: Services, guard: Guard) -> Iterator[tuple[Blueprint, str]]:
-    """The two parts of the dashboard, each with the path that it is below."""
+    """Yield the two parts of the dashboard, each with its URL prefix."""
 
     def allow_in_group() -> None:
         if request.endpoint == zone.UPLOAD:
@@ -36,8 +35,8 @@ def make_blueprints(services: Services, guard: Guard) -> Iterator[tuple[Blueprin
         blueprint.before_request(sessions.need_key)
         blueprint.before_request(allow)
         blueprint.after_request(headers.as_page)
-        for room in _ROOMS:
-            room.add_to(blueprint, services, guard)
+        for section in _SECTIONS:
+            section.add_to(blueprint, services, guard)
         if name == GROUP:
             zone.add_to(blueprint, services, guard)
         yield blueprint, path

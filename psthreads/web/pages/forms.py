@@ -1,4 +1,4 @@
-"""What the pages of members and groups share: the reading of their forms and lists."""
+"""What the pages of members and groups share: the reading of their queries and forms, and confirmation pages."""
 
 from __future__ import annotations
 
@@ -13,33 +13,26 @@ from psthreads.domain.access import Role, TokenScope
 from psthreads.domain.errors import BadParameter, MissingParameter
 from psthreads.identity.directory import Directory
 
-NAME: Final = Parameter("name", str, "", description="the beginning of the name")
-"""What the names of a list begin with."""
-
-AFTER: Final = Parameter("after", str, "", description="the name after which the list goes on")
-"""Where a list goes on."""
-
-DONE: Final = Parameter("done", str, "", description="what was done a moment ago, which the page then says")
-"""What a form that leads back to a page did."""
-
-_MOST_GROUPS: Final = 50  # that a token or client is for: each is looked up, and named on pages
+_MAX_GROUPS: Final = 50  # of a token or client: each is looked up, and named on pages
 
 
-def again(refused: str) -> Callable[..., str]:
-    """What gives what was typed into a form, for it to hold that again where it was refused.
+def argument(name: str) -> str:
+    """Return a parameter of the query, empty where it is absent. Raises BadParameter."""
+    return str(Parameter(name, str, "").read(request.args.get(name, "")))
 
-    Of a page's forms only the one of this name; it is asked for by that name, the field's, and what it holds else.
+
+def values_of(failed_form: str) -> Callable[..., str]:
+    """Return the function that fills in a page's forms: (form, field, default) to the field's value.
+
+    The form that failed keeps what the member sent; all others get their defaults.
     """
-    # What was left empty, or not ticked, was so on purpose: its default must not come back by itself.
-    return lambda form, name, default="": request.form.get(name, "") if form == refused else default
+    # A field that was left empty, or a box that was not ticked, stays so: the default must not come back by itself.
+    return lambda form, name, default="": request.form.get(name, "") if form == failed_form else default
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What is asked before something is done that a slip of the finger must not do: in full, on the button, and why.
-
-    Where the deed is audited, a reason is asked for as well.
-    """
+    """A confirmation before something that must not happen by mistake. An audited action also asks for a reason."""
 
     title: str
     button: str
@@ -47,54 +40,55 @@ class Question:
     is_audited: bool = True
 
 
-def is_sure() -> bool:
-    """Whether what has come is the answer to a question, and not what it is about."""
-    return request.form.get("sure") == "true"
+def is_confirmed() -> bool:
+    """Return whether the request comes from a confirmation page."""
+    return request.form.get("confirmed") == "true"
 
 
 def ask(question: Question, fields: Iterable[str], back: str) -> str:
-    """The page that asks, which sends these fields once more, and that whoever sends them is sure."""
+    """Return the confirmation page, which sends these fields of the form once more."""
     values = {name: request.form.get(name, "") for name in fields}
-    return render_template("sure.html", question=question, values={**values, "sure": "true"}, back=back)
+    return render_template("confirm.html", question=question, values={**values, "confirmed": "true"}, back=back)
 
 
 def text(name: str, *, strip: bool = True) -> str:
-    """A field that must be filled in, without the spaces around it; raises MissingParameter."""
-    given = request.form.get(name, "")
+    """Return a required field of the form, without surrounding spaces. Raises MissingParameter."""
+    value = request.form.get(name, "")
     if strip:
-        given = given.strip()
-    if not given:
+        value = value.strip()
+    if not value:
         raise MissingParameter(name)
-    return given
+    return value
 
 
 def role() -> Role:
-    """The field `role`; raises BadParameter."""
-    given = text("role")
-    if given not in {one.value for one in Role}:
-        raise BadParameter("role", f"There is no role '{given}': choose one of {', '.join(one.value for one in Role)}.")
-    return Role(given)
+    """Return the field `role`. Raises BadParameter."""
+    name = text("role")
+    roles = [role.value for role in Role]
+    if name not in roles:
+        raise BadParameter("role", f"There is no role '{name}'. Choose one of {', '.join(roles)}.")
+    return Role(name)
 
 
 def token_scope(directory: Directory) -> TokenScope | None:
-    """What the fields `read`, `act` and `groups` narrow a token or client to; None for nothing.
+    """Return the scope that the fields `read`, `act` and `groups` set, None for an unlimited one.
 
-    Raises BadParameter where it could do nothing, and GroupNotFound.
+    Raises BadParameter for a scope that allows nothing, and GroupNotFound.
     """
     read, act = "read" in request.form, "act" in request.form
     if not (read or act):
-        raise BadParameter("read", "Choose at least one of reading and acting.")
-    written = request.form.get("groups", "")
-    refs = set(written.lower().replace(",", " ").split())
-    if len(refs) > _MOST_GROUPS:
-        raise BadParameter("groups", f"More than {_MOST_GROUPS} groups cannot be named: leave the field empty for all.")
-    if written.strip() and not refs:
-        raise BadParameter("groups", "No group is named: name one, or leave the field empty for all.")
+        raise BadParameter("read", "Choose at least one permission.")
+    names = request.form.get("groups", "")
+    refs = set(names.lower().replace(",", " ").split())
+    if len(refs) > _MAX_GROUPS:
+        raise BadParameter("groups", f"Name at most {_MAX_GROUPS} groups, or leave the field empty for all groups.")
+    if names.strip() and not refs:
+        raise BadParameter("groups", "Name at least one group, or leave the field empty for all groups.")
     groups = frozenset(directory.find_group(ref).id for ref in refs) if refs else None
     return None if read and act and groups is None else TokenScope(read, act, groups)
 
 
 def check_typed(name: str) -> None:
-    """Raise BadParameter unless the field `typed` holds this name: nobody removes by mistake what they typed."""
+    """Raise BadParameter unless the field `typed` holds this name, which the member types to confirm."""
     if request.form.get("typed", "").strip().lower() != name.lower():
-        raise BadParameter("typed", f"Nothing was removed: type '{name}' to remove it.")
+        raise BadParameter("typed", f"Nothing was removed. Type '{name}' to confirm.")

@@ -1,4 +1,4 @@
-"""Which part of the dashboard a page is in: the whole server's, or one group's. The two have the same pages."""
+"""The part of the dashboard that a page is in: the whole server's, or one group's. Both have the same pages."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from psthreads.web.http import respond
 
 SERVER: Final = "server-pages"
 GROUP: Final = "group-pages"
-_ROOMS: Final = {
+_SECTIONS: Final = {
     "overview": "overview",
     "start": "start",
     "zone": "zone_page",
@@ -23,51 +23,51 @@ _ROOMS: Final = {
     "member": "members",
     "audit": "audit",
 }
-"""By the first word of an endpoint, the section of the navigation that it is in; else it is about threads."""
+"""The section of the navigation by the first word of an endpoint; all other endpoints are about threads."""
 
 
 def in_group() -> bool:
-    """Whether the request is for a page of a group."""
+    """Return whether the request is for a page of a group."""
     return request.blueprint == GROUP
 
 
 def page(endpoint: str, **values: Any) -> str:
-    """The address of a page of the dashboard, in the part that the request is in; for templates, too."""
+    """Return the address of a page in the same part of the dashboard as the request."""
     if in_group():
         return url_for(f"{GROUP}.{endpoint}", **{**values, "group": g.caller.group.name})
     return url_for(f"{SERVER}.{endpoint}", **values)
 
 
 def service(blueprint: str, endpoint: str, **values: Any) -> str:
-    """The address of a service for the same part: `service("streams", "events", thread=…)`; for templates, too."""
+    """Return the address of a service for the same part: `service("streams", "events", thread=…)`."""
     if in_group():
         return url_for(f"group{blueprint and '-'}{blueprint}.{endpoint}", group=g.caller.group.name, **values)
     return url_for(f"server{blueprint and '-'}{blueprint}.{endpoint}", **values)
 
 
-def room() -> str:
-    """The section of the navigation that the page is in, empty outside of the dashboard; for templates."""
+def section() -> str:
+    """Return the section of the navigation that the page is in, empty outside the dashboard."""
     blueprint, _, endpoint = (request.endpoint or "").rpartition(".")
     word = endpoint.partition("_")[0]
     if blueprint in {SERVER, GROUP}:
-        return _ROOMS.get(word, "threads")
+        return _SECTIONS.get(word, "threads")
     if blueprint == "pages" and "group" in (request.view_args or {}):
         return "members"
-    return _ROOMS.get(word, "") if blueprint == "pages" else ""
+    return _SECTIONS.get(word, "") if blueprint == "pages" else ""
 
 
-def group_here() -> bool:
-    """Whether the page is one of a group's, and whoever asks may see that group's pages; for templates."""
+def shows_group() -> bool:
+    """Return whether the page belongs to a group whose pages the caller may see."""
     return g.caller.group is not None and access.may_use_group(g.caller)
 
 
 def layout() -> str:
-    """The template that a page extends: all around its main part, or nothing for the script that refreshes parts."""
+    """Return the template that a page extends: the whole page, or only its main part for the script's refreshes."""
     return "fragment.html" if "HTTP_HX_REQUEST" in request.environ else "base.html"
 
 
 def form_key() -> str:
-    """A new key for a form that starts something, so that sent twice it starts one thread."""
+    """Return a new idempotency key: a form that is sent twice starts one thread."""
     return uuid4().hex
 
 
@@ -76,8 +76,8 @@ GLOBALS: Final[Mapping[str, Callable[..., Any]]] = {
     "form_key": form_key,
     "share": respond.share,
     "service": service,
-    "room": room,
-    "group_here": group_here,
+    "section": section,
+    "shows_group": shows_group,
     "layout": layout,
 }
-"""What templates call."""
+"""The functions that templates call."""

@@ -1,4 +1,4 @@
-"""The pages besides the dashboard's own: where a browser arrives, signing in, and what concerns no one group."""
+"""The pages outside the dashboard's two parts: home, sign-in, account, members, groups and the audit log."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from psthreads.web.services import Services
 
 
 def make_blueprint(services: Services, guard: Guard) -> Blueprint:
-    """The start page, signing in, and the pages of members, groups and the audit."""
+    """Return the blueprint of these pages."""
     blueprint = Blueprint("pages", __name__)
 
     def allow() -> None:

@@ -30,7 +30,7 @@ def test_many_are_cancelled_after_a_question_and_each_has_its_line(
         client, "/dashboard/threads/act", "/dashboard/threads", act="cancel", thread=[*waiting, running, finished, gone]
     )
     assert texts(question.text, "//h1") == ["Cancel 5 threads?"]
-    assert "1 thread that you selected is gone" in question.text
+    assert "1 selected thread does not exist here any more" in question.text
     assert not any(store.fetch(each).status.is_final for each in waiting)
     (carried,) = html.fromstring(question.text).xpath("//input[@name='threads']/@value")
     done = post(
@@ -38,9 +38,9 @@ def test_many_are_cancelled_after_a_question_and_each_has_its_line(
         act="cancel", confirmed="true", threads=str(carried), reason="Wrong folder",
     )  # fmt: skip
     assert texts(done.text, "//section/h2") == [
-        "1 thread: ended already, as completed",
+        "1 thread: already finished: Completed",
         "3 threads: cancelled",
-        "1 thread: being cancelled: its code is told to stop",
+        "1 thread: being cancelled; the code is told to stop",
     ]
     assert len(texts(done.text, "//ol[@class='results']/li")) == 5
     assert all(store.fetch(each).status is Status.CANCELLED for each in waiting)
@@ -60,7 +60,7 @@ def test_all_that_match_are_meant_up_to_the_cap_and_more_are_told(
     fields = {"act": "cancel", "every": "true", "group": "other", "text": "batch"}
     question = post(client, "/dashboard/threads/act", "/dashboard/threads", **fields)
     assert texts(question.text, "//h1") == ["Cancel 1,000 threads?"]
-    assert "There are more than these" in question.text
+    assert "More threads match." in question.text
     assert len(question.data) < 60_000
     (carried,) = html.fromstring(question.text).xpath("//input[@name='threads']/@value")
     done = post(
@@ -87,7 +87,7 @@ def test_deleting_is_for_managers_and_only_of_what_has_ended(
     manager = signed("manager")
     assert "Delete" in manager.get(f"{page}/{over}").text
     done = post(manager, f"{page}/act", page, **fields)
-    assert texts(done.text, "//section/h2") == ["1 thread: not ended: cancel it first", "1 thread: deleted"]
+    assert texts(done.text, "//section/h2") == ["1 thread: not finished; cancel it first", "1 thread: deleted"]
     with pytest.raises(ThreadNotFound):
         store.fetch(over)
     assert store.fetch(active)

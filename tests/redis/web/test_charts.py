@@ -31,7 +31,7 @@ def test_a_chart_is_named_described_and_has_its_figures_in_a_table(app: Flask) -
     assert [chart.xpath(f".//*[@id='{one}']")[0].text for one in named] == ["Threads", "By hour"]
     table = [[cell.text_content() for cell in row] for row in chart.xpath(".//table//tr")]
     assert table == [["Hour", "Started", "Completed"], ["10:00", "1", "3"], ["11:00", "2", "0"]]
-    assert [one.text_content().strip() for one in chart.xpath(".//li")] == ["started: 3", "completed: 3"]
+    assert [one.text_content().strip() for one in chart.xpath(".//li")] == ["Started: 3", "Completed: 3"]
     assert not chart.xpath("//@style | //script")
 
 
@@ -72,15 +72,15 @@ def test_ranges_are_on_one_scale_and_said_in_words(app: Flask) -> None:
     rows = [("a", 10, 20, 3), ("b", 1_000, 60_000, 1), (HOSTILE, 1, 3_600_000, 2)]
     with app.test_request_context():
         chart = shown(charts.ranges("own", "Durations", "By process", rows))
-    widths = [float(box.get("width")) for box in chart.xpath(".//rect[@class='most']")]
+    widths = [float(box.get("width")) for box in chart.xpath(".//rect[@class='percentile']")]
     assert all(shorter < longer for shorter, longer in pairwise(widths))
     assert widths[-1] == 240
     cells = [[cell.text_content().strip() for cell in row] for row in chart.xpath(".//tbody/tr")]
     assert [row[2:] for row in cells] == [["10 ms", "20 ms", "3"], ["1 s", "1 min", "1"], ["1 ms", "1 h", "2"]]
-    assert "half up to 10 ms, 95 % up to 20 ms" in cells[0][1]
+    assert "median 10 ms, 95th percentile 20 ms" in cells[0][1]
     with app.test_request_context():
         empty = shown(charts.ranges("own", "Durations", "By process", []))
-    assert "No thread has ended" in empty.text_content()
+    assert "No thread finished" in empty.text_content()
 
 
 def test_text_in_a_chart_is_text(app: Flask) -> None:

@@ -121,7 +121,7 @@ def test_lines_are_narrowed_by_level_and_text_and_the_address_keeps_both(world: 
     # In any case of letters, and a form's empty fields mean nothing.
     both = world.get("?level=WARN&text=STRASSE+a&from=")
     assert numbers(both) == []
-    assert "None of the lines looked at matches." in both.text
+    assert "No line in this range matches." in both.text
     both = world.get("?level=WARN&text=straße+a&from=")
     assert numbers(both) == [begin + number for number in range(300) if number % 3 and number % 2]
     assert 'value="straße a"' in both.text
@@ -138,7 +138,7 @@ def test_a_narrowed_page_looks_at_5000_lines_and_offers_to_go_on(world: World) -
     needles = [begin + number for number in range(0, 12_000, 700)]
     page = world.get("?text=needle")
     assert numbers(page) == [number for number in needles if number > total - 5_000]
-    assert f"of lines {total - 4_999:,} to {total:,} match; {total:,} lines in all" in page.text
+    assert f"of lines {total - 4_999:,} to {total:,} match; {total:,} lines in total" in page.text
     assert chained(reversed(list(world.walk("?text=needle", "Older")))) == needles
     assert chained(world.walk("?text=needle&after=0", "Newer")) == needles
     # Many matches are paged like everything else.
@@ -216,14 +216,14 @@ def test_a_long_line_is_cut_and_leads_to_all_of_its_text(world: World) -> None:
     page = world.get()
     assert "begin middle" in page.text
     assert text not in page.text
-    whole = world.link(page, "whole line")
+    whole = world.link(page, "full line")
     assert whole == f"?from={first(world) - 1}&whole=true"
     page = world.get(whole)
     assert text in page.text
     assert numbers(page) == [first(world) - 1]
     world.log(Line(NOON, Level.INFO, "&" * 16_000, "&" * 16_000))
     page = world.get(f"?from={first(world) - 1}&whole=true")
-    assert "the download has all of it" in page.text
+    assert "the download has the full text" in page.text
     assert len(page.data) < LIMIT
 
 

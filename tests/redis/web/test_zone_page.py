@@ -75,12 +75,12 @@ def file(name: str, content: bytes = b"<a/>") -> tuple[str, bytes]:
 
 
 def test_files_are_uploaded_with_the_form_and_stand_on_the_page(visitor: Visitor) -> None:
-    assert "Nothing is waiting." in visitor.get()
+    assert "No files" in visitor.get()
     answer = visitor.upload(file("a.xml"), file("books.zip", b"x" * 2_000_000))
     assert (answer.status_code, answer.headers["Location"]) == (303, f"{PAGE}?done=uploaded")
     assert visitor.files() == {"/a.xml": 4, "/books.zip": 2_000_000}
     page = visitor.browser.get(answer.headers["Location"]).text
-    for said in ("The files are there.", "2 files, by path", "/a.xml", "4 B", "/books.zip", "2.0 MB"):
+    for said in ("Files uploaded.", "2 files, by path", "/a.xml", "4 B", "/books.zip", "2.0 MB"):
         assert said in texts(page)
     assert re.findall(r'href="([^"]*/start/[^"]*)"', page) == [
         "/dashboard/groups/acme/start/load",
@@ -205,18 +205,18 @@ def test_a_file_or_all_are_removed_after_a_question(visitor: Visitor) -> None:
     visitor.upload(file("a.xml"), file("b.xml"), file("c.xml"))
     assert "Remove /a.xml from your loading zone?" in texts(visitor.remove(200, path="/a.xml").text)
     assert len(visitor.files()) == 3
-    visitor.remove(303, path="/a.xml", sure="true")
-    answer = visitor.remove(303, path="/gone.xml", sure="true")
-    assert "was not there any more" in visitor.browser.get(answer.headers["Location"]).text
-    assert "../a.xml" in texts(visitor.remove(400, path="../a.xml", sure="true").text)
+    visitor.remove(303, path="/a.xml", confirmed="true")
+    answer = visitor.remove(303, path="/gone.xml", confirmed="true")
+    assert "no longer exists" in visitor.browser.get(answer.headers["Location"]).text
+    assert "../a.xml" in texts(visitor.remove(400, path="../a.xml", confirmed="true").text)
     assert set(visitor.files()) == {"/b.xml", "/c.xml"}
     # What was not said is not everything.
-    assert "Say which file" in texts(visitor.remove(400, sure="true").text)
+    assert "Choose a file" in texts(visitor.remove(400, confirmed="true").text)
     question = visitor.remove(200, all="true").text
-    assert "Remove everything from your loading zone, 2 files?" in texts(question)
+    assert "Remove all files from your loading zone (2 files)?" in texts(question)
     assert "audit" not in question
-    answer = visitor.remove(303, all="true", sure="true")
-    assert "Everything is removed." in visitor.browser.get(answer.headers["Location"]).text
+    answer = visitor.remove(303, all="true", confirmed="true")
+    assert "All files removed." in visitor.browser.get(answer.headers["Location"]).text
     assert visitor.files() == {}
 
 
@@ -224,16 +224,16 @@ def test_a_removed_file_leaves_no_folder_in_the_way_and_what_cannot_be_loaded_ca
     visitor: Visitor, config: Config
 ) -> None:
     visitor.upload(file("docs/deep/a.xml"))
-    visitor.remove(303, path="docs/deep/a.xml", sure="true")
+    visitor.remove(303, path="docs/deep/a.xml", confirmed="true")
     assert visitor.upload(file("docs")).status_code == 303
     assert visitor.upload(file("link.xml")).status_code == 303
     (root,) = {path.parent for path in (config.documents / "loading").rglob("link.xml")}
     (root / "link.xml").rename(root / "\\odd")
     (root / "docs").unlink()
     page = visitor.get()
-    for said in ("Nothing is waiting.", "there is 1 thing that nothing can load", "Remove everything…"):
+    for said in ("No files", "1 other entry cannot be loaded", "Remove all…"):
         assert said in texts(page)
-    visitor.remove(303, all="true", sure="true")
+    visitor.remove(303, all="true", confirmed="true")
     assert not list(root.rglob("*"))
 
 
@@ -244,9 +244,9 @@ def test_it_is_each_members_own_and_of_one_group(app: Flask, people: People, con
     assert "mine.xml" not in other.get(PAGE).text
     # A path that leads into another member's zone is none in one's own.
     for path, status in (("", 400), (f"../{people.members['contributor'].id}/mine.xml", 400), ("/mine.xml", 303)):
-        data = {"csrf_token": token_in(other.get(PAGE).text), "sure": "true", "path": path}
+        data = {"csrf_token": token_in(other.get(PAGE).text), "confirmed": "true", "path": path}
         assert other.post(f"{PAGE}/remove", data=data).status_code == status
-    data = {"csrf_token": token_in(other.get(PAGE).text), "sure": "true", "all": "true"}
+    data = {"csrf_token": token_in(other.get(PAGE).text), "confirmed": "true", "all": "true"}
     assert other.post(f"{PAGE}/remove", data=data).status_code == 303
     assert set(visitor.files()) == {"/mine.xml"}
     assert sign_in(reviewer, "reviewer") == 303

@@ -189,7 +189,7 @@ def test_web_and_workers_do_all_their_work_as_these_users(guarded: Guarded, tmp_
             assert session.get(f"{base}/dashboard{page}", headers=people.bearer("chief")).status_code == 200, page
         kept = f"{base}/dashboard/members/loner/administrator"
         for flag in ("on", "off"):
-            with session.post(kept, headers=people.bearer("chief"), data={"admin": flag, "sure": "true"}) as done:
+            with session.post(kept, headers=people.bearer("chief"), data={"admin": flag, "confirmed": "true"}) as done:
                 assert done.status_code == 200
 
         slowly: dict[str, str] = {"mark": str(mark), "to": "5", "pause": "0.2"}

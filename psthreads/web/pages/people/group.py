@@ -1,4 +1,4 @@
-"""One group for administrators: its members and their roles, and its removal."""
+"""One group, for administrators: its members, their roles, and its removal."""
 
 from __future__ import annotations
 
@@ -11,41 +11,39 @@ from psthreads.domain.access import Role
 from psthreads.domain.errors import BadParameter, NotFound
 from psthreads.identity.directory import Directory
 from psthreads.web.http.audit_origin import request_origin
-from psthreads.web.http.parameters import value_of
 from psthreads.web.pages import forms
-from psthreads.web.pages.forms import AFTER, DONE, NAME
-from psthreads.web.pages.people.member import end_of, ref
+from psthreads.web.pages.people.member import question_of_removal, ref
 from psthreads.web.services import Services
 
-_DONE: Final = {
-    "added": "The group is added. Give its first members their roles.",
-    "set": "The role is given.",
-    "ended": "The membership is ended.",
+_MESSAGES: Final = {
+    "added": "Group added. Assign its first members their roles.",
+    "set": "Role assigned.",
+    "ended": "Member removed from the group.",
 }
 
 
 def add_to(blueprint: Blueprint, services: Services) -> None:
-    """Add the pages below /dashboard/groups/<group> that are the administrators'. The guard finds the group."""
+    """Add the administrators' pages below /dashboard/groups/<group>. The guard finds the group."""
     directory = services.directory
 
-    def members(name: str = "", after: str = "", done: str = "", problem: str = "", refused: str = "") -> str:
+    def render(problem: str = "", failed_form: str = "") -> str:
+        name, after = forms.argument("name").strip().removeprefix("~"), forms.argument("after")
         return render_template(
             "group-members.html",
             group=g.caller.group,
-            part=directory.find_members_of(g.caller.group, name, after),
+            memberships=directory.find_members_of(g.caller.group, name, after),
             name=name,
             after=after,
             roles=[role.value for role in Role],
             ref=ref,
             problem=problem,
-            typed=forms.again(refused),
-            done=done,
+            form_value=forms.values_of(failed_form),
+            success=_MESSAGES.get(forms.argument("done"), ""),
         )
 
     @blueprint.get("/dashboard/groups/<group>/members", provide_automatic_options=False)
     def group_members(**_: str) -> str:
-        name = str(value_of(NAME)).strip().removeprefix("~")
-        return members(name, str(value_of(AFTER)), _DONE.get(str(value_of(DONE)), ""))
+        return render()
 
     @blueprint.post("/dashboard/groups/<group>/members", provide_automatic_options=False)
     def group_members_set(**_: str) -> AnyResponse:
@@ -53,19 +51,19 @@ def add_to(blueprint: Blueprint, services: Services) -> None:
             member, role = directory.find_member(forms.text("member")), forms.role()
             directory.by(request_origin()).set_membership(member, g.caller.group, role)
         except (BadParameter, NotFound) as error:
-            return Response(members(problem=error.message, refused="give"), error.status)
+            return Response(render(error.message, "assign"), error.status)
         return redirect(url_for("pages.group_members", group=g.caller.group.name, done="set"), 303)
 
     @blueprint.post("/dashboard/groups/<group>/members/remove", provide_automatic_options=False)
     def group_members_remove(**_: str) -> AnyResponse | str:
         try:
             member = directory.find_member(forms.text("member"))
-            if not forms.is_sure():
+            if not forms.is_confirmed():
                 back = url_for("pages.group_members", group=g.caller.group.name)
-                return forms.ask(end_of(member, g.caller.group.name), ("member",), back)
+                return forms.ask(question_of_removal(member, g.caller.group.name), ("member",), back)
             directory.by(request_origin()).remove_membership(member, g.caller.group)
         except (BadParameter, NotFound) as error:
-            return Response(members(problem=error.message), error.status)
+            return Response(render(error.message), error.status)
         return redirect(url_for("pages.group_members", group=g.caller.group.name, done="ended"), 303)
 
     _add_removal(blueprint, services.directory)

@@ -1,4 +1,4 @@
-"""The groups: for administrators all of them, for others their own. The page of one group's members is in group.py."""
+"""The list of groups: all of them for administrators, their own for others. A group's members are in group.py."""
 
 from __future__ import annotations
 
@@ -13,13 +13,11 @@ from psthreads.domain.access import Role
 from psthreads.domain.errors import BadParameter, Conflict
 from psthreads.identity.records import Membership
 from psthreads.web.http.audit_origin import request_origin
-from psthreads.web.http.parameters import value_of
 from psthreads.web.pages import forms
-from psthreads.web.pages.forms import AFTER, DONE, NAME
 from psthreads.web.pages.people import group
 from psthreads.web.services import Services
 
-_DONE: Final = {"added": "The group is added.", "removed": "The group is removed."}
+_MESSAGES: Final = {"removed": "Group removed."}
 
 
 def add_to(blueprint: Blueprint, services: Services) -> None:
@@ -27,39 +25,41 @@ def add_to(blueprint: Blueprint, services: Services) -> None:
     directory = services.directory
     group.add_to(blueprint, services)
 
-    def listed(name: str = "", after: str = "", done: str = "", problem: str = "") -> str:
+    def render(problem: str = "") -> str:
+        name, after = forms.argument("name").strip(), forms.argument("after")
         common = {
             "name": name,
             "after": after,
-            "done": done,
+            "success": _MESSAGES.get(forms.argument("done"), ""),
             "problem": problem,
-            "typed": forms.again("add" if problem else ""),
+            "form_value": forms.values_of("add" if problem else ""),
         }
         if access.may_use_server(g.caller):
-            return render_template("groups.html", part=directory.find_groups(name, after), **common)
-        found = directory.find_memberships(g.caller.member, name, after)
-        own = replace(found, items=tuple(one for one in found.items if _is_covered(one)))
-        return render_template("groups.html", own=own, opens=opens, **common)
+            return render_template("groups.html", groups=directory.find_groups(name, after), **common)
+        memberships = directory.find_memberships(g.caller.member, name, after)
+        # A token can be limited to some of the member's groups.
+        covered = tuple(membership for membership in memberships.items if _is_covered(membership))
+        memberships = replace(memberships, items=covered)
+        return render_template("groups.html", memberships=memberships, can_open=can_open, **common)
 
     @blueprint.get("/dashboard/groups", provide_automatic_options=False)
     def groups() -> str:
-        return listed(str(value_of(NAME)).strip(), str(value_of(AFTER)), _DONE.get(str(value_of(DONE)), ""))
+        return render()
 
     @blueprint.post("/dashboard/groups", provide_automatic_options=False)
     def group_add() -> AnyResponse:
         try:
-            added = directory.by(request_origin()).add_group(forms.text("group"))
+            new = directory.by(request_origin()).add_group(forms.text("group"))
         except (BadParameter, Conflict) as error:
-            return Response(listed(problem=error.message), error.status)
-        return redirect(url_for("pages.group_members", group=added.name, done="added"), 303)
+            return Response(render(error.message), error.status)
+        return redirect(url_for("pages.group_members", group=new.name, done="added"), 303)
 
 
 def _is_covered(membership: Membership) -> bool:
-    """Whether this group is within reach of the token that asks."""
     token_scope = g.caller.token_scope
     return token_scope is None or token_scope.covers(membership.group.id)
 
 
-def opens(membership: Membership) -> bool:
-    """Whether the group's part of the dashboard is open to whoever has this membership."""
+def can_open(membership: Membership) -> bool:
+    """Return whether this membership opens the group's part of the dashboard."""
     return membership.role.allows(Role.CONTRIBUTOR)

@@ -1,4 +1,4 @@
-"""The members, for administrators: finding them, adding and removing them. The page of one is in member.py."""
+"""The list of members, for administrators, and the form that adds one. A member's own page is in member.py."""
 
 from __future__ import annotations
 
@@ -11,32 +11,30 @@ from psthreads.domain.errors import BadParameter, Conflict, MemberNotFound
 from psthreads.identity import passwords
 from psthreads.identity.records import Account
 from psthreads.web.http.audit_origin import request_origin
-from psthreads.web.http.parameters import value_of
 from psthreads.web.pages import forms
-from psthreads.web.pages.forms import AFTER, DONE, NAME
 from psthreads.web.pages.people import member
-from psthreads.web.pages.people.tokens import Shown
+from psthreads.web.pages.people.tokens import Secret
 from psthreads.web.services import Services
 
-_LOCKED: Final = 20  # how many locked accounts stand above the list
+_MAX_LOCKED: Final = 20  # locked accounts above the list
 
 
 def add_to(blueprint: Blueprint, services: Services) -> None:
     """Add the pages below /dashboard/members."""
     directory = services.directory
+    member.add_to(blueprint, services)
 
     @blueprint.get("/dashboard/members", provide_automatic_options=False)
     def members() -> str:
-        name, after = str(value_of(NAME)).strip().removeprefix("~"), str(value_of(AFTER))
-        part = directory.find_members(name, after)
+        name, after = forms.argument("name").strip().removeprefix("~"), forms.argument("after")
         return render_template(
             "members.html",
             name=name,
             after=after,
             by_id=_by_id(name),
-            part=part,
-            locked=() if name or after else directory.locked(_LOCKED),
-            done="The member is removed." if value_of(DONE) == "removed" else "",
+            members=directory.find_members(name, after),
+            locked=() if name or after else directory.locked(_MAX_LOCKED),
+            success="Member removed." if forms.argument("done") == "removed" else "",
             ref=member.ref,
         )
 
@@ -48,20 +46,20 @@ def add_to(blueprint: Blueprint, services: Services) -> None:
 
     @blueprint.get("/dashboard/members/add", provide_automatic_options=False)
     def member_add() -> str:
-        return render_template("member-add.html", problem=None, typed=forms.again(""))
+        return render_template("member-add.html", problem=None, form_value=forms.values_of(""))
 
     @blueprint.post("/dashboard/members/add", provide_automatic_options=False)
     def member_add_post() -> AnyResponse | str:
         password = request.form.get("password", "")
-        made = "" if password else passwords.generate()
+        generated = "" if password else passwords.generate()
         try:
             changes = directory.by(request_origin())
-            added = changes.add_member(forms.text("username"), password or made, admin="admin" in request.form)
+            new = changes.add_member(forms.text("username"), password or generated, admin="admin" in request.form)
         except (BadParameter, Conflict) as error:
-            return Response(render_template("member-add.html", problem=error, typed=forms.again("add")), error.status)
-        if not made:
-            return redirect(url_for("pages.member", member=member.ref(added), done="added"), 303)
-        # No redirect: the password is shown in this answer and nowhere else.
-        return show(directory.account(str(added.id)), shown=Shown("password", (("Password", made),)))
-
-    show = member.add_to(blueprint, services)
+            page = render_template("member-add.html", problem=error, form_value=forms.values_of("add"))
+            return Response(page, error.status)
+        if not generated:
+            return redirect(url_for("pages.member", member=member.ref(new), done="added"), 303)
+        # No redirect: the password is shown in this response and nowhere else.
+        secret = Secret("password", (("Password", generated),))
+        return member.render(directory, directory.account(str(new.id)), secret=secret)

@@ -1,4 +1,4 @@
-"""The filters of a list of threads: read from the address, and written into addresses again."""
+"""The filters of a list of threads, read from an address or a form, and written into addresses."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from flask import g, request
 
 from psthreads.authoring.parameter import Bounds, Parameter, read_timestamp
 from psthreads.authoring.registry import Registry
-from psthreads.domain.errors import BadParameter, MemberNotFound, PsthreadsError
+from psthreads.domain.errors import BadParameter, GroupNotFound, MemberNotFound, PsthreadsError
 from psthreads.domain.model import SERVER_WIDE, Status
 from psthreads.identity.directory import Directory
 from psthreads.threads.search import ThreadQuery
@@ -19,94 +19,101 @@ from psthreads.threads.store import Kind
 from psthreads.web.pages import scope
 
 KINDS: Final = ("active", "finished", *(str(status) for status in Status))
-DECLARED: Final = (
-    Parameter("status", str, "active", choices=KINDS, description="which threads"),
-    Parameter("process", str, "", description="the name of their process"),
-    Parameter("group", str, "", description="the name or id of their group; on the whole server's pages"),
-    Parameter("member", str, "", description="the username or id of their member"),
-    Parameter("since", str, "", description="accepted, or ended, at this time or later, in UTC: 2026-01-31T12:00"),
-    Parameter("until", str, "", description="accepted, or ended, before this time"),
-    Parameter("text", str, "", Bounds(greatest=200), description="what their name or message holds, in any case"),
-)
-"""The parameters that `read` takes."""
-
-_NOBODY: Final = -1
-_NAMES: Final = tuple(one.wire for one in DECLARED)
+_NAMES: Final = ("status", "process", "group", "member", "since", "until", "text")
+_TEXT: Final = Parameter("text", str, "", Bounds(greatest=200))
+_NO_MEMBER: Final = -1
 
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """What is asked for, as it was given in `given`, and as it is looked for; `problems` are sentences by field."""
+    """The filters as the member wrote them and as a query. `problems` holds a sentence for each wrong field."""
 
-    given: Mapping[str, str]
-    wanted: ThreadQuery
+    values: Mapping[str, str]
+    query: ThreadQuery
     problems: Mapping[str, str]
 
     @property
     def kind(self) -> str:
-        """Which threads: a status, `active` or `finished`."""
-        return str(self.wanted.kind)
+        """The status, `active` or `finished`."""
+        return str(self.query.kind)
 
     @property
     def is_finished(self) -> bool:
-        """Whether it is about threads that have ended."""
+        """Whether the list holds finished threads."""
         return self.kind == "finished" or (self.kind != "active" and Status(self.kind).is_final)
 
     @property
     def are_set(self) -> bool:
-        """Whether anything but the status is asked for."""
-        return any(value for name, value in self.given.items() if name != "status")
+        """Whether any filter besides the status is set."""
+        return any(value for name, value in self.values.items() if name != "status")
 
-    def address(self, **others: str) -> str:
-        """The address of the list with these filters; those in `others` in place of ours."""
-        values = {name: value for name, value in {**self.given, **others}.items() if value}
+    def url(self, **others: str) -> str:
+        """Return the address of the list with these filters; `others` replace or add parameters."""
+        values = {name: value for name, value in {**self.values, **others}.items() if value}
         if values.get("status") == "active":
             del values["status"]
         return scope.page("threads", **values)
 
 
 def read(directory: Directory, registry: Registry) -> Filters:
-    """The filters of the request, from its query or its form. What is wrong with one is told in `problems`."""
-    given = {name: request.values.get(name, "").strip() for name in _NAMES}
+    """Return the filters in the request's query or form."""
+    values = {name: request.values.get(name, "").strip() for name in _NAMES}
     problems: dict[str, str] = {}
 
-    def checked(name: str, read_one: Callable[[str], Any], otherwise: Any) -> Any:
-        if not given[name]:
-            return otherwise
+    def checked(name: str, convert: Callable[[str], Any], default: Any) -> Any:
+        if not values[name]:
+            return default
         try:
-            return read_one(given[name])
+            return convert(values[name])
         except PsthreadsError as problem:
             problems[name] = problem.message
-            return otherwise
+            return default
 
-    declared = {one.wire: one for one in DECLARED}
-    if scope.in_group():
-        given["group"], group_id = "", g.caller.group.id
-    else:
-        group_id = checked("group", lambda ref: directory.find_group(ref).id, SERVER_WIDE)
-    kind = checked("status", declared["status"].read, "active")
-    given["status"] = kind
-
-    def process(name: str) -> str:
-        if registry.find(name) is None:
-            raise BadParameter("process", f"There is no process '{name}'.")
-        return name
+    def group(ref: str) -> int:
+        try:
+            return directory.find_group(ref).id
+        except GroupNotFound:
+            raise BadParameter("group", f"There is no group '{ref}'.") from None
 
     def member(ref: str) -> int:
         try:
             return directory.find_member(ref).id
         except MemberNotFound:
             if scope.in_group():
-                return _NOBODY  # Who is a member elsewhere is not told here.
-            raise
+                return _NO_MEMBER  # A group's page must not tell who is a member elsewhere.
+            raise BadParameter("member", f"There is no member '{ref}'.") from None
 
-    wanted = ThreadQuery(
-        kind=cast("Kind", kind),
+    if scope.in_group():
+        values["group"], group_id = "", g.caller.group.id
+    else:
+        group_id = checked("group", group, SERVER_WIDE)
+    values["status"] = checked("status", _status, "active")
+    query = ThreadQuery(
+        kind=cast("Kind", values["status"]),
         group_id=group_id,
         member_id=checked("member", member, None),
-        process=checked("process", process, ""),
+        process=checked("process", partial(_process, registry), ""),
         since=checked("since", partial(read_timestamp, "since"), 0),
         till=checked("until", lambda text: read_timestamp("until", text) - 1, 0),
-        text=checked("text", declared["text"].read, ""),
+        text=checked("text", _text, ""),
     )
-    return Filters(given, wanted, problems)
+    return Filters(values, query, problems)
+
+
+def _status(name: str) -> str:
+    if name not in KINDS:
+        raise BadParameter("status", f"There is no status '{name[:40]}'.")
+    return name
+
+
+def _process(registry: Registry, name: str) -> str:
+    if registry.find(name) is None:
+        raise BadParameter("process", f"There is no process '{name}'.")
+    return name
+
+
+def _text(text: str) -> str:
+    try:
+        return str(_TEXT.read(text))
+    except BadParameter:
+        raise BadParameter("text", "Use at most 200 characters, and no control characters.") from None

@@ -1,4 +1,4 @@
-"""The log of one thread as a page: narrowed, paged, jumped in by a line's number, and followed by static/log.js."""
+"""The page of a thread's log: filtered, paged, opened at a line, and followed by static/log.js."""
 
 from __future__ import annotations
 
@@ -10,20 +10,17 @@ from psthreads.authoring.parameter import Bounds, Parameter
 from psthreads.domain import access
 from psthreads.domain.model import Level
 from psthreads.web.auth.guard import Guard
-from psthreads.web.http.parameters import value_of
 from psthreads.web.pages import scope
 from psthreads.web.pages.threads.lines import LineRange, Lines
 from psthreads.web.services import Services
 
 _NUMBERS: Final = Bounds(0, 2**53)
-_FROM: Final = Parameter(
-    "from_", int, 0, _NUMBERS, description="the number of the line to jump to; 0 for the last ones"
-)
-_AFTER: Final = Parameter("after", int, -1, Bounds(-1, 2**53), description="the lines after this number; -1: none")
-_BEFORE: Final = Parameter("before", int, 0, _NUMBERS, description="the lines that lead to this number; 0: none")
-_LEVEL: Final = Parameter("level", str, "", choices=("", *Level), description="lines of this level or a graver one")
-_TEXT: Final = Parameter("text", str, "", Bounds(greatest=200), description="lines with this in them, in any case")
-_WHOLE: Final = Parameter("whole", bool, False, description="only the line to jump to, with all of its text")
+_FROM: Final = Parameter("from_", int, 0, _NUMBERS)  # the line to open; 0 for the last lines
+_AFTER: Final = Parameter("after", int, -1, Bounds(-1, 2**53))  # the lines after this number; -1 for no such bound
+_BEFORE: Final = Parameter("before", int, 0, _NUMBERS)  # the lines before this number; 0 for no such bound
+_LEVEL: Final = Parameter("level", str, "", choices=("", *Level))  # this level or worse
+_TEXT: Final = Parameter("text", str, "", Bounds(greatest=200))  # lines that contain this, ignoring case
+_WHOLE: Final = Parameter("whole", bool, False)  # only the line of `from`, with its full text
 
 
 def add_to(blueprint: Blueprint, services: Services, guard: Guard) -> None:
@@ -31,37 +28,38 @@ def add_to(blueprint: Blueprint, services: Services, guard: Guard) -> None:
 
     @blueprint.get("/threads/<thread>/log", provide_automatic_options=False)
     def log(thread: str, **_: str) -> str:
-        found = guard.thread(thread)
+        target = guard.thread(thread)
         if scope.layout() != "base.html":
-            # The script brings the lines itself, and asks for the head of the page alone.
-            return render_template("log.html", thread=found, run=None)
-        level, text = value_of(_LEVEL), value_of(_TEXT).strip()
-        lines = Lines(
-            services.store, found.id, Level(level) if level else None, text, with_detail=access.sees_details(g.caller)
+            # The script fetches the lines itself, and refreshes only the head of the page.
+            return render_template("log.html", thread=target, lines=None)
+        level, text = _value(_LEVEL), _value(_TEXT).strip()
+        view = Lines(
+            services.store, target.id, Level(level) if level else None, text, with_detail=access.sees_details(g.caller)
         )
-        jump: int = _asked(_FROM)
-        is_whole = bool(_asked(_WHOLE) and jump)
-        run = lines.one(jump) if is_whole else _run(lines, jump, _asked(_AFTER), _asked(_BEFORE))
+        jump: int = _value(_FROM)
+        is_single = bool(_value(_WHOLE) and jump)
+        lines = view.single(jump) if is_single else _range(view, jump, _value(_AFTER), _value(_BEFORE))
         return render_template(
             "log.html",
-            thread=found,
-            run=run,
-            rows=list((lines.whole if is_whole else lines.rows)(run)),
+            thread=target,
+            lines=lines,
+            rows=list((view.full_rows if is_single else view.rows)(lines)),
             jump=jump,
-            is_whole=is_whole,
-            is_latest=run.is_at_end and not jump,
-            narrowed={"level": level or None, "text": text or None},
+            is_single=is_single,
+            is_latest=lines.is_at_end and not jump,
+            filters={"level": level or None, "text": text or None},
         )
 
 
-def _run(lines: Lines, jump: int, after: int, before: int) -> LineRange:
+def _range(view: Lines, jump: int, after: int, before: int) -> LineRange:
     if jump:
-        return lines.around(jump)
+        return view.around(jump)
     if after >= 0:
-        return lines.after(after)
-    return lines.before(before) if before else lines.last()
+        return view.after(after)
+    return view.before(before) if before else view.last()
 
 
-def _asked(parameter: Parameter) -> Any:
-    """A parameter of the page; one that a form left empty is as one that is absent."""
-    return value_of(parameter) if request.args.get(parameter.wire) else parameter.default
+def _value(parameter: Parameter) -> Any:
+    """Return a parameter of the query; a field that a form leaves empty counts as absent."""
+    text = request.args.get(parameter.wire)
+    return parameter.read(text) if text else parameter.default

@@ -1,15 +1,14 @@
-"""Starting a process with a form, which is made of the parameters that the process declares."""
+"""Starting a process with a form that is made of the process's parameters."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from flask import Blueprint, Response, g, redirect, render_template, request
+from flask import Blueprint, Response, g, render_template, request
 from werkzeug.wrappers import Response as AnyResponse
 
 from psthreads.authoring.masking import Masker
 from psthreads.authoring.parameter import as_text
-from psthreads.authoring.process import Answer as Done
 from psthreads.authoring.process import Process, Scope
 from psthreads.domain import access
 from psthreads.domain.access import Group, Member
@@ -25,7 +24,7 @@ from psthreads.domain.errors import (
 from psthreads.web.api import starts
 from psthreads.web.auth.guard import Guard
 from psthreads.web.pages import scope
-from psthreads.web.pages.threads.thread import looks_secret
+from psthreads.web.pages.threads.thread import follow, looks_secret
 from psthreads.web.services import Services
 
 
@@ -35,49 +34,47 @@ def add_to(blueprint: Blueprint, services: Services, guard: Guard) -> None:
 
     @blueprint.get("/start", provide_automatic_options=False)
     def start(**_: str) -> str:
-        return render_template("start.html", processes=list(_here(services)))
+        return render_template("start.html", processes=list(_available(services)))
 
     @blueprint.get("/start/<process>", provide_automatic_options=False)
     def start_process(process: str, **_: str) -> str:
-        found = starts.process_of(services, process, may_start=_may_start)
-        return form(found, {**_at_first(found), **_like(services, guard, mask, found), **request.args}, {})
+        target = starts.process_of(services, process, may_start=_may_start)
+        return form(target, {**_defaults(target), **_like(services, guard, mask, target), **request.args}, {})
 
     @blueprint.post("/start/<process>", provide_automatic_options=False)
     def start_now(process: str, **_: str) -> AnyResponse:
-        found = starts.process_of(services, process, may_start=_may_start)
-        given = _given(found)
+        target = starts.process_of(services, process, may_start=_may_start)
+        values = _values(target)
         try:
-            group, member = _group(services, found), _member(services)
-            begun = starts.begin(services, found, found.read(given), member=member, group=group, key=starts.form_key())
+            group, member = _group(services, target), _member(services)
+            result = starts.begin(
+                services, target, target.read(values), member=member, group=group, key=starts.form_key()
+            )
         except Unavailable:
             raise
         except IdempotencyConflict:
-            sentence = (
-                "This form was sent before, with other values, and has started a thread: to start another, do so here."
-            )
-            return Response(form(found, {**request.form, **given}, {"": sentence}), 422)
+            sentence = "This form has already started a thread with other values. Send it again to start another one."
+            return Response(form(target, {**request.form, **values}, {"": sentence}), 422)
         except PsthreadsError as problem:
-            shown = form(found, {**request.form, **given}, {_field_of(problem): problem.message})
-            again = {"Retry-After": str(problem.retry_after)} if isinstance(problem, TooManyRequests) else None
-            return Response(shown, problem.status, again)
-        if isinstance(begun, Done):
-            return starts.send(begun)
-        return redirect(scope.page("thread", thread=begun.id), 303)
+            page = form(target, {**request.form, **values}, {_field_of(problem): problem.message})
+            headers = {"Retry-After": str(problem.retry_after)} if isinstance(problem, TooManyRequests) else None
+            return Response(page, problem.status, headers)
+        return follow(result)
 
     def form(process: Process, values: Mapping[str, str], problems: Mapping[str, str]) -> str:
-        known = {"", "group", "member", *(one.wire for one in process.parameters)}
+        fields = {"", "group", "member", *(parameter.wire for parameter in process.parameters)}
         return render_template(
             "start-process.html",
             process=process,
             values=values,
             problems=problems,
-            other=[sentence for name, sentence in problems.items() if name not in known],
-            asks_group=process.scope is Scope.GROUP and not scope.in_group(),
+            other_problems=[sentence for name, sentence in problems.items() if name not in fields],
+            needs_group=process.scope is Scope.GROUP and not scope.in_group(),
         )
 
 
 def _like(services: Services, guard: Guard, mask: Masker, process: Process) -> dict[str, str]:
-    """The parameters of another thread of this process, but for what looks like a secret."""
+    """Return the parameters of another thread of this process, without those that look like secrets."""
     if not request.args.get("like"):
         return {}
     other = guard.other_thread(request.args["like"])
@@ -87,18 +84,18 @@ def _like(services: Services, guard: Guard, mask: Masker, process: Process) -> d
     return {name: text for name, text in texts.items() if not looks_secret(mask, name, text)}
 
 
-def _given(process: Process) -> dict[str, str]:
-    """The parameters in the form: a box that is not ticked was not sent, an empty field stands for its default."""
-    given: dict[str, str] = {}
-    for one in process.parameters:
-        text = request.form.get(one.wire, "false" if one.kind is bool else "")
-        if text or one.default is None or one.kind is str:
-            given[one.wire] = text
-    return given
+def _values(process: Process) -> dict[str, str]:
+    """Return the parameters in the form. Browsers leave out an unticked box; an empty field means the default."""
+    values: dict[str, str] = {}
+    for parameter in process.parameters:
+        text = request.form.get(parameter.wire, "false" if parameter.kind is bool else "")
+        if text or parameter.default is None or parameter.kind is str:
+            values[parameter.wire] = text
+    return values
 
 
 def _field_of(problem: PsthreadsError) -> str:
-    """The field beside which a problem is told; empty for the head of the form."""
+    """Return the field that a problem belongs to, empty for the whole form."""
     if isinstance(problem, BadParameter):
         return problem.name
     if isinstance(problem, GroupNotFound):
@@ -106,15 +103,14 @@ def _field_of(problem: PsthreadsError) -> str:
     return "member" if isinstance(problem, MemberNotFound) else ""
 
 
-def _at_first(process: Process) -> dict[str, str]:
-    return {one.wire: as_text(one.default) for one in process.parameters if one.default is not None}
+def _defaults(process: Process) -> dict[str, str]:
+    return {
+        parameter.wire: as_text(parameter.default) for parameter in process.parameters if parameter.default is not None
+    }
 
 
-def _here(services: Services) -> Iterator[Process]:
-    """What can be started in this part of the dashboard."""
-    for process in services.registry:
-        if (process.scope is Scope.GROUP or not scope.in_group()) and _may_start(process):
-            yield process
+def _available(services: Services) -> Iterator[Process]:
+    return (process for process in services.registry if _may_start(process))
 
 
 def _may_start(process: Process) -> bool:
@@ -122,7 +118,7 @@ def _may_start(process: Process) -> bool:
 
 
 def _group(services: Services, process: Process) -> Group | None:
-    """The group to work in; raises GroupNotFound, and BadParameter where none is named."""
+    """Return the group to work in. Raises GroupNotFound, and BadParameter where none is named."""
     if process.scope is Scope.SERVER:
         return None
     if scope.in_group():
@@ -130,12 +126,12 @@ def _group(services: Services, process: Process) -> Group | None:
         return group
     ref = request.form.get("group", "").strip()
     if not ref:
-        raise BadParameter("group", "Name the group to work in.")
+        raise BadParameter("group", "Enter a group.")
     return services.directory.find_group(ref)
 
 
 def _member(services: Services) -> Member:
-    """Whom the work is done for; raises MemberNotFound, and NotAllowed for others than oneself."""
+    """Return the member to start for. Raises MemberNotFound, and NotAllowed where the caller may not act for them."""
     ref = request.form.get("member", "").strip()
     own: Member = g.caller.member
     return starts.acting(services, ref) if ref else own
