@@ -271,7 +271,7 @@ class _ManyThreads:
         with self._feed.follow_many(self._group_id, since) as follower:
             if not since:
                 page = self._store.page("active", self._group_id or SERVER_WIDE, 1, _FIRST_THREADS)
-                self._watch.ask()
+                self._watch.recheck()
                 yield "".join(self._told(list(reversed(page.threads)))) or _COMMENT
             quiet = 0
             while not (self._feed.is_closed or self._client.is_gone()):

@@ -95,7 +95,7 @@ def _make_blueprint(name: str, base: str, services: Services, guard: Guard, allo
             found = _awaited(services, found, wait, is_new=known is None)
             guard.watch(own_progress=True).check(0, (found,))  # The role may be gone since.
             headers["Preference-Applied"] = f"wait={wait:g}"
-        return respond.progress(found, headers, is_known=known is not None and respond.is_known(found))
+        return respond.progress(found, headers, is_unchanged=known is not None and respond.is_unchanged(found))
 
     @declares(
         Operation(
@@ -147,7 +147,7 @@ def _awaited(services: Services, thread: Thread, seconds: float, *, is_new: bool
     """The thread once it has ended, for a client that knows nothing of it; once it has changed, for one that does."""
 
     def is_enough(now: Thread) -> bool:
-        return now.status.is_final if is_new else not respond.is_known(now)
+        return now.status.is_final if is_new else not respond.is_unchanged(now)
 
     with services.stream_limit.slot() as is_free:
         return services.feed.wait(thread, is_enough, seconds) if is_free else thread

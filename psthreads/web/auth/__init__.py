@@ -1,1 +1,1 @@
-"""Who asks: credentials, sessions, sign-in, OAuth and OpenID Connect."""
+"""Authentication: credentials, sessions, sign-in, OAuth, OpenID Connect, and the guard of every blueprint."""

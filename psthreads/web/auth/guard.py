@@ -1,4 +1,4 @@
-"""Who asks, and whether they may: the only place that reads credentials, and the guard of every blueprint."""
+"""The guard of every blueprint: who the caller is and what is allowed. Credentials are read only here."""
 
 from __future__ import annotations
 
@@ -23,68 +23,66 @@ from psthreads.web.services import Services
 
 _SAFE: Final = frozenset({"GET", "HEAD"})
 _BEARER: Final = "Bearer "
-_ASKED_SECONDS: Final = 15.0  # credentials that have run out are noticed after this time
+_RECHECK_SECONDS: Final = 15.0  # an expired credential is noticed after this time
 
 
 class Guard:
-    """The checks that blueprints run before every request; each leaves the sight in `g.sight`."""
+    """The checks that blueprints run before every request. Each sets `g.caller`, and raises NotSignedIn, NotAllowed."""
 
     def __init__(self, services: Services) -> None:
         self._directory = services.directory
         self._store = services.store
-        self._redis = services.redis
         self._own_progress = services.config.own_progress
 
     def anyone(self) -> None:
-        """Open to everybody, signed in or not: said out loud, so that no blueprint is open by mistake."""
+        """Allow everybody, signed in or not. Explicit, so that no blueprint is open by mistake."""
 
     def member(self) -> None:
-        """Open to whoever is signed in."""
+        """Allow members."""
         self._identify()
 
     def browser(self) -> None:
-        """Open to whoever is signed in with a browser, for what no token may reach."""
+        """Allow members with a browser session: no token may make another one."""
         self._identify()
         if not g.has_session:
             raise NotAllowed("This is for a browser that is signed in: no token and no password does here.")
 
     def server(self) -> None:
-        """Open to administrators; with the setting, a thread's progress also to who started it."""
+        """Allow administrators. With the setting `own_progress`, allow a thread's progress to its starter too."""
         caller = self._identify()
         is_progress = (request.endpoint or "").endswith(".progress")
         if not (access.may_use_server(caller) or (self._own_progress and is_progress)):
             raise _not_on_the_server(caller, "Only administrators may use the services of the whole server.")
 
-    def group(self, named: str | None = None, *, reads_form: bool = False) -> None:
-        """Open to contributors and higher in the group that the path names, or else this; and to administrators.
+    def group(self, ref: str | None = None, *, reads_form: bool = False) -> None:
+        """Allow contributors and higher in the group of the path, or else in the group `ref`; and administrators.
 
-        With `reads_form` the view reads the body's form itself, and has to give its fields to `check_form` before it
-        does anything.
+        With `reads_form` the view reads the form itself, and must pass its fields to `check_form` before it acts.
         """
-        caller = self._identify(named, reads_form=reads_form)
+        caller = self._identify(ref, reads_form=reads_form)
         if not access.may_use_group(caller):
             group = caller.group.name if caller.group else ""
             raise NotAllowed(f"This needs at least the role contributor in group '{group}'.")
 
     def check_form(self, fields: Mapping[str, str]) -> None:
-        """Raise NotAllowed where a browser's session sends a form whose fields do not hold the session's own token."""
+        """Raise NotAllowed where a browser session sends a form without the session's CSRF token."""
         if g.has_session:
             request.form = ImmutableMultiDict(fields)
             csrf.check_token()
 
     def insider(self) -> None:
-        """Open to every member of the group that the path names, and to administrators; without one as `member`."""
+        """Allow every member of the group of the path, and administrators; without a group, every member."""
         caller = self._identify()
         if caller.group is not None and not access.may_use_group(caller, Role.GUEST):
             raise NotAllowed(f"Only members of group '{caller.group.name}' may see what can be started there.")
 
     def start(self, process: Process | None) -> None:
-        """Open to members whose role in the group is enough for the process; on the server, to administrators."""
+        """Allow members with the process's role in the group; on the server, administrators. Sets `g.process`."""
         caller = self._identify(acts=True)
         if process is None:
             raise NotAllowed("There is no such process.")
         if g.has_session and request.method in _SAFE:
-            # A link on a stranger's page brings the cookie along.
+            # A link on a page of another site sends the cookie along.
             raise NotAllowed("With a browser's session, start work with POST and the page's own token.")
         g.process = process
         if not access.may_start(caller, process.role):
@@ -93,17 +91,17 @@ class Guard:
             raise NotAllowed(f"This needs at least the role {process.role.value} in group '{caller.group.name}'.")
 
     def thread(self, thread_id: str) -> Thread:
-        """The thread of that id, if there is one here for whoever asks; raises ThreadNotFound."""
+        """Return the thread of the path. Raises ThreadNotFound, also where the caller may not see it."""
         if not is_thread_id(thread_id):
             raise ThreadNotFound(thread_id)
-        kept = g._get_current_object()  # noqa: SLF001 (see _identify)
-        thread = self._store.parse(thread_id, kept.thread_meta)
-        if not access.shows(kept.caller, thread, own_progress=self._own_progress):
+        context = g._get_current_object()  # noqa: SLF001 (see _identify)
+        thread = self._store.parse(thread_id, context.thread_meta)
+        if not access.shows(context.caller, thread, own_progress=self._own_progress):
             raise ThreadNotFound(thread_id)
         return thread
 
     def other_thread(self, thread_id: str) -> Thread:
-        """As `thread`, for one that the path does not name: one round trip more."""
+        """Return a thread that the path does not name, with one more round trip. Raises as `thread` does."""
         if not is_thread_id(thread_id):
             raise ThreadNotFound(thread_id)
         thread = self._store.fetch(thread_id)
@@ -112,45 +110,45 @@ class Guard:
         return thread
 
     def watch(self, *, own_progress: bool = False) -> Watch:
-        """The rule by which the request was let in, to be asked again for as long as its answer goes on.
+        """Return a check of the caller's access that a long answer repeats.
 
-        With `own_progress` it is the rule for a thread's progress, which may be the starter's own.
+        `own_progress` applies the rule for a thread's progress, which its starter may see with that setting.
         """
         own = own_progress and self._own_progress
         return Watch(self._directory, self._store, g.caller, read_credential(request), own_progress=own)
 
-    def _identify(self, named: str | None = None, *, acts: bool = False, reads_form: bool = False) -> Caller:
-        """Who asks, through which group; and the thread that the path names, in the same round trip.
+    def _identify(self, ref: str | None = None, *, acts: bool = False, reads_form: bool = False) -> Caller:
+        """Set the caller, with the group of the path or else `ref`, and the path's thread, in one round trip.
 
-        What comes with another method than GET and HEAD acts, and so does what is said to.
+        Requests other than GET and HEAD need the `act` scope; with `acts`, all do.
         """
-        # Each use of Flask's `request` and `g` looks up whose they are: once is enough, on the way of every request.
-        asked, kept = request._get_current_object(), g._get_current_object()  # type: ignore[attr-defined] # noqa: SLF001 (as Flask's documentation has it)
-        credential = read_credential(asked)
-        values = asked.view_args or {}
-        group: str | None = values.get("group", named)
+        # Each use of Flask's `request` and `g` looks up the current one: once is enough, on the way of every request.
+        current, context = request._get_current_object(), g._get_current_object()  # type: ignore[attr-defined] # noqa: SLF001 (as Flask's documentation has it)
+        credential = read_credential(current)
+        values = current.view_args or {}
+        group: str | None = values.get("group", ref)
         thread_id: str = values.get("thread", "")
         if is_thread_id(thread_id):
             place = self._store.place(thread_id)
-            caller, kept.thread_meta = self._directory.identify_with(
-                credential, group, *place, address=asked.remote_addr or ""
+            caller, context.thread_meta = self._directory.identify_with(
+                credential, group, *place, address=current.remote_addr or ""
             )
         else:
-            caller = self._directory.identify(credential, group, address=asked.remote_addr or "")
-        kept.caller = caller
+            caller = self._directory.identify(credential, group, address=current.remote_addr or "")
+        context.caller = caller
         if caller.token_scope is not None and (
-            problem := access.scope_problem(caller, acts=acts or asked.method not in _SAFE)
+            problem := access.scope_problem(caller, acts=acts or current.method not in _SAFE)
         ):
             raise NotAllowed(problem)
-        kept.has_session = isinstance(credential, Session)
-        if kept.has_session and asked.method not in _SAFE and not reads_form:
-            # Only a browser sends its cookie unasked; the other credentials cannot be borrowed.
+        context.has_session = isinstance(credential, Session)
+        if context.has_session and current.method not in _SAFE and not reads_form:
+            # Browsers send the cookie by themselves; no other credential can be used by another site.
             csrf.check_token()
         return caller
 
 
 class Watch:
-    """Asks again and again whether whoever asked may still see what is sent; usable outside of the request."""
+    """A repeated check that the caller may still see what is sent; usable outside of the request."""
 
     def __init__(
         self,
@@ -167,21 +165,21 @@ class Watch:
         self._store = store
         self._credential = credential
         self._version = -1
-        self._asked = float("-inf")
+        self._checked = float("-inf")
 
     def check(self, version: int, threads: Iterable[Thread] = ()) -> None:
-        """Raise NotSignedIn, NotAllowed or ThreadNotFound where something of this is not to be seen any more.
+        """Raise NotSignedIn, NotAllowed or ThreadNotFound once the caller may not see these threads any more.
 
-        `version` is that of who may do what when these threads were read; where nobody has changed that since the last
-        time, and that is not long ago, nothing needs to be asked.
+        `version` is the version of the access rights when the threads were read. The directory is asked only where it
+        is new, or the last check is 15 s old.
         """
-        if version > self._version or time.monotonic() > self._asked + _ASKED_SECONDS:
-            self.ask()
+        if version > self._version or time.monotonic() > self._checked + _RECHECK_SECONDS:
+            self.recheck()
         for thread in threads:
             if not access.shows(self.caller, thread, own_progress=self._own_progress):
                 raise ThreadNotFound(thread.id)
 
-    def ask(self) -> None:
+    def recheck(self) -> None:
         """Ask the directory. Raises NotSignedIn, NotAllowed, GroupNotFound, Unavailable."""
         if isinstance(self._credential, Session) and 0 < self._credential.until < time.time():
             raise NotSignedIn
@@ -191,29 +189,29 @@ class Watch:
         may_use = access.may_use_group(self.caller) if group else access.may_use_server(self.caller)
         if not (may_use or self._own_progress):
             raise NotAllowed("The role that this needs is gone.")
-        self._version, self._asked = version, time.monotonic()
+        self._version, self._checked = version, time.monotonic()
 
 
 def _not_on_the_server(caller: Caller, sentence: str) -> NotAllowed:
-    """The refusal of what is the whole server's; to an administrator it is the token that is in the way."""
+    # An administrator is refused only for the token's scope.
     return NotAllowed(
         "This token is for some groups only, not for the whole server." if caller.member.admin else sentence
     )
 
 
-def read_credential(asked: Request) -> Credential:
-    """The credentials of the request; raises NotSignedIn where there are none that can be read."""
-    header: str | None = asked.environ.get("HTTP_AUTHORIZATION")
+def read_credential(current: Request) -> Credential:
+    """Return the request's credential. Raises NotSignedIn where there is none that can be read."""
+    header: str | None = current.environ.get("HTTP_AUTHORIZATION")
     if header is not None:
         if header.startswith(_BEARER) and (plain := header[len(_BEARER) :].strip()):
             return Token(plain)  # The common case, without parsing.
-        given = asked.authorization
-        if given is not None and given.type == "bearer" and given.token:
-            return Token(given.token)
-        if given is not None and given.type == "basic" and given.username is not None:
-            return Password(given.username, given.password or "")
+        parsed = current.authorization
+        if parsed is not None and parsed.type == "bearer" and parsed.token:
+            return Token(parsed.token)
+        if parsed is not None and parsed.type == "basic" and parsed.username is not None:
+            return Password(parsed.username, parsed.password or "")
         raise NotSignedIn("The Authorization header is neither Basic nor Bearer, or cannot be read.")
-    known = of_cookie()
-    if known is None:
+    session = of_cookie()
+    if session is None:
         raise NotSignedIn
-    return known
+    return session

@@ -1,4 +1,4 @@
-"""OAuth 2.0 for programs: a client trades its id and secret for an access token, and gives one back."""
+"""OAuth 2.0 for programs: a client exchanges its id and secret for an access token, and revokes one."""
 
 from __future__ import annotations
 
@@ -18,24 +18,26 @@ from psthreads.web.services import Services
 _GROUP: Final = "group:"
 _MOST_GROUPS: Final = 100
 _REFUSALS: Final = {
-    400: DeclaredResponse("The request is not one of OAuth 2.0 that is taken here; `error` says why", (JSON,)),
-    401: DeclaredResponse("The client id and secret are not accepted", (JSON,)),
-    429: DeclaredResponse("Too many wrong secrets came from there: Retry-After says when to come again", (JSON,)),
+    400: DeclaredResponse("The request is not valid or not supported; `error` says why", (JSON,)),
+    401: DeclaredResponse("The client id or the secret is wrong", (JSON,)),
+    429: DeclaredResponse("Too many wrong secrets from this address: Retry-After says when to try again", (JSON,)),
 }
 
 
 def make_blueprint(services: Services, guard: Guard) -> Blueprint:
-    """The two routes, where PageSeeder has them."""
+    """Return the two routes, at PageSeeder's paths."""
     blueprint = Blueprint("oauth", __name__)
 
     def allow() -> None:
         guard.anyone()
-        g.suffix = "json"  # RFC 6749 knows no other format.
+        g.suffix = "json"  # the only format of RFC 6749
 
     blueprint.before_request(allow)
 
-    rules = _Rules(services)
-    hooks = Hooks(rules.authenticate, new_access_token, rules.narrow, rules.grant, services.directory.clients.give_back)
+    policy = _Policy(services)
+    hooks = Hooks(
+        policy.authenticate, new_access_token, policy.narrow, policy.grant, services.directory.clients.give_back
+    )
     server = OAuthServer(hooks, services.config.oauth_expires)
 
     @blueprint.post("/ps/oauth/token", provide_automatic_options=False)
@@ -54,9 +56,9 @@ def make_blueprint(services: Services, guard: Guard) -> Blueprint:
     @blueprint.post("/ps/oauth/revoke", provide_automatic_options=False)
     @declares(
         Operation(
-            "Ends an access token of an OAuth client",
+            "Revokes an access token of an OAuth client",
             Who.EVERYBODY,
-            {200: DeclaredResponse("The token is no token any more", (JSON,)), **_REFUSALS},
+            {200: DeclaredResponse("The token is revoked", (JSON,)), **_REFUSALS},
             body=(FORM,),
             fields=("token", "token_type_hint", "client_id", "client_secret"),
         )
@@ -67,8 +69,8 @@ def make_blueprint(services: Services, guard: Guard) -> Blueprint:
     return blueprint
 
 
-class _Rules:
-    """Whom a client is, and what it gets."""
+class _Policy:
+    """The answers to Authlib's questions; `Hooks` gives their contract."""
 
     def __init__(self, services: Services) -> None:
         self._directory = services.directory
@@ -92,7 +94,7 @@ class _Rules:
         self._directory.clients.grant(client, token, self._token_scope(client, scope), self._expires)
 
     def _token_scope(self, client: OAuthClient, scope: str) -> TokenScope | None:
-        """The reach that a scope stands for: that of the client, or less; None where it is no such scope."""
+        """Return the client's scope, narrowed by the request's; None where that is invalid or wider."""
         words, whole = set(scope.split()), client.token_scope or TokenScope()
         kinds = words & {"read", "act"}
         names = {word.removeprefix(_GROUP) for word in words if word.startswith(_GROUP)}
@@ -102,17 +104,17 @@ class _Rules:
             groups = frozenset(self._directory.find_group(name).id for name in names) if names else whole.groups
         except GroupNotFound:
             return None
-        asked = TokenScope("read" in kinds if kinds else whole.read, "act" in kinds if kinds else whole.act, groups)
-        return asked if asked.within(whole) else None
+        narrowed = TokenScope("read" in kinds if kinds else whole.read, "act" in kinds if kinds else whole.act, groups)
+        return narrowed if narrowed.within(whole) else None
 
 
 def _credentials(form: dict[str, str]) -> tuple[str, str] | None:
-    """The client's id and secret, by HTTP Basic or in the form; None where there are none, or both."""
-    given = request.authorization
-    in_form = form.get("client_secret")
-    if given is None:
-        return (form.get("client_id", ""), in_form) if in_form is not None else None
-    if given.type != "basic" or given.username is None or in_form is not None:
+    """Return the client's id and secret, by HTTP Basic or in the form; None where there are none, or both."""
+    basic = request.authorization
+    secret = form.get("client_secret")
+    if basic is None:
+        return (form.get("client_id", ""), secret) if secret is not None else None
+    if basic.type != "basic" or basic.username is None or secret is not None:
         return None
     # RFC 6749, section 2.3.1: both were encoded as for a form.
-    return unquote(given.username), unquote(given.password or "")
+    return unquote(basic.username), unquote(basic.password or "")

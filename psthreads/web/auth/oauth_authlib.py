@@ -1,4 +1,4 @@
-"""The corner of Authlib's server for OAuth 2.0, which has no types, kept in one place."""
+"""An OAuth 2.0 server; the one module for Authlib's server, which has no types."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _REFUSED: Final = "The client id and secret are not accepted: check them, and se
 
 @dataclass(frozen=True, slots=True)
 class Hooks:
-    """What decides, in our own terms; a client is whatever `authenticate` gives.
+    """The service's decisions. A client is whatever `authenticate` returns.
 
-    `authenticate` takes the form, and gives None for wrong credentials; `narrow` takes a client and the scope that it
-    asks for, and gives the one that it gets, or None where it asks for too much; `grant` takes a client, a new token
-    and that scope; `give_back` takes a client and a token, and gives whether it was not somebody else's.
+    `authenticate` takes the form, and returns None for wrong credentials. `narrow` takes a client and the requested
+    scope, and returns the granted one; None where the request is for too much. `grant` takes a client, a new token and
+    the granted scope. `give_back` revokes a client's token; it returns False for another client's.
     """
 
     authenticate: Callable[[dict[str, str]], Any]
@@ -36,7 +36,7 @@ class Hooks:
 
 
 class OAuthServer(AuthorizationServer):  # type: ignore[misc] # the library has no types
-    """The endpoints for tokens, by RFC 6749 (client credentials) and RFC 7009, for the request that is handled."""
+    """The endpoints for tokens: RFC 6749 (client credentials) and RFC 7009, for the current request."""
 
     def __init__(self, hooks: Hooks, expires: int) -> None:
         super().__init__(query_client=lambda _: None, save_token=self._save)
@@ -47,40 +47,40 @@ class OAuthServer(AuthorizationServer):  # type: ignore[misc] # the library has 
         self.register_endpoint(_Revocation)
 
     def token(self) -> Response:
-        """The answer to a request for an access token."""
-        answered: Response = self.create_token_response()
-        return answered
+        """Answer a request for an access token."""
+        response: Response = self.create_token_response()
+        return response
 
     def revocation(self) -> Response:
-        """The answer to a request to end an access token."""
-        answered: Response = self.create_endpoint_response(_Revocation.ENDPOINT_NAME)
-        return answered
+        """Answer a request to revoke an access token."""
+        response: Response = self.create_endpoint_response(_Revocation.ENDPOINT_NAME)
+        return response
 
     def create_oauth2_request(self, _request: Any) -> OAuth2Request:
-        """The request that is handled, as Authlib wants it."""
+        """Return the current request in Authlib's form."""
         return _Request()
 
     def authenticate_client(self, request: Any, _methods: Any, _endpoint: str = "token") -> ClientMixin:
-        """The client of the request, in the same words whatever is wrong."""
-        found = self.hooks.authenticate(request.payload.fields)
-        if found is None:
+        """Return the request's client. Raises InvalidClientError, with the same words for every reason."""
+        client = self.hooks.authenticate(request.payload.fields)
+        if client is None:
             raise InvalidClientError(status_code=401, description=_REFUSED)
-        return _AuthlibClient(found, self.hooks)
+        return _AuthlibClient(client, self.hooks)
 
     def handle_response(self, status_code: int, payload: Any, headers: Any) -> Response:
-        """The answer."""
-        answered: Response = super().handle_response(status_code, payload, headers)
-        answered.headers["Cache-Control"] = "no-store"
+        """Return the answer, with the headers that RFC 6749 wants."""
+        response: Response = super().handle_response(status_code, payload, headers)
+        response.headers["Cache-Control"] = "no-store"
         if status_code == 401:  # noqa: PLR2004 (HTTP's number)
-            answered.headers["WWW-Authenticate"] = 'Basic realm="psthreads", charset="UTF-8"'
-        return answered
+            response.headers["WWW-Authenticate"] = 'Basic realm="psthreads", charset="UTF-8"'
+        return response
 
     def _save(self, token: dict[str, Any], request: Any) -> None:
-        self.hooks.grant(request.client.found, token["access_token"], token.get("scope", ""))
+        self.hooks.grant(request.client.client, token["access_token"], token.get("scope", ""))
 
 
 class _Payload(OAuth2Payload):  # type: ignore[misc]
-    """The form, and nothing of the query, which ends up in logs."""
+    """The form only: a query ends up in logs."""
 
     def __init__(self) -> None:
         self.fields: dict[str, str] = request.form.to_dict()
@@ -96,7 +96,7 @@ class _Payload(OAuth2Payload):  # type: ignore[misc]
 
 class _Request(OAuth2Request):  # type: ignore[misc]
     def __init__(self) -> None:
-        # Authlib takes no plain HTTP, but TLS ends at the proxy in front, of which we may not hear.
+        # Authlib refuses plain HTTP, but TLS may end at a proxy that does not say so.
         super().__init__("POST", request.url.replace("http://", "https://", 1), headers=request.headers)
         self.payload = _Payload()
 
@@ -106,15 +106,15 @@ class _Request(OAuth2Request):  # type: ignore[misc]
 
 
 class _AuthlibClient(ClientMixin):  # type: ignore[misc]
-    def __init__(self, found: Any, hooks: Hooks) -> None:
-        self.found = found
+    def __init__(self, client: Any, hooks: Hooks) -> None:
+        self.client = client
         self._hooks = hooks
 
     def check_grant_type(self, grant_type: str) -> bool:
         return bool(grant_type == ClientCredentialsGrant.GRANT_TYPE)
 
     def get_allowed_scope(self, scope: str | None) -> str | None:
-        return self._hooks.narrow(self.found, scope or "")
+        return self._hooks.narrow(self.client, scope or "")
 
 
 class _ByClient(ClientCredentialsGrant):  # type: ignore[misc]
@@ -129,17 +129,17 @@ class _ByClient(ClientCredentialsGrant):  # type: ignore[misc]
 class _Revocation(RevocationEndpoint):  # type: ignore[misc]
     CLIENT_AUTH_METHODS = _METHODS
 
-    def query_token(self, token_string: str, _hint: str | None) -> _Given:
-        return _Given(token_string)
+    def query_token(self, token_string: str, _hint: str | None) -> _AccessToken:
+        return _AccessToken(token_string)
 
-    def revoke_token(self, token: _Given, request: Any) -> None:
-        # To look whose it is and to end it is one step.
-        if not self.server.hooks.give_back(request.client.found, token.plain):
+    def revoke_token(self, token: _AccessToken, request: Any) -> None:
+        # One step checks whose it is and revokes it.
+        if not self.server.hooks.give_back(request.client.client, token.plain):
             raise InvalidGrantError(description="The token is not one of this client.")
 
 
 @dataclass(frozen=True, slots=True)
-class _Given:
+class _AccessToken:
     plain: str
 
     def check_client(self, _client: Any) -> bool:

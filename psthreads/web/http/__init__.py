@@ -1,1 +1,1 @@
-"""Reading requests and writing answers; knows nothing of who asks."""
+"""Reads requests and writes answers; knows nothing of members."""

@@ -1,4 +1,4 @@
-"""The one place that maps what went wrong to an HTTP answer."""
+"""Maps exceptions to HTTP answers: the one place that does."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def install(app: Flask) -> None:
 
 
 def answer(problem: PsthreadsError) -> Response:
-    """The answer that tells of the problem: XML or JSON for a service, HTML for a page."""
+    """Answer with the error: XML or JSON for a service, HTML for a page."""
     headers = {}
     if isinstance(problem, NotSignedIn):
         headers["WWW-Authenticate"] = _CHALLENGE
@@ -52,7 +52,7 @@ def answer(problem: PsthreadsError) -> Response:
 
 
 def _sign_in_page() -> str:
-    """The page to sign in, which leads on; where something was sent, to the page that it was sent from, and says so."""
+    """Return the URL of the sign-in page, which leads back; after a POST to the form's page, with a notice."""
     if request.method in {"GET", "HEAD"}:
         return url_for("pages.sign_in", next=request.full_path.rstrip("?"))
     parts = urlsplit(request.referrer or "")
@@ -93,7 +93,5 @@ def _page(problem: PsthreadsError, headers: dict[str, str]) -> Response:
     return as_page(Response(text, problem.status, headers=headers, mimetype="text/html"))
 
 
-def _as_response(answered: object) -> Response:
-    if not isinstance(answered, Response):
-        return Response(status=302)
-    return answered
+def _as_response(response: object) -> Response:
+    return response if isinstance(response, Response) else Response(status=302)

@@ -1,4 +1,4 @@
-"""The headers that every answer carries, put on outside of Flask, where they cost the least."""
+"""The security headers of every answer, added outside of Flask, where they cost least."""
 
 from __future__ import annotations
 
@@ -14,44 +14,44 @@ if TYPE_CHECKING:
 _POLICY: Final = (
     "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 )
-# Scripts are files of ours, and ask this server only; none stands in a page, and none may be made of text.
+# Scripts are our own files and connect to this server only. None is inline, and none may be made from text.
 _PAGES: Final = f"script-src 'self'; connect-src 'self'; {_POLICY}"
-# What an answer does not say of itself. Nothing of ours needs a frame, or anything from elsewhere.
+# For an answer that does not set them. No answer needs a frame, or anything from another site.
 _DEFAULTS: Final = (
     ("Cache-Control", "no-store"),
     ("Content-Security-Policy", _POLICY),
     ("Referrer-Policy", "same-origin"),
 )
 _ALWAYS: Final = (("X-Content-Type-Options", "nosniff"), ("Cross-Origin-Resource-Policy", "same-origin"))
-# Not the other names below this one's domain: they are not ours to decide on.
+# Without includeSubDomains: the other names below this domain may belong to others.
 _TLS: Final = ("Strict-Transport-Security", "max-age=31536000")
 
 
 class Headers:
-    """Wraps a WSGI application: nothing is sniffed, framed or run, and stored only where it says so."""
+    """WSGI middleware that adds the headers: no sniffing, frames or scripts, no caching unless the answer says so."""
 
     def __init__(self, application: WSGIApplication) -> None:
         self._application = application
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        """Answer a request, as WSGI (PEP 3333) has it."""
+        """Answer a request, as in PEP 3333."""
 
         def start(status: str, headers: list[tuple[str, str]], *more: Any) -> Any:
-            given = dict(headers)
+            names = {name for name, _ in headers}
             headers.extend(_ALWAYS)
-            headers.extend([default for default in _DEFAULTS if default[0] not in given])
+            headers.extend([default for default in _DEFAULTS if default[0] not in names])
             if environ["wsgi.url_scheme"] == "https":
                 headers.append(_TLS)
             return start_response(status, headers, *more)
 
         credentials: str = environ.get("HTTP_AUTHORIZATION", "")
         if not credentials.isascii():
-            # No credentials are of other characters, and Werkzeug fails on them: empty ones are refused in our words.
+            # No valid credential has other characters, and Werkzeug fails on them: an empty one is refused properly.
             environ["HTTP_AUTHORIZATION"] = ""
         return self._application(environ, start)
 
 
 def as_page(response: Response) -> Response:
-    """The answer with what a page may do besides."""
+    """Allow the answer, a page, its scripts and connections."""
     response.headers["Content-Security-Policy"] = _PAGES
     return response

@@ -1,6 +1,6 @@
-"""What a route is for, declared beside its view: whom it serves, which parameters it reads, how it answers.
+"""The declarations of the API's routes, beside their views: who may use them, their parameters, their answers.
 
-The views read their parameters by the same declarations; openapi.py makes the document of them.
+The views read their parameters by the same declarations; openapi.py makes the document from them.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ BYTES: Final = "application/octet-stream"
 
 
 class Who(Enum):
-    """Whom a route serves, in the words of the docs."""
+    """Who may use a route, in the words of the docs."""
 
     EVERYBODY = "everybody"
     INSIDER = "the group's members"
@@ -43,7 +43,7 @@ class DeclaredResponse:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """A route and a method of it. `body` is the media types of a body, whose fields are the parameters or `fields`."""
+    """One method of a route. `body` is the body's media types; a form has the parameters and `fields` as its fields."""
 
     summary: str
     who: Who
@@ -55,12 +55,12 @@ class Operation:
 
 
 def service(meaning: str, schema: str) -> DeclaredResponse:
-    """An answer of the services: XML or JSON, as it is asked for."""
+    """Return the declaration of an answer in XML or JSON."""
     return DeclaredResponse(meaning, (XML, JSON), schema)
 
 
 def declares(operation: Operation) -> Callable[[F], F]:
-    """Declare what the view is for."""
+    """Declare the operation of a view."""
 
     def declare(view: F) -> F:
         vars(view)[_DECLARED] = operation
@@ -70,9 +70,9 @@ def declares(operation: Operation) -> Callable[[F], F]:
 
 
 def declared(view: Callable[..., Any]) -> Operation | None:
-    """What is declared of a view; None where nothing is."""
-    found = vars(view).get(_DECLARED)
-    return found if isinstance(found, Operation) else None
+    """Return the operation that a view declares; None where it declares none."""
+    operation = vars(view).get(_DECLARED)
+    return operation if isinstance(operation, Operation) else None
 
 
 # The headers of requests that more than one route reads.
@@ -81,16 +81,16 @@ PREFER: Final = Parameter(
     "Prefer", str, "", description="wait=N holds the answer for up to N seconds, at most 30 (RFC 7240)"
 )
 IF_NONE_MATCH: Final = Parameter(
-    "If-None-Match", str, "", description="the ETag of an earlier answer: 304 as long as nothing has changed"
+    "If-None-Match", str, "", description="the ETag of an earlier answer: 304 while nothing has changed"
 )
 IDEMPOTENCY_KEY: Final = Parameter(
     "Idempotency-Key",
     str,
     "",
     Bounds(greatest=255),
-    description="the same start again with the same key gives the same thread",
+    description="a repeat of the same start with the same key returns the same thread",
 )
 LAST_EVENT_ID: Final = Parameter(
-    "Last-Event-ID", str, "", description="the id of the last event that was received: what came after it follows"
+    "Last-Event-ID", str, "", description="the id of the last event received: the stream goes on after it"
 )
-RANGE: Final = Parameter("Range", str, "", description="the part of the file that is wanted, such as bytes=100-")
+RANGE: Final = Parameter("Range", str, "", description="a part of the file, such as bytes=100-")

@@ -1,4 +1,4 @@
-"""Turns what the domain gives into an answer: XML or JSON from one model, as the request asks for it."""
+"""Answers with the domain's values, as XML or JSON, whichever the request asks for."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _XML: Final = "application/xml; charset=utf-8"
 _JSON: Final = "application/json"
 _PARSER: Final = etree.XMLParser(resolve_entities=False, no_network=True, huge_tree=True)
 RETRY_SECONDS: Final = 1
-"""How long a client does well to wait before it asks for the progress again."""
+"""How long a client should wait before its next request for progress."""
 
 _PROLOG: Final = '<?xml version="1.0" encoding="UTF-8"?>\n'
 _LINKS: Final = {
@@ -32,59 +32,61 @@ _LINKS: Final = {
 _REVALIDATED: Final = {
     kind: [*links.items(), ("Vary", "Accept"), ("Cache-Control", "private, no-cache")] for kind, links in _LINKS.items()
 }
-"""The headers of an answer that may be kept, and is asked for again each time."""
+"""The headers of an answer that may be cached, and is revalidated each time."""
 
 
 @dataclass(frozen=True, slots=True)
 class BarView:
-    """A named progress bar, as it stands."""
+    """A named progress bar."""
 
     name: str
     total: int
     current: int
 
 
-def thread(one: Thread, *, status: int = 200, wrapper: str = "", headers: Mapping[str, str] | None = None) -> Response:
-    """One thread, within the element that its process wants around it, if any."""
+def thread(
+    thread: Thread, *, status: int = 200, wrapper: str = "", headers: Mapping[str, str] | None = None
+) -> Response:
+    """Answer with a thread, inside the `wrapper` element of its process, if it has one."""
     if _wants_json():
-        content = describe(one)
+        content = describe(thread)
         return _json({_camel(wrapper): {"thread": content}} if wrapper else content, status, headers)
     if wrapper:
-        return _xml("wrapped.xml", status, headers, thread=one, wrapper=wrapper)
-    return _answer(_rendered(current_app.jinja_env, one), status, headers, _XML)
+        return _xml("wrapped.xml", status, headers, thread=thread, wrapper=wrapper)
+    return _answer(_rendered(current_app.jinja_env, thread), status, headers, _XML)
 
 
-def progress(one: Thread, headers: Mapping[str, str], *, is_known: bool) -> Response:
-    """A thread with its ETag; or 304 without a body to whoever has it already."""
+def progress(thread: Thread, headers: Mapping[str, str], *, is_unchanged: bool) -> Response:
+    """Answer with a thread and its ETag; with 304 and no body where the client has this state (`is_unchanged`)."""
     wants_json = _wants_json()
     kind = _JSON if wants_json else _XML
-    # A weak tag (RFC 9110, section 8.8.1): when the thread was last heard from does not count.
-    given = [*_REVALIDATED[kind], ("ETag", f'W/"{_tag(one, wants_json=wants_json)}"'), *headers.items()]
-    if is_known:
-        return Response(status=304, headers=given)
-    text = json.dumps(describe(one)) if wants_json else _rendered(current_app.jinja_env, one)
-    return Response(text, headers=given, content_type=kind)
+    # A weak tag (RFC 9110, section 8.8.1): the time of the last heartbeat does not count.
+    every = [*_REVALIDATED[kind], ("ETag", f'W/"{_tag(thread, wants_json=wants_json)}"'), *headers.items()]
+    if is_unchanged:
+        return Response(status=304, headers=every)
+    text = json.dumps(describe(thread)) if wants_json else _rendered(current_app.jinja_env, thread)
+    return Response(text, headers=every, content_type=kind)
 
 
-def is_known(one: Thread) -> bool:
-    """Whether this state of the thread is what the request's If-None-Match names."""
-    return request.if_none_match.contains_weak(_tag(one, wants_json=_wants_json()))
+def is_unchanged(thread: Thread) -> bool:
+    """Return whether the request's If-None-Match names this state of the thread."""
+    return request.if_none_match.contains_weak(_tag(thread, wants_json=_wants_json()))
 
 
-def _tag(one: Thread, *, wants_json: bool) -> str:
-    return f"{one.rev}-{'json' if wants_json else 'xml'}"
+def _tag(thread: Thread, *, wants_json: bool) -> str:
+    return f"{thread.rev}-{'json' if wants_json else 'xml'}"
 
 
 def threads(page: ThreadPage) -> Response:
-    """A page of threads."""
+    """Answer with a page of threads."""
     if _wants_json():
-        listed = [describe(one) for one in page.threads]
-        return _json({"page": page.page, "pageSize": page.page_size, "total": page.total, "threads": listed})
+        items = [describe(thread) for thread in page.threads]
+        return _json({"page": page.page, "pageSize": page.page_size, "total": page.total, "threads": items})
     return _xml("threads.xml", page=page)
 
 
 def logs(log: LogPage, *, with_detail: bool) -> Response:
-    """A page of a log; with the details that administrators see, or without."""
+    """Answer with a page of a log; `with_detail` includes what only administrators see."""
     if _wants_json():
         events = [log_event(event, with_detail=with_detail) for event in log.events]
         counts = {name: getattr(log, name) for name in ("first", "last", "total", "dropped", "next")}
@@ -93,7 +95,7 @@ def logs(log: LogPage, *, with_detail: bool) -> Response:
 
 
 def log_event(event: Event, *, with_detail: bool) -> dict[str, Any]:
-    """One line of a log, in JSON."""
+    """Return one line of a log for JSON."""
     return {
         "seq": event.seq,
         "timestamp": event.timestamp,
@@ -104,16 +106,16 @@ def log_event(event: Event, *, with_detail: bool) -> dict[str, Any]:
 
 
 def log_head(log: LogPage) -> str:
-    """The beginning of a whole log in XML, up to its first event."""
+    """Return the beginning of a whole log in XML, up to its first event."""
     counts = f'total="{log.total}" dropped="{log.dropped}" next="{log.total + 1}"'
     return f'{_PROLOG}<logs threadid="{log.thread_id}" first="{min(1, log.total)}" last="{log.total}" {counts}>\n'
 
 
 def log_lines(events: Sequence[Event], kind: str, *, with_detail: bool) -> str:
-    """Lines of a log as they stand in a file: `text`, `jsonl` (one JSON value on each line) or `xml`."""
+    """Return lines of a log for a file: as `text`, `jsonl` (one JSON value a line) or `xml`."""
     if kind == "jsonl":
-        told = (json.dumps(log_event(event, with_detail=with_detail), ensure_ascii=False) for event in events)
-        return "".join(f"{line}\n" for line in told)
+        values = (log_event(event, with_detail=with_detail) for event in events)
+        return "".join(f"{json.dumps(value, ensure_ascii=False)}\n" for value in values)
     if kind == "xml":
         return "".join(f"{_event(event, with_detail)}\n" for event in events)
     return "".join(_text(event, with_detail=with_detail) for event in events)
@@ -132,52 +134,65 @@ def _event(event: Event, with_detail: bool) -> str:  # noqa: FBT001 (as the temp
 
 
 def _text(event: Event, *, with_detail: bool) -> str:
-    # What follows a line's first break is set in, so that no message can look like another line of the log.
-    told = "\n    ".join(event.text(with_detail=with_detail).splitlines())
-    return f"{event.seq} {iso(event.timestamp)} {event.level:<5} {told}\n"
+    # Continuation lines are indented, so that no message can look like another line of the log.
+    message = "\n    ".join(event.text(with_detail=with_detail).splitlines())
+    return f"{event.seq} {iso(event.timestamp)} {event.level:<5} {message}\n"
 
 
-def cancelled(one: Thread | None) -> Response:
-    """The thread as it stands after a request to cancel it; nothing when it is not there."""
+def cancelled(thread: Thread | None) -> Response:
+    """Answer a request to cancel a thread with its state now; with an empty element where it does not exist."""
     if _wants_json():
-        return _json({"thread": describe(one)} if one else {})
-    return _xml("thread-cancel.xml", thread=one)
+        return _json({"thread": describe(thread)} if thread else {})
+    return _xml("thread-cancel.xml", thread=thread)
 
 
-def processes(listed: Sequence[Mapping[str, Any]]) -> Response:
-    """What can be started."""
-    return _json({"processes": listed}) if _wants_json() else _xml("processes.xml", processes=listed)
+def uploaded(files: Mapping[str, int], *, wrapped: bool, status: int) -> Response:
+    """Answer with the uploaded files and their sizes in bytes; a list where `wrapped`, else the one file alone."""
+    items = [{"filename": clean(name), "size": size} for name, size in files.items()]
+    if _wants_json():
+        return _json({"uploads": items} if wrapped else items[0], status)
+    return _xml("uploads.xml", status, uploads=items, wrapped=wrapped)
+
+
+def cleared(count: int) -> Response:
+    """Answer with the number of files that were removed from a loading zone."""
+    return _json({"filesremoved": count}) if _wants_json() else _xml("load-clear.xml", count=count)
+
+
+def processes(items: Sequence[Mapping[str, Any]]) -> Response:
+    """Answer with the processes that can be started."""
+    return _json({"processes": items}) if _wants_json() else _xml("processes.xml", processes=items)
 
 
 def error(problem: PsthreadsError, headers: Mapping[str, str] | None = None) -> Response:
-    """An error, with the status that fits it."""
-    asked, message = clean(request.path, limit=2_000), clean(problem.message)
+    """Answer with an error and its status."""
+    path, message = clean(request.path, limit=2_000), clean(problem.message)
     if _wants_json():
-        content = {"id": problem.code, "request": asked, "message": message}
+        content = {"id": problem.code, "request": path, "message": message}
         return _json(content, problem.status, headers)
-    return _xml("error.xml", problem.status, headers, code=problem.code, request=asked, message=message)
+    return _xml("error.xml", problem.status, headers, code=problem.code, request=path, message=message)
 
 
-def bars(one: Thread) -> list[BarView]:
-    """The thread's progress bars, in their order: its elements with a total and a current count."""
+def bars(thread: Thread) -> list[BarView]:
+    """Return the thread's progress bars in their order: its elements with a total and a current count."""
     return [
         BarView(str(element.tag), int(element.get("total", "0")), int(element.get("current", "0")))
-        for element in _elements(one.xml)
+        for element in _elements(thread.xml)
         if element.get("total", "").isdecimal() and element.get("current", "").isdecimal()
     ]
 
 
-def share(one: Thread) -> str:
-    """How much of a running thread's first unfinished bar is done, such as `45 %`; empty where there is none."""
-    if one.status.is_final or "total=" not in one.xml:
+def share(thread: Thread) -> str:
+    """Return the percentage of a running thread's first unfinished bar, such as `45 %`; empty where there is none."""
+    if thread.status.is_final or "total=" not in thread.xml:
         return ""
-    return next((f"{100 * bar.current // bar.total} %" for bar in bars(one) if bar.current < bar.total), "")
+    return next((f"{100 * bar.current // bar.total} %" for bar in bars(thread) if bar.current < bar.total), "")
 
 
-def results(one: Thread) -> list[str]:
-    """The names of the files that the thread made and names in its own XML."""
-    texts = [element.text or "" for element in _elements(one.xml)]
-    return [text for text in texts if owner(text) == one.id and "/" not in text]
+def results(thread: Thread) -> list[str]:
+    """Return the names of the thread's result files, from its own XML."""
+    texts = [element.text or "" for element in _elements(thread.xml)]
+    return [text for text in texts if owner(text) == thread.id and "/" not in text]
 
 
 def _wants_json() -> bool:
@@ -191,14 +206,13 @@ def _wants_json() -> bool:
 
 
 @lru_cache(maxsize=512)
-def _rendered(environment: Environment, one: Thread) -> str:
-    # A thread changes twice a second at most and is asked for more often: what has not changed is not
-    # rendered again.
-    return _PROLOG + environment.get_template("thread.xml").render(thread=one)
+def _rendered(environment: Environment, thread: Thread) -> str:
+    # A thread changes twice a second at most, and clients poll more often: each state is rendered once.
+    return _PROLOG + environment.get_template("thread.xml").render(thread=thread)
 
 
 def _xml(template: str, status: int = 200, headers: Mapping[str, str] | None = None, **values: Any) -> Response:
-    # Not render_template: the context processors' work would be for nothing here.
+    # Not render_template, which runs context processors that these templates do not need.
     text = current_app.jinja_env.get_template(template).render(values)
     return _answer(_PROLOG + text, status, headers, _XML)
 
@@ -214,23 +228,23 @@ def _answer(text: str, status: int, headers: Mapping[str, str] | None, kind: str
     return response
 
 
-def describe(one: Thread) -> dict[str, Any]:
-    """A thread in JSON."""
+def describe(thread: Thread) -> dict[str, Any]:
+    """Return a thread for JSON."""
     content: dict[str, Any] = {
-        "id": one.id,
-        "name": one.name,
-        "username": one.username,
-        "groupid": one.group_id,
-        "status": one.status,
+        "id": thread.id,
+        "name": thread.name,
+        "username": thread.username,
+        "groupid": thread.group_id,
+        "status": thread.status,
     }
-    if one.cancelling:
+    if thread.cancelling:
         content["cancelling"] = True
-    content["created"] = iso(one.created)
+    content["created"] = iso(thread.created)
     for name in ("started", "ended", "heard"):
-        if moment := getattr(one, name):
-            content[name] = iso(moment)
-    content |= {"warnings": one.warnings, "errors": one.errors, "message": one.message}
-    for element in _elements(one.xml):
+        if timestamp := getattr(thread, name):
+            content[name] = iso(timestamp)
+    content |= {"warnings": thread.warnings, "errors": thread.errors, "message": thread.message}
+    for element in _elements(thread.xml):
         name = _camel(element.tag)
         if name not in content:
             content[name] = _element(element)
@@ -242,13 +256,13 @@ def _elements(xml: str) -> list[etree._Element]:
 
 
 def _element(element: etree._Element) -> Any:
-    """An element in JSON: its text when it has nothing else, else its attributes and children."""
+    """Return an element for JSON: its text when it has nothing else, else its attributes and children."""
     content: dict[str, Any] = {_camel(name): _value(name, value) for name, value in element.attrib.items()}
     for child in element:
         name, value = _camel(child.tag), _element(child)
         if name in content:
-            known = content[name]
-            content[name] = [*known, value] if isinstance(known, list) else [known, value]
+            earlier = content[name]
+            content[name] = [*earlier, value] if isinstance(earlier, list) else [earlier, value]
         else:
             content[name] = value
     if not content:
@@ -265,16 +279,3 @@ def _value(name: str, value: str) -> str | int:
 def _camel(name: object) -> str:
     first, *rest = str(name).split("-")
     return first + "".join(part.capitalize() for part in rest)
-
-
-def uploaded(files: Mapping[str, int], *, wrapped: bool, status: int) -> Response:
-    """The files that were uploaded, each with its size in bytes; or one of them, without a list around it."""
-    found = [{"filename": clean(name), "size": size} for name, size in files.items()]
-    if _wants_json():
-        return _json({"uploads": found} if wrapped else found[0], status)
-    return _xml("uploads.xml", status, uploads=found, wrapped=wrapped)
-
-
-def cleared(count: int) -> Response:
-    """How many files were removed from a loading zone."""
-    return _json({"filesremoved": count}) if _wants_json() else _xml("load-clear.xml", count=count)

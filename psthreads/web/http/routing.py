@@ -1,7 +1,7 @@
-"""Finding the route of a request, quicker for paths that are asked for again and again.
+"""A cache of routes.
 
-Clients poll, so most requests have the path of an earlier one. Werkzeug's matching of a path, and the check of the
-request's host, are a good part of what a progress request costs; both are remembered by what they are made of.
+Clients poll, so most requests have the path of an earlier one. Werkzeug's matching of the path and its check of the
+host are a good part of the cost of a progress request; both are cached.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ from flask import Flask, Request
 from werkzeug.routing import Map, MapAdapter
 from werkzeug.wsgi import get_host
 
-_REMEMBERED: Final = 2_048
+_CACHED: Final = 2_048
 
 
 class Application(Flask):
-    """Flask with a memory for paths."""
+    """Flask with a cache of routes."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._routes: dict[tuple[str, str], tuple[Any, Any]] = {}
 
     def create_url_adapter(self, request: Request | None) -> MapAdapter | None:
-        """What finds routes and builds addresses for this request, as Flask's own; without matching of hosts."""
+        """Return the request's URL adapter, as Flask does, but without matching of hosts."""
         if request is None:
             return super().create_url_adapter(None)
         environ = request.environ
@@ -35,7 +35,7 @@ class Application(Flask):
 
 class _Adapter(MapAdapter):
     def __init__(
-        self, known: dict[tuple[str, str], tuple[Any, Any]], url_map: Map, host: str, request: Request
+        self, routes: dict[tuple[str, str], tuple[Any, Any]], url_map: Map, host: str, request: Request
     ) -> None:
         super().__init__(
             url_map,
@@ -47,24 +47,24 @@ class _Adapter(MapAdapter):
             request.method,
             request.query_string.decode("latin-1"),
         )
-        self._known = known
+        self._routes = routes
 
     def match(self, *arguments: Any, **options: Any) -> Any:
-        """The rule and the arguments of the path; raises what Werkzeug's own raises."""
+        """Return the rule and the arguments of the path. Raises what Werkzeug's own method raises."""
         if arguments or options != {"return_rule": True}:
             return super().match(*arguments, **options)
         key = self.default_method, self.path_info
-        found = self._known.get(key)
-        if found is None:
-            found = super().match(return_rule=True)
-            if len(self._known) >= _REMEMBERED:
-                self._known.clear()
-            self._known[key] = found
-        rule, values = found
+        match = self._routes.get(key)
+        if match is None:
+            match = super().match(return_rule=True)
+            if len(self._routes) >= _CACHED:
+                self._routes.clear()
+            self._routes[key] = match
+        rule, values = match
         return rule, dict(values)
 
 
 @lru_cache(maxsize=64)
 def _host(scheme: str, header: str | None, name: str, port: str) -> str:
-    given = {"wsgi.url_scheme": scheme, "SERVER_NAME": name, "SERVER_PORT": port}
-    return get_host(given if header is None else {**given, "HTTP_HOST": header})
+    environ = {"wsgi.url_scheme": scheme, "SERVER_NAME": name, "SERVER_PORT": port}
+    return get_host(environ if header is None else {**environ, "HTTP_HOST": header})

@@ -1,4 +1,4 @@
-"""Files that arrive in a request's body, put where they belong while they arrive, and never held in memory."""
+"""Uploads: files in a request's body, written to a loading zone while they arrive, and never held in memory."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from psthreads.domain.errors import BadParameter, MissingParameter, NoSpace, Pst
 from psthreads.system.thread_pool import off_the_loop
 
 MOST_FILES: Final = 50
-"""How many files a form may have: each is held open until the last has come."""
+"""The most files of a form: each stays open until the last has arrived."""
 
 _CHUNK: Final = 256 * 1024
-_STALLED: Final = 60.0  # seconds without a byte, after which an upload counts as broken off
+_STALLED: Final = 60.0  # seconds without a byte until an upload counts as broken off
 _MOST_PARTS: Final = 100
-_FORM: Final = 1024 * 1024  # bytes that the parts of a form may add to its files
+_FORM: Final = 1024 * 1024  # bytes of a form besides its files
 _FIELD: Final = 8 * 1024  # bytes of a field
-_DRAINED: Final = 64 * 1024  # bytes that gunicorn reads away by itself
+_DRAINED: Final = 64 * 1024  # bytes that gunicorn reads and discards by itself
 _LINGER: Final = 2.0  # seconds
 _LINGER_BYTES: Final = 4 * 1024 * 1024
 
@@ -43,19 +43,19 @@ class _NoForm(PsthreadsError):
 
 
 def expect(most: int) -> None:
-    """Prepare for a body of files, of so many bytes in all, which nobody else may read: it would be in memory then."""
+    """Accept a body of at most so many bytes of files; call it before anything else parses the body into memory."""
     request.form = ImmutableMultiDict()
     request.max_content_length = most + (1 if request.method == "PUT" else _FORM)
 
 
 def put(zone: LoadingZone, name: str, most: int, allow: Callable[[], None]) -> int:
-    """Put the body into a file of the zone, and say how many bytes it is.
+    """Write the body to a file of the zone, and return its size in bytes.
 
-    `allow` is called when all has come, which may take long, and may refuse. Raises TooLarge, NoSpace, UnsafePath,
-    Conflict, and BadParameter for a body that breaks off; nothing is kept then.
+    `allow` is called at the end, which may be long after the start, and may raise. Raises TooLarge, NoSpace,
+    UnsafePath, Conflict, and BadParameter for a body that breaks off. Then no file remains.
     """
-    with _as_problems(most):
-        _refuse_at_once(most)
+    with _translated(most):
+        _check_length(most)
         with zone.write(name, most, _sync) as arrival:
             for chunk in _body():
                 arrival.write(chunk)
@@ -67,27 +67,27 @@ def put_form(
     zone: Callable[[], LoadingZone],
     allow: Callable[[Mapping[str, str]], None],
     most: int,
-    given: Mapping[str, str] | None = None,
+    query: Mapping[str, str] | None = None,
 ) -> tuple[dict[str, int], bool]:
-    """Put the files of the form that the body is into the zone: all of them, or none.
+    """Write the files of the body's form to the zone: all of them, or none.
 
-    `allow` gets the fields that came so far, and what was given besides; it is called before the first file and when
-    all has come, which may take long, and may refuse. Only with `given` a field `filename` names the one file. Gives
-    the sizes in bytes by name, and whether any of them is new. Raises what `put` does, and BadParameter for a bad form.
+    `allow` gets the fields so far, with those of `query`. It is called before the first file and at the end, and may
+    raise. Only with `query`, a field `filename` renames a single file. Returns the sizes in bytes by name, and whether
+    any file is new. Raises what `put` does, and BadParameter for a bad form.
     """
     if request.mimetype != "multipart/form-data":
         raise _NoForm
-    with _as_problems(most), ExitStack() as stack:
-        _refuse_at_once(most + _FORM)
-        form = _Form(stack, zone, allow, most, given)
+    with _translated(most), ExitStack() as stack:
+        _check_length(most + _FORM)
+        form = _Form(stack, zone, allow, most, query)
         form.read(request.mimetype_params.get("boundary", ""))
-        # The files appear when the stack is left. What can fail has been done by then, for all of them.
+        # The files appear when the stack closes. All that can fail is done before, for all of them.
         form.settle()
     return form.sizes(), form.has_new
 
 
 def hang_up(response: Response) -> Response:
-    """Where the body was not read to its end, close the connection after the answer."""
+    """Close the connection after the answer where the body was not read to its end."""
     length = request.content_length
     connection = request.environ.get("gunicorn.socket")
     has_more = length is None or length > _DRAINED if "chunked" in _encoding() or length else False
@@ -98,7 +98,7 @@ def hang_up(response: Response) -> Response:
 
 
 class _Form:
-    """A form with files, taken apart while it arrives. `stack` holds the files until all are there."""
+    """A form with files, parsed while it arrives. `stack` holds the files until all are complete."""
 
     def __init__(
         self,
@@ -106,15 +106,15 @@ class _Form:
         zone: Callable[[], LoadingZone],
         allow: Callable[[Mapping[str, str]], None],
         most: int,
-        given: Mapping[str, str] | None,
+        query: Mapping[str, str] | None,
     ) -> None:
         self.has_new = False
         self._stack = stack
         self._zone = zone
         self._allow = allow
         self._left = most
-        self._is_named = given is not None
-        self._given = dict(given or {})
+        self._may_rename = query is not None
+        self._fields = dict(query or {})
         self._paths: set[str] = set()
         self._arrivals: dict[str, Arrival] = {}
         self._field = ""
@@ -122,29 +122,29 @@ class _Form:
         self._arrival: Arrival | None = None
 
     def read(self, boundary: str) -> None:
-        """Take the body apart; raises BadParameter for what is no form, or has no file."""
+        """Parse the body. Raises BadParameter for a malformed form, and MissingParameter for one without a file."""
         decoder = MultipartDecoder(boundary.encode("ascii", "replace"), _FORM, max_parts=_MOST_PARTS)
         for chunk in chain(_body(), (None,)):
             try:
                 decoder.receive_data(chunk)
                 while not isinstance(event := decoder.next_event(), NeedData | Epilogue):
-                    self._take(event)
+                    self._handle(event)
             except (ValueError, RequestEntityTooLarge):
                 raise BadParameter("file", "The form cannot be read: send it again as multipart/form-data.") from None
         if not self._arrivals:
             raise MissingParameter("file")
 
     def settle(self) -> None:
-        """Bring all files to the disk, and ask once more whether they may be there."""
+        """Sync all files to the disk, and check once more that they are allowed."""
         for arrival in self._arrivals.values():
             arrival.settle(_sync)
-        self._allow(self._given)
+        self._allow(self._fields)
 
     def sizes(self) -> dict[str, int]:
-        """The sizes of the files in bytes, by name."""
+        """Return the sizes of the files in bytes, by name."""
         return {name: arrival.size for name, arrival in self._arrivals.items()}
 
-    def _take(self, event: Any) -> None:
+    def _handle(self, event: Any) -> None:
         if isinstance(event, Field):
             self._field, self._arrival = event.name or "", None
             self._text.clear()
@@ -153,7 +153,7 @@ class _Form:
         elif isinstance(event, Data) and self._arrival is not None:
             self._left -= len(event.data)
             if self._left < 0:
-                raise TooLarge(0)  # The caller knows how much it may be.
+                raise TooLarge(0)  # `_translated` fills in the limit.
             self._arrival.write(event.data)
         elif isinstance(event, Data):
             self._text += event.data
@@ -163,16 +163,16 @@ class _Form:
                 self._set(self._field, self._text.decode(errors="replace"))
 
     def _set(self, name: str, text: str) -> None:
-        if self._given.setdefault(name, text) != text:
+        if self._fields.setdefault(name, text) != text:
             raise BadParameter(name, f"Parameter '{name}' is given more than once, and differently.")
 
     def _begin(self, filename: str) -> Arrival:
         if not self._arrivals:
-            self._allow(self._given)
-        if self._is_named and (given := self._given.get("filename")):
+            self._allow(self._fields)
+        if self._may_rename and (name := self._fields.get("filename")):
             if self._arrivals:
                 raise BadParameter("filename", "Only one file can have the filename: leave it out for several.")
-            filename = given
+            filename = name
         if len(self._arrivals) == MOST_FILES:
             raise BadParameter("file", f"There are more than {MOST_FILES} files in the form: send a zip file instead.")
         if not filename:
@@ -185,21 +185,21 @@ class _Form:
         return arrival
 
     def _claim(self, path: str) -> None:
-        """Keep two files of the form from the same place, and a file from one that another needs as a folder."""
+        """Refuse two files with the same path, and a file where another needs a folder."""
         if path in self._paths:
             raise BadParameter("filename", "Two files of the form have the same name: rename one.")
-        if any(f"{path}/".startswith(f"{one}/") or one.startswith(f"{path}/") for one in self._paths):
+        if any(f"{path}/".startswith(f"{other}/") or other.startswith(f"{path}/") for other in self._paths):
             raise BadParameter("filename", f"'{path}' is a file of the form and in the way of another: rename one.")
         self._paths.add(path)
 
 
-def _refuse_at_once(most: int) -> None:
+def _check_length(most: int) -> None:
     if (request.content_length or 0) > most:
         raise TooLarge(most)
 
 
 def _body() -> Iterator[bytes]:
-    """The request's body, piece by piece; raises ClientDisconnected when it ends too early."""
+    """Yield the request's body in pieces. Raises ClientDisconnected when it ends too early."""
     connection = request.environ.get("gunicorn.socket")
     if connection is not None:
         connection.settimeout(_STALLED)
@@ -207,7 +207,7 @@ def _body() -> Iterator[bytes]:
     while chunk := request.stream.read(_CHUNK):
         size += len(chunk)
         yield chunk
-        time.sleep(0)  # Whoever sends fast would keep a gevent process from its other requests.
+        time.sleep(0)  # A fast sender would otherwise keep a gevent process from its other requests.
     if size != (size if request.content_length is None else request.content_length):
         raise ClientDisconnected
     if connection is not None:
@@ -216,8 +216,8 @@ def _body() -> Iterator[bytes]:
 
 
 @contextmanager
-def _as_problems(most: int) -> Iterator[None]:
-    """Tell of what can go wrong with a body in the words of the service."""
+def _translated(most: int) -> Iterator[None]:
+    """Turn the errors of reading and storing a body into the service's own."""
     try:
         yield
     except (TooLarge, RequestEntityTooLarge):
@@ -239,11 +239,11 @@ def _encoding() -> str:
 
 
 def _linger(body: Any, connection: socket.socket) -> None:
-    body.failed = True  # gunicorn's own mark: it must not look for another request on this connection.
+    body.failed = True  # gunicorn's flag: it must not look for another request on this connection.
     left, until = _LINGER_BYTES, time.monotonic() + _LINGER
     with suppress(OSError):
         connection.shutdown(socket.SHUT_WR)
-        # To close now would reset the connection, and take the answer away from whoever is still sending.
+        # To close now would reset the connection, and a client that is still sending would lose the answer.
         while left > 0 and (seconds := until - time.monotonic()) > 0:
             connection.settimeout(seconds)
             if not (data := connection.recv(_CHUNK)):

@@ -190,13 +190,13 @@ def test_whoever_follows_is_asked_again_with_the_scope_that_they_came_with(
         )
     )
     caller = people.directory.identify(credential, "acme")
-    Watch(people.directory, store, caller, credential).ask()
+    Watch(people.directory, store, caller, credential).recheck()
     everywhere = Watch(people.directory, store, replace(caller, group=None), credential)
     with pytest.raises(NotAllowed):
-        everywhere.ask()
+        everywhere.recheck()
     other = Watch(people.directory, store, replace(caller, group=people.other), credential)
     with pytest.raises(NotAllowed):
-        other.ask()
+        other.recheck()
 
 
 def test_a_narrowed_token_is_made_and_shown_on_the_command_line(config: Config, people: People) -> None:

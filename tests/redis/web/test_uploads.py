@@ -258,7 +258,7 @@ def test_who_loses_the_role_while_a_file_arrives_leaves_none(
     def lose(_most: int) -> None:
         people.directory.by(SETUP).set_membership(people.members["contributor"], people.acme, Role.REVIEWER)
 
-    monkeypatch.setattr(uploads, "_refuse_at_once", lose)  # It comes after the first look at who asks.
+    monkeypatch.setattr(uploads, "_check_length", lose)  # It comes after the first check of the caller.
     more = {"data": b"x"} if method == "PUT" else form(file=file("a.xml"))
     name = "&filename=a.xml" if method == "PUT" else ""
     assert upload(method, f"{UPLOAD}?group=acme{name}", **more).status_code == 403
