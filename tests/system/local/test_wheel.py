@@ -198,7 +198,7 @@ def test_a_plugin_is_installed_beside_a_checkout_that_was_deployed_as_the_docs_s
     source: Path, plugin: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     page = (ROOT / "docs" / "deploying.md").read_text()
-    pinned, own = block_of(page, "run: install").splitlines()
+    pinned, own = block_of(page, "install").splitlines()
     assert pinned == "pip install --require-hashes -r requirements.lock"
     # What that line installs is here already: the environment of the tests was made of the same versions.
     names = re.findall(r"^([\w-]+)==", (ROOT / "requirements.lock").read_text(), re.MULTILINE)
