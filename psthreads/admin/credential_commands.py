@@ -13,7 +13,7 @@ from psthreads.admin.shell import as_json, of_member, say, show, with_reason
 from psthreads.domain.access import TokenScope
 from psthreads.domain.errors import BadParameter
 from psthreads.domain.model import iso
-from psthreads.identity.records import scope
+from psthreads.identity.records import scope_words
 
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 24 * 3600, "w": 7 * 24 * 3600}
 _DURATION: Final = re.compile(r"([0-9]{1,9})([smhdw])")
@@ -128,7 +128,7 @@ def _scopes(token_scopes: Iterable[TokenScope | None]) -> list[str]:
     scopes = list(token_scopes)
     groups = [("group", group) for it in scopes if it is not None for group in it.groups or ()]
     names = {group: name for (_, group), name in shell.directory().names(groups).items()}
-    return [scope(it, names) for it in scopes]
+    return [scope_words(it, names) for it in scopes]
 
 
 def _seconds(duration: str) -> int:

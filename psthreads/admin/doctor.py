@@ -24,7 +24,7 @@ from redis.exceptions import NoPermissionError, RedisError, ResponseError
 
 from psthreads.authoring.registry import Registry
 from psthreads.database import shared_settings
-from psthreads.database.connection import connect, durability_warning, translated
+from psthreads.database.connection import connect, durability_warning, translate_errors
 from psthreads.domain.config import Config
 from psthreads.domain.errors import ConfigError, Unavailable
 from psthreads.identity.directory import Directory
@@ -170,7 +170,7 @@ def durability(redis: Redis) -> Iterator[Problem]:
 
 def version(redis: Redis) -> Iterator[Problem]:
     """Check that Redis is recent enough."""
-    with translated(redis):
+    with translate_errors(redis):
         try:
             server = redis.info("server")
         except NoPermissionError:
@@ -182,7 +182,7 @@ def version(redis: Redis) -> Iterator[Problem]:
 
 def clock(redis: Redis) -> Iterator[Problem]:
     """Check that the clocks of this machine and of Redis agree."""
-    with translated(redis):
+    with translate_errors(redis):
         before = time.time()
         seconds, micros = redis.time()
         drift = seconds + micros / 1e6 - (before + time.time()) / 2
@@ -195,7 +195,7 @@ def clock(redis: Redis) -> Iterator[Problem]:
 
 def rights(redis: Redis) -> Iterator[Problem]:
     """Check that our user of Redis has only the permissions that it needs."""
-    with translated(redis):
+    with translate_errors(redis):
         try:
             # Only a user without limits may call this: none of deploy/psthreads.acl may.
             redis.execute_command("ACL", "LIST")  # type: ignore[no-untyped-call] # redis-py's own

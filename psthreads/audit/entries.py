@@ -1,8 +1,8 @@
-"""The audit: who did what, when, from where and why; written with the deed itself, and never changed.
+"""The audit: who did what, when, from where and why. Entries are never changed.
 
-It is one Redis stream, `ps:audit`, to which the scripts of the store and of the directory append in the same step as
-they change something. Every entry has the same fields, all of them short texts, in the order of `FIELDS`. What is older
-than the retention goes by itself.
+It is one Redis stream, `ps:audit`. The scripts of threads and of the directory add an entry in the same step as they
+change something. Every entry has the same fields, all of them short texts, in the order of `FIELDS`. Entries older than
+the retention are dropped as new ones come.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Final, Self, cast
+from typing import Final, Self, cast
 
 from redis import Redis
 
-from psthreads.database.connection import translated
+from psthreads.database.connection import translate_errors
 from psthreads.domain.errors import BadParameter
 from psthreads.domain.model import clean
 
@@ -23,8 +23,8 @@ LONGEST: Final = 500
 """The longest reason, in characters."""
 
 FIELDS: Final = ("act", "by", "byid", "address", "subject", "id", "group", "groupname", "reason", "detail")
-LOOKED_AT: Final = 2_000
-"""At how many entries one page looks, whatever is stored; then it says where to go on."""
+SCANNED: Final = 2_000
+"""The number of entries that one page looks at, at most; then it says where to go on."""
 
 _AT_ONCE: Final = 500
 _ID: Final = re.compile(r"[0-9]{1,19}-[0-9]{1,19}")
@@ -52,15 +52,15 @@ ACTS: Final = {
     "client.add": "made the OAuth client",
     "client.remove": "removed the OAuth client",
 }
-"""What is written down, and what each act is called."""
+"""The acts that are recorded, and what people read for each."""
 
 KINDS: Final = tuple(dict.fromkeys(act.partition(".")[0] for act in ACTS))
-"""The kinds of acts: what stands before their points."""
+"""The kinds of acts: the parts before their points."""
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Who acts, from where and why. `member_id` is None for whoever is no member: the command line, a provider."""
+    """Who acts, from where and why. `member_id` is None for the command line and others that are no member."""
 
     username: str
     member_id: int | None = None
@@ -78,12 +78,12 @@ class Origin:
 
 
 SETUP: Final = Origin("setup")
-"""Who puts the sample group there, and what a test begins with."""
+"""The origin of the sample group, and of what tests begin with."""
 
 
 @dataclass(frozen=True, slots=True)
 class AuditEntry:
-    """One deed. `id` is its place in the audit, and begins with the time; the other fields are as they are stored."""
+    """One act. `id` is its place in the audit, and begins with the time; the other fields are as they are stored."""
 
     id: str
     act: str
@@ -99,19 +99,23 @@ class AuditEntry:
 
     @property
     def time(self) -> int:
-        """When it was, in milliseconds since the epoch, by Redis's clock."""
+        """When it happened, in milliseconds since the epoch, by Redis's clock."""
         return int(self.id.partition("-")[0])
 
     @classmethod
-    def read(cls, entry_id: bytes, stored: dict[bytes, bytes]) -> Self:
-        """The entry in what the stream holds; a field that is missing is empty."""
+    def parse(cls, entry_id: bytes, stored: dict[bytes, bytes]) -> Self:
+        """Return the entry in a stream's record; a missing field is empty."""
         fields = (stored.get(field.encode(), b"").decode(errors="replace") for field in FIELDS)
         return cls(entry_id.decode(), *fields)
+
+    def fields(self) -> dict[str, str]:
+        """Return the fields by the names that they are stored under."""
+        return dict(zip(FIELDS, (getattr(self, name) for name in AuditEntry.__slots__[1:]), strict=True))
 
 
 @dataclass(frozen=True, slots=True)
 class AuditQuery:
-    """Which entries are wanted: what is empty or 0 does not matter.
+    """The entries to find. An empty text or 0 matches every entry.
 
     `by`, `subject` and `group` are a name, without regard to case, or an id; `act` is an act, or the kind before its
     point; `since` and `until` are milliseconds since the epoch, the latter not included.
@@ -124,83 +128,78 @@ class AuditQuery:
     since: int = 0
     until: int = 0
 
-    def has(self, entry: AuditEntry) -> bool:
-        """Whether the entry is wanted, whenever it was."""
+    @property
+    def is_narrow(self) -> bool:
+        """True where entries have to be looked at one by one, apart from their times."""
+        return any((self.by, self.act, self.subject, self.group))
+
+    def matches(self, entry: AuditEntry) -> bool:
+        """Return whether the entry matches, apart from its time."""
         return (
-            _is(self.by, entry.by, entry.byid)
-            and _is(self.subject, entry.subject, entry.subject_id)
-            and _is(self.group, entry.groupname, entry.group)
+            _matches(self.by, entry.by, entry.byid)
+            and _matches(self.subject, entry.subject, entry.subject_id)
+            and _matches(self.group, entry.groupname, entry.group)
             and (not self.act or f"{entry.act}.".startswith(f"{self.act}."))
         )
 
 
-def _is(wanted: str, name: str, its_id: str) -> bool:
-    return not wanted or wanted.lower() == name.lower() or (bool(its_id) and wanted == its_id)
+def _matches(ref: str, name: str, entry_id: str) -> bool:
+    return not ref or ref.lower() == name.lower() or (bool(entry_id) and ref == entry_id)
 
 
 @dataclass(frozen=True, slots=True)
 class AuditPage:
-    """Entries, newest first. `before` is where to go on, empty at the end; there may be more where few are here."""
+    """Entries, newest first. `before` is where to go on, empty at the end; a page may be short and yet not the last."""
 
     entries: tuple[AuditEntry, ...]
     before: str
 
 
 class Audit:
-    """The reading of the audit. All raise Unavailable when Redis is away; entries are written by the scripts."""
+    """The reader of the audit; the scripts write it. All methods raise Unavailable when Redis is away."""
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
 
-    def page(self, wanted: AuditQuery, before: str = "", size: int = 50) -> AuditPage:
-        """So many wanted entries at most, from before that one on, and newest first.
+    def page(self, query: AuditQuery, before: str = "", size: int = 50) -> AuditPage:
+        """Return at most `size` matching entries before the one with the id `before`, newest first.
 
-        At most 2,000 entries are looked at, so that it costs the same whatever is stored. Raises BadParameter where
+        Looks at 2,000 entries at most, so that a page costs the same whatever is stored. Raises BadParameter where
         `before` is no entry's id.
         """
         if before and not _ID.fullmatch(before):
             raise BadParameter("before", "Parameter 'before' must be the place of an entry, such as 1652667241924-0.")
-        found: list[AuditEntry] = []
-        looked_at = 0
-        while looked_at < LOOKED_AT:
-            # Nothing is left out, and one page needs one round trip, where every entry is wanted.
-            some = self._read(wanted, before, min(_AT_ONCE, LOOKED_AT - looked_at) if _narrows(wanted) else size + 1)
-            for entry in some.entries:
-                if len(found) == size:
-                    return AuditPage(tuple(found), before)
+        matching: list[AuditEntry] = []
+        scanned = 0
+        while scanned < SCANNED:
+            # Where every entry matches, a page is one round trip.
+            chunk = self._read(query, before, min(_AT_ONCE, SCANNED - scanned) if query.is_narrow else size + 1)
+            for entry in chunk.entries:
+                if len(matching) == size:
+                    return AuditPage(tuple(matching), before)
                 before = entry.id
-                if wanted.has(entry):
-                    found.append(entry)
-            looked_at += len(some.entries)
-            if not some.before:
-                return AuditPage(tuple(found), "")
-        return AuditPage(tuple(found), before)
+                if query.matches(entry):
+                    matching.append(entry)
+            scanned += len(chunk.entries)
+            if not chunk.before:
+                return AuditPage(tuple(matching), "")
+        return AuditPage(tuple(matching), before)
 
-    def export(self, wanted: AuditQuery) -> Iterator[AuditEntry]:
-        """All wanted entries there are when it begins, newest first, read piece by piece."""
+    def export(self, query: AuditQuery) -> Iterator[AuditEntry]:
+        """Yield all matching entries there are at the start, newest first; they are read in chunks."""
         before = ""
         while True:
-            some = self._read(wanted, before, _AT_ONCE)
-            yield from filter(wanted.has, some.entries)
-            if not (before := some.before):
+            chunk = self._read(query, before, _AT_ONCE)
+            yield from filter(query.matches, chunk.entries)
+            if not (before := chunk.before):
                 return
 
-    def _read(self, wanted: AuditQuery, before: str, size: int) -> AuditPage:
-        """So many entries within the wanted time, wanted or not."""
+    def _read(self, query: AuditQuery, before: str, size: int) -> AuditPage:
+        """Return so many entries of the query's time, matching or not."""
         latest = f"({before}" if before else "+"
-        if wanted.until and not (before and int(before.partition("-")[0]) < wanted.until):
-            latest = f"({wanted.until}-0"
-        with translated(self._redis):
-            stored = self._redis.xrevrange(KEY, latest, str(wanted.since) if wanted.since else "-", count=size)
-        entries = tuple(AuditEntry.read(*one) for one in cast("list[tuple[bytes, dict[bytes, bytes]]]", stored))
+        if query.until and not (before and int(before.partition("-")[0]) < query.until):
+            latest = f"({query.until}-0"
+        with translate_errors(self._redis):
+            rows = self._redis.xrevrange(KEY, latest, str(query.since) if query.since else "-", count=size)
+        entries = tuple(AuditEntry.parse(*row) for row in cast("list[tuple[bytes, dict[bytes, bytes]]]", rows))
         return AuditPage(entries, entries[-1].id if len(entries) == size else "")
-
-
-def _narrows(wanted: AuditQuery) -> bool:
-    return any((wanted.by, wanted.act, wanted.subject, wanted.group))
-
-
-def fields_of(entry: AuditEntry) -> dict[str, Any]:
-    """The entry's fields by the names that they are stored under."""
-    values = (getattr(entry, name) for name in AuditEntry.__slots__[1:])
-    return dict(zip(FIELDS, values, strict=True))

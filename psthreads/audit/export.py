@@ -1,4 +1,4 @@
-"""The audit as a file: CSV for a spreadsheet, JSON lines for programs; piece by piece, whatever there is."""
+"""The audit as a file: CSV for a spreadsheet, JSON lines for programs; in constant memory."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Final
 
-from psthreads.audit.entries import FIELDS, AuditEntry, fields_of
+from psthreads.audit.entries import FIELDS, AuditEntry
 from psthreads.domain.model import iso
 
 _AT_ONCE: Final = 500
-# What a spreadsheet takes for the beginning of a formula, in ASCII and as East Asian keyboards write it.
+# The beginnings of a formula for spreadsheets, in ASCII and as East Asian keyboards write them.
 _FORMULA: Final = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
 
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """How entries become text: what the file begins with, and some entries."""
+    """A format of the file: its media type, its first line, and how it writes entries."""
 
     media: str
     head: str
@@ -28,18 +28,21 @@ class Format:
 
 
 def pieces(entries: Iterable[AuditEntry], name: str, check: Callable[[], None] = lambda: None) -> Iterator[str]:
-    """The file in this format, as it is read; `check` is called before each piece, and what it raises ends the file."""
-    form = FORMATS[name]
-    if form.head:
-        yield form.head
+    """Yield the file in the named format, piece by piece.
+
+    `check` runs before each piece; what it raises ends the file.
+    """
+    chosen = FORMATS[name]
+    if chosen.head:
+        yield chosen.head
     rest = iter(entries)
-    while some := list(islice(rest, _AT_ONCE)):
+    while chunk := list(islice(rest, _AT_ONCE)):
         check()
-        yield form.write(some)
+        yield chosen.write(chunk)
 
 
 def _row(entry: AuditEntry) -> dict[str, str]:
-    return {"entry": entry.id, "time": iso(entry.time), **fields_of(entry)}
+    return {"entry": entry.id, "time": iso(entry.time), **entry.fields()}
 
 
 def _csv(rows: Iterable[Iterable[str]]) -> str:
@@ -49,7 +52,7 @@ def _csv(rows: Iterable[Iterable[str]]) -> str:
 
 
 def _cell(text: str) -> str:
-    """The text, with an apostrophe before what would be a formula: a reason is anybody's to write."""
+    # Anybody can write a reason: an apostrophe keeps a spreadsheet from running it as a formula.
     return f"'{text}" if text.startswith(_FORMULA) else text
 
 
@@ -65,4 +68,4 @@ FORMATS: Final[Mapping[str, Format]] = {
     ),
     "jsonl": Format("application/jsonl; charset=utf-8", "", _json),
 }
-"""By their names."""
+"""The formats, by their names."""

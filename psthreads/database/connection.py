@@ -1,4 +1,4 @@
-"""One way to reach Redis for every process: with retries, time limits and a bounded pool."""
+"""The connection to Redis: with retries, time limits and a bounded pool."""
 
 from __future__ import annotations
 
@@ -8,17 +8,9 @@ from typing import Final, cast
 
 from redis import BlockingConnectionPool, Redis
 from redis.backoff import ExponentialBackoff
-from redis.exceptions import (
-    ConnectionError as RedisConnectionError,
-)
-from redis.exceptions import (
-    OutOfMemoryError,
-    ReadOnlyError,
-    ResponseError,
-)
-from redis.exceptions import (
-    TimeoutError as RedisTimeoutError,
-)
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import OutOfMemoryError, ReadOnlyError, ResponseError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
 from psthreads.domain.errors import Unavailable
@@ -30,9 +22,9 @@ _CONNECT_SECONDS: Final = 5.0
 
 
 def connect(url: str, connections: int = 64) -> Redis:
-    """A client for the Redis at this URL. Nothing is sent before its first use.
+    """Return a client for the Redis at this URL. Nothing is sent before its first use.
 
-    A lost connection is tried again three times within about half a second; an answer may take 10 s, once.
+    A lost connection is retried three times within about half a second; an answer may take 10 s, once.
     At most `connections` are open at once, and a request for one more waits.
     """
     pool = BlockingConnectionPool.from_url(
@@ -41,19 +33,19 @@ def connect(url: str, connections: int = 64) -> Redis:
         timeout=_ANSWER_SECONDS,
         socket_timeout=_ANSWER_SECONDS,
         socket_connect_timeout=_CONNECT_SECONDS,
-        # redis-py's clients made from a URL do not retry of their own accord.
-        # What hangs is not asked again: each time would take as long.
+        # redis-py's clients made from a URL do not retry by themselves.
+        # A request that timed out is not sent again: each time would take as long.
         retry=Retry(ExponentialBackoff(cap=0.25, base=0.05), 3, supported_errors=(RedisConnectionError,)),
     )
     return Redis.from_pool(pool)
 
 
 def durability_warning(redis: Redis) -> str:
-    """One sentence where this Redis may lose what it has acknowledged, else nothing.
+    """Return one sentence where this Redis may lose acknowledged writes, else an empty text.
 
-    Raises Unavailable. A Redis that does not tell its settings is believed.
+    Raises Unavailable. A Redis that does not show its settings gets no warning.
     """
-    with translated(redis):
+    with translate_errors(redis):
         try:
             settings = cast("dict[str, str]", redis.config_get("appendonly", "appendfsync", "maxmemory-policy"))
         except ResponseError:
@@ -68,8 +60,8 @@ def durability_warning(redis: Redis) -> str:
 
 
 @contextmanager
-def translated(redis: Redis) -> Iterator[None]:
-    """Turn what says that Redis is away, or takes no writes now, into Unavailable."""
+def translate_errors(redis: Redis) -> Iterator[None]:
+    """Raise Unavailable for errors of redis-py that mean that Redis is away or takes no writes."""
     try:
         yield
     except (RedisConnectionError, RedisTimeoutError, OutOfMemoryError) as error:

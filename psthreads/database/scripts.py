@@ -12,7 +12,7 @@ from redis import Redis
 from redis.commands.core import Script
 from redis.exceptions import NoScriptError
 
-from psthreads.database.connection import translated
+from psthreads.database.connection import translate_errors
 
 _PLAIN: Final = frozenset(string.ascii_letters + string.digits + ":-_. /")
 
@@ -58,7 +58,7 @@ class Scripts:
         numbers as doubles.
         """
         texts = [json.dumps(each) if isinstance(each, dict) else each for each in args]
-        with translated(self._redis):
+        with translate_errors(self._redis):
             return self._scripts[name](args=texts)
 
 

@@ -21,7 +21,7 @@ from uuid import uuid4
 
 from redis import Redis
 
-from psthreads.database.connection import translated
+from psthreads.database.connection import translate_errors
 from psthreads.database.scripts import Scripts
 from psthreads.domain.config import SETTINGS, Config
 
@@ -95,13 +95,13 @@ class SharedSettings:
 
     def withdraw(self) -> None:
         """Count this process as running no more; raise Unavailable."""
-        with translated(self._redis):
+        with translate_errors(self._redis):
             self._redis.zrem(_PROCESSES, json.dumps(self._record))
 
 
 def differences(redis: Redis, config: Config) -> list[Difference]:
     """Return the differences of all running processes, and of this environment; raise Unavailable."""
-    with translated(redis):
+    with translate_errors(redis):
         in_force = _decoded(cast("dict[bytes, bytes]", redis.hgetall(_IN_FORCE)))
     running = _running(redis)
     return list(_differences([*running, _record("this environment", config)], in_force, running))
@@ -124,7 +124,7 @@ def _decoded(stored: Mapping[bytes, bytes]) -> dict[str, str]:
 
 
 def _running(redis: Redis) -> list[dict[str, Any]]:
-    with translated(redis):
+    with translate_errors(redis):
         seconds, _ = redis.time()
         records = cast("list[bytes]", redis.zrange(_PROCESSES, seconds * 1000, "+inf", byscore=True))
     return [json.loads(record) for record in records]

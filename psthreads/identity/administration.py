@@ -1,8 +1,8 @@
-"""Changes of members, groups, memberships, tokens and clients, by somebody who is known to the audit.
+"""Changes of members, groups, memberships, tokens and clients, on behalf of an origin that the audit records.
 
-Every method is one script: one round trip, whole or not at all, and with its line in the audit, so that neither can be
-without the other. What changes nothing, because it is so already, leaves no line. All raise Unavailable when Redis is
-away or takes no writes. The rules for names are in directory.py.
+Every method is one script: one round trip that happens whole or not at all, audit entry included. A call that changes
+nothing leaves no entry. All raise Unavailable when Redis is away or takes no writes. directory.py gives the rules for
+names.
 """
 
 from __future__ import annotations
@@ -16,22 +16,22 @@ from psthreads.domain.access import Group, Member, Role, TokenScope
 from psthreads.domain.errors import BadParameter, Conflict, GroupNotFound, MemberNotFound, NotFound
 from psthreads.identity.credentials import check_name, check_name_is_no_id, digest, key_of, write_token_scope
 from psthreads.identity.passwords import Passwords
-from psthreads.identity.records import Membership, scope
+from psthreads.identity.records import Membership, scope_words
 
 MOST_TOKENS: Final = 200
-"""How many tokens that live a member may have: members make their own, and listing costs by their number."""
+"""The number of living tokens that a member can have: members make their own, and a list costs by their number."""
 
 LONGEST_EXPIRY: Final = 10 * 366 * 24 * 3600
-"""For how long a token may live that ends at all, in seconds."""
+"""The longest life of a token that expires, in seconds."""
 
-_KEPT: Final = {
+_REFUSALS: Final = {
     b"self": "You cannot {} yourself: another administrator can.",
     b"last": "'{}' is the last administrator: make another one first.",
 }
 
 
 class Administration:
-    """What can be changed, by one origin: who does it, from where and why. `Directory.by` makes one."""
+    """The changes that one origin makes: who, from where and why. `Directory.by` makes one."""
 
     def __init__(self, scripts: Scripts, passwords: Passwords, origin: Origin) -> None:
         self._run = scripts.run
@@ -41,7 +41,7 @@ class Administration:
     # Members.
 
     def add_member(self, username: str, password: str, *, admin: bool = False) -> Member:
-        """Add a member; raises BadParameter for a bad name or password, Conflict for a taken name."""
+        """Add a member; raise BadParameter for a bad name or password, Conflict for a taken name."""
         check_name_is_no_id("username", username)
         fields = {
             "username": username,
@@ -52,9 +52,9 @@ class Administration:
         return Member(self._add("member", username, fields), username, admin)
 
     def change_password(self, member: Member, password: str, *, stamp: str = "") -> str:
-        """Change the password, which ends the member's sessions too; tokens stay. Gives the new sessions' stamp.
+        """Change the password, which also ends the member's sessions, and return the new sessions' stamp. Tokens stay.
 
-        With `stamp` only as long as sessions have that one. Raises BadParameter for a bad password, MemberNotFound, and
+        With `stamp`, only while the sessions have this one. Raises BadParameter for a bad password, MemberNotFound, and
         Conflict where the stamp has changed.
         """
         fields = {"password": self._passwords.hash(password), "stamp": nonce()}
@@ -62,9 +62,9 @@ class Administration:
         return fields["stamp"]
 
     def set_admin(self, member: Member, *, admin: bool) -> Member:
-        """Give or take away the flag, and return the member as it then is.
+        """Set or clear the administrator's flag, and return the changed member.
 
-        Raises MemberNotFound, and Conflict where a member would take away their own, or the last one's.
+        Raises MemberNotFound, and Conflict where members would clear their own flag, or the last one.
         """
         verdict = self._run("set_admin", member.id, int(admin), self._origin)
         self._check(verdict, member, "take the administrator's rights from")
@@ -75,29 +75,29 @@ class Administration:
         self._update(member, "session.end-all", {"stamp": nonce()})
 
     def unlock(self, member: Member) -> bool:
-        """Lift the lock of the member's account; gives whether there was one. Raises MemberNotFound."""
-        if (lifted := self._run("unlock", member.id, 1, self._origin)) < 0:
+        """Unlock the member's account; return whether it was locked. Raises MemberNotFound."""
+        if (unlocked := self._run("unlock", member.id, 1, self._origin)) < 0:
             raise MemberNotFound(member.username)
-        return bool(lifted)
+        return bool(unlocked)
 
     def remove_member(self, member: Member) -> None:
-        """Remove the member with its memberships, sessions, tokens and clients; its id is never given again.
+        """Remove the member with its memberships, sessions, tokens and clients. Its id is never used again.
 
-        Raises MemberNotFound, and Conflict where an administrator would remove themselves, or the last one.
+        Raises MemberNotFound, and Conflict where administrators would remove themselves, or the last one.
         """
         self._check(self._run("remove", "member", member.id, self._origin), member, "remove")
 
     # Groups.
 
     def add_group(self, name: str) -> Group:
-        """Add a group; raises BadParameter for a bad name, Conflict for a taken one."""
+        """Add a group; raise BadParameter for a bad name, Conflict for a taken one."""
         check_name_is_no_id("group", name)
         return Group(self._add("group", name, {"name": name}), name)
 
     def remove_group(self, group: Group) -> None:
-        """Remove the group and its memberships, not its documents and threads; raises GroupNotFound.
+        """Remove the group and its memberships, not its documents and threads; raise GroupNotFound.
 
-        Its id is never given again.
+        Its id is never used again.
         """
         if self._run("remove", "group", group.id, self._origin) != b"done":
             raise GroupNotFound(group.name)
@@ -105,12 +105,12 @@ class Administration:
     # Memberships.
 
     def set_membership(self, member: Member, group: Group, role: Role) -> Membership:
-        """Give the member this role, and no other, in the group; raises MemberNotFound, GroupNotFound."""
+        """Give the member this role, and no other, in the group; raise MemberNotFound, GroupNotFound."""
         self._link(member, group, role.value)
         return Membership(member, group, role)
 
     def remove_membership(self, member: Member, group: Group) -> None:
-        """End the membership; raises MemberNotFound, GroupNotFound, or NotFound where there is none."""
+        """End the membership; raise MemberNotFound, GroupNotFound, or NotFound where there is none."""
         self._link(member, group, "")
 
     # Tokens and clients.
@@ -118,10 +118,10 @@ class Administration:
     def create_token(
         self, member: Member, name: str, expires_in: int | None = None, token_scope: TokenScope | None = None
     ) -> str:
-        """A new token of the member, which is stored as a hash only: nobody can be shown it again.
+        """Return a new token of the member. Only its hash is stored: it cannot be shown again.
 
-        `expires_in` is in seconds, from 1 to ten years, None for never. Raises BadParameter,
-        MemberNotFound, and Conflict where another token of the member has the name, or there are 200 of them.
+        `expires_in` is in seconds, from 1 to ten years, None for never. Raises BadParameter, MemberNotFound, and
+        Conflict where another token of the member has the name, or the member has 200 tokens.
         """
         check_name("name", name)
         if expires_in is not None and not 1 <= expires_in <= LONGEST_EXPIRY:
@@ -135,7 +135,7 @@ class Administration:
                 "digest": digest(plain),
                 "seconds": expires_in or 0,
                 "scope": write_token_scope(token_scope),
-                "scope_words": scope(token_scope),
+                "scope_words": scope_words(token_scope),
                 "origin": self._origin,
                 "most": MOST_TOKENS,
             },
@@ -149,13 +149,13 @@ class Administration:
         return plain
 
     def revoke_token(self, member: Member, name: str) -> None:
-        """End a token at once; raises NotFound where the member has none of this name."""
+        """End a token at once; raise NotFound where the member has none of this name."""
         check_name("name", name)
         if not self._run("revoke_token", member.id, name, self._origin):
             raise NotFound(f"Member '{member.username}' has no token '{name}'.")
 
     def add_client(self, member: Member, name: str, token_scope: TokenScope | None = None) -> tuple[str, str]:
-        """The id and the secret of a new OAuth client of the member; the secret cannot be shown again.
+        """Return the id and the secret of a new OAuth client of the member. The secret cannot be shown again.
 
         Raises BadParameter, MemberNotFound, and Conflict where another client of the member has the name.
         """
@@ -169,7 +169,7 @@ class Administration:
                 "client": client_id,
                 "secret": digest(secret),
                 "scope": write_token_scope(token_scope),
-                "scope_words": scope(token_scope),
+                "scope_words": scope_words(token_scope),
                 "origin": self._origin,
             },
         )
@@ -180,7 +180,7 @@ class Administration:
         return client_id, secret
 
     def remove_client(self, member: Member, name: str) -> None:
-        """Remove a client, which ends its access tokens at once; raises NotFound where there is none of this name."""
+        """Remove a client and end its access tokens at once; raise NotFound where the member has none of this name."""
         check_name("name", name)
         if not self._run("remove_client", member.id, name, self._origin):
             raise NotFound(f"Member '{member.username}' has no client '{name}'.")
@@ -188,16 +188,16 @@ class Administration:
     def _check(self, verdict: bytes, member: Member, verb: str) -> None:
         if verdict in {b"member", b"none"}:
             raise MemberNotFound(member.username)
-        if verdict in _KEPT:
-            raise Conflict(_KEPT[verdict].format(verb if verdict == b"self" else member.username))
+        if verdict in _REFUSALS:
+            raise Conflict(_REFUSALS[verdict].format(verb if verdict == b"self" else member.username))
 
     def _link(self, member: Member, group: Group, role: str) -> None:
-        missing = self._run("link", member.id, group.id, role, self._origin)
-        if missing == b"member":
+        verdict = self._run("link", member.id, group.id, role, self._origin)
+        if verdict == b"member":
             raise MemberNotFound(member.username)
-        if missing == b"group":
+        if verdict == b"group":
             raise GroupNotFound(group.name)
-        if missing == b"membership":
+        if verdict == b"membership":
             raise NotFound(f"Member '{member.username}' has no membership in group '{group.name}'.")
 
     def _add(self, kind: str, name: str, fields: dict[str, str]) -> int:
@@ -228,5 +228,5 @@ class Administration:
 
 
 def nonce() -> str:
-    """128 random bits that nobody can guess."""
+    """Return 128 random bits in hex."""
     return secrets.token_hex(16)

@@ -1,4 +1,4 @@
-"""What a request can show for who it comes from, and the reading of the directory's answer to it."""
+"""The credentials that a request can carry, and how the directory's answer to them is read."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from psthreads.domain.access import Caller, Group, Member, Role, TokenScope
 from psthreads.domain.errors import BadParameter
 
 _NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@-]{0,63}")
-_BEGINNING: Final = re.compile(r"[A-Za-z0-9_.@-]{0,64}")
-_NOBODY: Final = "?"  # stands for a name that nothing can have
+_PREFIX: Final = re.compile(r"[A-Za-z0-9_.@-]{0,64}")
+_NOBODY: Final = "?"  # no member or group can have this name
 
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A personal token, as its owner was shown it, or an access token."""
+    """A personal token in plain text, or an access token."""
 
     plain: str
 
@@ -43,9 +43,9 @@ class Password:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """What a session cookie carries; it holds until the session is signed out, or the member's stamp changes.
+    """The content of a session cookie. It is valid until the session is signed out, or the member's stamp changes.
 
-    `key` is the session's own, `until` the moment of its end in seconds since the epoch, 0 for none.
+    `key` is the session's own, `until` its end in seconds since the epoch, 0 for none.
     """
 
     member_id: int
@@ -62,16 +62,12 @@ class Session:
 Credential = Token | Password | Session
 
 
-def identify_arguments(credential: Credential, group_ref: str | None) -> tuple[str, str, str]:
-    """Return the arguments of lua/identify.lua."""
-    return (*credential.claim, "" if group_ref is None else key_of(group_ref))
-
-
 @dataclass(frozen=True, slots=True)
 class Identification:
-    """What the directory knows of a claim: the sight, and for a password what it takes to verify it.
+    """The caller behind a claim, and for a password what it takes to verify it.
 
-    `stored` is None where no password will do: none is asked for, or the account is locked.
+    `stored` is the password's hash, None where the account is locked or the claim is no password. `failures` counts
+    the wrong passwords in a row.
     """
 
     caller: Caller
@@ -80,12 +76,14 @@ class Identification:
     failures: int = 0
 
 
-@lru_cache(maxsize=4096)
-def read(line: bytes) -> Identification:
-    """What an answer of lua/identify.lua says.
+def identify_arguments(credential: Credential, group_ref: str | None) -> tuple[str, str, str]:
+    """Return the arguments of lua/identify.lua."""
+    return (*credential.claim, "" if group_ref is None else key_of(group_ref))
 
-    A pure function of the line, so what is remembered of it cannot be out of date.
-    """
+
+@lru_cache(maxsize=4096)
+def parse_identification(line: bytes) -> Identification:
+    """Parse an answer of lua/identify.lua. The result depends on the line alone, so the cache is never out of date."""
     member_id, username, admin, group_id, group_name, role, scope_text, *secrets = line.decode().split(" ")
     caller = Caller(
         Member(int(member_id), username, admin == "1"),
@@ -100,18 +98,21 @@ def read(line: bytes) -> Identification:
 
 
 def write_token_scope(token_scope: TokenScope | None) -> str:
-    """A reach as it is stored: `r` for reading, `a` for acting, and after a colon the ids of groups; empty for none."""
+    """Return a scope as it is stored: `r` for reading, `a` for acting, and after a colon the ids of groups.
+
+    Empty where nothing is narrowed.
+    """
     if token_scope is None or token_scope == TokenScope():
         return ""
-    groups = (
-        "" if token_scope.groups is None else f":{','.join(str(group_id) for group_id in sorted(token_scope.groups))}"
-    )
-    # A reach of nothing must not look like none.
-    return f"{'r' * token_scope.read}{'a' * token_scope.act or '0'}{groups}"
+    # A scope that allows nothing must not look like none.
+    kinds = f"{'r' * token_scope.read}{'a' * token_scope.act}" or "0"
+    if token_scope.groups is None:
+        return kinds
+    return f"{kinds}:{','.join(map(str, sorted(token_scope.groups)))}"
 
 
 def read_token_scope(text: str) -> TokenScope | None:
-    """The reach that is stored so."""
+    """Parse a scope that `write_token_scope` wrote."""
     if not text:
         return None
     kinds, colon, ids = text.partition(":")
@@ -120,18 +121,21 @@ def read_token_scope(text: str) -> TokenScope | None:
 
 
 def digest(token: str) -> str:
-    """What is stored of a token: it is long and random, so that a plain SHA-256 says nothing of it."""
+    """Return what is stored of a token. It is long and random, so that a plain SHA-256 reveals nothing of it."""
     return hashlib.sha256(token.encode(errors="replace")).hexdigest()
 
 
 def key_of(ref: str) -> str:
-    """The form in which a name or id is looked up; for what can be neither, one that is never found."""
+    """Return the form in which a name or id is looked up; for text that can be neither, one that does not exist."""
     return ref.lower() if _NAME.fullmatch(ref) else _NOBODY
 
 
-def can_begin(prefix: str, after: str) -> tuple[str, str] | None:
-    """What names begin with and come after, as they are looked up; None where no name begins so."""
-    if not _BEGINNING.fullmatch(prefix):
+def name_range(prefix: str, after: str) -> tuple[str, str] | None:
+    """Return the prefix, and the name to start after, in the form in which they are looked up.
+
+    None where no name can have this prefix.
+    """
+    if not _PREFIX.fullmatch(prefix):
         return None
     return prefix.lower(), after.lower() if _NAME.fullmatch(after) and after.lower() >= prefix.lower() else ""
 
@@ -147,7 +151,7 @@ def check_name(parameter: str, name: str) -> None:
 
 
 def check_name_is_no_id(parameter: str, name: str) -> None:
-    """As `check_name`, and digits only will not do."""
+    """Raise BadParameter unless this can be a name and has a character that is no digit."""
     check_name(parameter, name)
     if name.isdigit():
         raise BadParameter(parameter, f"'{name}' would look like an id: use a letter too.")

@@ -1,19 +1,19 @@
 """Members, groups, memberships and credentials in Redis: the only owner of their keys.
 
-The keys are named in lua/common.lua. Every method is one script, so one round trip, and
-happens whole or not at all; all raise Unavailable when Redis is away or takes no writes. What changes something is in
-administration.py, and asks for who does it: `directory.by(origin).add_member(…)`.
+lua/common.lua names the keys. Every method is one script: one round trip that happens whole or not at all. All raise
+Unavailable when Redis is away or takes no writes. The changes are in administration.py, and name who makes them:
+`directory.by(origin).add_member(…)`.
 
-Names of members, groups and tokens have 1 to 64 characters: ASCII letters, digits and `_.@-`, the first a
-letter, a digit or `_`. Those of members and groups are unique and found without regard to case, and are
-never digits only, so that a reference is either an id or a name.
+Names of members, groups and tokens have 1 to 64 characters: ASCII letters, digits and `_.@-`, the first a letter, a
+digit or `_`. Those of members and groups are unique without regard to case, and never digits only, so that a reference
+is either an id or a name.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from operator import attrgetter
-from typing import Final
+from typing import Any, Final, TypeVar
 
 from redis import Redis
 
@@ -21,8 +21,7 @@ from psthreads.audit.entries import Origin
 from psthreads.domain.access import Caller, Group, Member, Role
 from psthreads.domain.config import Config
 from psthreads.domain.errors import GroupNotFound, MemberNotFound, NotSignedIn
-from psthreads.identity import administration
-from psthreads.identity import records as roster
+from psthreads.identity import administration, records
 from psthreads.identity.administration import Administration
 from psthreads.identity.credentials import (
     Credential,
@@ -30,10 +29,10 @@ from psthreads.identity.credentials import (
     Password,
     Session,
     Token,
-    can_begin,
     identify_arguments,
     key_of,
-    read,
+    name_range,
+    parse_identification,
     read_token_scope,
 )
 from psthreads.identity.oauth_clients import Clients
@@ -42,15 +41,17 @@ from psthreads.identity.records import Account, DirectoryPage, Membership, Token
 from psthreads.identity.scripts import DirectoryScripts
 from psthreads.identity.throttles import Throttles
 
-_PART: Final = 50
-# The same for all that can be wrong: to be told of a lock would be to be told that there is such a member.
+T = TypeVar("T")
+
+_PAGE_SIZE: Final = 50
+# The same sentence for everything that can be wrong: to tell of a lock would tell that the member exists.
 _REFUSED: Final = (
     "These credentials are not accepted: check them, or ask an administrator whether they have expired or are locked."
 )
 
 
 class Directory:
-    """The members, the groups and who belongs where. The client must hand out bytes, as it does by default."""
+    """The members, the groups and the memberships. The client must return bytes, as it does by default."""
 
     def __init__(
         self,
@@ -66,56 +67,53 @@ class Directory:
         self._throttles = throttles
 
     def by(self, origin: Origin) -> Administration:
-        """What can be changed, done by this origin."""
+        """Return the changes that can be made, on behalf of this origin."""
         return Administration(self._scripts, self.passwords, origin)
 
-    # Who asks: one round trip, on the path of every request.
+    # Signing in: one round trip, on the path of every request.
 
     def identify(self, credential: Credential, group_ref: str | None = None, *, address: str | None = None) -> Caller:
-        """Who holds the credential, and their role in the group with this id or name.
+        """Return the holder of the credential, with their role in the group that has this id or name.
 
-        Raises NotSignedIn, in the same words whatever was wrong, and only for good credentials
-        GroupNotFound. A password costs tens of milliseconds when it was not seen lately. With the address that it
-        comes from, what is wrong is counted, and too much of it raises TooManyRequests.
+        Raises NotSignedIn, in the same words whatever was wrong, and GroupNotFound for good credentials only. A
+        password that was not verified lately costs tens of milliseconds. With the address of the request, wrong
+        credentials are counted, and too many of them raise TooManyRequests.
         """
-        return self._caller(
-            credential, group_ref, self._run("identify", *identify_arguments(credential, group_ref)), address
-        )
+        return self._check(credential, group_ref, self._identify(credential, group_ref), address).caller
 
     def identify_with(
         self, credential: Credential, group_ref: str | None, key: str, field: str, *, address: str | None = None
     ) -> tuple[Caller, bytes | None]:
-        """As `identify`, and in the same round trip a field of a hash that somebody else owns.
+        """Identify the caller, and in the same round trip read a field of a hash that another module owns.
 
         The field is None where it does not exist.
         """
         reply = self._run("identify", *identify_arguments(credential, group_ref), key, field)
         line, value = reply or (None, None)
-        return self._caller(credential, group_ref, line, address), value
+        return self._check(credential, group_ref, _parsed(line), address).caller, value
 
     def sign_in(self, username: str, password: str, *, address: str | None = None) -> tuple[Member, Session]:
-        """The member behind a username and password, and what their session's cookie has to carry.
+        """Return the member with this username and password, and the content of their session's cookie.
 
-        Raises as `identify` does. The audit has it.
+        Raises as `identify` does. The audit records it.
         """
         credential = Password(username, password)
-        line = self._run("identify", *identify_arguments(credential, None))
-        member = self._caller(credential, None, line, address).member
-        return member, self.begin_session(member, read(line).stamp, "by password", address=address)
+        identification = self._check(credential, None, self._identify(credential), address)
+        member = identification.caller.member
+        return member, self.begin_session(member, identification.stamp, "by password", address=address)
 
-    def vouched(self, username: str, vouches: str, *, address: str | None = None) -> tuple[Member, Session]:
-        """As `sign_in` for whom somebody else vouches for; raises MemberNotFound, also for a locked account."""
-        line = self._run("identify", *identify_arguments(Password(username, ""), None))
-        found = None if line is None else read(line)
-        if found is None or found.stored is None:
+    def sign_in_from(self, provider: str, username: str, *, address: str | None = None) -> tuple[Member, Session]:
+        """Sign in a member whom an outside provider has identified; raise MemberNotFound, also for a locked account."""
+        identification = self._identify(Password(username, ""))
+        if identification is None or identification.stored is None:
             raise MemberNotFound(username)
-        member = found.caller.member
-        return member, self.begin_session(member, found.stamp, f"by {vouches}", address=address)
+        member = identification.caller.member
+        return member, self.begin_session(member, identification.stamp, f"by {provider}", address=address)
 
     def begin_session(self, member: Member, stamp: str, how: str, *, address: str | None = None) -> Session:
-        """A session of who has proven to be the member, with the stamp that sessions have; `how` is for the audit.
+        """Begin a session of a member who has just proven their identity, with the stamp that was current then.
 
-        Raises NotSignedIn where the stamp has changed.
+        `how` is for the audit. Raises NotSignedIn where the stamp has changed.
         """
         origin = Origin(member.username, member.id, address or "")
         if not self._run("begin_session", member.id, stamp, origin.fields(), how):
@@ -123,147 +121,160 @@ class Directory:
         return Session(member.id, stamp, administration.nonce())
 
     def end_session(self, session: Session, seconds: int, *, address: str | None = None) -> None:
-        """End this session; `seconds` is for how long its cookie would still be taken. The audit has it."""
-        # The script knows the name.
-        origin = Origin("", session.member_id, address or "")
+        """End this session, whose cookie would be valid for that many seconds more. The audit records it."""
+        origin = Origin("", session.member_id, address or "")  # The script knows the name.
         self._run("end_session", session.key, max(1, seconds), session.member_id, session.stamp, origin.fields())
 
-    def _caller(self, credential: Credential, group_ref: str | None, line: bytes | None, address: str | None) -> Caller:
-        """The sight in what the script answers to these arguments; raises as `identify` does."""
-        found = None if line is None else read(line)
-        if isinstance(credential, Password):
-            if not self._is_right(credential, found, address):
-                raise NotSignedIn(_REFUSED)
-        elif found is None and self._throttles and address is not None and isinstance(credential, Token):
-            self._throttles.count_wrong(address)
-        if found is None:
-            raise NotSignedIn(_REFUSED)
-        if group_ref is not None and found.caller.group is None:
-            raise GroupNotFound(group_ref)
-        return found.caller
+    def _identify(self, credential: Credential, group_ref: str | None = None) -> Identification | None:
+        return _parsed(self._run("identify", *identify_arguments(credential, group_ref)))
 
-    def _is_right(self, credential: Password, found: Identification | None, address: str | None) -> bool:
-        stored = found.stored if found else None
+    def _check(
+        self,
+        credential: Credential,
+        group_ref: str | None,
+        identification: Identification | None,
+        address: str | None,
+    ) -> Identification:
+        if isinstance(credential, Password):
+            if not self._is_right(credential, identification, address):
+                raise NotSignedIn(_REFUSED)
+        elif identification is None and self._throttles and address is not None and isinstance(credential, Token):
+            self._throttles.count_wrong(address)
+        if identification is None:
+            raise NotSignedIn(_REFUSED)
+        if group_ref is not None and identification.caller.group is None:
+            raise GroupNotFound(group_ref)
+        return identification
+
+    def _is_right(self, credential: Password, identification: Identification | None, address: str | None) -> bool:
+        stored = identification.stored if identification else None
         throttles = None if address is None else self._throttles
         name, origin = key_of(credential.username), address or ""
-        # An unknown username has its password verified too, so that it takes as long.
+        # The password for an unknown username is verified too, so that it takes as long.
         if throttles is None:
-            right = self.passwords.verify(stored, credential.plain)
+            is_right = self.passwords.verify(stored, credential.plain)
         else:
 
             def count() -> None:
                 throttles.count_guess(name, origin)
                 self._run("guessed", name, Origin("", None, origin).fields())
 
-            right = self.passwords.verify(stored, credential.plain, lambda: throttles.admit_guess(name, origin), count)
-        if right and found and found.failures:
-            self._run("unlock", found.caller.member.id, 0)
-        return right
+            is_right = self.passwords.verify(
+                stored, credential.plain, lambda: throttles.admit_guess(name, origin), count
+            )
+        if is_right and identification and identification.failures:
+            self._run("unlock", identification.caller.member.id, 0)
+        return is_right
 
     # Members.
 
     def find_member(self, ref: str) -> Member:
-        """The member with this id or username, with or without a leading `~`; raises MemberNotFound."""
-        if found := self._run("find", "member", key_of(ref.removeprefix("~"))):
-            return roster.member(found)
+        """Return the member with this id or username, with or without a leading `~`; raise MemberNotFound."""
+        if row := self._run("find", "member", key_of(ref.removeprefix("~"))):
+            return records.parse_member(row)
         raise MemberNotFound(ref)
 
     def account(self, ref: str) -> Account:
-        """As `find_member`, with all that is known of the account; raises MemberNotFound."""
-        if found := self._run("account", key_of(ref.removeprefix("~"))):
-            return roster.account(found)
+        """Return the account of the member with this id or username; raise MemberNotFound."""
+        if row := self._run("account", key_of(ref.removeprefix("~"))):
+            return records.parse_account(row)
         raise MemberNotFound(ref)
 
     def members(self) -> tuple[Member, ...]:
-        """All members, by id."""
-        return tuple(sorted(map(roster.member, self._run("list", "member")), key=attrgetter("id")))
+        """Return all members, by id."""
+        return tuple(sorted(map(records.parse_member, self._run("list", "member")), key=attrgetter("id")))
 
-    def find_members(self, prefix: str = "", after: str = "", size: int = _PART) -> DirectoryPage[Account]:
-        """The members whose usernames begin so and come after that one, by username, without regard to case.
+    def find_members(self, prefix: str = "", after: str = "", size: int = _PAGE_SIZE) -> DirectoryPage[Account]:
+        """Return a page of the members whose usernames have this prefix and come after `after`, by username.
 
-        It costs the same however many there are, and a part has at most `size` of them.
+        Case does not matter. A page costs the same however many members there are.
         """
-        if not (begin := can_begin(prefix, after)):
-            return DirectoryPage(())
-        return roster.part(
-            self._run("search", "member", *begin, size), size, roster.account, lambda one: one.member.username
-        )
+        parse, name = records.parse_account, attrgetter("member.username")
+        return self._page(("search", "member"), prefix, after, size, parse, name)
 
     def locked(self, most: int = 0) -> tuple[Account, ...]:
-        """The accounts that are locked, the latest first: so many at most, 0 for all."""
-        return tuple(map(roster.account, self._run("locks", most)))
+        """Return the locked accounts, the latest first: at most so many, 0 for all."""
+        return tuple(map(records.parse_account, self._run("locks", most)))
 
     # Groups.
 
     def find_group(self, ref: str) -> Group:
-        """The group with this id or name; raises GroupNotFound."""
-        if found := self._run("find", "group", key_of(ref)):
-            return roster.group(found)
+        """Return the group with this id or name; raise GroupNotFound."""
+        if row := self._run("find", "group", key_of(ref)):
+            return records.parse_group(row)
         raise GroupNotFound(ref)
 
     def groups(self) -> tuple[Group, ...]:
-        """All groups, by id."""
-        return tuple(sorted(map(roster.group, self._run("list", "group")), key=attrgetter("id")))
+        """Return all groups, by id."""
+        return tuple(sorted(map(records.parse_group, self._run("list", "group")), key=attrgetter("id")))
 
-    def find_groups(self, prefix: str = "", after: str = "", size: int = _PART) -> DirectoryPage[Group]:
-        """As `find_members`."""
-        if not (begin := can_begin(prefix, after)):
-            return DirectoryPage(())
-        return roster.part(self._run("search", "group", *begin, size), size, roster.group, attrgetter("name"))
+    def find_groups(self, prefix: str = "", after: str = "", size: int = _PAGE_SIZE) -> DirectoryPage[Group]:
+        """Return a page of the groups whose names have this prefix, as `find_members` does."""
+        return self._page(("search", "group"), prefix, after, size, records.parse_group, attrgetter("name"))
 
     def names(self, refs: Iterable[tuple[str, int]]) -> dict[tuple[str, int], str]:
-        """The names of those that there are of these: each a pair of "member" or "group" and an id."""
-        wanted = list(dict.fromkeys(refs))
-        found = self._run("names", *(word for ref in wanted for word in ref)) if wanted else []
-        return {ref: name.decode() for ref, name in zip(wanted, found, strict=True) if name}
+        """Return the names of those members and groups that exist. A reference is "member" or "group" and an id."""
+        unique = list(dict.fromkeys(refs))
+        names = self._run("names", *(word for ref in unique for word in ref)) if unique else []
+        return {ref: name.decode() for ref, name in zip(unique, names, strict=True) if name}
 
     # Memberships.
 
     def memberships(self, member: Member) -> tuple[Membership, ...]:
-        """The member's memberships, by the group's id; none for a member that is gone."""
-        links = self._run("links", "member", member.id)
-        found = (Membership(member, roster.group(group), Role(role.decode())) for role, group in links)
-        return tuple(sorted(found, key=attrgetter("group.id")))
+        """Return the member's memberships, by the group's id; none for a member that does not exist."""
+        parse = _membership_in(member)
+        return tuple(sorted(map(parse, self._run("links", "member", member.id)), key=attrgetter("group.id")))
 
     def members_of(self, group: Group) -> tuple[Membership, ...]:
-        """The group's memberships, by the member's id; none for a group that is gone."""
-        links = self._run("links", "group", group.id)
-        found = (Membership(roster.member(member), group, Role(role.decode())) for role, member in links)
-        return tuple(sorted(found, key=attrgetter("member.id")))
+        """Return the group's memberships, by the member's id; none for a group that does not exist."""
+        parse = _membership_of(group)
+        return tuple(sorted(map(parse, self._run("links", "group", group.id)), key=attrgetter("member.id")))
 
     def find_memberships(
-        self, member: Member, prefix: str = "", after: str = "", size: int = _PART
+        self, member: Member, prefix: str = "", after: str = "", size: int = _PAGE_SIZE
     ) -> DirectoryPage[Membership]:
-        """The member's memberships in groups whose names begin so, as `find_members` has it."""
-        if not (begin := can_begin(prefix, after)):
-            return DirectoryPage(())
-        return roster.part(
-            self._run("search_links", "member", member.id, *begin, size),
-            size,
-            lambda link: Membership(member, roster.group(link[1]), Role(link[0].decode())),
-            attrgetter("group.name"),
-        )
+        """Return a page of the member's memberships in groups whose names have this prefix, as `find_members` does."""
+        script = ("search_links", "member", member.id)
+        return self._page(script, prefix, after, size, _membership_in(member), attrgetter("group.name"))
 
     def find_members_of(
-        self, group: Group, prefix: str = "", after: str = "", size: int = _PART
+        self, group: Group, prefix: str = "", after: str = "", size: int = _PAGE_SIZE
     ) -> DirectoryPage[Membership]:
-        """The group's memberships of members whose usernames begin so, as `find_members` has it."""
-        if not (begin := can_begin(prefix, after)):
+        """Return a page of the group's members whose usernames have this prefix, as `find_members` does."""
+        script = ("search_links", "group", group.id)
+        return self._page(script, prefix, after, size, _membership_of(group), attrgetter("member.username"))
+
+    def _page(
+        self,
+        script: tuple[Any, ...],
+        prefix: str,
+        after: str,
+        size: int,
+        parse: Callable[[Any], T],
+        name: Callable[[T], str],
+    ) -> DirectoryPage[T]:
+        if not (bounds := name_range(prefix, after)):
             return DirectoryPage(())
-        return roster.part(
-            self._run("search_links", "group", group.id, *begin, size),
-            size,
-            lambda link: Membership(roster.member(link[1]), group, Role(link[0].decode())),
-            attrgetter("member.username"),
-        )
+        return records.parse_page(self._run(*script, *bounds, size), size, parse, name)
 
     # Tokens.
 
     def tokens(self, member: Member) -> tuple[TokenInfo, ...]:
-        """The member's tokens that have not expired, oldest first."""
-        tokens = self._run("tokens", member.id)
-        found = (
+        """Return the member's tokens that have not expired, oldest first."""
+        tokens = (
             TokenInfo(name.decode(), int(created), int(expires), read_token_scope((token_scope or b"").decode()))
-            for name, created, expires, token_scope in tokens
+            for name, created, expires, token_scope in self._run("tokens", member.id)
         )
-        return tuple(sorted(found, key=attrgetter("created", "name")))
+        return tuple(sorted(tokens, key=attrgetter("created", "name")))
+
+
+def _parsed(line: bytes | None) -> Identification | None:
+    return None if line is None else parse_identification(line)
+
+
+def _membership_in(member: Member) -> Callable[[Any], Membership]:
+    return lambda row: Membership(member, records.parse_group(row[1]), Role(row[0].decode()))
+
+
+def _membership_of(group: Group) -> Callable[[Any], Membership]:
+    return lambda row: Membership(records.parse_member(row[1]), group, Role(row[0].decode()))

@@ -1,8 +1,7 @@
-"""OAuth 2.0 clients: programs that act as the member they belong to, and the access tokens they are given.
+"""OAuth 2.0 clients: programs that act as the member they belong to, and their access tokens.
 
-Their keys are the directory's, and named in lua/common.lua. A client's secret and its access tokens are kept
-as hashes only. An access token is a token like any other, that expires, and that no list shows. Clients are made and
-removed in administration.py.
+Their keys are the directory's, and named in lua/common.lua. A client's secret and its access tokens are stored as
+hashes only. An access token is a token that expires and that no list shows. administration.py adds and removes clients.
 """
 
 from __future__ import annotations
@@ -12,24 +11,22 @@ import re
 import secrets
 from dataclasses import dataclass
 from operator import attrgetter
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from psthreads.database.scripts import Scripts
+from psthreads.domain.access import Member, TokenScope
 from psthreads.domain.errors import NotFound
 from psthreads.identity.credentials import digest, read_token_scope, write_token_scope
 
-if TYPE_CHECKING:
-    from psthreads.domain.access import Member, TokenScope
-
 MOST_TOKENS: Final = 1_000
-"""How many access tokens a client has at once; with one more, its oldest ends."""
+"""The number of access tokens that a client can have at once; one more ends its oldest."""
 
 _ID: Final = re.compile(r"[a-zA-Z0-9=.+/_-]{16,128}")
 
 
 @dataclass(frozen=True, slots=True)
 class ClientInfo:
-    """What is known of a client without its secret. `created` is in milliseconds since the epoch."""
+    """A client without its secret. `created` is in milliseconds since the epoch."""
 
     id: str
     name: str
@@ -39,14 +36,14 @@ class ClientInfo:
 
 @dataclass(frozen=True, slots=True)
 class OAuthClient:
-    """A client as it is asked for by its id: the hash of its secret, and to what it narrows its member."""
+    """A client with the hash of its secret, and the scope that narrows its member."""
 
     id: str
     token_scope: TokenScope | None
     _secret: str
 
     def has_secret(self, secret: str) -> bool:
-        """Whether this is the client's secret."""
+        """Return whether this is the client's secret."""
         return hmac.compare_digest(digest(secret), self._secret)
 
 
@@ -57,30 +54,30 @@ class Clients:
         self._run = scripts.run
 
     def of(self, member: Member) -> tuple[ClientInfo, ...]:
-        """The member's clients, oldest first."""
-        found = (
+        """Return the member's clients, oldest first."""
+        clients = (
             ClientInfo(client_id.decode(), name.decode(), int(created), read_token_scope(token_scope.decode()))
             for client_id, name, token_scope, created in self._run("clients", member.id)
         )
-        return tuple(sorted(found, key=attrgetter("created", "name")))
+        return tuple(sorted(clients, key=attrgetter("created", "name")))
 
     def find(self, client_id: str) -> OAuthClient | None:
-        """The client of this id, if there is one."""
-        if not _ID.fullmatch(client_id) or not (found := self._run("client", client_id)):
+        """Return the client with this id, or None."""
+        if not _ID.fullmatch(client_id) or not (row := self._run("client", client_id)):
             return None
-        secret, token_scope = found
+        secret, token_scope = row
         return OAuthClient(client_id, read_token_scope(token_scope.decode()), secret.decode())
 
     def grant(self, client: OAuthClient, token: str, token_scope: TokenScope | None, seconds: int) -> None:
-        """Make this an access token of the client; raises NotFound where the client is gone."""
+        """Make this an access token of the client; raise NotFound where the client is gone."""
         if not self._run("grant", client.id, digest(token), write_token_scope(token_scope), seconds, MOST_TOKENS):
             raise NotFound("The client was removed meanwhile.")
 
-    def give_back(self, client: OAuthClient, token: str) -> bool:
-        """End an access token of the client, if there is one; gives False where the token is somebody else's."""
-        return int(self._run("return", client.id, digest(token))) >= 0
+    def revoke(self, client: OAuthClient, token: str) -> bool:
+        """End an access token of the client, if it exists; return False where the token is not the client's."""
+        return int(self._run("revoke_access", client.id, digest(token))) >= 0
 
 
 def new_access_token() -> str:
-    """An access token of 256 random bits, as nobody holds it yet."""
+    """Return a new access token of 256 random bits."""
     return f"psa_{secrets.token_urlsafe(32)}"

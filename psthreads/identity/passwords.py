@@ -1,4 +1,4 @@
-"""Passwords: hashed with Argon2id, and checked without hashing again what was checked a moment ago."""
+"""Passwords: hashed with Argon2id, and not hashed again shortly after they were verified."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from argon2.exceptions import InvalidHashError, VerificationError
 from psthreads.domain.errors import BadParameter
 from psthreads.system.thread_pool import off_the_loop
 
-# OWASP's recommendation for Argon2id: some tens of milliseconds and 19 MiB for each guess. More memory
-# would let a few sign-ins at once push the web process out of its own.
+# OWASP's recommendation for Argon2id: some tens of milliseconds and 19 MiB for each guess. With more memory, a few
+# sign-ins at once would exhaust a web process.
 _TIME_COST: Final = 2
 _MEMORY_KIB: Final = 19 * 1024
 _LANES: Final = 1
@@ -35,17 +35,13 @@ _DUMMY: Final = f"$argon2id$v=19$m={_MEMORY_KIB},t={_TIME_COST},p={_LANES}${'A' 
 class Passwords:
     """Hashes and verifies passwords. One for each process; safe to share between threads.
 
-    A password that was right is remembered for `seconds`, at most `size` of them, the least recently
-    used going first. What is remembered is an HMAC under a key that only this process has, over the
-    stored hash and the password; as the caller brings the stored hash fresh from Redis each time, a
-    password that was changed or a member that was removed is never found again, in any process, from
-    that moment on. Wrong passwords are not remembered: each guess costs the full time.
-
-    `verifications` counts how often Argon2 was really run to check a password.
+    A right password is cached for `seconds`; of more than `size`, the least recently used is dropped. The cache holds
+    an HMAC, under a key that only this process has, of the stored hash and the password. The caller reads the stored
+    hash from Redis each time, so a password that was changed, or whose member was removed, is never found again, in any
+    process. Wrong passwords are not cached: each guess costs the full time.
     """
 
     def __init__(self, seconds: float = 300.0, size: int = 10_000) -> None:
-        self.verifications = 0
         self._seconds = seconds
         self._size = size
         self._hasher = PasswordHasher(_TIME_COST, _MEMORY_KIB, _LANES, hash_len=32, salt_len=16, type=Type.ID)
@@ -54,7 +50,7 @@ class Passwords:
         self._lock = threading.Lock()
 
     def hash(self, password: str) -> str:
-        """The text to store for a new password; raises BadParameter unless it has 8 to 1,024 characters."""
+        """Return the text to store for a new password; raise BadParameter unless it has 8 to 1,024 characters."""
         if not _SHORTEST <= len(password) <= _LONGEST:
             raise BadParameter("password", f"Choose a password of {_SHORTEST} to {_LONGEST:,} characters.")
         return off_the_loop(lambda: self._hasher.hash(_encoded(password)))
@@ -66,26 +62,25 @@ class Passwords:
         admit: Callable[[], None] | None = None,
         count: Callable[[], None] | None = None,
     ) -> bool:
-        """Whether the password is the one behind the stored hash; with None, False in the same time.
+        """Return whether the password matches the stored hash; without a hash, False in the same time.
 
-        `admit` is called before Argon2 runs, and what it raises comes instead; `count` after it ran in vain. Of those
-        that are let in at once, so many at most are not yet counted as run at once. What is remembered needs neither.
+        Calls `admit` before Argon2 runs, and lets what it raises pass; calls `count` when the password was wrong. At
+        most four guesses run at once, so no more than that many are admitted and not yet counted. A cached password
+        needs neither call.
         """
         entry = hmac.digest(self._key, f"{stored}\0".encode() + _encoded(password), "sha256")
-        if self._remembers(entry):
+        if self._is_cached(entry):
             return True
         with self._turn:
-            # Of many first requests at once with the same password, all but a few find it done here.
-            if self._remembers(entry):
+            # Of many first requests at once with the same password, all but a few find it cached here.
+            if self._is_cached(entry):
                 return True
             if admit is not None:
                 admit()
-            with self._lock:
-                self.verifications += 1
-            right = off_the_loop(lambda: self._matches(stored or _DUMMY, password)) and stored is not None
-            if count is not None and not right:
+            is_right = off_the_loop(lambda: self._matches(stored or _DUMMY, password)) and stored is not None
+            if count is not None and not is_right:
                 count()
-        if not right:
+        if not is_right:
             return False
         with self._lock:
             self._until[entry] = time.monotonic() + self._seconds
@@ -98,7 +93,7 @@ class Passwords:
         # Made at first use: one made before gevent patched threading would stop its whole process.
         return threading.BoundedSemaphore(_AT_ONCE)
 
-    def _remembers(self, entry: bytes) -> bool:
+    def _is_cached(self, entry: bytes) -> bool:
         with self._lock:
             until = self._until.get(entry)
             if until is None:
@@ -117,7 +112,7 @@ class Passwords:
 
 
 def generate() -> str:
-    """A new random password: 144 bits in 24 letters, digits, `-` and `_`."""
+    """Return a new random password: 144 bits in 24 letters, digits, `-` and `_`."""
     return secrets.token_urlsafe(18)
 
 

@@ -1,4 +1,4 @@
-"""What the directory answers with, as frozen values, and how they are read in the answers of its scripts."""
+"""The values that the directory returns, and how they are parsed from the answers of its scripts."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """A member, when it was made, and since when it is locked: in milliseconds since the epoch, 0 for not at all."""
+    """A member, with the times of its creation and its lock in milliseconds since the epoch; 0 for not locked."""
 
     member: Member
     created: int
@@ -31,7 +31,7 @@ class Membership:
 
 @dataclass(frozen=True, slots=True)
 class TokenInfo:
-    """What is known of a token without the token. Times are milliseconds since the epoch, 0 for never."""
+    """A token without its secret. Times are milliseconds since the epoch, 0 for never."""
 
     name: str
     created: int
@@ -41,40 +41,40 @@ class TokenInfo:
 
 @dataclass(frozen=True, slots=True)
 class DirectoryPage(Generic[T]):
-    """A part of a list that is sorted by name; `after` is the name to go on after, empty where this is the end."""
+    """A page of a list that is sorted by name. `after` is the name that the next page comes after, empty at the end."""
 
     items: tuple[T, ...]
     after: str = ""
 
 
-def part(found: list[Any], size: int, read: Callable[[Any], T], name: Callable[[T], str]) -> DirectoryPage[T]:
-    """The part in what a script answers that was asked for so many, and gives one more where there are more."""
-    items = tuple(map(read, found[:size]))
-    return DirectoryPage(items, name(items[-1]) if len(found) > size else "")
+def parse_page(rows: list[Any], size: int, parse: Callable[[Any], T], name: Callable[[T], str]) -> DirectoryPage[T]:
+    """Return the page in a script's answer, which has one row more than `size` where there are more."""
+    items = tuple(map(parse, rows[:size]))
+    return DirectoryPage(items, name(items[-1]) if len(rows) > size else "")
 
 
-def member(found: list[bytes]) -> Member:
-    """A member as scripts describe one."""
-    member_id, username, admin, *_ = found
+def parse_member(row: list[bytes]) -> Member:
+    """Return the member in a script's description."""
+    member_id, username, admin, *_ = row
     return Member(int(member_id), username.decode(), admin == b"1")
 
 
-def account(found: list[bytes]) -> Account:
-    """A member with all that scripts tell of one."""
-    return Account(member(found), int(found[3] or 0), int(found[4] or 0))
+def parse_account(row: list[bytes]) -> Account:
+    """Return the account in a script's description."""
+    return Account(parse_member(row), int(row[3] or 0), int(row[4] or 0))
 
 
-def group(found: list[bytes]) -> Group:
-    """A group as scripts describe one."""
-    group_id, name = found
+def parse_group(row: list[bytes]) -> Group:
+    """Return the group in a script's description."""
+    group_id, name = row
     return Group(int(group_id), name.decode())
 
 
-def scope(token_scope: TokenScope | None, names: Mapping[int, str] | None = None) -> str:
-    """What a token or client is narrowed to, in the words of an OAuth scope. Of a group without a name its id."""
+def scope_words(token_scope: TokenScope | None, names: Mapping[int, str] | None = None) -> str:
+    """Return a token's or client's scope in the words of OAuth. A group without a name is shown by its id."""
     if token_scope is None:
         return "all"
-    words = [word for word, is_so in (("read", token_scope.read), ("act", token_scope.act)) if is_so]
+    words = [word for word, is_allowed in (("read", token_scope.read), ("act", token_scope.act)) if is_allowed]
     if token_scope.groups is not None:
         words += [f"group:{(names or {}).get(group_id, group_id)}" for group_id in sorted(token_scope.groups)]
     return " ".join(words) or "nothing"

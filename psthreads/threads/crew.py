@@ -7,7 +7,7 @@ from typing import Final
 
 from redis import Redis
 
-from psthreads.database.connection import translated
+from psthreads.database.connection import translate_errors
 from psthreads.domain.config import DAY, Config
 from psthreads.threads import jobs
 
@@ -50,7 +50,7 @@ def lifetime(config: Config) -> int:
 
 def look(redis: Redis, config: Config) -> Crew:
     """Return the workers, read in two round trips. Raises Unavailable."""
-    with translated(redis):
+    with translate_errors(redis):
         keys = sorted(_keys(redis, config.queue))
         with redis.pipeline(transaction=False) as pipeline:
             pipeline.zrevrange(_LOST, 0, 9, withscores=True)
@@ -70,7 +70,7 @@ def look(redis: Redis, config: Config) -> Crew:
 
 def count(redis: Redis, queue: str) -> int:
     """Return how many workers are alive. Raises Unavailable."""
-    with translated(redis):
+    with translate_errors(redis):
         keys = _keys(redis, queue)
         return int(redis.exists(*keys)) if keys else 0
 

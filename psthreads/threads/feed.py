@@ -19,7 +19,7 @@ from typing import Any, Final, cast
 from redis import Redis
 from redis.exceptions import RedisError
 
-from psthreads.database.connection import translated
+from psthreads.database.connection import translate_errors
 from psthreads.domain.model import Thread
 from psthreads.threads.store import FEED, ThreadSnapshot, ThreadStore
 
@@ -147,7 +147,7 @@ class Feed:
         """Make sure that the feed is read within the block, from before the block on."""
         with self._lock:
             if self._reader is None:
-                with translated(self._redis):
+                with translate_errors(self._redis):
                     newest = cast("list[tuple[bytes, Any]]", self._redis.xrevrange(FEED, count=1))
                 self._last = newest[0][0].decode() if newest else "0-0"
                 self._changes.clear()
@@ -206,7 +206,7 @@ class Feed:
         """The changes after that id and up to now."""
         if not since:
             return []
-        with translated(self._redis):
+        with translate_errors(self._redis):
             oldest = cast("list[Any]", self._redis.xrange(FEED, count=1))
             if not oldest or _order(oldest[0][0].decode()) > _order(since):
                 raise Behind

@@ -21,7 +21,7 @@ from uuid import uuid4
 from redis import Redis
 from redis.exceptions import RedisError
 
-from psthreads.database.connection import durability_warning, translated
+from psthreads.database.connection import durability_warning, translate_errors
 from psthreads.database.shared_settings import AGREE_SECONDS, SharedSettings
 from psthreads.documents.layout import Documents
 from psthreads.domain.config import DAY, Config
@@ -81,7 +81,7 @@ class Janitor:
 
     def sweep(self) -> list[str]:
         """Look once; returns what was done, a sentence for each. Raises Unavailable."""
-        with translated(self._redis):
+        with translate_errors(self._redis):
             self._leads = self._lead()
             if not self._leads:
                 self._seen.clear()
@@ -150,7 +150,7 @@ class Janitor:
     @staticmethod
     def leads_somewhere(redis: Redis) -> bool:
         """Whether some process is the janitor now. Raises Unavailable."""
-        with translated(redis):
+        with translate_errors(redis):
             return bool(redis.exists(_LOCK))
 
     def _lead(self) -> bool:

@@ -16,7 +16,7 @@ from typing import Any, Final, Literal, cast
 from redis import Redis
 
 from psthreads.audit.entries import Origin
-from psthreads.database.connection import translated
+from psthreads.database.connection import translate_errors
 from psthreads.domain.config import Config
 from psthreads.domain.errors import Conflict, IdempotencyConflict, ThreadNotFound
 from psthreads.domain.model import (
@@ -145,7 +145,7 @@ class ThreadStore:
 
         Raises IdempotencyConflict where it stands for another request.
         """
-        with translated(self._redis):
+        with translate_errors(self._redis):
             known, thread_id = self._redis.hmget(_idempotency_key(by, key), ["fingerprint", "thread"])
         if known is not None and known != fingerprint.encode():
             raise IdempotencyConflict
@@ -155,7 +155,7 @@ class ThreadStore:
 
     def fetch(self, thread_id: str) -> Thread:
         """The thread as it stands; raises ThreadNotFound."""
-        with translated(self._redis):
+        with translate_errors(self._redis):
             return self.parse(thread_id, cast("bytes | None", self._redis.hget(*self.place(thread_id))))
 
     def place(self, thread_id: str) -> tuple[str, str]:
@@ -200,7 +200,7 @@ class ThreadStore:
 
     def fetch_many(self, thread_ids: Sequence[str]) -> tuple[list[Thread], int]:
         """Those of the threads that there are, and the version of who may do what."""
-        with translated(self._redis), self._redis.pipeline(transaction=False) as pipeline:
+        with translate_errors(self._redis), self._redis.pipeline(transaction=False) as pipeline:
             pipeline.get(_ACCESS)
             for thread_id in thread_ids:
                 pipeline.hget(*self.place(thread_id))
@@ -210,7 +210,7 @@ class ThreadStore:
 
     def access_version(self) -> int:
         """How often it was changed who may do what."""
-        with translated(self._redis):
+        with translate_errors(self._redis):
             return int(cast("bytes | None", self._redis.get(_ACCESS)) or 0)
 
     def _snapshot(self, thread_id: str, found: list[Any], size: int, level: Level | None) -> ThreadSnapshot:
@@ -251,7 +251,7 @@ class ThreadStore:
 
     def values(self, thread_id: str) -> dict[str, Any]:
         """The parameters that the thread was started with; raises ThreadNotFound."""
-        with translated(self._redis):
+        with translate_errors(self._redis):
             data = cast("bytes | None", self._redis.hget(jobs.key(thread_id), "data"))
         if data is None:
             raise ThreadNotFound(thread_id)
@@ -320,7 +320,7 @@ class ThreadStore:
 
     def existing(self, thread_ids: Collection[str]) -> set[str]:
         """Those of these ids that a thread is stored under, in one round trip."""
-        with translated(self._redis), self._redis.pipeline(transaction=False) as pipeline:
+        with translate_errors(self._redis), self._redis.pipeline(transaction=False) as pipeline:
             for thread_id in thread_ids:
                 pipeline.exists(jobs.key(thread_id))
             return {each for each, found in zip(thread_ids, pipeline.execute(), strict=True) if found}

@@ -35,9 +35,7 @@ def make_blueprint(services: Services, guard: Guard) -> Blueprint:
     blueprint.before_request(allow)
 
     policy = _Policy(services)
-    hooks = Hooks(
-        policy.authenticate, new_access_token, policy.narrow, policy.grant, services.directory.clients.give_back
-    )
+    hooks = Hooks(policy.authenticate, new_access_token, policy.narrow, policy.grant, services.directory.clients.revoke)
     server = OAuthServer(hooks, services.config.oauth_expires)
 
     @blueprint.post("/ps/oauth/token", provide_automatic_options=False)

@@ -59,7 +59,7 @@ def add_to(blueprint: Blueprint, services: Services) -> None:
         if not isinstance(username, str) or not username:
             raise NotSignedIn(f"The provider does not say who you are: its claim '{claim}' is missing.")
         host, address = urlsplit(config.oidc_issuer).netloc, client_address()
-        member, signed_in = directory.vouched(username, host, address=address)
+        member, signed_in = directory.sign_in_from(host, username, address=address)
         if config.oidc_admin_claim and member.admin != (admin := is_admin(claims, config.oidc_admin_claim)):
             # The audit names the provider, not the member: the provider decides it.
             member = directory.by(Origin(f"provider:{host}", address=address)).set_admin(member, admin=admin)

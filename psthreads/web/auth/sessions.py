@@ -12,7 +12,7 @@ from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
 from flask_login import LoginManager, UserMixin, login_user
 from redis import Redis
 
-from psthreads.database.connection import translated
+from psthreads.database.connection import translate_errors
 from psthreads.domain.access import Member
 from psthreads.identity.credentials import Session
 
@@ -43,7 +43,7 @@ class Sessions(SecureCookieSessionInterface):
     def need_key(self, app: Flask) -> None:
         """Set the key that signs cookies, if it is not set. Raises Unavailable when Redis does not answer."""
         if not app.secret_key:
-            with translated(self._redis):
+            with translate_errors(self._redis):
                 self._redis.set(_SHARED_KEY, secrets.token_hex(32), nx=True)
                 app.secret_key = self._redis.get(_SHARED_KEY)
 

@@ -196,7 +196,7 @@ def test_a_session_is_written_down_from_its_start_to_its_end(jones: People, audi
     member, session = directory.sign_in("Manager", PASSWORD, address="192.0.2.8")
     directory.end_session(session, 60, address="192.0.2.9")
     directory.end_session(session, 60, address="192.0.2.9")
-    directory.vouched("manager", "id.example.org", address="192.0.2.8")
+    directory.sign_in_from("id.example.org", "manager", address="192.0.2.8")
     outside, ended, started = written(audit)
     assert (told(started), started.address) == (("session.start", "manager", "", "by password"), "192.0.2.8")
     assert (told(ended), ended.address) == (("session.end", "manager", "", ""), "192.0.2.9")

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from redis import Redis
 
-from psthreads.audit.entries import FIELDS, KEY, LOOKED_AT, Audit, AuditEntry, AuditQuery, Origin, fields_of
+from psthreads.audit.entries import FIELDS, KEY, SCANNED, Audit, AuditEntry, AuditQuery, Origin
 from psthreads.audit.export import pieces
 from psthreads.authoring.parameter import read_timestamp
 from psthreads.domain.config import Config
@@ -95,12 +95,12 @@ def test_pages_and_the_export_give_the_same_newest_first_and_nothing_twice(
     expected = [
         entry
         for entry in every
-        if wanted.has(entry) and wanted.since <= entry.time and (not wanted.until or entry.time < wanted.until)
+        if wanted.matches(entry) and wanted.since <= entry.time and (not wanted.until or entry.time < wanted.until)
     ]
     found, pages = paged(audit, wanted)
     assert found == list(audit.export(wanted)) == expected
     assert [entry.time for entry in found] == sorted((entry.time for entry in found), reverse=True)
-    assert pages <= 5_000 // LOOKED_AT + 1 + len(expected) // 50
+    assert pages <= 5_000 // SCANNED + 1 + len(expected) // 50
 
 
 def test_an_act_is_found_by_its_kind_or_whole_and_not_by_its_beginning(redis: Redis, audit: Audit) -> None:
@@ -121,7 +121,7 @@ def test_a_page_costs_the_same_whatever_is_stored(redis: Redis, audit: Audit) ->
         return stats["cmdstat_xrevrange"]["calls"], len(page.entries)
 
     assert cost(AuditQuery()) == (1, 50)
-    assert cost(AuditQuery(by="nobody")) == (LOOKED_AT // 500, 0)
+    assert cost(AuditQuery(by="nobody")) == (SCANNED // 500, 0)
 
 
 def test_entries_that_come_meanwhile_move_no_page(redis: Redis, audit: Audit, people: People) -> None:
@@ -164,7 +164,7 @@ def test_a_file_has_every_entry_with_every_field(people: People, audit: Audit) -
     lines = [json.loads(line) for line in "".join(pieces(entries, "jsonl")).splitlines()]
     assert rows == lines
     for row, entry in zip(rows, entries, strict=True):
-        assert {name: row[name] for name in FIELDS} == fields_of(entry)
+        assert {name: row[name] for name in FIELDS} == entry.fields()
         assert row["entry"] == entry.id
     assert "".join(pieces([], "csv")) == f"entry,time,{','.join(FIELDS)}\r\n"
     assert "".join(pieces([], "jsonl")) == ""

@@ -20,6 +20,7 @@ from psthreads.domain.errors import (
 from psthreads.identity.administration import MOST_TOKENS
 from psthreads.identity.credentials import Credential, Password, Session, Token, digest
 from psthreads.identity.directory import Directory
+from tests.support.counting_passwords import CountingPasswords
 
 PASSWORD = "correct horse"
 HOSTILE = [
@@ -29,8 +30,13 @@ HOSTILE = [
 
 
 @pytest.fixture
-def directory(redis: Redis) -> Directory:
-    return Directory(redis)
+def passwords() -> CountingPasswords:
+    return CountingPasswords()
+
+
+@pytest.fixture
+def directory(redis: Redis, passwords: CountingPasswords) -> Directory:
+    return Directory(redis, passwords)
 
 
 class Counted(UnixDomainSocketConnection):
@@ -187,18 +193,22 @@ def test_an_unknown_group_shows_only_to_good_credentials(directory: Directory, j
     refused(directory, Password("jjones", "wrong horse"), "nope")
 
 
-def test_an_unknown_member_costs_a_verification_like_a_wrong_password(directory: Directory, jones: Member) -> None:
+def test_an_unknown_member_costs_a_verification_like_a_wrong_password(
+    directory: Directory, passwords: CountingPasswords, jones: Member
+) -> None:
     for credential in (Password("nobody", PASSWORD), Password("jjones", "wrong horse")):
-        before = directory.passwords.verifications
+        before = passwords.verifications
         for _ in range(2):
             refused(directory, credential)
-        assert directory.passwords.verifications - before == 2
+        assert passwords.verifications - before == 2
 
 
-def test_a_repeated_password_is_not_hashed_again(directory: Directory, jones: Member) -> None:
+def test_a_repeated_password_is_not_hashed_again(
+    directory: Directory, passwords: CountingPasswords, jones: Member
+) -> None:
     for _ in range(10):
         directory.identify(Password("jjones", PASSWORD))
-    assert directory.passwords.verifications == 1
+    assert passwords.verifications == 1
 
 
 def test_a_changed_password_counts_at_once_everywhere(directory: Directory, redis: Redis, jones: Member) -> None:

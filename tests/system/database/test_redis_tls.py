@@ -18,7 +18,7 @@ import pytest
 import requests
 from redis import Redis
 
-from psthreads.database.connection import connect, translated
+from psthreads.database.connection import connect, translate_errors
 from psthreads.domain.config import Config
 from psthreads.domain.errors import Unavailable
 from psthreads.identity.directory import Directory
@@ -147,7 +147,7 @@ def test_web_and_worker_do_their_work_through_tls_with_a_password(
 
 
 def refuses(url: str) -> None:
-    with connect(url) as client, pytest.raises(Unavailable), translated(client):
+    with connect(url) as client, pytest.raises(Unavailable), translate_errors(client):
         Directory(client).members()
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -9,6 +10,8 @@ import pytest
 from psthreads.domain.errors import BadParameter
 from psthreads.identity import passwords
 from psthreads.identity.passwords import Passwords
+from tests.support.checkout import ROOT
+from tests.support.counting_passwords import CountingPasswords
 
 PASSWORD = "correct horse"
 
@@ -16,9 +19,9 @@ UNDER_GEVENT = """
 from gevent import monkey
 monkey.patch_all()
 import gevent
-from psthreads.identity.passwords import Passwords
+from tests.support.counting_passwords import CountingPasswords
 
-passwords = Passwords()
+passwords = CountingPasswords()
 stored = passwords.hash("correct horse")
 ticks = 0
 
@@ -37,11 +40,11 @@ print(ticks > 100, [job.value for job in jobs].count(True), passwords.verificati
 
 
 @pytest.fixture
-def checked() -> Passwords:
-    return Passwords()
+def checked() -> CountingPasswords:
+    return CountingPasswords()
 
 
-def test_a_password_is_stored_as_argon2id_with_its_cost_and_a_salt_of_its_own(checked: Passwords) -> None:
+def test_a_password_is_stored_as_argon2id_with_its_cost_and_a_salt_of_its_own(checked: CountingPasswords) -> None:
     first, second = checked.hash(PASSWORD), checked.hash(PASSWORD)
     assert first.startswith("$argon2id$v=19$m=19456,t=2,p=1$")
     assert first != second
@@ -49,37 +52,37 @@ def test_a_password_is_stored_as_argon2id_with_its_cost_and_a_salt_of_its_own(ch
 
 
 @pytest.mark.parametrize("password", ["", "7 chars", "x" * 1025])
-def test_a_password_too_short_or_too_long_is_refused(checked: Passwords, password: str) -> None:
+def test_a_password_too_short_or_too_long_is_refused(checked: CountingPasswords, password: str) -> None:
     with pytest.raises(BadParameter, match="8 to 1,024 characters") as caught:
         checked.hash(password)
     assert caught.value.name == "password"
 
 
-def test_a_right_password_is_verified_once(checked: Passwords) -> None:
+def test_a_right_password_is_verified_once(checked: CountingPasswords) -> None:
     stored = checked.hash(PASSWORD)
     assert all(checked.verify(stored, PASSWORD) for _ in range(10))
     assert checked.verifications == 1
 
 
-def test_a_wrong_password_costs_a_verification_each_time(checked: Passwords) -> None:
+def test_a_wrong_password_costs_a_verification_each_time(checked: CountingPasswords) -> None:
     stored = checked.hash(PASSWORD)
     assert not any(checked.verify(stored, "wrong horse") for _ in range(3))
     assert checked.verifications == 3
 
 
-def test_no_stored_hash_costs_a_verification_and_never_fits(checked: Passwords) -> None:
+def test_no_stored_hash_costs_a_verification_and_never_fits(checked: CountingPasswords) -> None:
     assert not any(checked.verify(None, password) for password in (PASSWORD, PASSWORD, ""))
     assert checked.verifications == 3
 
 
-def test_the_hash_of_nobody_has_the_same_cost_as_a_real_one(checked: Passwords) -> None:
+def test_the_hash_of_nobody_has_the_same_cost_as_a_real_one(checked: CountingPasswords) -> None:
     real = checked.hash(PASSWORD)
     assert passwords._DUMMY.split("$")[:4] == real.split("$")[:4]
     assert len(passwords._DUMMY) == len(real)
     assert checked._hasher.check_needs_rehash(passwords._DUMMY) is False
 
 
-def test_another_stored_hash_is_verified_again(checked: Passwords) -> None:
+def test_another_stored_hash_is_verified_again(checked: CountingPasswords) -> None:
     before, after = checked.hash(PASSWORD), checked.hash(PASSWORD)
     assert checked.verify(before, PASSWORD)
     assert checked.verify(after, PASSWORD)
@@ -87,7 +90,7 @@ def test_another_stored_hash_is_verified_again(checked: Passwords) -> None:
 
 
 def test_what_was_verified_is_forgotten_after_its_time() -> None:
-    forgetful = Passwords(seconds=-1)
+    forgetful = CountingPasswords(seconds=-1)
     stored = forgetful.hash(PASSWORD)
     assert forgetful.verify(stored, PASSWORD)
     assert forgetful.verify(stored, PASSWORD)
@@ -95,7 +98,7 @@ def test_what_was_verified_is_forgotten_after_its_time() -> None:
 
 
 def test_the_least_recently_used_password_is_forgotten_first() -> None:
-    small = Passwords(size=2)
+    small = CountingPasswords(size=2)
     old, used, new = (small.hash(PASSWORD) for _ in range(3))
     for stored in (old, used, old, new):  # `used` is now the one not asked for longest
         assert small.verify(stored, PASSWORD)
@@ -107,14 +110,14 @@ def test_the_least_recently_used_password_is_forgotten_first() -> None:
     assert small.verifications == 4
 
 
-def test_a_burst_of_first_requests_verifies_a_few_times_only(checked: Passwords) -> None:
+def test_a_burst_of_first_requests_verifies_a_few_times_only(checked: CountingPasswords) -> None:
     stored = checked.hash(PASSWORD)
     with ThreadPoolExecutor(32) as pool:
         assert all(pool.map(lambda _: checked.verify(stored, PASSWORD), range(64)))
     assert checked.verifications <= passwords._AT_ONCE
 
 
-def test_nothing_that_is_remembered_tells_the_password(checked: Passwords) -> None:
+def test_nothing_that_is_remembered_tells_the_password(checked: CountingPasswords) -> None:
     stored = checked.hash(PASSWORD)
     assert checked.verify(stored, PASSWORD)
     (entry,) = checked._until
@@ -123,7 +126,7 @@ def test_nothing_that_is_remembered_tells_the_password(checked: Passwords) -> No
     assert stored.encode() not in entry
 
 
-def test_a_password_may_be_any_text_and_typed_on_any_keyboard(checked: Passwords) -> None:
+def test_a_password_may_be_any_text_and_typed_on_any_keyboard(checked: CountingPasswords) -> None:
     for text in ("\0" * 8, "\ud800" * 8, "🐎🐎🐎🐎🐎🐎🐎🐎", "a:b:c:d:"):
         assert checked.verify(checked.hash(text), text)
         assert not checked.verify(checked.hash(text), text + "\0")
@@ -131,19 +134,20 @@ def test_a_password_may_be_any_text_and_typed_on_any_keyboard(checked: Passwords
     assert checked.verify(checked.hash("caf\u00e9 caf\u00e9"), "cafe\u0301 cafe\u0301")
 
 
-def test_a_stored_hash_that_is_none_fits_nothing(checked: Passwords) -> None:
+def test_a_stored_hash_that_is_none_fits_nothing(checked: CountingPasswords) -> None:
     assert not checked.verify("not a hash", PASSWORD)
     assert not checked.verify("", PASSWORD)
 
 
-def test_generated_passwords_differ_and_will_do(checked: Passwords) -> None:
+def test_generated_passwords_differ_and_will_do(checked: CountingPasswords) -> None:
     assert len({passwords.generate() for _ in range(100)}) == 100
     assert checked.hash(passwords.generate())
 
 
 def test_under_gevent_other_requests_go_on_while_passwords_are_verified() -> None:
     script = [sys.executable, "-W", "error", "-c", UNDER_GEVENT]
-    done = subprocess.run(script, capture_output=True, text=True, timeout=60, check=False)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(script, capture_output=True, text=True, timeout=60, check=False, env=environment)
     assert done.stdout.split() == ["True", "1", "21"], done.stderr
 
 

@@ -9,7 +9,7 @@ from typing import Final, Protocol, TypeVar
 from psthreads.domain.access import Member, TokenScope
 from psthreads.domain.errors import BadParameter
 from psthreads.identity.directory import Directory
-from psthreads.identity.records import DirectoryPage, scope
+from psthreads.identity.records import DirectoryPage, scope_words
 from psthreads.web.http.audit_origin import request_origin
 from psthreads.web.pages import forms
 from psthreads.web.pages.forms import Question
@@ -59,7 +59,7 @@ def describer(directory: Directory, scopes: Iterable[TokenScope | None]) -> Call
         ("group", group) for token_scope in scopes if token_scope for group in token_scope.groups or ()
     )
     groups = {group_id: name for (_, group_id), name in names.items()}
-    return lambda token_scope: scope(token_scope, groups)
+    return lambda token_scope: scope_words(token_scope, groups)
 
 
 def create(directory: Directory, member: Member) -> Secret:
