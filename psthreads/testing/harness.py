@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -33,7 +32,6 @@ from psthreads.authoring.process import Process, Start
 from psthreads.domain.access import Group, Member
 from psthreads.domain.config import Config
 from psthreads.domain.model import Event, Level, Outcome, Status
-from psthreads.testing.full_disk import full_after
 from psthreads.testing.sandbox import ACME, Sandbox, WatchedContext, contents
 
 __all__ = ["ACME", "JONES", "BarRun", "Element", "File", "Run", "check", "run"]
@@ -116,7 +114,6 @@ def run(
     cancel_at: int | None = None,
     time_out_at: int | None = None,
     shut_down_at: int | None = None,
-    disk_full_after: int | None = None,
 ) -> Run:
     """Run a process to its end, and tell what became of it.
 
@@ -126,9 +123,8 @@ def run(
     no group and none of both.
 
     `cancel_at`, `time_out_at` and `shut_down_at` (one of them) interrupt it at the checkpoint of that number, from 0:
-    `range(done.checkpoints)` are all there are. `disk_full_after` is a number of bytes: what is written to files
-    after them fails with ENOSPC; see psthreads.testing.full_disk for what that holds for. The checks that would refuse
-    a start are not run: for these there is `check`. A KeyboardInterrupt goes through.
+    `range(done.checkpoints)` are all there are. The checks that would refuse a start are not run: for these there is
+    `check`. A KeyboardInterrupt goes through.
     """
     at = _interrupt({Cancelled: cancel_at, TimedOut: time_out_at, ShutDown: shut_down_at})
     values = process.read(_texts(process, parameters or {}))
@@ -137,7 +133,7 @@ def run(
         returned: Any = NOTHING
         error: BaseException | None = None
         try:
-            with _captured(context), ExitStack() if disk_full_after is None else full_after(disk_full_after):
+            with _captured(context):
                 try:
                     context.start()
                     context.is_live = True

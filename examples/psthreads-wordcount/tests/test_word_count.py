@@ -1,5 +1,9 @@
 """The process, run without Redis, workers and HTTP."""
 
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import pytest
 from psthreads_wordcount import word_count
 
@@ -57,9 +61,21 @@ def test_a_cancel_at_any_point_leaves_no_file_but_a_whole_one() -> None:
         assert done.documents == whole.documents
 
 
-def test_a_full_disk_fails_the_thread_and_leaves_nothing() -> None:
-    done = run(word_count, documents=DOCUMENTS, disk_full_after=20)
-    assert (done.status, done.message) == ("failed", "OSError: [Errno 28] No space left on device")
+@contextmanager
+def no_file_larger_than(size: int) -> Iterator[None]:
+    """Let the operating system refuse, within the block, to make any file larger than so many bytes."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_result_that_does_not_fit_fails_the_thread_and_leaves_nothing() -> None:
+    with no_file_larger_than(20):
+        done = run(word_count, {"path": "/notes"}, documents=DOCUMENTS)
+    assert (done.status, done.message) == ("failed", "OSError: [Errno 27] File too large")
     assert done.results == {}
     assert done.leftovers == ()
 

@@ -27,6 +27,7 @@ from psthreads.processes.validate import validate
 from psthreads.testing import check, run
 from psthreads.threads.engine import Engine
 from psthreads.threads.store import ThreadStore
+from tests.support.full_disk import full_after
 from tests.support.sample_processes import count, end, server_wide
 from tests.support.threads import ended, start
 from tests.system.stack import worker
@@ -210,26 +211,31 @@ def write(context: Context, how: str) -> str:
 
 @pytest.mark.parametrize("how", WRITERS)
 def test_a_full_disk_refuses_what_does_not_fit(how: str) -> None:
-    done = run(write, {"how": how}, disk_full_after=1000)
+    with full_after(1000):
+        done = run(write, {"how": how})
     assert (done.status, done.message.partition(":")[0]) == (Status.FAILED, "OSError")
     assert "[Errno 28] No space left on device" in done.message
     assert done.leftovers == ()
     assert done.documents == {}
-    assert run(write, {"how": how}, disk_full_after=100_000).message == "Written"
+    with full_after(100_000):
+        assert run(write, {"how": how}).message == "Written"
 
 
 @pytest.mark.parametrize("room", [0, 1, 4])
 def test_a_result_file_that_does_not_fit_leaves_nothing(room: int) -> None:
-    done = run(work, disk_full_after=room)
+    with full_after(room):
+        done = run(work)
     assert done.status is Status.FAILED
     assert (done.results, done.leftovers) == ({}, ())
-    enough = run(work, disk_full_after=8)
+    with full_after(8):
+        enough = run(work)
     assert (enough.status, enough.results) == (Status.COMPLETED, {"words.txt": b"words"})
 
 
 def test_the_disk_is_whole_again_after_the_run(tmp_path: Path) -> None:
     before = (open, os.write, os.sendfile)
-    run(write, {"how": "open"}, disk_full_after=0)
+    with full_after(0):
+        run(write, {"how": "open"})
     assert before == (open, os.write, os.sendfile)
     assert (tmp_path / "a").write_bytes(b"x" * 2000) == 2000
 

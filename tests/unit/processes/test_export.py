@@ -20,8 +20,8 @@ from psthreads.domain.access import Group
 from psthreads.domain.errors import BadParameter, DocumentNotFound, PsthreadsError, UnsafePath
 from psthreads.domain.model import Level
 from psthreads.processes.export import Selection, export
-from psthreads.testing.full_disk import full_after
 from tests.support.checkout import ROOT
+from tests.support.full_disk import full_after
 from tests.support.group_of_documents import GROUP, MEMBER, THREAD, Reports
 
 SECRET = b"outside the group's folder"

@@ -12,8 +12,8 @@ from psthreads.documents.layout import Documents
 from psthreads.documents.results import MAX_FILENAME, ResultFolder, owner, public_name
 from psthreads.domain.errors import NotFound, UnsafePath
 from psthreads.processes.validate import validate
-from psthreads.testing.full_disk import full_after
 from tests.support import group_of_documents
+from tests.support.full_disk import full_after
 from tests.support.group_of_documents import GroupOfDocuments
 
 SECRET = b"outside the group's folder"

@@ -74,11 +74,7 @@ def full_after(room: int) -> Iterator[None]:
             for alias in _ALIASES:
                 if names.get(alias) is _OPEN:
                     _replace(stack, module, alias, opened)
-            if (
-                names.get("FileIO") is FileIO
-                and module.__name__.startswith("psthreads.")
-                and module.__name__ != __name__
-            ):
+            if names.get("FileIO") is FileIO and module.__name__.startswith("psthreads."):
                 _replace(stack, module, "FileIO", File)
         for name, counted in _CALLS.items():
             if hasattr(os, name):
