@@ -36,6 +36,7 @@ def create_app(config: Config) -> Flask:
         MAX_CONTENT_LENGTH=config.max_body,
         MAX_FORM_MEMORY_SIZE=config.max_body,
         TEMPLATES_AUTO_RELOAD=False,
+        PROVIDE_AUTOMATIC_OPTIONS=False,
     )
     app.url_map.strict_slashes = False
     app.jinja_env.filters["iso"] = iso

@@ -39,7 +39,7 @@ def make_blueprint(services: Services, guard: Guard) -> Blueprint:
     blueprint = Blueprint("files", __name__)
     blueprint.before_request(guard.group)
 
-    @blueprint.get("/ps/member-resource/<group>/<filename>", provide_automatic_options=False)
+    @blueprint.get("/ps/member-resource/<group>/<filename>")
     @declares(_downloading(Who.GROUP))
     def member_resource(filename: str, **_: str) -> Response:
         thread_id = owner(filename)
@@ -71,7 +71,7 @@ def make_group_blueprint(services: Services, guard: Guard) -> Blueprint:
 
 
 def _with_results(blueprint: Blueprint, base: str, services: Services, guard: Guard) -> Blueprint:
-    @blueprint.get(f"{base}/threads/<thread>/results/<filename>", provide_automatic_options=False)
+    @blueprint.get(f"{base}/threads/<thread>/results/<filename>")
     @declares(_downloading(Who.GROUP if base else Who.SERVER))
     def result(thread: str, filename: str, **_: str) -> Response:
         found = guard.thread(thread)

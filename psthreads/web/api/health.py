@@ -20,12 +20,12 @@ def make_blueprint(services: Services, guard: Guard) -> Blueprint:
     blueprint = Blueprint("health", __name__)
     blueprint.before_request(guard.anyone)
 
-    @blueprint.get("/healthz", provide_automatic_options=False)
+    @blueprint.get("/healthz")
     @declares(Operation("Whether this web process answers", Who.EVERYBODY, {200: _TEXT}))
     def healthz() -> Response:
         return Response("ok\n", mimetype="text/plain")
 
-    @blueprint.get("/readyz", provide_automatic_options=False)
+    @blueprint.get("/readyz")
     @declares(Operation("Whether threads that are started now would run", Who.EVERYBODY, {200: _TEXT}))
     def readyz() -> Response:
         waiting, workers = services.store.count(Status.INITIALISED), services.engine.workers()

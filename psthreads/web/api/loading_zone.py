@@ -64,7 +64,7 @@ def make_upload_blueprint(services: Services, guard: Guard) -> Blueprint:
     def zone() -> LoadingZone:
         return services.documents.loading_zone(g.caller.group, g.caller.member.id)
 
-    @blueprint.put("/ps/servlet/upload", provide_automatic_options=False)
+    @blueprint.put("/ps/servlet/upload")
     @declares(
         Operation(
             "Puts the body into a file of one's loading zone",
@@ -82,7 +82,7 @@ def make_upload_blueprint(services: Services, guard: Guard) -> Blueprint:
         size = uploads.put(zone(), name, most, lambda: guard.group(parameters.values()["group"]))
         return respond.uploaded({name: size}, wrapped=False, status=201 if is_new else 200)
 
-    @blueprint.post("/ps/servlet/upload", provide_automatic_options=False)
+    @blueprint.post("/ps/servlet/upload")
     @declares(
         Operation(
             "Puts the files of a form into one's loading zone",
@@ -132,6 +132,5 @@ def make_zone_blueprint(services: Services, guard: Guard) -> Blueprint:
             "/members/<member>/groups/<group>/loadingzone/clear" + suffix,
             view_func=clear,
             methods=["POST"],
-            provide_automatic_options=False,
         )
     return blueprint

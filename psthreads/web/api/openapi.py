@@ -84,12 +84,12 @@ def make_blueprint(services: Services, home: Path, guard: Guard) -> Blueprint:
     def groups() -> dict[str, list[Described]]:
         return _grouped([one for one in described(current_app, services) if "suffix" not in one.rule.arguments])
 
-    @blueprint.get("/openapi.json", provide_automatic_options=False)
+    @blueprint.get("/openapi.json")
     @declares(Operation("This document", Who.EVERYBODY, {200: DeclaredResponse("An OpenAPI document", (JSON,))}))
     def openapi() -> Response:
         return Response(text(), mimetype=JSON)
 
-    @blueprint.get("/api", provide_automatic_options=False)
+    @blueprint.get("/api")
     def api() -> Response:
         page = render_template("api.html", groups=groups(), refused=refusals, name=_NAMES, Who=Who)
         return headers.as_page(Response(page))

@@ -38,7 +38,7 @@ def make_blueprint(services: Services, guard: Guard, prefix: str) -> Blueprint:
 
     for endpoint, rule in (("server", "/processes"), ("group", "/groups/<group>/processes")):
         for suffix in ("", ".<any(xml, json):suffix>"):
-            blueprint.add_url_rule(rule + suffix, endpoint, listed, methods=["GET"], provide_automatic_options=False)
+            blueprint.add_url_rule(rule + suffix, endpoint, listed, methods=["GET"])
     return blueprint
 
 

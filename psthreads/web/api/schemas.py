@@ -22,14 +22,14 @@ def make_blueprint(home: Path, guard: Guard, registry: Registry) -> Blueprint:
     blueprint.before_request(guard.anyone)
     schema = _with_wrappers((home / "schemas" / "thread.xsd").read_text(), registry)
 
-    @blueprint.get("/schemas/thread.xsd", provide_automatic_options=False)
+    @blueprint.get("/schemas/thread.xsd")
     @declares(Operation("The schema of the answers in XML", Who.EVERYBODY, {200: DeclaredResponse("An XSD", (XML,))}))
     def xsd() -> Response:
         return Response(schema, mimetype="application/xml")
 
     json = DeclaredResponse("A JSON schema", ("application/schema+json",))
 
-    @blueprint.get("/schemas/thread.schema.json", provide_automatic_options=False)
+    @blueprint.get("/schemas/thread.schema.json")
     @declares(Operation("The schema of the answers in JSON", Who.EVERYBODY, {200: json, 304: _SAME}))
     def json_schema() -> Response:
         return send_file(home / "schemas" / "thread.schema.json", mimetype="application/schema+json")

@@ -61,7 +61,6 @@ def make_blueprint(services: Services, guard: Guard) -> Blueprint:
                 endpoint=process.name,
                 view_func=start,
                 methods=list(process.methods),
-                provide_automatic_options=False,
             )
     return blueprint
 

@@ -119,7 +119,7 @@ def _make_blueprint(name: str, base: str, services: Services, guard: Guard, allo
         ("/threads/<thread>/events", events),
         ("/threads/<thread>/logs/download", download),
     ):
-        blueprint.add_url_rule(base + rule, view_func=view, methods=["GET"], provide_automatic_options=False)
+        blueprint.add_url_rule(base + rule, view_func=view, methods=["GET"])
     return blueprint
 
 

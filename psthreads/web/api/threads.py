@@ -57,9 +57,7 @@ def _make_blueprint(name: str, base: str, services: Services, guard: Guard, allo
 
     def route(rule: str, method: str, view: Callable[..., Response]) -> None:
         for suffix in ("", ".<any(xml, json):suffix>"):
-            blueprint.add_url_rule(
-                base + rule + suffix, view_func=view, methods=[method], provide_automatic_options=False
-            )
+            blueprint.add_url_rule(base + rule + suffix, view_func=view, methods=[method])
 
     who = Who.GROUP if base else Who.SERVER
 

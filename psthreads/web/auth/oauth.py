@@ -38,7 +38,7 @@ def make_blueprint(services: Services, guard: Guard) -> Blueprint:
     hooks = Hooks(policy.authenticate, new_access_token, policy.narrow, policy.grant, services.directory.clients.revoke)
     server = OAuthServer(hooks, services.config.oauth_expires)
 
-    @blueprint.post("/ps/oauth/token", provide_automatic_options=False)
+    @blueprint.post("/ps/oauth/token")
     @declares(
         Operation(
             "Gives an OAuth client an access token",
@@ -51,7 +51,7 @@ def make_blueprint(services: Services, guard: Guard) -> Blueprint:
     def token() -> Response:
         return server.token()
 
-    @blueprint.post("/ps/oauth/revoke", provide_automatic_options=False)
+    @blueprint.post("/ps/oauth/revoke")
     @declares(
         Operation(
             "Revokes an access token of an OAuth client",

@@ -37,13 +37,13 @@ def add_to(blueprint: Blueprint, services: Services) -> None:
             raise NotFound("Signing in by an outside provider is not set up here: see PSTHREADS_OIDC_ISSUER.")
         return provider
 
-    @blueprint.get("/sign-in/oidc", provide_automatic_options=False)
+    @blueprint.get("/sign-in/oidc")
     def oidc() -> AnyResponse:
         redirection = need_provider().redirect(url_for("pages.oidc_callback", _external=True))
         session[_FOLLOWING] = own_path(request.args.get("next", ""))
         return redirection
 
-    @blueprint.get("/sign-in/oidc/callback", provide_automatic_options=False)
+    @blueprint.get("/sign-in/oidc/callback")
     def oidc_callback() -> AnyResponse | tuple[str, int]:
         following = own_path(str(session.get(_FOLLOWING, "")))
         try:

@@ -21,11 +21,11 @@ _LONGEST: Final = 64  # characters of a username
 def add_to(blueprint: Blueprint, services: Services) -> None:
     """Add the sign-in page with its form, and the route to sign out."""
 
-    @blueprint.get("/sign-in", provide_automatic_options=False)
+    @blueprint.get("/sign-in")
     def sign_in() -> str:
         return form(own_path(request.args.get("next", "")), "", ended="ended" in request.args)
 
-    @blueprint.post("/sign-in", provide_automatic_options=False)
+    @blueprint.post("/sign-in")
     def sign_in_post() -> AnyResponse | str:
         following = own_path(request.values.get("next", ""))
         csrf.check_token()
@@ -39,7 +39,7 @@ def add_to(blueprint: Blueprint, services: Services) -> None:
             return Response(form(following, error.message, username), 429, headers)
         return begin_session(services, member, session, following)
 
-    @blueprint.post("/sign-out", provide_automatic_options=False)
+    @blueprint.post("/sign-out")
     def sign_out() -> AnyResponse:
         if g.has_session and "everywhere" in request.form:
             services.directory.by(request_origin(with_reason=False)).sign_out_everywhere(g.caller.member)

@@ -37,7 +37,7 @@ class AuditRow:
 def add_to(blueprint: Blueprint, services: Services, guard: Guard) -> None:
     """Add the page of the audit log, and its export."""
 
-    @blueprint.get("/dashboard/audit", provide_automatic_options=False)
+    @blueprint.get("/dashboard/audit")
     def audit() -> str:
         query, before = _query(), forms.argument("before")
         page = services.audit.page(query, before)
@@ -53,7 +53,7 @@ def add_to(blueprint: Blueprint, services: Services, guard: Guard) -> None:
             kinds=KINDS,
         )
 
-    @blueprint.get("/dashboard/audit/export", provide_automatic_options=False)
+    @blueprint.get("/dashboard/audit/export")
     def audit_export() -> Response:
         name = str(value_of(_FORMAT))
         text = pieces(services.audit.export(_query()), name, guard.watch().recheck)

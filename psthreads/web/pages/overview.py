@@ -18,7 +18,7 @@ from psthreads.web.services import Services
 def add_to(blueprint: Blueprint, services: Services, guard: Guard) -> None:  # noqa: ARG001 (called like every section's)
     """Add the overview. A group's overview leaves out the workers, which belong to the whole server."""
 
-    @blueprint.get("", provide_automatic_options=False)
+    @blueprint.get("")
     def overview(**_: str) -> str:
         group = g.caller.group if scope.in_group() else None
         overview = services.search.overview(group.id if group else SERVER_WIDE)

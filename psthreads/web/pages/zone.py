@@ -74,7 +74,7 @@ def add_to(blueprint: Blueprint, services: Services, guard: Guard) -> None:
             success=_MESSAGES.get(forms.argument("done"), ""),
         )
 
-    @blueprint.get("/loading-zone", provide_automatic_options=False)
+    @blueprint.get("/loading-zone")
     def zone_page(**_: str) -> str:
         return render()
 
@@ -82,7 +82,7 @@ def add_to(blueprint: Blueprint, services: Services, guard: Guard) -> None:
         guard.check_form(fields)
         guard.group(reads_form=True)
 
-    @blueprint.post("/loading-zone", provide_automatic_options=False)
+    @blueprint.post("/loading-zone")
     def zone_upload(**_: str) -> AnyResponse:
         try:
             uploads.put_form(zone, allow, max_bytes)
@@ -98,7 +98,7 @@ def add_to(blueprint: Blueprint, services: Services, guard: Guard) -> None:
 
 
 def _add_removal(blueprint: Blueprint, zone: Callable[[], LoadingZone], render: Callable[[str], str]) -> None:
-    @blueprint.post("/loading-zone/remove", provide_automatic_options=False)
+    @blueprint.post("/loading-zone/remove")
     def zone_remove(**_: str) -> AnyResponse | str:
         path, is_all = request.form.get("path", ""), request.form.get("all") == "true"
         target = zone()

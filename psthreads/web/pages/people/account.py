@@ -53,7 +53,7 @@ def add_to(blueprint: Blueprint, services: Services) -> None:
             success=_MESSAGES.get(forms.argument("done"), ""),
         )
 
-    @blueprint.get("/dashboard/account", provide_automatic_options=False)
+    @blueprint.get("/dashboard/account")
     def account() -> str:
         return render()
 
@@ -65,16 +65,16 @@ def add_to(blueprint: Blueprint, services: Services) -> None:
             field = problem.name if isinstance(problem, BadParameter) else ""
             return Response(render(problem.message, form, field), problem.status, headers)
 
-    @blueprint.post("/dashboard/account/password", provide_automatic_options=False)
+    @blueprint.post("/dashboard/account/password")
     def account_password() -> AnyResponse | str:
         return attempt("password", lambda: _change_password(services, g.caller.member))
 
-    @blueprint.post("/dashboard/account/tokens", provide_automatic_options=False)
+    @blueprint.post("/dashboard/account/tokens")
     def account_tokens() -> AnyResponse | str:
         # No redirect: the token is shown in this response and nowhere else.
         return attempt("tokens", lambda: render(secret=_create(directory, g.caller.member)))
 
-    @blueprint.post("/dashboard/account/tokens/revoke", provide_automatic_options=False)
+    @blueprint.post("/dashboard/account/tokens/revoke")
     def account_tokens_revoke() -> AnyResponse | str:
         return attempt("", lambda: _revoke(directory, g.caller.member))
 

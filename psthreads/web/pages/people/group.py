@@ -41,11 +41,11 @@ def add_to(blueprint: Blueprint, services: Services) -> None:
             success=_MESSAGES.get(forms.argument("done"), ""),
         )
 
-    @blueprint.get("/dashboard/groups/<group>/members", provide_automatic_options=False)
+    @blueprint.get("/dashboard/groups/<group>/members")
     def group_members(**_: str) -> str:
         return render()
 
-    @blueprint.post("/dashboard/groups/<group>/members", provide_automatic_options=False)
+    @blueprint.post("/dashboard/groups/<group>/members")
     def group_members_set(**_: str) -> AnyResponse:
         try:
             member, role = directory.find_member(forms.text("member")), forms.role()
@@ -54,7 +54,7 @@ def add_to(blueprint: Blueprint, services: Services) -> None:
             return Response(render(error.message, "assign"), error.status)
         return redirect(url_for("pages.group_members", group=g.caller.group.name, done="set"), 303)
 
-    @blueprint.post("/dashboard/groups/<group>/members/remove", provide_automatic_options=False)
+    @blueprint.post("/dashboard/groups/<group>/members/remove")
     def group_members_remove(**_: str) -> AnyResponse | str:
         try:
             member = directory.find_member(forms.text("member"))
@@ -73,11 +73,11 @@ def _add_removal(blueprint: Blueprint, directory: Directory) -> None:
     def ask(problem: str = "") -> str:
         return render_template("remove.html", kind="group", name=g.caller.group.name, problem=problem)
 
-    @blueprint.get("/dashboard/groups/<group>/remove", provide_automatic_options=False)
+    @blueprint.get("/dashboard/groups/<group>/remove")
     def group_remove(**_: str) -> str:
         return ask()
 
-    @blueprint.post("/dashboard/groups/<group>/remove", provide_automatic_options=False)
+    @blueprint.post("/dashboard/groups/<group>/remove")
     def group_remove_post(**_: str) -> AnyResponse:
         try:
             forms.check_typed(g.caller.group.name)

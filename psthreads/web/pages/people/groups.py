@@ -42,11 +42,11 @@ def add_to(blueprint: Blueprint, services: Services) -> None:
         memberships = replace(memberships, items=covered)
         return render_template("groups.html", memberships=memberships, can_open=can_open, **common)
 
-    @blueprint.get("/dashboard/groups", provide_automatic_options=False)
+    @blueprint.get("/dashboard/groups")
     def groups() -> str:
         return render()
 
-    @blueprint.post("/dashboard/groups", provide_automatic_options=False)
+    @blueprint.post("/dashboard/groups")
     def group_add() -> AnyResponse:
         try:
             new = directory.by(request_origin()).add_group(forms.text("group"))

@@ -88,7 +88,7 @@ def add_to(blueprint: Blueprint, services: Services) -> None:
     """Add the page of a member and the actions of its forms."""
     directory = services.directory
 
-    @blueprint.get("/dashboard/members/<member>", provide_automatic_options=False)
+    @blueprint.get("/dashboard/members/<member>")
     def member(member: str) -> str:
         return render(directory, directory.account(member))
 
@@ -96,16 +96,16 @@ def add_to(blueprint: Blueprint, services: Services) -> None:
         endpoint = "member_" + action.path.replace("/", "_").replace("-", "_")
         path = f"/dashboard/members/<member>/{action.path}"
         view = _view_of(directory, action)
-        blueprint.add_url_rule(path, endpoint, view, methods=["POST"], provide_automatic_options=False)
+        blueprint.add_url_rule(path, endpoint, view, methods=["POST"])
 
     def ask(member: Member, problem: str = "") -> str:
         return render_template("remove.html", kind="member", name=member.username, ref=ref(member), problem=problem)
 
-    @blueprint.get("/dashboard/members/<member>/remove", provide_automatic_options=False)
+    @blueprint.get("/dashboard/members/<member>/remove")
     def member_remove(member: str) -> str:
         return ask(directory.find_member(member))
 
-    @blueprint.post("/dashboard/members/<member>/remove", provide_automatic_options=False)
+    @blueprint.post("/dashboard/members/<member>/remove")
     def member_remove_post(member: str) -> AnyResponse:
         target = directory.find_member(member)
         try:

@@ -24,7 +24,7 @@ def add_to(blueprint: Blueprint, services: Services) -> None:
     directory = services.directory
     member.add_to(blueprint, services)
 
-    @blueprint.get("/dashboard/members", provide_automatic_options=False)
+    @blueprint.get("/dashboard/members")
     def members() -> str:
         name, after = forms.argument("name").strip().removeprefix("~"), forms.argument("after")
         return render_template(
@@ -44,11 +44,11 @@ def add_to(blueprint: Blueprint, services: Services) -> None:
         except MemberNotFound:
             return None
 
-    @blueprint.get("/dashboard/members/add", provide_automatic_options=False)
+    @blueprint.get("/dashboard/members/add")
     def member_add() -> str:
         return render_template("member-add.html", problem=None, form_value=forms.values_of(""))
 
-    @blueprint.post("/dashboard/members/add", provide_automatic_options=False)
+    @blueprint.post("/dashboard/members/add")
     def member_add_post() -> AnyResponse | str:
         password = request.form.get("password", "")
         generated = "" if password else passwords.generate()

@@ -37,7 +37,7 @@ class Result:
 def add_to(blueprint: Blueprint, services: Services) -> None:
     """Add the confirmation page and the action, which share one address."""
 
-    @blueprint.post("/threads/act", provide_automatic_options=False)
+    @blueprint.post("/threads/act")
     def act(**_: str) -> str:
         action = str(value_of(_ACT))
         if action == "delete" and not access.may_delete(g.caller):

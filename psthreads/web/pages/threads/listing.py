@@ -21,7 +21,7 @@ _NO_RESULT: Final = ThreadSearchResult((), "", 0, 0)
 def add_to(blueprint: Blueprint, services: Services, guard: Guard) -> None:  # noqa: ARG001 (called like every section's)
     """Add the list, and the actions on many of its threads."""
 
-    @blueprint.get("/threads", provide_automatic_options=False)
+    @blueprint.get("/threads")
     def threads(**_: str) -> Response:
         chosen = filters.read(services.directory, services.registry)
         after = forms.argument("after")

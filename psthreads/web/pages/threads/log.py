@@ -26,7 +26,7 @@ _WHOLE: Final = Parameter("whole", bool, False)  # only the line of `from`, with
 def add_to(blueprint: Blueprint, services: Services, guard: Guard) -> None:
     """Add the page of a thread's log."""
 
-    @blueprint.get("/threads/<thread>/log", provide_automatic_options=False)
+    @blueprint.get("/threads/<thread>/log")
     def log(thread: str, **_: str) -> str:
         target = guard.thread(thread)
         if scope.layout() != "base.html":

@@ -32,16 +32,16 @@ def add_to(blueprint: Blueprint, services: Services, guard: Guard) -> None:
     """Add the list of processes and the form of each."""
     mask = Masker(services.config.mask)
 
-    @blueprint.get("/start", provide_automatic_options=False)
+    @blueprint.get("/start")
     def start(**_: str) -> str:
         return render_template("start.html", processes=list(_available(services)))
 
-    @blueprint.get("/start/<process>", provide_automatic_options=False)
+    @blueprint.get("/start/<process>")
     def start_process(process: str, **_: str) -> str:
         target = starts.process_of(services, process, may_start=_may_start)
         return form(target, {**_defaults(target), **_like(services, guard, mask, target), **request.args}, {})
 
-    @blueprint.post("/start/<process>", provide_automatic_options=False)
+    @blueprint.post("/start/<process>")
     def start_now(process: str, **_: str) -> AnyResponse:
         target = starts.process_of(services, process, may_start=_may_start)
         values = _values(target)

@@ -33,7 +33,7 @@ def add_to(blueprint: Blueprint, services: Services, guard: Guard) -> None:
     """Add the page of a thread and the actions of its buttons."""
     mask = Masker(services.config.mask)
 
-    @blueprint.get("/threads/<thread>", provide_automatic_options=False)
+    @blueprint.get("/threads/<thread>")
     def thread(thread: str, **_: str) -> str:
         target = guard.thread(thread)
         process = services.registry.find(target.process)
@@ -50,13 +50,13 @@ def add_to(blueprint: Blueprint, services: Services, guard: Guard) -> None:
             may_delete=target.status.is_final and access.may_delete(g.caller),
         )
 
-    @blueprint.post("/threads/<thread>/cancel", provide_automatic_options=False)
+    @blueprint.post("/threads/<thread>/cancel")
     def cancel(thread: str, **_: str) -> AnyResponse:
         target = guard.thread(thread)
         services.engine.cancel(target, by=request_origin())
         return redirect(scope.page("thread", thread=target.id), 303)
 
-    @blueprint.post("/threads/<thread>/again", provide_automatic_options=False)
+    @blueprint.post("/threads/<thread>/again")
     def again(thread: str, **_: str) -> AnyResponse:
         target = guard.thread(thread)
         process = starts.process_of(services, target.process, may_start=_may_start)
