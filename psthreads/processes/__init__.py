@@ -1,7 +1,6 @@
-"""The processes that ship, one module each; a module whose name starts with `_` belongs to one of them.
+"""The processes that ship with psthreads, one module each. Importing the package registers them.
 
-They are written against `psthreads.authoring.context`, `psthreads.authoring.registry` and the documents only, as
-anybody's own process is. Importing the package registers them.
+They use only what a plug-in may use: psthreads.authoring, psthreads.documents and psthreads.domain.
 """
 
 from psthreads.processes import export as export

@@ -1,16 +1,14 @@
-"""Exports the documents of a group as a zip file.
+"""Exports a group's documents as a zip file.
 
-`includes` and `excludes` are patterns with commas between them. In a pattern `*` stands for any
-characters of one name, `?` for one, `[abc]` for one of these, and `**` for any number of folders.
-A pattern without a slash is compared with a document's name in whatever folder it is; one with a
-slash with its whole path in the group, where a leading slash changes nothing; one that ends in a
-slash takes everything in that folder. Upper and lower case differ. A document is exported when an
-include matches it, or there are none, and no exclude does.
+`includes` and `excludes` are patterns separated by commas. In a pattern, `*` matches any characters within a name,
+`?` one character, `[abc]` one of these, and `**` any number of folders. A pattern without a slash matches names in any
+folder. A pattern with a slash matches whole paths in the group, with or without a leading slash; if it ends in a
+slash, it matches everything below that folder. Case matters. A document is exported if an include matches it, or
+there are none, and no exclude does.
 """
 
 from __future__ import annotations
 
-import re
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
@@ -26,10 +24,12 @@ from psthreads.authoring.registry import process
 from psthreads.documents.layout import Document, GroupFolder
 from psthreads.domain.errors import BadParameter, DocumentNotFound, PsthreadsError, UnsafePath
 from psthreads.processes.archives.zip_writer import SMALL, ZipWriter
+from psthreads.processes.wording import filename_of, many, warn_of_skips
 
-_AT_ONCE: Final = 20  # documents that need no thread
-_AT_ONCE_BYTES: Final = 64 * 1024 * 1024  # and how large they may be together: whoever asked is waiting
-_LOOKED_AT: Final = 5_000  # documents that are looked at for an answer at once
+# The limits of an export without a thread: the client is waiting.
+_AT_ONCE: Final = 20  # documents
+_AT_ONCE_BYTES: Final = 64 * 1024 * 1024
+_AT_ONCE_WALK: Final = 5_000  # documents that are compared with the patterns
 
 
 @process(
@@ -42,56 +42,57 @@ _LOOKED_AT: Final = 5_000  # documents that are looked at for an answer at once
 def export(
     context: Context,
     path: Annotated[str, "the folder or the document to export"] = "/",
-    includes: Annotated[str, "only what these patterns match: *.psml, /documents/minutes/, with commas between"] = "",
+    includes: Annotated[str, "only what these patterns match: *.psml, /documents/minutes/, separated by commas"] = "",
     excludes: Annotated[str, "not what these patterns match: * is within a name, ** across folders"] = "",
 ) -> str:
-    """Packs the documents below a path into a zip file that can be downloaded."""
+    """Pack the documents below a path into a zip file to download."""
     folder = context.folder
     selection = Selection(includes, excludes)
     temporary = context.temporary()
-    # What grows with the number of documents is on disk, for a group may have a million.
+    # Everything that grows with the number of documents is on disk: a group may have a million.
     with (
-        (temporary / "chosen").open("w+b") as chosen,
+        (temporary / "selected").open("w+b") as selected,
         (temporary / "directory").open("w+b") as directory,
         ExitStack() as pending,
     ):
         context.message(f"Selecting documents below {path or '/'}")
-        count = _select(context, path, selection, chosen)
+        count = _select(context, path, selection, selected)
         if not count:
             raise selection.empty()
-        context.message(f"Packaging {_documents(count)}")
+        context.message(f"Packaging {many(count, 'document')}")
         packed = size = 0
-        file = pending.enter_context(context.result(f"{_plain(folder.group.name)}-export-{context.thread_id}.zip"))
+        file = pending.enter_context(context.result(f"{filename_of(folder.group)}-export-{context.thread_id}.zip"))
         archive = ZipWriter(file, directory)
+        left_out = warn_of_skips(context)
         with context.bar("packaging", total=count) as bar, folder.keeping_folder():
-            for document in bar.iter(_chosen(chosen)):
+            for document in bar.iter(_selected(selected)):
                 context.check()
                 try:
                     content = _content(folder, document)
                 except (PsthreadsError, OSError):
-                    context.warning(f"{document.path} was left out: it is gone, or can no longer be read.")
+                    left_out(document.path, "it is gone, or can no longer be read")
                     continue
                 size += _add(archive, document, content)
                 packed += 1
         archive.close()
-        with context.shield():  # The file is there if and only if the thread names it.
+        with context.shield():  # The file exists if and only if the thread names it.
             pending.close()
             context.element("zip", file.filename)
-    return f"Exported {_documents(packed)} ({_size(size)})"
+    return f"Exported {many(packed, 'document')} ({_size(size)})"
 
 
 @export.check
-def _few_at_once(start: Start) -> Answer | None:
-    """Refuses what cannot be exported, and answers with the zip file at once when it is small."""
+def _export_at_once(start: Start) -> Answer | None:
+    """Raise BadParameter if nothing matches, and return a small export at once."""
     folder, path = cast("GroupFolder", start.folder), str(start.values["path"])
     selection = Selection(str(start.values["includes"]), str(start.values["excludes"]))
     folder.resolve(path)
-    seen = list(islice(folder.walk(path), _LOOKED_AT + 1))
-    documents = [document for document in seen if selection.takes(document.path)]
-    if not documents and len(seen) <= _LOOKED_AT:
+    candidates = list(islice(folder.walk(path), _AT_ONCE_WALK + 1))
+    documents = [document for document in candidates if selection.takes(document.path)]
+    if not documents and len(candidates) <= _AT_ONCE_WALK:
         raise selection.empty()
     size = sum(document.size for document in documents)
-    if len(seen) > _LOOKED_AT or len(documents) > _AT_ONCE or size > _AT_ONCE_BYTES:
+    if len(candidates) > _AT_ONCE_WALK or len(documents) > _AT_ONCE or size > _AT_ONCE_BYTES:
         return None
     with tempfile.NamedTemporaryFile(dir=start.scratch, prefix="export-", suffix=".zip", delete=False) as file:
         try:
@@ -99,25 +100,25 @@ def _few_at_once(start: Start) -> Answer | None:
             for document in documents:
                 _add(archive, document, _content(folder, document))
             archive.close()
-            file.flush()  # A disk that is full fails here, and not when nobody removes the file any more.
-        except (DocumentNotFound, UnsafePath, PermissionError):  # A thread will say what it left out.
+            file.flush()  # Let a full disk fail here, where the file is removed.
+        except (DocumentNotFound, UnsafePath, PermissionError):  # A thread can report what it leaves out.
             Path(file.name).unlink()
             return None
         except BaseException:
             Path(file.name).unlink()
             raise
-    return Answer(Path(file.name), f"{_plain(folder.group.name)}-export.zip", "application/zip")
+    return Answer(Path(file.name), f"{filename_of(folder.group)}-export.zip", "application/zip")
 
 
 class Selection:
-    """Which documents are exported: the includes and excludes of a request."""
+    """The includes and excludes of a request."""
 
     def __init__(self, includes: str, excludes: str) -> None:
         self._includes = tuple(_patterns(includes))
         self._excludes = tuple(_patterns(excludes))
 
     def takes(self, path: str) -> bool:
-        """Whether a document with this path in the group is exported."""
+        """Tell whether a document with this path in the group is exported."""
         if not self._includes and not self._excludes:
             return True
         names = path.lstrip("/").split("/")
@@ -126,7 +127,7 @@ class Selection:
         return not _any(self._excludes, names)
 
     def empty(self) -> BadParameter:
-        """The error for a selection that takes nothing."""
+        """Return the error for a selection that matches nothing."""
         name = "includes" if self._includes else "excludes" if self._excludes else "path"
         return BadParameter(name, "No document matches: there is nothing to export. Check the path and the patterns.")
 
@@ -147,61 +148,57 @@ def _any(patterns: Iterable[Sequence[str]], names: Sequence[str]) -> bool:
 
 
 def _matches(pattern: Sequence[str], names: Sequence[str]) -> bool:
-    """Whether the names match one by one; `**` takes any number of them, also none."""
-    at = place = 0
-    # Where to go on when a name does not match: the last `**` takes one name more. Only the last
-    # one ever needs to, so that no pattern takes long.
-    after, taken = -1, 0
+    """Tell whether the names match one by one; `**` matches any number of names."""
+    part = place = 0
+    # Where to continue after a mismatch: the last `**` matches one name more. Only the last one needs to, so that
+    # the time is bounded.
+    retry_part, retry_place = -1, 0
     while place < len(names):
-        if at < len(pattern) and pattern[at] == "**":
-            after, taken = at + 1, place
-            at += 1
-        elif at < len(pattern) and fnmatchcase(names[place], pattern[at]):
-            at, place = at + 1, place + 1
-        elif after >= 0:
-            taken += 1
-            at, place = after, taken
+        if part < len(pattern) and pattern[part] == "**":
+            retry_part, retry_place = part + 1, place
+            part += 1
+        elif part < len(pattern) and fnmatchcase(names[place], pattern[part]):
+            part, place = part + 1, place + 1
+        elif retry_part >= 0:
+            retry_place += 1
+            part, place = retry_part, retry_place
         else:
             return False
-    return all(name == "**" for name in pattern[at:])
+    return all(name == "**" for name in pattern[part:])
 
 
-def _select(context: Context, path: str, selection: Selection, chosen: BinaryIO) -> int:
-    """Write the documents that are to be exported to a file, a line for each; returns how many there are."""
+def _select(context: Context, path: str, selection: Selection, selected: BinaryIO) -> int:
+    """Write the selected documents to a file, one a line; returns their number."""
     folder = context.folder
     count = 0
-
-    def left_out(skipped: str, reason: str) -> None:
-        context.warning(f"{skipped} was left out: {reason}.")
-
     with context.bar("processing", total=folder.count(path)) as bar:
-        for document in bar.iter(folder.walk(path, left_out)):
+        for document in bar.iter(folder.walk(path, warn_of_skips(context))):
             if selection.takes(document.path):
-                # A path holds no line break.
-                chosen.write(f"{document.size} {document.modified} {document.path}\n".encode())
+                # A path contains no line break.
+                selected.write(f"{document.size} {document.modified} {document.path}\n".encode())
                 count += 1
-        bar.total = bar.current  # Documents may have come or gone meanwhile.
+        bar.total = bar.current  # The number of documents may have changed.
     return count
 
 
-def _chosen(chosen: BinaryIO) -> Iterator[Document]:
-    chosen.seek(0)
-    for line in chosen:
+def _selected(selected: BinaryIO) -> Iterator[Document]:
+    selected.seek(0)
+    for line in selected:
         size, modified, path = line.decode().rstrip("\n").split(" ", 2)
         yield Document(path, int(size), int(modified))
 
 
 def _content(folder: GroupFolder, document: Document) -> bytes | BinaryIO:
-    """What is in a document: its bytes when it is small, else the document opened. Raises as opening it does."""
+    """Return a small document's bytes, or open a large one; raises as `GroupFolder.open`."""
     if document.size <= SMALL:
         data = folder.read(document.path, document.size + 1)
-        if len(data) <= document.size:  # Else it grew since it was found.
+        if len(data) <= document.size:  # Otherwise it has grown.
             return data
     return folder.open(document.path)
 
 
 def _add(archive: ZipWriter, document: Document, content: bytes | BinaryIO) -> int:
-    """Put a document into the archive; returns its size in bytes."""
+    """Add a document to the archive; returns its size in bytes."""
     name = document.path.lstrip("/")
     if isinstance(content, bytes):
         archive.add(name, document.modified, content)
@@ -210,18 +207,9 @@ def _add(archive: ZipWriter, document: Document, content: bytes | BinaryIO) -> i
         return archive.stream(name, document.modified, content, document.size)
 
 
-def _documents(count: int) -> str:
-    return f"{count:,} {'document' if count == 1 else 'documents'}"
-
-
 def _size(size: float) -> str:
     for unit in ("bytes", "kB", "MB"):
         if size < 1000:  # noqa: PLR2004 (the step from one unit to the next)
             return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"
         size /= 1000
     return f"{size:,.1f} GB"
-
-
-def _plain(name: str) -> str:
-    """A group's name as part of a file's name."""
-    return re.sub(r"[^A-Za-z0-9_-]+", "-", name)[:80] or "group"

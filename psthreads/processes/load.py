@@ -1,10 +1,9 @@
-"""Puts the files of a member's loading zone among the documents of the group.
+"""Loads the files of a member's loading zone: makes them documents of the group.
 
-What is promised: a document is at any moment either as it was before or as it was uploaded, and never half of
-one. Each file is moved in one step and leaves the zone by that, so that a load that was stopped goes on where it
-was when it is started again. Before the first file is moved, everything is checked that can be: nothing is loaded
-when a document exists already and may not be overwritten, or when one is not valid and that was asked for. The thread
-is completed once everything is on the disk.
+A document is always either the old one or the uploaded one, and never a part of one. Each file is moved out of the
+zone in one step, so that a load that was stopped can be started again and continues. Conflicts are looked for before
+the first file is moved: nothing is loaded if a document exists and `overwrite` is not set, or if a document is not
+valid and `validate` is set. The thread completes once everything is on the disk.
 """
 
 from __future__ import annotations
@@ -22,10 +21,11 @@ from psthreads.documents.loading_zone import LoadingZone
 from psthreads.domain.errors import BadParameter, PsthreadsError
 from psthreads.domain.model import Level, Outcome, Status
 from psthreads.processes.validate import is_xml
+from psthreads.processes.wording import many
 from psthreads.processes.xml.checking import Checker
-from psthreads.processes.xml.parsing import MOST_TOLD
+from psthreads.processes.xml.parsing import MOST_LOGGED
 
-_TOLD: Final = 100  # files that cannot be loaded, each by an event
+_MOST_REPORTED: Final = 100  # files that cannot be loaded
 
 
 @process(
@@ -42,25 +42,24 @@ def load(
     overwrite: Annotated[bool, "whether documents that exist are replaced; otherwise nothing is loaded"] = False,  # noqa: FBT002 (as above)
     folder: Annotated[str, "the folder of the group to load into"] = "/",
 ) -> Outcome | str:
-    """Puts the files of the member's loading zone among the documents of the group."""
+    """Make the files of the member's loading zone documents of the group."""
     return _Load(context, folder, overwrite=overwrite).run(validate=validate)
 
 
 @load.check
-def _folder_is_usable(start: Start) -> None:
-    """Refuses a folder that is unsafe, or is a document, before anything starts."""
+def _check_folder(start: Start) -> None:
     _base(cast("GroupFolder", start.folder), str(start.values["folder"]))
 
 
 def _base(documents: GroupFolder, folder: str) -> str:
-    """What the path of every document that is loaded starts with."""
+    """Return the normal path of the folder to load into; raises BadParameter if it is a document."""
     if documents.kind(folder) == "document":
         raise BadParameter("folder", f"'{folder}' is a document: give the path of a folder.")
     return documents.normal(folder).rstrip("/")
 
 
 class _Load:
-    """One load: the files of the zone, and the document that each is to be."""
+    """One load. `_files` pairs the path of each file in the zone with the document that it becomes."""
 
     def __init__(self, context: Context, folder: str, *, overwrite: bool) -> None:
         self._context = context
@@ -69,20 +68,19 @@ class _Load:
         self._overwrite = overwrite
         base = _base(self._documents, folder)
         context.message("Looking at the loading zone")
-        self._files = [
-            (file.path, replace(file, path=f"{base}{file.path}")) for file in self._zone.walk(self._left_out)
-        ]
+        self._files = [(file.path, replace(file, path=f"{base}{file.path}")) for file in self._zone.walk(self._skip)]
 
     def run(self, *, validate: bool) -> Outcome | str:
-        """Load the files, or say why not."""
+        """Load the files, unless there is a conflict."""
         context = self._context
+        total = many(len(self._files), "file")
         if not self._files:
             return Outcome(Status.COMPLETED, "There was nothing to load: the loading zone is empty.")
-        if in_the_way := self._tell_capped(self._in_the_way()):
-            again = "" if self._overwrite else ": repeat it with overwrite=true, or with another folder"
-            return _nothing(f"{in_the_way:,} of {_files(len(self._files))} cannot be put in place{again}.")
-        if validate and (invalid := self._tell_capped(self._invalid())):
-            return _nothing(f"{invalid:,} of {_files(len(self._files))} are not valid.")
+        if conflicts := self._report(self._conflicts()):
+            hint = "" if self._overwrite else ": repeat it with overwrite=true, or with another folder"
+            return _failed(f"{conflicts:,} of {total} cannot be put in place{hint}.")
+        if validate and (invalid := self._report(self._invalid())):
+            return _failed(f"{invalid:,} of {total} are not valid.")
         loaded = 0
         with context.bar("progress", total=len(self._files)) as bar:
             for path, document in bar.iter(self._files):
@@ -90,30 +88,26 @@ class _Load:
         context.message("Waiting for the disk")
         self._documents.sync()
         self._zone.remove_empty_folders()
-        sentence = f"Successfully loaded {_files(loaded)}"
         if missing := len(self._files) - loaded:
-            failed = context.errors > 0
-            sentence = f"Loaded {_files(loaded)}; {missing:,} could not be, as the log says."
-            return Outcome(Status.FAILED if failed else Status.COMPLETED, sentence)
-        return sentence
+            sentence = f"Loaded {many(loaded, 'file')}; {missing:,} could not be, as the log says."
+            return Outcome(Status.FAILED if context.errors else Status.COMPLETED, sentence)
+        return f"Successfully loaded {many(loaded, 'file')}"
 
-    # Inside.
-
-    def _left_out(self, path: str, reason: str) -> None:
+    def _skip(self, path: str, reason: str) -> None:
         self._context.warning(f"{path} in the loading zone was left out: {reason}.")
 
-    def _tell_capped(self, problems: Iterable[str]) -> int:
-        """Tell the problems, and how many there are."""
+    def _report(self, problems: Iterable[str]) -> int:
+        """Report the first problems; returns the number of all."""
         count = 0
         for problem in problems:
             count += 1
-            if count <= _TOLD:
+            if count <= _MOST_REPORTED:
                 self._context.error(problem)
-        if count > _TOLD:
-            self._context.log(f"There are {count - _TOLD:,} more like this", Level.ERROR)
+        if count > _MOST_REPORTED:
+            self._context.log(f"There are {count - _MOST_REPORTED:,} more like this", Level.ERROR)
         return count
 
-    def _in_the_way(self) -> Iterable[str]:
+    def _conflicts(self) -> Iterable[str]:
         for path, document in self._files:
             try:
                 kind = self._documents.kind(document.path)
@@ -129,9 +123,9 @@ class _Load:
         context = self._context
         sources = {document.path: path for path, document in self._files}
         checker = Checker(context, _AsLoaded(self._documents, self._zone, sources))
-        wanted = [document for _, document in self._files if is_xml(document.path)]
-        with context.bar("validating", total=len(wanted)) as bar:
-            for document in bar.iter(wanted):
+        documents = [document for _, document in self._files if is_xml(document.path)]
+        with context.bar("validating", total=len(documents)) as bar:
+            for document in bar.iter(documents):
                 try:
                     problems = checker.problems(document)
                 except (PsthreadsError, OSError):
@@ -139,7 +133,7 @@ class _Load:
                     continue
                 if checker.unapplied:
                     context.warning(f"Document {document.path} is too large to be checked by {checker.unapplied}.")
-                for problem in problems[1:MOST_TOLD]:
+                for problem in problems[1:MOST_LOGGED]:
                     context.log(f"Document {document.path}, {problem}", Level.ERROR)
                 if problems:
                     yield f"Document {document.path} is not valid: {problems[0]}"
@@ -147,7 +141,7 @@ class _Load:
                     context.message(f"Document {document.path} is valid.")
 
     def _load(self, path: str, to: str) -> bool:
-        """Move one file, and say so in the same breath."""
+        """Move one file and report it, so that no interrupt comes between the two."""
         context = self._context
         try:
             try:
@@ -169,7 +163,7 @@ class _Load:
 
 
 class _AsLoaded(GroupFolder):
-    """The group's documents as they would be with the zone's files among them; `sources` says which they are."""
+    """The group's documents as they would be after the load. `sources` are the zone's files by document path."""
 
     def __init__(self, documents: GroupFolder, zone: LoadingZone, sources: Mapping[str, str]) -> None:
         self.group = documents.group
@@ -178,23 +172,19 @@ class _AsLoaded(GroupFolder):
         self._sources = sources
 
     def resolve(self, path: str) -> str:
-        """As GroupFolder has it."""
+        """Do as GroupFolder."""
         return path if path in self._sources else self._documents.resolve(path)
 
     def open(self, path: str) -> BinaryIO:
-        """As GroupFolder has it."""
+        """Do as GroupFolder."""
         source = self._sources.get(path)
         return self._documents.open(path) if source is None else self._zone.open(source)
 
     def read(self, path: str, most: int) -> bytes:
-        """As GroupFolder has it."""
+        """Do as GroupFolder."""
         source = self._sources.get(path)
         return self._documents.read(path, most) if source is None else self._zone.read(source, most)
 
 
-def _nothing(reason: str) -> Outcome:
+def _failed(reason: str) -> Outcome:
     return Outcome(Status.FAILED, f"Nothing was loaded: {reason}")
-
-
-def _files(count: int) -> str:
-    return f"{count:,} {'file' if count == 1 else 'files'}"

@@ -1,16 +1,16 @@
-"""Moves a document, or a folder with all that is below it, to another place in its group.
+"""Moves a document, or a folder with everything below it, to another place in its group.
 
-Where to is as with `mv`: into the destination where that is a folder; otherwise the destination is the new
-path. Two things are not as with `mv`. Folders on the way that are missing are made, and a destination that ends
-in a slash is a folder whether it exists or not. And a folder that meets one of its own name becomes one with it;
-`merge=true` asks for that with the destination itself, so that a move that was stopped can be continued.
+The destination is as with `mv`: an existing folder to move into, or else the new path. There are two differences.
+Missing folders in the destination are created, and a destination that ends in a slash is a folder even if it does not
+exist. A folder that meets a folder with its name is merged with it; with `merge=true` it is merged with the
+destination itself, so that a move that was stopped can be continued.
 
-Nothing is ever overwritten. What is in the way is looked for before anything moves; what comes to be there
-later stays, and so does the document that would have replaced it, with an error.
+Nothing is ever overwritten. Conflicts are looked for before anything moves. Of a document that conflicts later, an
+error is reported, and both documents stay where they are.
 
-Documents are moved one by one and not as one folder: only so does progress mean anything, does a cancel stop
-the rest, and can the log name each one that moved. Each is renamed in one step and logged in the same breath, so
-that it is in one place at any moment. Links and what else is no document are left where they are.
+Documents are moved one by one, and not with their folder: that gives progress, lets a cancel stop the rest, and
+gives each document a line in the log. Each is renamed in one step, and is logged together with it, so that it always
+has exactly one path. Links and other things that are not documents stay where they are.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from psthreads.documents.paths import MAX_NAME, MAX_PATH
 from psthreads.domain.errors import BadParameter, Conflict, DocumentNotFound, PsthreadsError, UnsafePath
 from psthreads.domain.model import Level, Outcome, Status
 
-_NAMED: Final = 5  # of all that is in the way, in one message
+_NAMED: Final = 5  # conflicts in one message
 
 
 @process(
@@ -45,55 +45,54 @@ def move(
     context: Context,
     path: Annotated[str, "the document or the folder to move"],
     destination: Annotated[str, Bounds(1), "a folder to move it into, or its new path"],
-    merge: Annotated[bool, "make the folder one with the destination, where that is there already"] = False,  # noqa: FBT002 (a parameter on the wire)
+    merge: Annotated[bool, "merge the folder with the destination, if that exists"] = False,  # noqa: FBT002 (a parameter on the wire)
 ) -> Outcome | str:
-    """Moves a document or a folder to another place in the group."""
-    return _Move(context, *_places(context.folder, path, destination, merge=merge)).run()
+    """Move a document or a folder to another place in the group."""
+    return _Move(context, *_source_and_target(context.folder, path, destination, merge=merge)).run()
 
 
 @move.check
-def _can_be_moved(start: Start) -> None:
-    """Refuses a path that is absent, and a destination that cannot be, before anything starts."""
+def _check_paths(start: Start) -> None:
     values = start.values
     folder = cast("GroupFolder", start.folder)
-    _places(folder, str(values["path"]), str(values["destination"]), merge=bool(values["merge"]))
+    _source_and_target(folder, str(values["path"]), str(values["destination"]), merge=bool(values["merge"]))
 
 
-def _places(folder: GroupFolder, path: str, destination: str, *, merge: bool) -> tuple[str, str]:
-    """The path of what is moved, and its new path."""
+def _source_and_target(folder: GroupFolder, path: str, destination: str, *, merge: bool) -> tuple[str, str]:
+    """Return the current and the new path; raises an error for people if either is impossible."""
     source = folder.resolve(path)
     if source == "/":
         raise BadParameter("path", "The group's own folder cannot be moved: give the path of something in it.")
     is_folder = folder.is_folder(source)
     try:
         to = target = folder.normal(destination)
-        there = _there(folder, to)
+        kind = _kind(folder, to)
     except UnsafePath as error:
         error.name = "destination"
         raise
-    goes_into = there == _FOLDER or (there is None and destination.endswith("/"))
-    if goes_into and not (merge and is_folder):
+    is_parent = kind == _FOLDER or (kind is None and destination.endswith("/"))
+    if is_parent and not (merge and is_folder):
         target = f"{to.rstrip('/')}/{source.rpartition('/')[2]}"
     if target == source:
         raise BadParameter("destination", f"'{source}' is there already: choose another destination.")
     if target.startswith(f"{source}/"):
-        raise BadParameter("destination", f"'{to}' is in the folder that is moved: choose one outside of it.")
+        raise BadParameter("destination", f"'{to}' is in the folder that is moved: choose one outside it.")
     if len(target) > MAX_PATH or any(len(name.encode()) > MAX_NAME for name in target.split("/")):
         raise BadParameter("destination", "The new path, or a name in it, would be too long: choose a shorter one.")
-    for above in _above(target):
-        if (there := _there(folder, above)) not in {None, _FOLDER}:
-            raise Conflict(f"'{above}' is {there}, and nothing can be put below it: choose another destination.")
-    there = _there(folder, target)
-    if there is not None and not (is_folder and there == _FOLDER):
+    for parent in _parents(target):
+        if (kind := _kind(folder, parent)) not in {None, _FOLDER}:
+            raise Conflict(f"'{parent}' is {kind}, and nothing can be put below it: choose another destination.")
+    kind = _kind(folder, target)
+    if kind is not None and not (is_folder and kind == _FOLDER):
         raise Conflict(
-            f"There is {there} at '{target}' already, and nothing is overwritten: move that away, or choose another "
+            f"There is {kind} at '{target}' already, and nothing is overwritten: move that away, or choose another "
             "destination."
         )
     return source, target
 
 
-class _At(Enum):
-    """Where a walk stands: at a document, before what is in a folder, or after it."""
+class _Visit(Enum):
+    """What a walk visits: a document, or a folder before or after its contents."""
 
     DOCUMENT = auto()
     ENTERING = auto()
@@ -101,119 +100,115 @@ class _At(Enum):
 
 
 class _Move:
-    """One move, from when the places are known."""
+    """One move between two checked paths."""
 
     def __init__(self, context: Context, source: str, target: str) -> None:
         self._context = context
         self._folder = context.folder
         self._source = source
         self._target = target
-        self._made: list[tuple[str, str]] = []
+        self._new_folders: list[tuple[str, str]] = []  # each with the folder that it replaces, or ""
         self._moved = 0
-        self._left = 0
+        self._skipped = 0
 
     def run(self) -> Outcome | str:
-        """Move everything; gives how it ended. Raises Conflict when something is in the way."""
+        """Move everything; raises Conflict if a new path exists already."""
         context = self._context
         context.log(f"From {self._source} to {self._target}")
         context.message("Finding URIs")
-        total = self._survey()
-        context.cleanup(self._tidy)
-        is_whole = False
+        total = self._count()
+        context.cleanup(self._remove_new_folders)
+        is_complete = False
         try:
-            self._make_above()
+            for parent in _parents(self._target):
+                self._make_folder("", parent)
             with context.bar("progress", total=total) as bar:
-                for at, path in _walk(self._folder, self._source, self._leave_out):
-                    self._step(at, path, bar)
-            is_whole = True
+                for visit, path in _walk(self._folder, self._source, self._skip):
+                    self._move(visit, path, bar)
+            is_complete = True
         finally:
-            if not is_whole:
+            if not is_complete:
                 context.log(
                     f"Stopped with {self._moved:,} of {_files(total)} moved. What the log names as moving is at "
-                    f"{self._target}, the rest where it was; merge=true with that destination moves the rest.",
+                    f"{self._target}, and the rest is where it was. A move with merge=true to the same destination "
+                    "moves the rest.",
                     Level.WARN,
                 )
         if context.errors:
             sentence = f"Moved {self._moved:,} of {_files(total)}: the log says which could not be moved, and why."
             return Outcome(Status.FAILED, sentence)
-        left = f"; {self._left:,} {'was' if self._left == 1 else 'were'} left in place" if self._left else ""
-        return f"Successfully moved {_files(self._moved)}{left}"
-
-    # Inside.
+        skipped = (
+            f"; {self._skipped:,} {'was' if self._skipped == 1 else 'were'} left in place" if self._skipped else ""
+        )
+        return f"Successfully moved {_files(self._moved)}{skipped}"
 
     def _new(self, path: str) -> str:
         return self._target.rstrip("/") + path[len(self._source) :] or "/"
 
-    def _survey(self) -> int:
-        """How many documents and folders there are to move; raises Conflict when one of them has no place."""
+    def _count(self) -> int:
+        """Count the documents and folders to move; raises Conflict if the new path of one exists or is too long."""
         total = count = 0
-        in_the_way: list[str] = []
-        # Only below a folder that is there already can anything be in the way.
-        shared: list[bool] = [_there(self._folder, self._above_target) == _FOLDER]
-        for at, path in _walk(self._folder, self._source):
-            if at is _At.LEAVING:
-                shared.pop()
+        conflicts: list[str] = []
+        # Conflicts are possible only below a folder that exists already.
+        exists: list[bool] = [_kind(self._folder, self._target.rpartition("/")[0] or "/") == _FOLDER]
+        for visit, path in _walk(self._folder, self._source):
+            if visit is _Visit.LEAVING:
+                exists.pop()
                 continue
             total += 1
             new = self._new(path)
-            there = _there(self._folder, new) if shared[-1] else None
-            is_taken = there is not None and (there != _FOLDER or at is _At.DOCUMENT)
-            if at is _At.ENTERING:
-                shared.append(there == _FOLDER)
-            if is_taken or len(new) > MAX_PATH:
+            kind = _kind(self._folder, new) if exists[-1] else None
+            is_conflict = kind is not None and (kind != _FOLDER or visit is _Visit.DOCUMENT)
+            if visit is _Visit.ENTERING:
+                exists.append(kind == _FOLDER)
+            if is_conflict or len(new) > MAX_PATH:
                 count += 1
-                in_the_way += [f"'{new}'"] if len(in_the_way) < _NAMED else []
+                conflicts += [f"'{new}'"] if len(conflicts) < _NAMED else []
         if count:
-            more = f" and {count - len(in_the_way):,} more" if count > len(in_the_way) else ""
+            more = f" and {count - len(conflicts):,} more" if count > len(conflicts) else ""
             raise Conflict(
-                f"Nothing was moved, since nothing is overwritten: {', '.join(in_the_way)}{more} "
-                f"{'is' if count == 1 else 'are'} there already, or would have too long a path."
+                f"Nothing was moved, because nothing is overwritten: {', '.join(conflicts)}{more} "
+                f"{'exists' if count == 1 else 'exist'} already, or would have too long a path."
             )
         return total
 
-    @property
-    def _above_target(self) -> str:
-        return self._target.rpartition("/")[0] or "/"
+    def _make_folder(self, source: str, path: str) -> None:
+        with self._context.shield():
+            if self._folder.make_folder(path):
+                self._new_folders.append((source, path))
 
-    def _make_above(self) -> None:
-        for above in _above(self._target):
-            with self._context.shield():
-                if self._folder.make_folder(above):
-                    self._made.append(("", above))
-
-    def _step(self, at: _At, path: str, bar: Bar) -> None:
-        """Do one thing, together with what is said about it, or say why it cannot be done."""
+    def _move(self, visit: _Visit, path: str, bar: Bar) -> None:
+        """Do what a visit needs and report it, so that no interrupt comes between the two."""
         with self._context.shield():
             try:
-                if not self._do(at, path):
+                if not self._is_moved(visit, path):
                     return
             except (PsthreadsError, OSError) as error:
-                self._tell(path, error)
+                self._report(path, error)
                 return
             self._context.message(f"Moving {path}")
             self._moved += 1
             bar.advance()
-            bar.total = max(bar.total, bar.current)  # Documents may have come meanwhile.
+            bar.total = max(bar.total, bar.current)  # There may be new documents.
 
-    def _do(self, at: _At, path: str) -> bool:
-        """Whether now one thing more is moved."""
-        if at is _At.DOCUMENT:
+    def _is_moved(self, visit: _Visit, path: str) -> bool:
+        """Do what a visit needs; returns whether a document or a folder is now at its new path."""
+        if visit is _Visit.DOCUMENT:
             self._folder.move(path, self._new(path))
             return True
-        if at is _At.ENTERING:
-            if self._folder.make_folder(self._new(path)):
-                self._made.append((path, self._new(path)))
+        if visit is _Visit.ENTERING:
+            self._make_folder(path, self._new(path))
             return False
         if self._folder.remove_folder(path):
             return True
         self._context.log(f"Folder {path} stays, since it is not empty.", Level.WARN)
         return False
 
-    def _tell(self, path: str, error: PsthreadsError | OSError) -> None:
-        if _there(self._folder, path) is None:
+    def _report(self, path: str, error: PsthreadsError | OSError) -> None:
+        if _kind(self._folder, path) is None:
             self._context.warning(f"{path} was not moved: it is gone.")
         elif isinstance(error, DocumentNotFound):
-            self._context.error(f"{path} was not moved: the folder that it should go to is not there.")
+            self._context.error(f"{path} was not moved: the folder for it does not exist.")
         elif isinstance(error, PsthreadsError):
             self._context.error(f"{path} was not moved: {error.message}")
         elif error.errno == errno.EXDEV:
@@ -221,22 +216,22 @@ class _Move:
         else:
             self._context.error(f"{path} was not moved: {error.strerror}.")
 
-    def _leave_out(self, path: str, reason: str) -> None:
-        self._left += 1
+    def _skip(self, path: str, reason: str) -> None:
+        self._skipped += 1
         self._context.warning(f"{path} was left in place: {reason}.")
 
-    def _tidy(self) -> None:
-        """Take back the folders that were made and got nothing."""
-        for path, new in reversed(self._made):
-            if not path or _there(self._folder, path) is not None:
+    def _remove_new_folders(self) -> None:
+        """Remove the new folders that are still empty, unless the folder that one replaces is gone."""
+        for source, path in reversed(self._new_folders):
+            if not source or _kind(self._folder, source) is not None:
                 with suppress(PsthreadsError, OSError):
-                    self._folder.remove_folder(new)
+                    self._folder.remove_folder(path)
 
 
-def _walk(folder: GroupFolder, top: str, on_skip: OnSkip = lambda _path, _reason: None) -> Iterator[tuple[_At, str]]:
-    """What there is at the path and below it, sorted by name in each folder; what moves meanwhile does no harm."""
+def _walk(folder: GroupFolder, top: str, on_skip: OnSkip = lambda _path, _reason: None) -> Iterator[tuple[_Visit, str]]:
+    """Yield the path and everything below it, sorted by name in each folder. Its documents may move meanwhile."""
 
-    def names(path: str) -> list[tuple[str, bool]]:
+    def entries_of(path: str) -> list[tuple[str, bool]]:
         try:
             return folder.entries(path, on_skip)
         except (PsthreadsError, OSError):
@@ -244,38 +239,38 @@ def _walk(folder: GroupFolder, top: str, on_skip: OnSkip = lambda _path, _reason
             return []
 
     if not folder.is_folder(top):
-        yield _At.DOCUMENT, top
+        yield _Visit.DOCUMENT, top
         return
-    yield _At.ENTERING, top
-    ways = [(top, names(top))]
-    while ways:
-        at, left = ways[-1]
-        if not left:
-            ways.pop()
-            yield _At.LEAVING, at
+    yield _Visit.ENTERING, top
+    levels = [(top, entries_of(top))]
+    while levels:
+        parent, entries = levels[-1]
+        if not entries:
+            levels.pop()
+            yield _Visit.LEAVING, parent
             continue
-        name, is_folder = left.pop()
-        path = f"{at}/{name}"
-        yield _At.ENTERING if is_folder else _At.DOCUMENT, path
+        name, is_folder = entries.pop()
+        path = f"{parent}/{name}"
+        yield _Visit.ENTERING if is_folder else _Visit.DOCUMENT, path
         if is_folder:
-            ways.append((path, names(path)))
+            levels.append((path, entries_of(path)))
 
 
 _FOLDER: Final = "a folder"
 
 
-def _there(folder: GroupFolder, path: str) -> str | None:
-    """What is at the path, in words; None when there is nothing."""
+def _kind(folder: GroupFolder, path: str) -> str | None:
+    """Return what is at the path, in words; None for nothing."""
     try:
         return _FOLDER if folder.is_folder(path) else "a document"
     except UnsafePath:
-        return "a link or something else that is no document"
+        return "a link or something else that is not a document"
     except DocumentNotFound:
         return None
 
 
-def _above(path: str) -> list[str]:
-    """The folders above a path, topmost first, without the group's own."""
+def _parents(path: str) -> list[str]:
+    """Return the folders above a path, topmost first, without the group's own."""
     names = path.split("/")[1:-1]
     return ["/" + "/".join(names[: count + 1]) for count in range(len(names))]
 

@@ -1,17 +1,16 @@
-"""Publishes the XML documents of a group: each transformed by a stylesheet of the group, all in one zip file.
+"""Publishes a group's XML documents: transforms each by a stylesheet of the group, and packs them into a zip file.
 
-Which documents: those that a validation would check, but for stylesheets and schemas; others are counted and
-left alone. In the zip file they keep their path, with the ending that the stylesheet's `xsl:output` asks for:
-`.html` for html, `.txt` for text, `.xml` for all else; without one, a result that starts with `html` is
-HTML. A document whose new name is taken by another keeps its old ending before the new one.
+The documents are those that a validation checks, without stylesheets and schemas. In the zip file they keep their
+paths, but get the extension that the stylesheet's `xsl:output` asks for: `.html` for html and xhtml, `.txt` for text,
+`.xml` for everything else. Without `xsl:output`, output with the root element `html` is HTML. If two documents would
+have one name, the second keeps its old extension before the new one.
 
-The stylesheet is XSLT 1.0 with EXSLT's functions. It is given two parameters: `path`, the document's path in the
-group, and `group`, the group's name. What it includes and what it reads with `document()` is read in the group
-only, and it writes nothing but its result. What it says with `xsl:message` is logged. A document may take
-30 s, may need 1 GiB of memory and may become 64 MiB large.
+The stylesheet is XSLT 1.0 with EXSLT's functions. Its parameters are `path`, the document's path in the group, and
+`group`, the group's name. It includes and reads documents of the group only, and writes nothing but its output. Its
+`xsl:message` is logged. The limits for one document are 30 s, 1 GiB of memory and 64 MiB of output.
 
-A document that cannot be published is an error, and the others are published all the same: the thread then ends
-`failed`, and the zip file holds those that could be.
+A document that cannot be published is an error. The others are still published: the thread then ends `failed`, and
+the zip file contains them.
 """
 
 from __future__ import annotations
@@ -28,6 +27,7 @@ from psthreads.domain.errors import BadParameter, Conflict, DocumentNotFound, Un
 from psthreads.domain.model import Outcome, Status
 from psthreads.processes.archives.zip_writer import ZipWriter
 from psthreads.processes.validate import is_xml
+from psthreads.processes.wording import filename_of, many, warn_of_skips
 from psthreads.processes.xml.includes import Unusable
 from psthreads.processes.xml.transforming import Transformed, Transformer
 
@@ -48,7 +48,7 @@ def publish(
         "/stylesheets/publish.xsl"
     ),
 ) -> Outcome:
-    """Transforms the XML documents below a path by a stylesheet, into a zip file that can be downloaded."""
+    """Transform the XML documents below a path by a stylesheet, and pack them into a zip file to download."""
     try:
         return _publish(context, path, Transformer(context, context.folder.normal(stylesheet)))
     except Unusable as error:
@@ -57,8 +57,7 @@ def publish(
 
 
 @publish.check
-def _can_be_published(start: Start) -> None:
-    """Refuses paths that are unsafe or absent before anything starts."""
+def _check_paths(start: Start) -> None:
     folder, stylesheet = cast("GroupFolder", start.folder), str(start.values["stylesheet"])
     folder.resolve(str(start.values["path"]))
     try:
@@ -76,18 +75,13 @@ def _can_be_published(start: Start) -> None:
 
 def _publish(context: Context, path: str, transformer: Transformer) -> Outcome:
     folder = context.folder
-
-    def left_out(skipped: str, reason: str) -> None:
-        context.warning(f"{skipped} was left out: {reason}.")
-
     context.message(f"Publishing documents below {path or '/'}")
-    documents = (document for document in folder.walk(path, left_out) if _is_published(document.path))
+    documents = (document for document in folder.walk(path, warn_of_skips(context)) if _is_published(document.path))
     total = folder.count(path, _is_published)
     if not total:
         sentence = f"There was nothing to publish: no XML document below {path or '/'}."
         return Outcome(Status.COMPLETED, sentence)
-    plain = re.sub(r"[^A-Za-z0-9_-]+", "-", folder.group.name)[:80] or "group"
-    filename = f"{plain}-publish-{context.thread_id}.zip"
+    filename = f"{filename_of(folder.group)}-publish-{context.thread_id}.zip"
     published = 0
     names: set[str] = set()
     with ExitStack() as stack:
@@ -98,17 +92,17 @@ def _publish(context: Context, path: str, transformer: Transformer) -> Outcome:
         for transformed in transformer.transform(documents):
             published += _add(context, archive, transformed, names)
             bar.advance()
-        bar.total = bar.current  # Documents may have come or gone meanwhile.
-        if not published:  # Leaves the block, so that there is no file.
+        bar.total = bar.current  # The number of documents may have changed.
+        if not published:  # An exception: leaving the block with one removes the file.
             raise Conflict("Nothing was published: the log says why, for each document.")
         archive.close()
-        with context.shield():  # The file is there if and only if the thread names it.
+        with context.shield():  # The file exists if and only if the thread names it.
             stack.close()
             context.element("zip", filename)
     if published < bar.current:
-        sentence = f"{published:,} of {_documents(bar.current)} published: the log says why the others were not."
+        sentence = f"{published:,} of {many(bar.current, 'document')} published: the log says why the others were not."
         return Outcome(Status.FAILED, sentence)
-    return Outcome(Status.COMPLETED, f"Published {_documents(published)}")
+    return Outcome(Status.COMPLETED, f"Published {many(published, 'document')}")
 
 
 def _is_published(path: str) -> bool:
@@ -116,7 +110,7 @@ def _is_published(path: str) -> bool:
 
 
 def _add(context: Context, archive: ZipWriter, transformed: Transformed, names: set[str]) -> bool:
-    """Put an output into the archive, and say so; False when there is none."""
+    """Add an output to the archive and report it; returns False if there is no output."""
     path, output = transformed.document.path, transformed.output
     if output is None:
         context.error(f"Document {path} was not published: {transformed.problem}")
@@ -124,17 +118,13 @@ def _add(context: Context, archive: ZipWriter, transformed: Transformed, names: 
     for message in output.messages[:_MESSAGES]:
         context.log(f"Document {path}: {message}")
     if len(output.messages) > _MESSAGES:
-        context.log(f"Document {path}: the stylesheet says more than these {_MESSAGES} lines.")
+        context.log(f"Document {path}: the stylesheet has more than these {_MESSAGES} messages.")
     old = path.lstrip("/")
     name = old[: old.rindex(".")] + output.ending
     if name in names:
-        name = old + output.ending  # This is nobody's: documents come sorted by name.
-        context.warning(f"Document {path} is {name} in the zip file, since another one has its name.")
+        name = old + output.ending  # Unique, because documents are sorted by name.
+        context.warning(f"Document {path} is {name} in the zip file, because another document has its name.")
     names.add(name)
     archive.add(name, transformed.document.modified, output.content)
     context.message(f"Published {path}")
     return True
-
-
-def _documents(count: int) -> str:
-    return f"{count:,} {'document' if count == 1 else 'documents'}"

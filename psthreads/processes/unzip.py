@@ -1,13 +1,13 @@
 """Unpacks a zip file in a member's loading zone, into the folder that it is in.
 
-What is promised: either every file of the archive is unpacked, or none. The whole archive is checked before
-anything is written, and unpacked into a temporary folder, which proves every checksum, before the first file
-is put in its place. So whatever is wrong with an archive, or a cancel until then, leaves the zone as it was. From
-there on files are put in place one by one, each in one step: a cancel leaves some of them, and each of these whole.
+Either all files of the archive are unpacked, or none. The whole archive is checked before anything is written, and
+unpacked into a temporary folder, which verifies every checksum, before the first file is moved into the zone. Until
+then, a damaged archive or a cancel leaves the zone unchanged. Then the files are moved one by one, each in one step:
+a cancel leaves some of them in the zone, and each of these is complete.
 
-A file of the zone that has the same path is replaced. The archive is removed once all of its files are in place and
-on the disk, for it would be loaded with them; after a failure or a cancel it is still there, so that the work can be
-done again from its start. Folders without files are not made.
+A file in the zone with the same path is replaced. The archive is removed once all of its files are in the zone and on
+the disk; otherwise it would be loaded with them. After a failure or a cancel it stays, so that the work can be
+repeated. Folders without files are not created.
 """
 
 from __future__ import annotations
@@ -26,8 +26,9 @@ from psthreads.documents.paths import printable
 from psthreads.domain.errors import NotFound, PsthreadsError
 from psthreads.domain.model import Level, Outcome, Status
 from psthreads.processes.archives.unpacking import Damaged, ZipEntry, ZipReader
+from psthreads.processes.wording import many
 
-_TOLD: Final = 20  # entries that are refused, each by an event
+_MOST_REPORTED: Final = 20  # refused entries
 
 
 @process(
@@ -41,23 +42,27 @@ def unzip(
     context: Context,
     path: Annotated[str, Bounds(1), "the zip file in your loading zone, uploaded with PUT /ps/servlet/upload"],
 ) -> Outcome | str:
-    """Unpacks a zip file in the member's loading zone."""
+    """Unpack a zip file in the member's loading zone."""
     zone = context.loading_zone
     try:
         path = zone.resolve(path)
-    except NotFound:  # It was there when the thread was accepted.
-        return _gone(path)
+    except NotFound:  # It existed when the thread was accepted.
+        return Outcome(
+            Status.FAILED,
+            f"'{printable(path)}' is no longer in the loading zone. Either it was removed, or a worker was lost after "
+            "unpacking it: upload it again if its files are not in the loading zone.",
+        )
     context.message(f"Checking {path}")
     with zone.open(path) as file:
         try:
             archive = ZipReader(file)
         except Damaged as error:
             context.error(f"{path} cannot be unpacked: {error}.")
-            return _nothing(path)
+            return _failed(path)
         base = path.rpartition("/")[0]
         staging = context.temporary()
         if not _is_acceptable(context, archive, path, base, shutil.disk_usage(staging).free):
-            return _nothing(path)
+            return _failed(path)
         files = archive.files
         with context.bar("unzipping", total=len(files)) as bar:
             for number, entry in enumerate(bar.iter(files)):
@@ -66,54 +71,52 @@ def unzip(
                     _unpack(archive, entry, staging / str(number))
                 except Damaged as error:
                     context.error(f"Entry '{printable(entry.name)}' of {path} cannot be unpacked: {error}.")
-                    return _nothing(path)
+                    return _failed(path)
                 except OSError as error:
                     context.error(f"Entry '{printable(entry.name)}' of {path} cannot be written: {error.strerror}.")
-                    return _nothing(path)
+                    return _failed(path)
     for number, entry in enumerate(files):
         with context.shield():
             zone.take(staging / str(number), f"{base}{entry.path}")
-    # Until what was in it is on the disk, the archive is the only copy that survives a power cut.
+    # Until its files are on the disk, the archive is the only copy that would survive a power cut.
     context.message("Waiting for the disk")
     zone.sync()
     with context.shield():
         zone.remove(path)
-        context.log(f"Removed {path}, since all that was in it is now beside it")
-    return f"Successfully unzipped {len(files):,} {'file' if len(files) == 1 else 'files'}"
+        context.log(f"Removed {path}, because its files are now beside it")
+    return f"Successfully unzipped {many(len(files), 'file')}"
 
 
 @unzip.check
-def _archive_is_there(start: Start) -> None:
-    """Refuses a path that is unsafe or absent before anything starts."""
+def _check_path(start: Start) -> None:
     cast("LoadingZone", start.loading_zone).resolve(str(start.values["path"]))
 
 
 def _is_acceptable(context: Context, archive: ZipReader, path: str, base: str, free: int) -> bool:
-    """Whether everything in the archive can be unpacked; tells what cannot."""
-    found = 0
-    for reason in archive.problems():
+    """Tell whether the whole archive can be unpacked, and report every reason against it."""
+    reasons = list(archive.problems())
+    if (size := archive.unpacked_size) > free:
+        reasons.append(f"it needs {size:,} bytes of disk, and {free:,} are free")
+    for reason in reasons:
         context.error(f"{path} is not unpacked: {reason}.")
-        found += 1
-    if (needed := archive.unpacked_size) > free:
-        context.error(f"{path} is not unpacked: it needs {needed:,} bytes of disk, and {free:,} are free.")
-        found += 1
-    if found:  # There may be very many entries, then.
+    if reasons:  # The number of entries may be huge.
         return False
     refused = {id(entry): reason for entry, reason in archive.refused()}
+    count = 0
     for entry in archive.entries:
-        reason = refused.get(id(entry)) or _no_place(context.loading_zone, entry, f"{base}{entry.path}", path)
+        reason = refused.get(id(entry)) or _conflict(context.loading_zone, entry, f"{base}{entry.path}", path)
         if not reason:
             continue
-        found += 1
-        if found <= _TOLD:
+        count += 1
+        if count <= _MOST_REPORTED:
             context.error(f"Entry '{printable(entry.name)}' of {path} is not accepted: {reason.rstrip('.')}.")
-    if found > _TOLD:
-        context.log(f"{found - _TOLD:,} more entries of {path} are not accepted", Level.ERROR)
-    return not found
+    if count > _MOST_REPORTED:
+        context.log(f"{count - _MOST_REPORTED:,} more entries of {path} are not accepted", Level.ERROR)
+    return not count
 
 
-def _no_place(zone: LoadingZone, entry: ZipEntry, path: str, archive: str) -> str:
-    """Why an entry cannot be at this path in the zone; empty when it can."""
+def _conflict(zone: LoadingZone, entry: ZipEntry, path: str, archive: str) -> str:
+    """Return why an entry cannot have this path in the zone; empty if it can."""
     if path == archive:
         return "it has the name of the archive itself"
     try:
@@ -130,13 +133,5 @@ def _unpack(archive: ZipReader, entry: ZipEntry, path: Path) -> None:
         archive.unpack(entry, target)
 
 
-def _gone(path: str) -> Outcome:
-    return Outcome(
-        Status.FAILED,
-        f"'{printable(path)}' is no longer in the loading zone. Either it was removed, or a worker was lost after "
-        "unpacking it: upload it again if its files are not in the loading zone.",
-    )
-
-
-def _nothing(path: str) -> Outcome:
+def _failed(path: str) -> Outcome:
     return Outcome(Status.FAILED, f"Nothing was unpacked from {path}, and it is still there: the log says why.")

@@ -1,1 +1,1 @@
-"""Writing and unpacking zip files."""
+"""Zip files: written in bounded memory, and unpacked without trust."""

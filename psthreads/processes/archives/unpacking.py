@@ -1,7 +1,7 @@
-"""A zip file that somebody sent, read without trust: nothing in it is believed before it was checked.
+"""Reads an uploaded zip file without trust: everything in it is checked before it is used.
 
-Only the standard library's reading of a single entry is used of what it offers; it asks neither how much an
-archive unpacks to, nor where a name leads, nor whether entries lie within each other.
+The standard library only reads single entries here. It does not check how much an archive unpacks to, where a name
+leads, or whether entries overlap.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 from psthreads.documents.paths import printable
 
 MOST_ENTRIES: Final = 100_000
-"""Files, and folders that are needed for them, in one archive."""
+"""The files of an archive, and the folders that they need, at most."""
 
 MOST_BYTES: Final = 10 * 1024 * 1024 * 1024
-"""To which an archive may unpack."""
+"""The unpacked size of an archive, at most."""
 
 MOST_RATIO: Final = 200
-"""How many times its packed size a file, or all of them together, may have; XML hardly comes to 50."""
+"""The unpacked size by the packed one, of a file and of an archive, at most; XML rarely reaches 50."""
 
 ALWAYS_FINE: Final = 16 * 1024 * 1024
-"""Bytes to which anything may unpack, whatever its ratio."""
+"""The unpacked bytes that are accepted at any ratio."""
 
 MOST_LISTED: Final = 16 * 1024 * 1024
-"""Bytes of an archive's list of entries, which is held in memory while it is unpacked."""
+"""The bytes of an archive's list of entries, at most; it is held in memory."""
 
 _CHUNK: Final = 256 * 1024
 _ENCRYPTED, _UTF_8 = 0x1, 0x800
@@ -41,12 +41,12 @@ _BROKEN: Final = (BadZipFile, NotImplementedError, RuntimeError, ValueError, Ove
 
 
 class Damaged(Exception):
-    """An archive or an entry cannot be read; the text says why, as the end of a sentence."""
+    """An archive or an entry cannot be read. The text is the reason, as the end of a sentence."""
 
 
 @dataclass(frozen=True, slots=True)
 class ZipEntry:
-    """An entry of an archive. `path` is its name as a path that starts with a slash, whatever else it holds."""
+    """An entry of an archive. `path` is its name in the form of a path, with a leading slash, and unchecked."""
 
     name: str
     path: str
@@ -54,12 +54,12 @@ class ZipEntry:
 
     @property
     def is_folder(self) -> bool:
-        """Whether it stands for a folder, and holds nothing."""
+        """Whether it is a folder's entry, without content."""
         return self.name.endswith("/")
 
 
 class ZipReader:
-    """A zip file that is being read. Raises Damaged for what is none, or only a part of one."""
+    """Reads a zip file; raises Damaged if it is not one, or only a part of one."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
@@ -68,9 +68,9 @@ class ZipReader:
             self._zip = ZipFile(cast("IO[bytes]", _Bounded(file)))
         except UnicodeDecodeError as error:
             name = printable(error.object.decode(errors="replace"))
-            raise Damaged(f"the name of entry '{name}' is said to be UTF-8 and is not: pack it again") from None
+            raise Damaged(f"the name of entry '{name}' is marked as UTF-8 and is not: pack it again") from None
         except (*_BROKEN, OSError):
-            raise Damaged("it is no zip file, or only a part of one: upload it again") from None
+            raise Damaged("it is not a zip file, or only a part of one: upload it again") from None
         self.entries = [_entry(info) for info in self._zip.infolist()]
 
     @property
@@ -80,11 +80,11 @@ class ZipReader:
 
     @property
     def unpacked_size(self) -> int:
-        """The bytes that it says it unpacks to, which is never exceeded."""
+        """The unpacked size in bytes that the archive declares; unpacking never exceeds it."""
         return sum(entry.info.file_size for entry in self.entries)
 
     def problems(self) -> Iterator[str]:
-        """Why the archive as a whole is not unpacked, each as the end of a sentence."""
+        """Yield the reasons not to unpack the archive as a whole, each as the end of a sentence."""
         total = self.unpacked_size
         if not self.files:
             yield "there is no file in it"
@@ -96,23 +96,23 @@ class ZipReader:
             yield f"it unpacks to more than {MOST_RATIO} times its size, as no documents do"
 
     def refused(self) -> Iterator[tuple[ZipEntry, str]]:
-        """The entries that are not unpacked, each with the reason as the end of a sentence; never one twice."""
-        seen: set[str] = set()
+        """Yield the entries that are not unpacked, each once, with the reason as the end of a sentence."""
+        paths: set[str] = set()
         folders = self._folders()
-        overlapping = self._overlapping()
+        misplaced = self._misplaced()
         for entry in self.entries:
-            reason = _odd(entry) or overlapping.get(id(entry), "")
+            reason = _problem(entry) or misplaced.get(id(entry), "")
             if not reason and not entry.is_folder:
-                if entry.path in seen:
+                if entry.path in paths:
                     reason = "another entry has the same name"
                 elif entry.path in folders:
-                    reason = "other entries take it for a folder"
-                seen.add(entry.path)
+                    reason = "other entries use it as a folder"
+                paths.add(entry.path)
             if reason:
                 yield entry, reason
 
     def unpack(self, entry: ZipEntry, target: BinaryIO) -> None:
-        """Write what an entry holds; raises Damaged where that is not what the archive says."""
+        """Write an entry's content; raises Damaged if its size or its checksum is wrong."""
         left = entry.info.file_size
         try:
             with self._zip.open(entry.info) as source:
@@ -122,12 +122,10 @@ class ZipReader:
         except (*_BROKEN, zlib.error):
             left = -1
         if left:
-            raise Damaged("what it holds is damaged: pack the archive again")
-
-    # Inside.
+            raise Damaged("its content is damaged: pack the archive again")
 
     def _folders(self) -> set[str]:
-        """The folders that entries are in or stand for; more than there may be are not looked for."""
+        """Return the folders of the entries, up to just above the limit."""
         folders: set[str] = set()
         for entry in self.entries:
             path = f"{entry.path}/" if entry.is_folder else entry.path
@@ -135,10 +133,10 @@ class ZipReader:
                 folders.add(path)
         return folders
 
-    def _overlapping(self) -> dict[int, str]:
-        """Of the entries whose bytes are not their own, or not there, why they are refused."""
+    def _misplaced(self) -> dict[int, str]:
+        """Return the reason against each entry whose bytes belong to another one, or do not exist."""
         reasons: dict[int, str] = {}
-        end, before = 0, ""
+        end, previous = 0, ""
         for entry in sorted(self.entries, key=lambda entry: entry.info.header_offset):
             start = entry.info.header_offset
             try:
@@ -147,18 +145,18 @@ class ZipReader:
             except (OSError, ValueError, struct.error):
                 mark = b""
             if mark != b"PK\x03\x04":
-                reasons[id(entry)] = "its place in the archive holds something else"
+                reasons[id(entry)] = "its place in the archive contains something else"
                 continue
             if start < end:
-                reasons[id(entry)] = f"it lies within entry '{before}'"
-            end, before = start + _LOCAL.size + name + extra + entry.info.compress_size, printable(entry.name)
+                reasons[id(entry)] = f"it lies within entry '{previous}'"
+            end, previous = start + _LOCAL.size + name + extra + entry.info.compress_size, printable(entry.name)
             if end > self._zip.start_dir:
                 reasons[id(entry)] = "it is longer than the archive"
         return reasons
 
 
 class _Bounded:
-    """A file of which nobody reads more at once than an archive's list of entries may have."""
+    """A file that limits one read to the size of an archive's list of entries: ZipFile reads the list at once."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
@@ -171,13 +169,13 @@ class _Bounded:
         return data
 
     def close(self) -> None:
-        """The file belongs to who opened it."""
+        """Do nothing: the caller closes the file."""
 
 
 def _entry(info: ZipInfo) -> ZipEntry:
     name = info.orig_filename
     if not info.flag_bits & _UTF_8:
-        # Many programs write UTF-8 and do not say so. What is none is in the encoding of the first zip files.
+        # Many programs write UTF-8 without the flag. Other names are in the encoding of the first zip files.
         try:
             name = name.encode("cp437").decode()
         except UnicodeError:
@@ -186,25 +184,25 @@ def _entry(info: ZipInfo) -> ZipEntry:
     return ZipEntry(name, f"/{path}", info)
 
 
-def _odd(entry: ZipEntry) -> str:
-    """What is wrong with an entry whatever the others are; empty for nothing."""
+def _problem(entry: ZipEntry) -> str:
+    """Return the reason against an entry by itself; empty if there is none."""
     info = entry.info
     mode = info.external_attr >> 16
     is_plain = not stat.S_IFMT(mode) or stat.S_ISREG(mode) or stat.S_ISDIR(mode)
-    found = (
+    rules = (
         (info.flag_bits & _ENCRYPTED, "it is encrypted: pack it without a password"),
         (
             info.compress_type not in {ZIP_STORED, ZIP_DEFLATED},
-            f"it is packed by method {info.compress_type}, and only deflate is known: pack it with that",
+            f"it is packed by method {info.compress_type}, and only deflate is supported: pack it with that",
         ),
         (stat.S_ISLNK(mode), "it is a symbolic link"),
         (not is_plain, "it is neither a file nor a folder"),
         (_ABSOLUTE.match(entry.name), "its name is absolute"),
         (entry.path == "/" and not entry.is_folder, "it has no name"),
-        (entry.is_folder and info.file_size, "it is a folder and yet holds something"),
+        (entry.is_folder and info.file_size, "it is a folder, and yet has content"),
         (
             info.file_size > max(ALWAYS_FINE, MOST_RATIO * info.compress_size),
             f"it unpacks to more than {MOST_RATIO} times its size, as no document does",
         ),
     )
-    return next((reason for is_so, reason in found if is_so), "")
+    return next((reason for is_broken, reason in rules if is_broken), "")

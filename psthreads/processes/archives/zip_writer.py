@@ -1,6 +1,6 @@
-"""A zip file written entry by entry, with memory that depends neither on their number nor on their sizes.
+"""Writes zip files in bounded memory, whatever the number and the sizes of their entries.
 
-The standard library's keeps all entries in memory until the end.
+The standard library keeps the list of entries in memory until the end.
 """
 
 from __future__ import annotations
@@ -12,20 +12,20 @@ import zlib
 from typing import BinaryIO, Final
 
 SMALL: Final = 256 * 1024
-"""Up to this many bytes an entry is given whole."""
+"""The bytes of an entry up to which `ZipWriter.add` is the better choice."""
 
 _LEVEL: Final = 6
-_RAW: Final = -15  # what zlib calls a stream without a header of its own
+_RAW: Final = -15  # zlib's window size for a stream without a header
 _CHUNK: Final = 256 * 1024
 _DEFLATED, _STORED = 8, 0
-_PLAIN_VERSION, _WIDE_VERSION = 20, 45  # what a reader must know: 45 is that of ZIP64
+_PLAIN_VERSION, _WIDE_VERSION = 20, 45  # the format's version that a reader must support; 45 has ZIP64
 _UNIX: Final = 3 << 8
 _UTF_8: Final = 0x800
 _MODE: Final = 0o100644 << 16
 _SHORT: Final = 0xFFFF
 _LONG: Final = 0xFFFFFFFF
-_ROOM: Final = _LONG  # what the header of an entry of the usual kind has room for
-_MAY_GROW: Final = 1024 * 1024 * 1024  # beyond it, the header leaves room for what passes 4 GB
+_ROOM: Final = _LONG  # the largest size in the header of an ordinary entry
+_MAY_GROW: Final = 1024 * 1024 * 1024  # a larger entry gets a header with room for more than 4 GB
 
 _LOCAL: Final = struct.Struct("<4s5H3L2H")
 _CENTRAL: Final = struct.Struct("<4s6H3L5H2L")
@@ -39,14 +39,13 @@ _PACKED: Final = re.compile(
     r"|xlsx|xz|zip|zst)\Z",
     re.IGNORECASE,
 )
-"""How the names of files end that are compressed already."""
+"""The extensions of files that are compressed already."""
 
 
 class ZipWriter:
-    """A zip file while it is written. `directory` is an empty file that its list of entries is collected in.
+    """Writes a zip file from the current position of `file`. `directory` is an empty file for the list of entries.
 
-    Names have no leading slash; `modified` is in milliseconds since the epoch. What `file` holds before the
-    place that it stands at stays there.
+    Names have no leading slash; `modified` is in milliseconds since the epoch.
     """
 
     def __init__(self, file: BinaryIO, directory: BinaryIO) -> None:
@@ -57,7 +56,7 @@ class ZipWriter:
         self._listed = 0  # bytes of the directory
 
     def add(self, name: str, modified: int, data: bytes) -> None:
-        """Add an entry whose content is at hand."""
+        """Add an entry with this content."""
         checksum, size = zlib.crc32(data), len(data)
         method, packed = _STORED, data
         if not _PACKED.search(name):
@@ -71,7 +70,7 @@ class ZipWriter:
         self._list(entry, checksum, len(packed), size)
 
     def stream(self, name: str, modified: int, source: BinaryIO, size: int) -> int:
-        """Add an entry piece by piece; `size` is how long it is expected to be. Returns how long it was, in bytes."""
+        """Add an entry in pieces; `size` is the expected size in bytes. Returns the actual size."""
         method = _STORED if _PACKED.search(name) else _DEFLATED
         for is_wide in (size > _MAY_GROW, True):
             entry = _Entry(name, modified, method, self._at, is_wide=is_wide)
@@ -79,7 +78,7 @@ class ZipWriter:
             checksum, packed, actual = self._copy(source, method)
             if is_wide or max(packed, actual) < _ROOM:
                 break
-            # It grew past 4 GB while it was read, and there is no room for its size.
+            # It grew past 4 GB while it was read, and the header has no room for its size.
             source.seek(0)
             self._file.seek(self._at)
             self._file.truncate()
@@ -92,7 +91,7 @@ class ZipWriter:
         return actual
 
     def close(self) -> None:
-        """Write the list of entries, which makes it a zip file. The files stay open."""
+        """Write the list of entries, which completes the zip file. Both files stay open."""
         self._directory.seek(0)
         while chunk := self._directory.read(_CHUNK):
             self._file.write(chunk)
@@ -105,15 +104,15 @@ class ZipWriter:
         self._file.write(_END.pack(b"PK\5\6", 0, 0, count, count, min(self._listed, _LONG), min(self._at, _LONG), 0))
 
     def _copy(self, source: BinaryIO, method: int) -> tuple[int, int, int]:
-        """The checksum, the size in the archive and the size of what was copied."""
+        """Copy the content; returns its checksum, its compressed size and its size."""
         checksum = packed = size = 0
-        squeeze = zlib.compressobj(_LEVEL, zlib.DEFLATED, _RAW) if method == _DEFLATED else None
+        compressor = zlib.compressobj(_LEVEL, zlib.DEFLATED, _RAW) if method == _DEFLATED else None
         while chunk := source.read(_CHUNK):
             checksum = zlib.crc32(chunk, checksum)
             size += len(chunk)
-            packed += self._file.write(squeeze.compress(chunk) if squeeze else chunk)
-        if squeeze:
-            packed += self._file.write(squeeze.flush())
+            packed += self._file.write(compressor.compress(chunk) if compressor else chunk)
+        if compressor:
+            packed += self._file.write(compressor.flush())
         return checksum, packed, size
 
     def _list(self, entry: _Entry, checksum: int, packed: int, size: int) -> None:
@@ -122,7 +121,7 @@ class ZipWriter:
 
 
 class _Entry:
-    """What both headers of an entry have in common."""
+    """The values that both headers of an entry share."""
 
     __slots__ = ("_at", "_date", "_extra", "_flags", "_is_wide", "_method", "_name", "_time")
 
@@ -134,11 +133,11 @@ class _Entry:
         self._is_wide = is_wide
         seconds = modified // 1000
         self._date, self._time = _stamp(seconds)
-        # The exact time, in no time zone, for readers that know this field.
+        # The exact time, in UTC, for readers that know this field.
         self._extra = _TIME.pack(0x5455, 5, 1, seconds) if 0 <= seconds < 1 << 31 else b""
 
     def local(self, checksum: int, packed: int, size: int) -> bytes:
-        """The header in front of the content."""
+        """Return the header before the content."""
         extra, version = self._extra, _PLAIN_VERSION
         if self._is_wide:
             extra += struct.pack("<2H2Q", 1, 16, size, packed)
@@ -147,7 +146,7 @@ class _Entry:
         return _LOCAL.pack(b"PK\3\4", version, self._flags, *numbers) + self._name + extra
 
     def central(self, checksum: int, packed: int, size: int) -> bytes:
-        """The header in the list of entries."""
+        """Return the header in the list of entries."""
         extra, version, at = self._extra, _PLAIN_VERSION, self._at
         long = [number for number in (size, packed, at) if number >= _LONG]
         if long:
@@ -163,9 +162,8 @@ class _Entry:
 
 
 def _stamp(seconds: int) -> tuple[int, int]:
-    """The date and the time as a zip file has them: local, in steps of two seconds."""
+    """Return the date and the time in a zip file's form: local, in steps of two seconds, from 1980 to 2107."""
     year, month, day, hour, minute, second, *_ = time.localtime(seconds)
-    # A zip file knows no time before 1980 or after 2107.
     if year < 1980:  # noqa: PLR2004 (see above)
         year, month, day, hour, minute, second = 1980, 1, 1, 0, 0, 0
     elif year > 2107:  # noqa: PLR2004 (see above)

@@ -1,1 +1,1 @@
-"""Parsing, schemas, validation reports and stylesheets."""
+"""XML: parsing without trust, schemas, validation reports and stylesheets."""

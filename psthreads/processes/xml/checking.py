@@ -1,4 +1,4 @@
-"""Checks one document after the other: well-formed, and valid by the schemas that apply to it."""
+"""Checks documents: whether each is well-formed, and valid by the schemas that apply to it."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from psthreads.processes.xml.parsing import NotWellFormed, Problem, Sieve
 from psthreads.processes.xml.schemas import Finding, Grammar, Schemas
 
 LARGEST_TREE: Final = 16 * 1024 * 1024
-"""A larger document, in bytes, is never held in memory."""
+"""The largest document, in bytes, that is held in memory."""
 
-_MOST_MARKS: Final = 500_000  # tags and attributes of a document in memory: each takes some 200 bytes there
-_SMALL: Final = 256 * 1024  # bytes; a validator notes every error of a tree, and this many can be no burden
+_MOST_MARKS: Final = 500_000  # tags and attributes of a document in memory, where each takes some 200 bytes
+_SMALL: Final = 256 * 1024  # bytes; a validator keeps every error of a tree, which is harmless up to this size
 
 
 _MOST_SIEVES: Final = 64  # a sieve keeps its schema
 
 
 class Checker:
-    """Finds what is wrong with one document after the other.
+    """Finds the problems of documents.
 
-    `unapplied` names the schemas that the last one was too large for.
+    `unapplied` names the schemas that the last document was too large for.
     """
 
     def __init__(self, context: Context, folder: GroupFolder) -> None:
@@ -39,22 +39,22 @@ class Checker:
         self._sieves: dict[etree.XMLSchema | None, Sieve] = {}
 
     def problems(self, document: Document) -> list[Problem]:
-        """What is wrong, schema by schema, with more than MOST_PROBLEMS of one schema only counted as more.
+        """Return the problems, schema by schema, with at most MOST_PROBLEMS + 1 for each.
 
-        Raises a PsthreadsError or an OSError when the document cannot be read.
+        Raises a PsthreadsError or an OSError if the document cannot be read.
         """
         data = None
         if document.size <= LARGEST_TREE:
             data = self._folder.read(document.path, document.size + 1)
-            if len(data) > document.size:  # It grew since it was found.
+            if len(data) > document.size:  # It has grown.
                 data = self._folder.read(document.path, LARGEST_TREE + 1)
         return self.problems_in(document, data)
 
     def problems_in(self, document: Document, data: bytes | None) -> list[Problem]:
-        """As `problems`, for a document whose bytes are at hand; None for one larger than LARGEST_TREE."""
+        """Do as `problems` with a document's bytes, or None if it is larger than LARGEST_TREE."""
         self.unapplied = ""
         try:
-            if data is None or (len(data) > _SMALL and _is_too_much(data)):
+            if data is None or (len(data) > _SMALL and _needs_too_much_memory(data)):
                 return self._while_read(document)
             return self._in_memory(data, document.path)
         except NotWellFormed as error:
@@ -63,7 +63,7 @@ class Checker:
             return [Problem(1, 1, str(error))]
 
     def _is_surely_valid(self, data: bytes) -> bool:
-        """Whether it is plain to see: most documents are small, and valid, and by one XML Schema or none."""
+        """Tell whether a quick check suffices: most documents are small, and valid by one XML Schema or without any."""
         name = _parsing.plain_root(data)
         schemas = self._schemas.of_root(name) if name else None
         if schemas is None or len(schemas) > 1:
@@ -83,17 +83,17 @@ class Checker:
         if len(data) <= _SMALL and self._is_surely_valid(data):
             return []
         root = _parsing.parse(data, self._parser)
-        found: list[Problem] = []
+        problems: list[Problem] = []
         try:
             for schema in self._schemas.of(root, path):
                 streaming = schema.streaming if isinstance(schema, Grammar) and len(data) > _SMALL else None
                 if streaming is not None:
-                    found += _parsing.read_through(BytesIO(data), streaming, schema.path)
+                    problems += _parsing.read_through(BytesIO(data), streaming, schema.path)
                 elif findings := schema.findings(root):
-                    found += _parsing.place(data, root, findings, schema.path)
+                    problems += _parsing.located(data, root, findings, schema.path)
         except Unusable as error:
-            found += _parsing.place(data, root, [Finding(root, str(error))])
-        return found
+            problems += _parsing.located(data, root, [Finding(root, str(error))])
+        return problems
 
     def _while_read(self, document: Document) -> list[Problem]:
         size = f"{document.size / 1024 / 1024:,.1f} MB"
@@ -102,18 +102,17 @@ class Checker:
             schemas = self._schemas.of(_parsing.head(file), document.path)
         unapplied = []
         with self._folder.open(document.path) as file:
-            found = _parsing.read_through(file)
+            problems = _parsing.read_through(file)
             for schema in schemas:
                 streaming = schema.streaming if isinstance(schema, Grammar) else None
                 if streaming is None:
                     unapplied.append(schema.path)
                     continue
                 file.seek(0)
-                found += _parsing.read_through(file, streaming, schema.path)
+                problems += _parsing.read_through(file, streaming, schema.path)
         self.unapplied = " and ".join(unapplied)
-        return found
+        return problems
 
 
-def _is_too_much(data: bytes) -> bool:
-    """Whether the document's tree would take too much memory."""
+def _needs_too_much_memory(data: bytes) -> bool:
     return len(data) > LARGEST_TREE or data.count(b"<") + data.count(b"=") > _MOST_MARKS

@@ -1,8 +1,8 @@
-"""What schemas include, read inside their group only.
+"""Reads what schemas include, inside their group only.
 
-libxml2 would load what a schema includes by itself, and for RELAX NG it asks nobody. So includes of
-XML Schema are served by a resolver, those of RELAX NG and Schematron are put in place beforehand,
-and everything that is read is read through the group's folder and parsed without trust.
+libxml2 would load includes itself, and for RELAX NG without calling a resolver. So a resolver serves the includes of
+XML Schema, and those of RELAX NG and Schematron are inserted beforehand. Everything is read through the group's folder
+and parsed without trust.
 """
 
 from __future__ import annotations
@@ -23,26 +23,25 @@ RNG: Final = "http://relaxng.org/ns/structure/1.0"
 SCH: Final = "http://purl.oclc.org/dsdl/schematron"
 
 _LARGEST: Final = 8 * 1024 * 1024  # bytes of one schema document
-_MOST_PARTS: Final = 500  # documents that one schema is made of
+_MOST_PARTS: Final = 500  # documents of one schema
 _DEEPEST: Final = 16  # includes within includes
 
 
 class Unusable(Exception):
-    """A schema cannot be used; the text says which and why, as the end of a sentence."""
+    """A schema or a stylesheet cannot be used. The text says why, as the end of a sentence."""
 
 
 class Includer:
-    """Reads the schema documents of one group and puts together what they are made of.
+    """Reads the schema documents of one group, and resolves their includes.
 
-    All methods raise Unusable when something is missing, outside the group, too large, too deep or
-    not well-formed.
+    All methods raise Unusable if a document is missing, outside the group, too large, too deep or not well-formed.
     """
 
     def __init__(self, folder: GroupFolder) -> None:
         self._folder = folder
 
     def read(self, path: str) -> bytes:
-        """The bytes of one schema document."""
+        """Return the bytes of one schema document."""
         try:
             with self._folder.open(path) as file:
                 data = file.read(_LARGEST + 1)
@@ -53,28 +52,28 @@ class Includer:
             raise Unusable(f"{path} is larger than {_LARGEST // 1024 // 1024} MB")
         return data
 
-    def parsed(self, path: str, data: bytes) -> etree._Element:
-        """Its root element; the path is what its references start from."""
+    def parse(self, path: str, data: bytes) -> etree._Element:
+        """Return a schema document's root element; `path` is the base of its references."""
         try:
             return _parsing.parse(data, _parsing.parser(), url(path))
         except NotWellFormed as error:
             raise Unusable(f"{path} is not well-formed: {error}") from None
 
-    def whole(self, path: str, root: etree._Element) -> etree._Element:
-        """The schema parsed once more, now that nothing is missing, within the limits of a parser."""
+    def parse_again(self, path: str, root: etree._Element) -> etree._Element:
+        """Parse a schema with its includes inserted, so that a parser's limits apply to the whole."""
         try:
             return _parsing.parse(etree.tostring(root), _parsing.parser(), url(path))
         except NotWellFormed as error:
-            raise Unusable(f"with all that it includes it cannot be parsed: {error.problem.text}") from None
+            raise Unusable(f"with its includes it cannot be parsed: {error.problem.text}") from None
 
     def xsd(self, path: str, data: bytes) -> etree.XMLSchema:
-        """The compiled XML Schema with all that it includes, imports and redefines."""
+        """Compile an XML Schema with its includes, imports and redefines."""
 
         def serve(address: str) -> bytes:
-            included = inside(path, address)
-            found = self.read(included)
-            self.parsed(included, found)
-            return found
+            target = inside(path, address)
+            part = self.read(target)
+            self.parse(target, part)
+            return part
 
         server = _Server(serve)
         root = _parsing.parse(data, _parsing.parser(server), url(path))
@@ -87,62 +86,60 @@ class Includer:
         return schema
 
     def rng(self, path: str, root: etree._Element) -> etree._Element:
-        """The RELAX NG schema with what it refers to in its place, and nothing left to load."""
-        return self.whole(path, self._rng(path, root, (), []))
+        """Insert the includes of a RELAX NG schema, so that nothing is left to load."""
+        return self.parse_again(path, self._rng(path, root, (), []))
 
     def sch(self, path: str, root: etree._Element) -> etree._Element:
-        """The Schematron schema with what it includes in its place, and nothing left to load."""
+        """Insert the includes of a Schematron schema, so that nothing is left to load."""
         self._sch(path, root, (), [])
-        return self.whole(path, root)
+        return self.parse_again(path, root)
 
-    # Inside.
-
-    def _part(self, path: str, element: etree._Element, way: tuple[str, ...], parts: list[str]) -> str:
-        """The path of what an element includes, if it may be included there."""
+    def _target(self, path: str, element: etree._Element, ancestors: tuple[str, ...], parts: list[str]) -> str:
+        """Return the path that an element includes, within the limits; `parts` collects the paths of the schema."""
         target = inside(path, element.get("href", ""))
         parts.append(target)
-        if target in way or len(way) > _DEEPEST or len(parts) > _MOST_PARTS:
+        if target in ancestors or len(ancestors) > _DEEPEST or len(parts) > _MOST_PARTS:
             raise Unusable(f"{path} includes {target} in a circle, too deeply or too often")
         return target
 
-    def _rng(self, path: str, root: etree._Element, way: tuple[str, ...], parts: list[str]) -> etree._Element:
-        way = (*way, path)
+    def _rng(self, path: str, root: etree._Element, ancestors: tuple[str, ...], parts: list[str]) -> etree._Element:
+        ancestors = (*ancestors, path)
         for element in list(root.iter(f"{{{RNG}}}externalRef", f"{{{RNG}}}include")):
-            target = self._part(path, element, way, parts)
-            part = self._rng(target, self.parsed(target, self.read(target)), way, parts)
-            # What includes does not hand this attribute down, and an empty one says so.
+            target = self._target(path, element, ancestors, parts)
+            part = self._rng(target, self.parse(target, self.read(target)), ancestors, parts)
+            # A part does not inherit this attribute; an empty one keeps it from doing so here.
             part.set("datatypeLibrary", part.get("datatypeLibrary", ""))
             if element.tag == f"{{{RNG}}}include":
                 _include(element, part)
                 continue
             if "ns" in element.attrib:
                 part.set("ns", part.get("ns", element.attrib["ns"]))
-            above = element.getparent()
-            if above is None:
+            parent = element.getparent()
+            if parent is None:
                 root = part
             else:
-                above.replace(element, part)
+                parent.replace(element, part)
         return root
 
-    def _sch(self, path: str, root: etree._Element, way: tuple[str, ...], parts: list[str]) -> None:
-        way = (*way, path)
+    def _sch(self, path: str, root: etree._Element, ancestors: tuple[str, ...], parts: list[str]) -> None:
+        ancestors = (*ancestors, path)
         for element in list(root.iter(f"{{{SCH}}}include", f"{{{SCH}}}extends")):
-            above = element.getparent()
-            if "href" not in element.attrib or above is None:
-                continue  # `extends rule` stays inside its schema.
-            target = self._part(path, element, way, parts)
-            part = self.parsed(target, self.read(target))
-            self._sch(target, part, way, parts)
+            parent = element.getparent()
+            if "href" not in element.attrib or parent is None:
+                continue  # `extends rule` refers to the same schema.
+            target = self._target(path, element, ancestors, parts)
+            part = self.parse(target, self.read(target))
+            self._sch(target, part, ancestors, parts)
             fragment = urlsplit(element.attrib["href"]).fragment
-            chosen = next((each for each in part.iter("*") if each.get("id") == fragment), None) if fragment else part
-            if chosen is None or etree.QName(chosen).namespace != SCH or chosen.tag == f"{{{SCH}}}schema":
-                raise Unusable(f"{path} includes '{plain(element.attrib['href'])}', which is no part of a schema")
-            place = above.index(element)
-            above[place : place + 1] = [chosen] if element.tag == f"{{{SCH}}}include" else list(chosen)
+            node = next((each for each in part.iter("*") if each.get("id") == fragment), None) if fragment else part
+            if node is None or etree.QName(node).namespace != SCH or node.tag == f"{{{SCH}}}schema":
+                raise Unusable(f"{path} includes '{plain(element.attrib['href'])}', which is not a part of a schema")
+            index = parent.index(element)
+            parent[index : index + 1] = [node] if element.tag == f"{{{SCH}}}include" else list(node)
 
 
 class _Server(etree.Resolver):
-    """Serves what an XML Schema includes. `refused` is why something was not served, if anything was not."""
+    """Serves the includes of an XML Schema. `refused` is the first reason why a document was not served."""
 
     def __init__(self, serve: Callable[[str], bytes]) -> None:
         self.refused = ""
@@ -150,34 +147,34 @@ class _Server(etree.Resolver):
         self._left = _MOST_PARTS
 
     def resolve(self, system_url: str | None, _public_id: str | None, context: Any) -> Any:
-        """As Resolver says. It never returns None, for libxml2 would then look for itself."""
+        """Do as Resolver. Never returns None: libxml2 would then load the address itself."""
         try:
             return self.resolve_string(self._next(system_url or ""), context, base_url=system_url)
         except (PsthreadsError, Unusable) as error:
-            # lxml loses what is raised here.
+            # lxml loses the exception.
             self.refused = self.refused or str(error)
             raise
 
     def _next(self, address: str) -> bytes:
         self._left -= 1
         if self._left < 0:
-            raise Unusable("it includes too often")
+            raise Unusable("it has too many includes")
         return self._serve(address)
 
 
 def url(path: str) -> str:
-    """A path in the group in the form that libxml2 resolves references against."""
+    """Return a path in the group as a URL, for libxml2 to resolve references."""
     return f"group://{quote(path)}"
 
 
 def inside(base: str, href: str) -> str:
-    """The path in the group that a reference in the document at `base` stands for; else Unusable."""
+    """Return the path in the group of a reference in the document at `base`; raises Unusable if there is none."""
     try:
         split = urlsplit(href)
     except ValueError:
-        raise Unusable(f"'{plain(href)}' is no reference") from None
+        raise Unusable(f"'{plain(href)}' is not a reference") from None
     if split.scheme not in {"", "group"} or split.netloc or not split.path:
-        raise Unusable(f"it refers to '{plain(href)}', which is not in this group: put a copy there and name that")
+        raise Unusable(f"it refers to '{plain(href)}', which is not in this group: put a copy there and refer to that")
     path = unquote(split.path)
     names = [] if path.startswith("/") else base.split("/")[:-1]
     for name in path.split("/"):
@@ -190,8 +187,8 @@ def inside(base: str, href: str) -> str:
     return "/" + "/".join(name for name in names if name)
 
 
-def gathered(parts: tuple[tuple[str, str], ...]) -> bytes:
-    """An XML Schema that imports each of the parts, for a document that names several."""
+def schema_of(parts: tuple[tuple[str, str], ...]) -> bytes:
+    """Return an XML Schema that imports all parts, which are pairs of namespace and path."""
     root = etree.Element(f"{{{XSD}}}schema", targetNamespace="urn:psthreads:gathered")
     for namespace, path in parts:
         part = etree.SubElement(root, f"{{{XSD}}}import", schemaLocation=url(path))
@@ -209,14 +206,14 @@ def _components(element: etree._Element) -> Iterator[etree._Element]:
 
 
 def _include(element: etree._Element, grammar: etree._Element) -> None:
-    """Turn a RELAX NG include into what it includes, without what it overrides."""
+    """Replace a RELAX NG include by the grammar, without the components that the include overrides."""
     if grammar.tag != f"{{{RNG}}}grammar":
-        raise Unusable(f"it includes '{plain(element.get('href', ''))}', which is no grammar")
-    overridden = {(each.tag, each.get("name")) for each in _components(element)}
-    for each in list(_components(grammar)):
-        above = each.getparent()
-        if (each.tag, each.get("name")) in overridden and above is not None:
-            above.remove(each)
+        raise Unusable(f"it includes '{plain(element.get('href', ''))}', which is not a grammar")
+    overrides = {(component.tag, component.get("name")) for component in _components(element)}
+    for component in list(_components(grammar)):
+        parent = component.getparent()
+        if (component.tag, component.get("name")) in overrides and parent is not None:
+            parent.remove(component)
     grammar.tag = element.tag = f"{{{RNG}}}div"
     del element.attrib["href"]
     element.insert(0, grammar)

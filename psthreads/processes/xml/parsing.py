@@ -1,7 +1,7 @@
-"""Documents parsed without trust: no entities, no DTDs, nothing outside the bytes that are given.
+"""Parses documents without trust: no entities, no DTDs, nothing but their own bytes.
 
-Where something is wrong is told as line and column, both from 1. Validators know an element and
-no column; the start of its tag is then found by giving the bytes to a parser tag by tag.
+A problem has a line and a column, both from 1. Validators know an element but no column: to find the start of its tag,
+the document is parsed once more, tag by tag.
 """
 
 from __future__ import annotations
@@ -15,38 +15,38 @@ from typing import Any, BinaryIO, Final, NoReturn
 from lxml import etree
 
 MOST_PROBLEMS: Final = 1_000
-"""How many problems of one document are found by one schema; a last one more says that there are more."""
+"""The problems of one document by one schema, at most; one more shows that there are more."""
 
-MOST_TOLD: Final = 20
-"""How many problems of one document are told in the log."""
+MOST_LOGGED: Final = 20
+"""The problems of one document in the log, at most."""
 
 _CHUNK: Final = 64 * 1024
 _LONGEST_PROLOG: Final = 1024 * 1024
 _LONGEST_TEXT: Final = 1_000
 _PIECE: Final = re.compile(rb"[^>]*>|[^>]+")
 _WHERE: Final = re.compile(r",? line \d+, column \d+\Z")
-# libxml2 advises whoever calls it, who is not the person that reads this.
+# libxml2's advice is for programmers, and not for the readers of a log.
 _ADVICE: Final = re.compile(r",? ?(use|try|see) (XML_PARSE_HUGE|xmlCtxtSetMaxAmplification)( option)?\.?")
 
 
-# A document that starts so declares no entity and names no schema before its root element, for a document type
-# or an instruction would have to stand there. In other encodings these bytes might mean something else.
+# A document with this start declares no entity and names no schema before its root element: a document type or an
+# instruction would have to be there. In other encodings these bytes could mean something else.
 _PLAIN: Final = re.compile(
     rb"(?:\xef\xbb\xbf)?"
     rb"""(?:<\?xml\s+version=["']1\.0["'](?:\s+encoding=["'](?i:utf-8|us-ascii|iso-8859-1)["'])?"""
     rb"""(?:\s+standalone=["'](?:yes|no)["'])?\s*\?>)?"""
     rb"\s*<(?:[A-Za-z_][\w.-]*:)?([A-Za-z_][\w.-]*)[\s/>]"
 )
-# Whether there may be a tag, or an attribute, whose name has a prefix.
+# A tag, or an attribute, whose name may have a prefix.
 _PREFIXED_TAG: Final = re.compile(rb"<[^\s<>/:]*+:")
 _PREFIXED_ATTRIBUTE: Final = re.compile(rb""":[^\s"'<>=:]*+\s*+=""")
-# What may name a schema, and an attribute whose rules are only checked in a tree.
-_TELLING: Final = (b"chemaLocation", b"xml:id")
+# Attributes that may name a schema, and one that is checked only in a tree.
+_SPECIAL: Final = (b"chemaLocation", b"xml:id")
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What is wrong in a document, and where; by which schema, by its path, where it is not just XML's own rules."""
+    """A problem in a document. `schema` is a schema's path, or empty for a problem with XML's own rules."""
 
     line: int
     column: int
@@ -58,7 +58,7 @@ class Problem:
 
 
 class NotWellFormed(Exception):
-    """A document cannot be parsed, or not without what is refused here."""
+    """A document cannot be parsed, or needs entities or a DTD."""
 
     def __init__(self, problem: Problem) -> None:
         super().__init__(str(problem))
@@ -70,22 +70,22 @@ class _Refuse(etree.Resolver):
         raise PermissionError(f"Nothing is loaded for a document, not even {system_url}")
 
 
-class _Nothing:
-    """A parser's target that wants no events, so that no tree is built."""
+class _NoTree:
+    """A parser's target without event handlers, so that no tree is built."""
 
     def close(self) -> None:
-        """Nothing was kept."""
+        """Do nothing."""
 
 
 def parser(resolver: etree.Resolver | None = None) -> etree.XMLParser:
-    """A parser that expands and loads nothing; `resolver` serves what a schema includes."""
-    made = etree.XMLParser(no_network=True, load_dtd=False, resolve_entities=False, huge_tree=False)
-    made.resolvers.add(resolver or _Refuse())
-    return made
+    """Return a parser that expands and loads nothing; `resolver` serves the includes of a schema."""
+    strict = etree.XMLParser(no_network=True, load_dtd=False, resolve_entities=False, huge_tree=False)
+    strict.resolvers.add(resolver or _Refuse())
+    return strict
 
 
 def parse(data: bytes, strict: etree.XMLParser, url: str | None = None) -> etree._Element:
-    """The root element. Raises NotWellFormed, also for a document that declares or needs entities."""
+    """Return the root element; raises NotWellFormed, also for a document that declares or needs entities."""
     try:
         root = etree.fromstring(data, strict, base_url=url)
     except etree.XMLSyntaxError as error:
@@ -95,17 +95,17 @@ def parse(data: bytes, strict: etree.XMLParser, url: str | None = None) -> etree
 
 
 def plain_root(data: bytes) -> str:
-    """The local name of the root element, where it alone says which schemas apply; else "", to be looked at closely."""
-    found = _PLAIN.match(data)
-    if found is None or (_PREFIXED_ATTRIBUTE.search(data) and any(word in data for word in _TELLING)):
+    """Return the root element's local name if it alone decides which schemas apply, else ""."""
+    match = _PLAIN.match(data)
+    if match is None or (_PREFIXED_ATTRIBUTE.search(data) and any(name in data for name in _SPECIAL)):
         return ""
-    return found[1].decode()
+    return match[1].decode()
 
 
 class Sieve:
-    """Lets documents through for which `plain_root` gives a name and that are well-formed, and valid by the schema.
+    """A quick check for documents of which `plain_root` returns a name: well-formed, and valid by the schema.
 
-    It builds no tree, and so takes half the time. One that it does not let through need not be wrong.
+    It builds no tree, and so takes half the time. A document that does not pass may still be valid.
     """
 
     def __init__(self, schema: etree.XMLSchema | None) -> None:
@@ -113,22 +113,22 @@ class Sieve:
         self._has_schema = schema is not None
 
     def passes(self, data: bytes) -> bool:
-        """Whether there is certainly nothing wrong with these bytes, 9 MB of them at most."""
-        # With a schema, libxml2 does not tell what is wrong with namespaces.
+        """Tell whether there is certainly no problem in these bytes, 9 MB of them at most."""
+        # With a schema, libxml2 does not report problems with namespaces.
         if self._has_schema and _may_have_namespaces(data):
             return False
         try:
             etree.fromstring(data, self._strict)
         except etree.LxmlError:
             return False
-        # What is wrong by the schema or with namespaces is not raised.
+        # Problems by the schema or with namespaces are logged and not raised.
         return not len(self._strict.error_log)
 
 
 def head(file: BinaryIO) -> etree._Element:
-    """The root element with its attributes and what stands before it, of a document of any size.
+    """Return the root element, without its content, of a document of any size.
 
-    Raises NotWellFormed as `parse` does, and when no root element starts in the first 1 MB.
+    Raises NotWellFormed as `parse` does, and if no root element starts in the first 1 MB.
     """
     pull = _pull()
     for chunk in islice(_chunks(file), _LONGEST_PROLOG // _CHUNK):
@@ -143,28 +143,26 @@ def head(file: BinaryIO) -> etree._Element:
 
 
 def read_through(file: BinaryIO, schema: etree.XMLSchema | None = None, path: str = "") -> list[Problem]:
-    """What is wrong by the schema, found while the file is read and without a tree in memory.
+    """Return the problems by the schema, found while the file is read and without a tree in memory.
 
-    What is wrong with namespaces is only found without a schema. `path` is the schema's. Gives one more than
-    MOST_PROBLEMS when there are more. Raises NotWellFormed. The document must have passed `head`, which refuses
-    entities.
+    `path` is the schema's. At most MOST_PROBLEMS + 1 problems are returned; those with namespaces are only found
+    without a schema. Raises NotWellFormed. The document must have passed `head`, which refuses entities.
     """
-    enough = MOST_PROBLEMS + 1
-    guilty = {number for number, _ in islice(_errors(file, schema, ()), enough)}
-    if not guilty:
+    most = MOST_PROBLEMS + 1
+    chunks = {number for number, _ in islice(_errors(file, schema, ()), most)}
+    if not chunks:
         return []
     file.seek(0)
-    # Only now is it worth the time to know exactly where.
-    return [replace(problem, schema=path) for _, problem in islice(_errors(file, schema, guilty), enough)]
+    # Read the chunks with errors again, tag by tag, for their exact places.
+    return [replace(problem, schema=path) for _, problem in islice(_errors(file, schema, chunks), most)]
 
 
-def place(
-    data: bytes, root: etree._Element, found: Iterable[tuple[etree._Element, str]], path: str = ""
+def located(
+    data: bytes, root: etree._Element, findings: Collection[tuple[etree._Element, str]], path: str = ""
 ) -> list[Problem]:
-    """The findings about elements of a document as problems with line and column; `path` is the schema's."""
-    findings = list(found)
-    wanted = {element for element, _ in findings}
-    indexes = {number: element for number, element in enumerate(root.iter("*")) if element in wanted}
+    """Turn findings about elements into problems with line and column; `path` is the schema's."""
+    elements = {element for element, _ in findings}
+    indexes = {number: element for number, element in enumerate(root.iter("*")) if element in elements}
     places: dict[etree._Element, tuple[int, int]] = {}
     pull, number = _pull(), -1
     for _, piece, tag in _pieces((data,), (0,)):
@@ -181,26 +179,23 @@ def place(
 
 
 def plain(text: str) -> str:
-    """A library's message as one sentence for a person: on one line, not endless, no advice on its API."""
+    """Clean a library's message for people: one line, a bounded length, no advice on its API."""
     text = _ADVICE.sub("", " ".join(text.split())).replace("group://", "").replace("., line", ", line").rstrip(".,")
     return text if len(text) <= _LONGEST_TEXT else f"{text[:_LONGEST_TEXT]}…"
 
 
-# Inside.
-
-
 def _pull() -> etree.XMLPullParser:
-    made = etree.XMLPullParser(
+    strict = etree.XMLPullParser(
         events=("start",), no_network=True, load_dtd=False, resolve_entities=False, huge_tree=False
     )
-    made.resolvers.add(_Refuse())
-    return made
+    strict.resolvers.add(_Refuse())
+    return strict
 
 
 def _without_tree(schema: etree.XMLSchema | None) -> etree.XMLParser[Any]:
-    # The stubs ask for every method of a target; one that is absent is an event that is not made.
+    # The stubs require every method of a target; an absent one means an event that is not created.
     strict: etree.XMLParser[Any] = etree.XMLParser(  # type: ignore[call-overload]
-        target=_Nothing(),
+        target=_NoTree(),
         schema=schema,
         no_network=True,
         load_dtd=False,
@@ -219,20 +214,20 @@ def _may_have_namespaces(data: bytes) -> bool:
 
 
 def _errors(file: BinaryIO, schema: etree.XMLSchema | None, exact: Collection[int]) -> Iterator[tuple[int, Problem]]:
-    """Each error by the schema with the number of its chunk, at the last tag that was read before it."""
+    """Yield each error by the schema with the number of its chunk, at the last tag before it."""
     strict = _without_tree(schema)
-    known, number, tag = 0, 0, (1, 1)
+    count, number, tag = 0, 0, (1, 1)
     try:
         for number, piece, tag in _pieces(_chunks(file), exact):
             strict.feed(piece)
             log = strict.feed_error_log
-            for entry in islice(log, known, None):
+            for entry in islice(log, count, None):
                 yield number, Problem(*tag, plain(entry.message))
-            known = len(log)
+            count = len(log)
         strict.close()
     except etree.XMLSyntaxError as error:
         raise NotWellFormed(_syntax(error)) from None
-    for entry in islice(strict.feed_error_log, known, None):
+    for entry in islice(strict.feed_error_log, count, None):
         yield number, Problem(*tag, plain(entry.message))
 
 
@@ -242,7 +237,7 @@ def _chunks(file: BinaryIO) -> Iterator[bytes]:
 
 
 def _pieces(chunks: Iterable[bytes], exact: Collection[int]) -> Iterator[tuple[int, bytes, tuple[int, int]]]:
-    """The chunks, those in `exact` cut behind each tag, with the line and column of the last `<` so far."""
+    """Yield the chunks, with those in `exact` cut after each tag, and the line and column of the last `<` so far."""
     place = tag = (1, 1)
     for number, chunk in enumerate(chunks):
         for piece in _PIECE.findall(chunk) if number in exact else (chunk,):
@@ -269,10 +264,10 @@ def _refuse_entities(root: etree._Element, data: bytes = b"") -> None:
     if entity is not None:
         text = f"It declares the entity '{entity.name}', and entities are not expanded here"
         raise NotWellFormed(Problem(*_after(data[: max(data.find(b"<!ENTITY"), 0)], 1, 1), text))
-    used = next(root.iter(etree.Entity), None)
-    if used is not None:
-        text = f"It uses {used.text}, an entity that it does not declare, and no DTD is loaded here"
-        raise NotWellFormed(Problem(used.sourceline or root.sourceline or 1, 1, text))
+    reference = next(root.iter(etree.Entity), None)
+    if reference is not None:
+        text = f"It uses {reference.text}, an entity that it does not declare, and no DTD is loaded here"
+        raise NotWellFormed(Problem(reference.sourceline or root.sourceline or 1, 1, text))
 
 
 def _syntax(error: etree.XMLSyntaxError) -> Problem:

@@ -1,7 +1,7 @@
 """The report of a validation, as XML for programs and as HTML for people.
 
-What was found is collected on disk, so that a million findings take no memory; the summary stands first
-in the report, and is known only at the end.
+Findings are collected on disk, so that a million of them take no memory. The summary comes first in the report, but
+is complete only at the end.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from psthreads.processes.xml.parsing import MOST_PROBLEMS, Problem
 if TYPE_CHECKING:
     from lxml.etree._serializer import _IncrementalFileWriter
 
-_COLUMNS: Final = ("Line", "Column", "Schema", "What is wrong")
+_COLUMNS: Final = ("Line", "Column", "Schema", "Problem")
 _STYLE: Final = """
 :root { color-scheme: light dark; --line: #8886; --quiet: #666; }
 @media (prefers-color-scheme: dark) { :root { --quiet: #aaa; } }
@@ -41,7 +41,7 @@ th, td { border-bottom: 1px solid var(--line); padding: 0.25rem 0.5rem; text-ali
 
 
 class ReportFinding(NamedTuple):
-    """What was found in one document. `unapplied` names schemas that it was too large for."""
+    """The problems of one document. `unapplied` names the schemas that it was too large for."""
 
     path: str
     problems: list[Problem]
@@ -51,7 +51,7 @@ class ReportFinding(NamedTuple):
 
 @dataclass(slots=True)
 class Summary:
-    """What was validated, and how many documents there were of each kind; `left_out` could not be read."""
+    """The counts of a validation. `left_out` counts the documents that could not be read."""
 
     group: str
     path: str
@@ -63,7 +63,7 @@ class Summary:
 
 
 class Findings:
-    """Everything that a validation found, in an empty file that it is given."""
+    """Collects the findings of a validation in a file, which is empty at first."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
@@ -71,16 +71,16 @@ class Findings:
         self._is_capped = False
 
     def add(self, path: str, problems: Sequence[Problem], unapplied: str = "") -> None:
-        """Note what is wrong with a document, its first MOST_PROBLEMS problems at most."""
-        told = problems[:MOST_PROBLEMS]
-        has_more = len(problems) > len(told)
-        self._total += len(told)
+        """Add a document's first MOST_PROBLEMS problems."""
+        first = problems[:MOST_PROBLEMS]
+        has_more = len(problems) > len(first)
+        self._total += len(first)
         self._is_capped |= has_more
-        lines = [(problem.line, problem.column, problem.schema, problem.text) for problem in told]
+        lines = [(problem.line, problem.column, problem.schema, problem.text) for problem in first]
         self._file.write(json.dumps((path, lines, has_more, unapplied)).encode() + b"\n")
 
     def report(self, context: Context, summary: Summary) -> None:
-        """Write both reports and name them in the thread's XML. When it is interrupted, there is neither."""
+        """Write both reports and name them in the thread's XML; an interrupt leaves neither."""
         with ExitStack() as pending:
             html = pending.enter_context(context.result("report.html"))
             xml = pending.enter_context(context.result("report.xml"))
@@ -90,8 +90,6 @@ class Findings:
                 pending.close()
                 context.element("report", html.filename)
                 context.element("report-xml", xml.filename)
-
-    # Inside.
 
     def _documents(self) -> Iterator[ReportFinding]:
         self._file.seek(0)
@@ -121,15 +119,15 @@ class Findings:
             report.write_declaration()
             with report.element("validation-report", about):
                 report.write("\n", _element("summary", summary.verdict), "\n")
-                for found in self._documents():
-                    attributes = {"path": found.path, "problems": str(len(found.problems))}
-                    attributes |= {"more": "true"} if found.has_more else {}
-                    attributes |= {"not-checked-by": found.unapplied} if found.unapplied else {}
+                for finding in self._documents():
+                    attributes = {"path": finding.path, "problems": str(len(finding.problems))}
+                    attributes |= {"more": "true"} if finding.has_more else {}
+                    attributes |= {"not-checked-by": finding.unapplied} if finding.unapplied else {}
                     with report.element("document", attributes):
-                        for problem in found.problems:
-                            where = {"line": str(problem.line), "column": str(problem.column)}
-                            where |= {"schema": problem.schema} if problem.schema else {}
-                            report.write("\n  ", _element("problem", problem.text, where))
+                        for problem in finding.problems:
+                            attributes = {"line": str(problem.line), "column": str(problem.column)}
+                            attributes |= {"schema": problem.schema} if problem.schema else {}
+                            report.write("\n  ", _element("problem", problem.text, attributes))
                         report.write("\n")
                     report.write("\n")
 
@@ -143,23 +141,23 @@ class Findings:
                     page.write(_element("h1", title), _element("p", summary.verdict, {"class": "verdict"}))
                     page.write(_counts(summary, self._total))
                     if self._is_capped:
-                        cap = f"Of each document the first {MOST_PROBLEMS:,} problems by each schema are looked at, "
-                        cap += f"and {MOST_PROBLEMS:,} at most are told here."
+                        cap = f"Each document is checked for the first {MOST_PROBLEMS:,} problems by each schema, "
+                        cap += f"and its first {MOST_PROBLEMS:,} problems are listed here."
                         page.write(_element("p", cap, {"class": "quiet"}))
-                    for found in self._documents():
-                        page.write(_element("h2", found.path))
-                        self._write_problems(page, found)
+                    for finding in self._documents():
+                        page.write(_element("h2", finding.path))
+                        self._write_problems(page, finding)
 
-    def _write_problems(self, page: _IncrementalFileWriter, found: ReportFinding) -> None:
-        if found.unapplied:
-            page.write(_element("p", f"It is too large to be checked by {found.unapplied}.", {"class": "quiet"}))
-        if not found.problems:
+    def _write_problems(self, page: _IncrementalFileWriter, finding: ReportFinding) -> None:
+        if finding.unapplied:
+            page.write(_element("p", f"It is too large to be checked by {finding.unapplied}.", {"class": "quiet"}))
+        if not finding.problems:
             return
         with page.element("table"):
             page.write(_row("th", _COLUMNS))
-            for problem in found.problems:
+            for problem in finding.problems:
                 page.write(_row("td", (str(problem.line), str(problem.column), problem.schema, problem.text)))
-        if found.has_more:
+        if finding.has_more:
             page.write(_element("p", f"There are more than these {MOST_PROBLEMS:,}.", {"class": "quiet"}))
 
 
@@ -182,7 +180,7 @@ def _row(name: str, cells: Sequence[str]) -> etree._Element:
 def _head(title: str) -> etree._Element:
     head = etree.Element("head")
     etree.SubElement(head, "meta", {"charset": "utf-8"})
-    # Whatever a finding might smuggle in, the page loads and runs nothing.
+    # The page loads and runs nothing, whatever a finding contains.
     policy = {"http-equiv": "Content-Security-Policy", "content": "default-src 'none'; style-src 'unsafe-inline'"}
     etree.SubElement(head, "meta", policy)
     etree.SubElement(head, "meta", {"name": "viewport", "content": "width=device-width, initial-scale=1"})
@@ -196,7 +194,7 @@ def _counts(summary: Summary, total: int) -> etree._Element:
     for name, number in (
         ("Documents checked", summary.checked),
         ("Not valid", summary.broken),
-        ("Problems told here", total),
+        ("Problems listed here", total),
         ("Other files, not checked", summary.others),
         ("Left out", summary.left_out),
     ):

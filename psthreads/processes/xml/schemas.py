@@ -1,4 +1,4 @@
-"""The schemas that apply to a document: found, compiled, and kept for a run."""
+"""Finds and compiles the schemas that apply to a document, and keeps them for a run."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from lxml import etree
 
 from psthreads.documents.layout import GroupFolder
 from psthreads.domain.errors import DocumentNotFound, PsthreadsError
-from psthreads.processes.xml.includes import RNG, SCH, XSD, Includer, Unusable, gathered, inside
+from psthreads.processes.xml.includes import RNG, SCH, XSD, Includer, Unusable, inside, schema_of
 from psthreads.processes.xml.parsing import MOST_PROBLEMS, plain
 
 FOLDER: Final = "/schemas"
-"""Where a group keeps its schemas: `<local name of the root element>.xsd`, `.rng` and `.sch`."""
+"""The folder of a group's schemas: `<local name of the root element>.xsd`, `.rng` and `.sch`."""
 
 _KINDS: Final = {XSD: "XML Schema", RNG: "RELAX NG", SCH: "Schematron"}
 
@@ -29,7 +29,7 @@ _LONGEST_NAME: Final = 200
 
 
 class Finding(NamedTuple):
-    """An element of a document, and what is wrong with it."""
+    """An element of a document, and its problem."""
 
     element: etree._Element
     text: str
@@ -40,10 +40,10 @@ class Schema(Protocol):
 
     @property
     def path(self) -> str:
-        """Where it stands in the group."""
+        """Its path in the group."""
 
     def findings(self, root: etree._Element) -> list[Finding]:
-        """What is wrong with the document, one more than MOST_PROBLEMS when there is more."""
+        """Return the document's problems, MOST_PROBLEMS + 1 of them at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,18 +55,18 @@ class Grammar:
 
     @property
     def streaming(self) -> etree.XMLSchema | None:
-        """The schema in a form that needs no tree, which is only there for XML Schema."""
+        """The schema in a form that needs no tree; None unless it is an XML Schema."""
         return self.compiled if isinstance(self.compiled, etree.XMLSchema) else None
 
     def findings(self, root: etree._Element) -> list[Finding]:
-        """As Schema says."""
+        """Do as Schema."""
         try:
             if self.compiled.validate(root):
                 return []
         except etree.LxmlError as error:
             return [Finding(root, str(error))]
         log = list(islice(self.compiled.error_log, MOST_PROBLEMS + 2))
-        # Only what follows this message of libxml2's RELAX NG says anything.
+        # This message of libxml2's RELAX NG says nothing; those after it do.
         useful = [entry for entry in log if "element , got nothing" not in entry.message] or log
         places = _Places(root)
         return [Finding(places.at(entry.path), entry.message) for entry in useful[: MOST_PROBLEMS + 1]]
@@ -76,15 +76,14 @@ class Grammar:
 class Rules:
     """A compiled Schematron schema.
 
-    A failed assert and a successful report are findings, unless their `role` is a warning's or
-    an information's.
+    Failed asserts and successful reports are findings, unless their `role` is that of a warning or of information.
     """
 
     path: str
     compiled: etree.XSLT
 
     def findings(self, root: etree._Element) -> list[Finding]:
-        """As Schema says."""
+        """Do as Schema."""
         try:
             report = self.compiled(root).getroot()
         except etree.XSLTApplyError as error:
@@ -98,34 +97,32 @@ class Schemas:
     def __init__(self, folder: GroupFolder) -> None:
         self._folder = folder
         self._includer = Includer(folder)
-        # Results hold what went wrong, too, for a schema that many documents name fails once.
+        # The caches hold errors, too: a schema that many documents name fails once.
         self._compiled = lru_cache(maxsize=64)(self._compile)
         self._of_group = lru_cache(maxsize=256)(self._find)
 
     def of_root(self, name: str) -> list[Schema] | None:
-        """The group's for a root element of this local name; None where one of them cannot be had."""
+        """Return the group's schemas for a root element's local name; None if one of them is unusable."""
         schemas = self._of_group(name)
         return None if isinstance(schemas, Unusable) else schemas
 
     def of(self, root: etree._Element, path: str) -> list[Schema]:
-        """The schemas that the document names, and the group's for its root element, each once.
+        """Return the group's schemas for the root element and those that the document names, each once.
 
-        Raises Unusable for the first that cannot be had.
+        Raises Unusable for the first that is unusable.
         """
         schemas = self._of_group(str(root.tag).rpartition("}")[2])
         if isinstance(schemas, Unusable):
             raise schemas
-        if not _names_some(root):
+        if not _names_schemas(root):
             return schemas
-        named = _usable([self._compiled(kind, parts) for kind, parts in _named(root, path)])
-        if isinstance(named, Unusable):
-            raise named
-        return list({schema.path: schema for schema in [*schemas, *named]}.values())
-
-    # Inside.
+        own = _usable([self._compiled(kind, parts) for kind, parts in _references(root, path)])
+        if isinstance(own, Unusable):
+            raise own
+        return list({schema.path: schema for schema in [*schemas, *own]}.values())
 
     def _find(self, name: str) -> list[Schema] | Unusable:
-        found: list[Schema | Unusable] = []
+        schemas: list[Schema | Unusable] = []
         for kind, ending in ((XSD, "xsd"), (RNG, "rng"), (SCH, "sch")):
             path = f"{FOLDER}/{name[:_LONGEST_NAME]}.{ending}"
             try:
@@ -133,26 +130,26 @@ class Schemas:
             except DocumentNotFound:
                 continue
             except PsthreadsError as error:
-                found.append(Unusable(error.message))
+                schemas.append(Unusable(error.message))
             else:
-                found.append(self._compiled(kind, (("", path),)))
-        return _usable(found)
+                schemas.append(self._compiled(kind, (("", path),)))
+        return _usable(schemas)
 
     def _compile(self, kind: str, parts: tuple[tuple[str, str], ...]) -> Schema | Unusable:
         path = parts[0][1]
         try:
-            return self._ready(path, kind, parts)
+            return self._load(path, kind, parts)
         except Unusable as error:
             reason = str(error)
         except etree.LxmlError as error:
             reason = plain(str(error))
         return Unusable(f"the schema {path} cannot be used: {reason}")
 
-    def _ready(self, path: str, kind: str, parts: tuple[tuple[str, str], ...]) -> Schema:
+    def _load(self, path: str, kind: str, parts: tuple[tuple[str, str], ...]) -> Schema:
         if len(parts) > 1:
-            return Grammar(path, self._includer.xsd("/", gathered(parts)))
+            return Grammar(path, self._includer.xsd("/", schema_of(parts)))
         data = self._includer.read(path)
-        root = self._includer.parsed(path, data)
+        root = self._includer.parse(path, data)
         actual = etree.QName(root).namespace or ""
         if actual not in _KINDS or kind not in {"", actual}:
             raise Unusable(f"it is not {_KINDS.get(kind, 'XML Schema, RELAX NG or Schematron')}")
@@ -165,22 +162,22 @@ class Schemas:
     def _rules(self, path: str, root: etree._Element) -> etree.XSLT:
         binding = root.get("queryBinding", "xslt").lower()
         if binding not in {"xslt", "xslt1", "xpath", "exslt"}:
-            raise Unusable(f"it asks for the query language '{plain(binding)}', and there is only xslt")
+            raise Unusable(f"it needs the query language '{plain(binding)}', and only xslt is supported")
         expand, translate = self._skeleton
         translated = translate(expand(root)).getroot()
         # Notes on every rule that was tried would fill the memory, and nobody reads them.
         for note in list(translated.iter(f"{_SVRL}fired-rule", f"{_SVRL}active-pattern")):
-            above = note.getparent()
-            if above is not None:
-                above.remove(note)
-        stylesheet = self._includer.whole(path, translated)
+            parent = note.getparent()
+            if parent is not None:
+                parent.remove(note)
+        stylesheet = self._includer.parse_again(path, translated)
         if next(stylesheet.iter(f"{_XSL}include", f"{_XSL}import"), None) is not None:
             raise Unusable("it includes a stylesheet")
         return etree.XSLT(stylesheet, access_control=etree.XSLTAccessControl.DENY_ALL)
 
     @cached_property
     def _skeleton(self) -> tuple[etree.XSLT, etree.XSLT]:
-        """ISO Schematron's own stylesheets: they turn a schema into a stylesheet that checks by it."""
+        """ISO Schematron's own stylesheets, which turn a schema into a stylesheet."""
         folder = importlib.resources.files("lxml") / "isoschematron/resources/xsl/iso-schematron-xslt1"
         deny = etree.XSLTAccessControl.DENY_ALL
         with (
@@ -194,7 +191,7 @@ class Schemas:
 
 
 def _usable(schemas: list[Schema | Unusable]) -> list[Schema] | Unusable:
-    """The schemas, or the first reason why not."""
+    """Return the schemas, or the first Unusable."""
     usable: list[Schema] = []
     for schema in schemas:
         if isinstance(schema, Unusable):
@@ -203,13 +200,13 @@ def _usable(schemas: list[Schema | Unusable]) -> list[Schema] | Unusable:
     return usable
 
 
-def _names_some(root: etree._Element) -> bool:
-    """Whether the document names schemas at all; most do not, and this is asked of every document."""
+def _names_schemas(root: etree._Element) -> bool:
+    # Cheap: it is called for every document, and most name none.
     return root.getprevious() is not None or root.get(_LOCATION) is not None or root.get(_BARE_LOCATION) is not None
 
 
-def _named(root: etree._Element, path: str) -> Iterator[tuple[str, tuple[tuple[str, str], ...]]]:
-    """What the document names: the kind where it says so, and the parts as namespace and path."""
+def _references(root: etree._Element, path: str) -> Iterator[tuple[str, tuple[tuple[str, str], ...]]]:
+    """Yield the schemas that the document names: the kind or "", and pairs of namespace and path."""
     pairs = (root.get(_LOCATION) or "").split()
     parts = [(pairs[at], pairs[at + 1]) for at in range(0, len(pairs) - 1, 2)]
     bare = root.get(_BARE_LOCATION)
@@ -223,12 +220,12 @@ def _named(root: etree._Element, path: str) -> Iterator[tuple[str, tuple[tuple[s
         if _target(node) == "xml-model":
             kind = node.get("schematypens") or ""
             if kind not in {"", *_KINDS}:
-                raise Unusable(f"it names a schema of the kind '{plain(kind)}', which is not known here")
+                raise Unusable(f"it names a schema of the kind '{plain(kind)}', which is not supported")
             yield kind, (("", inside(path, node.get("href") or "")),)
 
 
 class _Places:
-    """Finds the elements of a document that libxml2 means by such paths as `/doc/p[3]` or `/*/*[2]`."""
+    """Finds the elements of a document by libxml2's paths, such as `/doc/p[3]` or `/*/*[2]`."""
 
     def __init__(self, root: etree._Element) -> None:
         self._root = root
@@ -236,27 +233,27 @@ class _Places:
         self._children: dict[tuple[etree._Element, str], list[etree._Element]] = {}
 
     def at(self, path: str | None) -> etree._Element:
-        """The element; the last one on the way that is there, when in doubt."""
-        found = self._root
+        """Return the element; if the path does not exist, the last one in it that does."""
+        element = self._root
         for step in (path or "").split("/")[2:]:
             name, _, number = step.rstrip("]").partition("[")
-            same = self._same(found, name)
-            place = int(number) - 1 if number.isdigit() else 0
-            if place >= len(same):
+            children = self._children_of(element, name)
+            index = int(number) - 1 if number.isdigit() else 0
+            if index >= len(children):
                 break
-            found = same[place]
-        return found
+            element = children[index]
+        return element
 
-    def _same(self, above: etree._Element, name: str) -> list[etree._Element]:
-        if (above, name) not in self._children:
-            self._children[above, name] = [
-                child for child in above.iterchildren("*") if name == "*" or name == _prefixed(child)
+    def _children_of(self, parent: etree._Element, name: str) -> list[etree._Element]:
+        if (parent, name) not in self._children:
+            self._children[parent, name] = [
+                child for child in parent.iterchildren("*") if name == "*" or name == _prefixed(child)
             ]
-        return self._children[above, name]
+        return self._children[parent, name]
 
 
 def _target(instruction: etree._Element) -> str:
-    # The stubs take an instruction for an element.
+    # To the stubs, an instruction is an element.
     return str(getattr(instruction, "target", ""))
 
 
@@ -273,9 +270,9 @@ def _reported(root: etree._Element, report: etree._Element) -> Iterator[Finding]
         if finding.get("role", "").lower().startswith(("warn", "info")):
             continue
         try:
-            places = root.xpath(finding.get("location", "/*"))
+            nodes = root.xpath(finding.get("location", "/*"))
         except etree.XPathError:
-            places = []
-        place = next((each for each in places if etree.iselement(each)), root)
+            nodes = []
+        element = next((node for node in nodes if etree.iselement(node)), root)
         text = " ".join("".join(finding.itertext()).split())
-        yield Finding(place, text or "A rule of the schema is broken")
+        yield Finding(element, text or "A rule of the schema is broken")

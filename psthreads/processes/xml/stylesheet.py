@@ -1,7 +1,7 @@
-"""A group's stylesheet, compiled without trust: it reads in its group only, and writes nothing.
+"""Compiles a group's stylesheet without trust: it reads documents of its group only, and writes nothing.
 
-What it includes, and what it reads with `document()`, comes through the group's folder, without DTD and
-entities. For an operating system process that may crash: libxslt has been known to.
+Everything that it includes, or reads with `document()`, comes through the group's folder, without DTDs and entities.
+For an operating system process that may crash, as libxslt sometimes does.
 """
 
 from __future__ import annotations
@@ -19,27 +19,27 @@ from psthreads.processes.xml.includes import Includer, Unusable, inside, url
 from psthreads.processes.xml.parsing import NotWellFormed, plain
 
 LARGEST_OUTPUT: Final = 64 * 1024 * 1024
-"""Bytes that one document may become."""
+"""The bytes of one document's output, at most."""
 
 _XSL: Final = "{http://www.w3.org/1999/XSL/Transform}"
 _ENDINGS: Final = {"html": ".html", "xhtml": ".html", "text": ".txt"}
 _MOST_MESSAGES: Final = 100  # of one document
 _MOST_REASONS: Final = 3
-_NO_WORD: Final = "unknown error"
+_NO_REASON: Final = "unknown error"
 
-# A path in the group looks like an address on the network to libxslt; the resolver serves nothing else.
+# To libxslt, a path in the group is an address on the network; the resolver serves nothing else.
 _ACCESS: Final = etree.XSLTAccessControl(
     read_network=True, read_file=False, write_file=False, create_dir=False, write_network=False
 )
 
 
 class NotTransformed(Exception):
-    """A document cannot be transformed; the text says why."""
+    """A document cannot be transformed. The text is the reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """What became of a document, with the ending of its name, and what the stylesheet said."""
+    """A document's output, the extension for its name, and the stylesheet's messages."""
 
     content: bytes
     ending: str
@@ -47,7 +47,7 @@ class Output:
 
 
 class Stylesheet:
-    """A stylesheet of a group, ready for use. Raises Unusable where it is none, with the place."""
+    """A compiled stylesheet of a group; raises Unusable, with the place, if it cannot be compiled."""
 
     def __init__(self, folder: GroupFolder, path: str) -> None:
         self._parser = _parsing.parser()
@@ -63,17 +63,17 @@ class Stylesheet:
             raise Unusable(_reason(error)) from None
         if self._resolver.refused:
             raise Unusable(self._resolver.refused)
-        # Its own output method comes before those of what it imports, and of these the last one counts.
+        # Its own output method has precedence over those of its imports, and the last import over the others.
         self._method = next(filter(None, map(_method, (root, *reversed(self._resolver.loaded)))), "")
         self._resolver.loaded.clear()
         self._resolver.is_compiled = True
 
     def transform(self, data: bytes, path: str) -> Output:
-        """The output for a document. Raises NotTransformed, and MemoryError when there is not enough."""
+        """Transform a document; raises NotTransformed, and MemoryError if memory runs out."""
         self._resolver.refused = ""
         try:
             root = _parsing.parse(data, self._parser, url(path))
-            # The stubs do not know that this can be bytes.
+            # The stubs do not know that its value can be bytes.
             result: Any = self._compiled(root, path=etree.XSLT.strparam(path), group=self._group)
         except NotWellFormed as error:
             raise NotTransformed(str(error)) from None
@@ -82,7 +82,7 @@ class Stylesheet:
         if self._resolver.refused:
             raise NotTransformed(self._resolver.refused)
         log = list(islice(self._compiled.error_log, _MOST_MESSAGES))
-        _refuse_half(log)
+        _refuse_incomplete(log)
         content = bytes(result)
         if len(content) > LARGEST_OUTPUT:
             raise NotTransformed(f"its output is larger than {LARGEST_OUTPUT // 1024 // 1024} MiB")
@@ -96,7 +96,7 @@ class Stylesheet:
 
 
 class _Resolver(etree.Resolver):
-    """Serves what the stylesheet includes or reads. `refused` is why something was not, if anything was not."""
+    """Serves what the stylesheet includes or reads. `refused` is the first reason why a document was not served."""
 
     def __init__(self, includer: Includer) -> None:
         self.refused = ""
@@ -105,16 +105,16 @@ class _Resolver(etree.Resolver):
         self._includer = includer
 
     def resolve(self, system_url: str | None, _public_id: str | None, context: Any) -> Any:
-        """As Resolver says. It never returns None, for libxml2 would then look for itself."""
+        """Do as Resolver. Never returns None: libxml2 would then load the address itself."""
         try:
             path = inside("/", system_url or "")
-            root = self._includer.parsed(path, self._includer.read(path))
+            root = self._includer.parse(path, self._includer.read(path))
         except (PsthreadsError, Unusable) as error:
             self.refused = self.refused or str(error)
             raise
         if not self.is_compiled:
             self.loaded.append(root)
-        # Without its DTD, which libxslt would have loaded from wherever it says.
+        # Without its DTD, which libxslt would load from any address.
         return self.resolve_string(etree.tostring(root), context, base_url=url(path))
 
 
@@ -123,16 +123,16 @@ def _method(root: etree._Element) -> str:
     return next(filter(None, reversed(methods)), "")
 
 
-def _refuse_half(log: list[Any]) -> None:
-    """Raise what lxml should have: it returns half a result where libxslt gave up without a word."""
+def _refuse_incomplete(log: list[Any]) -> None:
+    """Raise the error that lxml does not: it returns an incomplete result where libxslt gave up without a reason."""
     if any(entry.type == etree.ErrorTypes.ERR_NO_MEMORY for entry in log):
         raise MemoryError
-    if any(entry.message == _NO_WORD for entry in log):
-        raise NotTransformed("the stylesheet has an instruction that is none of XSLT 1.0, or libxslt failed")
+    if any(entry.message == _NO_REASON for entry in log):
+        raise NotTransformed("the stylesheet has an instruction that is not XSLT 1.0, or libxslt failed")
 
 
 def _reason(error: Exception) -> str:
-    """Why, and where in the stylesheet where that is known."""
+    """Return the reason of an error, with its place in the stylesheet if that is known."""
     if not isinstance(error, etree.LxmlError):
         return str(error)
     entries = list(islice(error.error_log, _MOST_MESSAGES))
@@ -142,6 +142,6 @@ def _reason(error: Exception) -> str:
     if at is None:
         return plain(str(error))
     texts = [entry.message for entry in entries[at:] if not entry.message.startswith(("runtime error", "compilation"))]
-    texts = list(dict.fromkeys(text.partition("\n")[0] for text in texts if text != _NO_WORD))
+    texts = list(dict.fromkeys(text.partition("\n")[0] for text in texts if text != _NO_REASON))
     place = f"{inside('/', entries[at].filename)}, line {entries[at].line}"
     return plain(f"{place}: {'; '.join(texts[:_MOST_REASONS]) or error}")

@@ -1,8 +1,8 @@
-"""Transforms documents in an operating system process of its own, which may take too long, too much, or crash.
+"""Transforms documents in a child process, which may take too long, need too much memory, or crash.
 
-libxslt runs in C, where nothing can interrupt it. So the documents are transformed in a forked child that is given
-a limit of time for each and one of memory, and that is replaced when it dies. Paths go to it by one pipe, and
-outputs come back by another, in the same order.
+libxslt runs in C, where nothing can interrupt it. So a forked child transforms the documents, with a time limit for
+each and a memory limit, and is replaced when it dies. It gets paths through one pipe and returns outputs through
+another, in the same order.
 """
 
 from __future__ import annotations
@@ -28,24 +28,24 @@ from psthreads.processes.xml.includes import Unusable
 from psthreads.processes.xml.stylesheet import NotTransformed, Output, Stylesheet
 
 SECONDS: Final = 30.0
-"""How long one document may take."""
+"""The time limit of one document."""
 
 MEMORY: Final = 1024 * 1024 * 1024
-"""Bytes that the transformations may need, over what the process has at its start."""
+"""The bytes that the child may need in addition to those it starts with."""
 
 _LARGEST: Final = 32 * 1024 * 1024  # bytes of one document
-_BATCH: Final = 32  # documents asked for at once
-_BATCH_BYTES: Final = 8 * 1024  # two batches fit into a pipe, so that asking never has to wait
+_BATCH: Final = 32  # documents in one request
+_BATCH_BYTES: Final = 8 * 1024  # two batches fit into a pipe, so that sending them never blocks
 _AHEAD: Final = 2  # batches
 _OUT_OF_MEMORY: Final = 3  # exit status
 
-_HEAD: Final = struct.Struct("<cI")  # what kind of answer, and how many bytes of it follow
+_HEAD: Final = struct.Struct("<cI")  # the kind of a message, and the number of bytes that follow
 _READY, _UNUSABLE, _MESSAGE, _ENDING, _CONTENT, _PROBLEM = b"R", b"U", b"M", b"E", b"C", b"P"
 
 
 @dataclass(frozen=True, slots=True)
 class Transformed:
-    """A document and its output, or else the problem there was."""
+    """A document with its output, or None and the problem."""
 
     document: Document
     output: Output | None
@@ -53,9 +53,9 @@ class Transformed:
 
 
 class Transformer:
-    """Transforms documents by one stylesheet. Raises Unusable when the stylesheet cannot be used.
+    """Transforms documents by one stylesheet; raises Unusable if the stylesheet cannot be used.
 
-    The child ends with the process's function, however that is left.
+    The child ends when the process's function does, in whatever way.
     """
 
     def __init__(self, context: Context, stylesheet: str, seconds: float = SECONDS, memory: int = MEMORY) -> None:
@@ -64,72 +64,70 @@ class Transformer:
         self._seconds = seconds
         self._memory = memory
         self._pid = 0
-        self._ask: BinaryIO
-        self._answers: BinaryIO
+        self._requests: BinaryIO
+        self._responses: BinaryIO
         context.cleanup(self.stop)
         self._start()
 
     def transform(self, documents: Iterable[Document]) -> Iterator[Transformed]:
-        """What becomes of each document, in their order."""
+        """Yield the result for each document, in order."""
         batches = _batches(documents)
-        asked: deque[deque[Document]] = deque()
+        pending: deque[deque[Document]] = deque()
         while True:
-            while len(asked) < _AHEAD and (batch := next(batches, None)):
+            while len(pending) < _AHEAD and (batch := next(batches, None)):
                 self._send(batch)
-                asked.append(batch)
-            if not asked:
+                pending.append(batch)
+            if not pending:
                 return
-            document = asked[0][0]
+            document = pending[0][0]
             try:
-                answer = self._receive(document)
+                transformed = self._receive(document)
             except EOFError:
-                answer = Transformed(document, None, self._died())
-            asked[0].popleft()
-            if not asked[0]:
-                asked.popleft()
+                transformed = Transformed(document, None, self._cause_of_death())
+            pending[0].popleft()
+            if not pending[0]:
+                pending.popleft()
             if not self._pid:
                 self._start()
-                for batch in asked:
+                for batch in pending:
                     self._send(batch)
-            yield answer
+            yield transformed
 
     def stop(self) -> None:
-        """End the child at once, if there is one."""
+        """Kill the child, if there is one."""
         with self._context.shield():
             if self._pid:
                 with suppress(ProcessLookupError):
                     os.kill(self._pid, signal.SIGKILL)
                 self._wait()
 
-    # Inside.
-
     def _start(self) -> None:
         with self._context.shield():
-            requests, ask = os.pipe()
-            answers, answer = os.pipe()
-            child = _Child(self, requests, answer)
-            self._pid = fork_child(lambda: child.run((ask, answers)))
-            os.close(requests)
-            os.close(answer)
-            self._ask, self._answers = os.fdopen(ask, "wb", 0), os.fdopen(answers, "rb")
+            child_requests, requests = os.pipe()
+            responses, child_responses = os.pipe()
+            child = _Child(self, child_requests, child_responses)
+            self._pid = fork_child(lambda: child.run((requests, responses)))
+            os.close(child_requests)
+            os.close(child_responses)
+            self._requests, self._responses = os.fdopen(requests, "wb", 0), os.fdopen(responses, "rb")
         try:
-            kind, text = _read(self._answers)
+            kind, text = _read(self._responses)
         except EOFError:
-            raise Unusable(self._died()) from None
+            raise Unusable(self._cause_of_death()) from None
         if kind == _UNUSABLE:
             raise Unusable(text.decode())
 
     def _send(self, batch: Iterable[Document]) -> None:
         paths = "\0".join(f"{document.path}\0{document.size}" for document in batch).encode()
-        # One that died is noticed when its answer does not come.
+        # A dead child is noticed when its response is missing.
         with suppress(BrokenPipeError):
-            self._ask.write(_HEAD.pack(_CONTENT, len(paths)) + paths)
+            self._requests.write(_HEAD.pack(_CONTENT, len(paths)) + paths)
 
     def _receive(self, document: Document) -> Transformed:
         messages: list[str] = []
         ending = ""
         while True:
-            kind, data = _read(self._answers)
+            kind, data = _read(self._responses)
             if kind == _CONTENT:
                 return Transformed(document, Output(data, ending, messages))
             if kind == _PROBLEM:
@@ -139,8 +137,7 @@ class Transformer:
             else:
                 ending = data.decode()
 
-    def _died(self) -> str:
-        """Why the child is gone."""
+    def _cause_of_death(self) -> str:
         code = self._wait()
         if code == -signal.SIGALRM:
             return f"it took longer than {self._seconds:g} s"
@@ -154,28 +151,28 @@ class Transformer:
         with self._context.shield():
             _, status = os.waitpid(self._pid, 0)
             self._pid = 0
-            self._ask.close()
-            self._answers.close()
+            self._requests.close()
+            self._responses.close()
         return os.waitstatus_to_exitcode(status)
 
 
 class _Child:
-    """The forked process. Nothing of its parent's but the group's folder is used in it."""
+    """The forked process. Of its parent's objects it only uses the group's folder."""
 
-    def __init__(self, transformer: Transformer, requests: int, answers: int) -> None:
+    def __init__(self, transformer: Transformer, requests: int, responses: int) -> None:
         self._folder: GroupFolder = transformer._context.folder  # noqa: SLF001 (its other half)
         self._path = transformer._stylesheet  # noqa: SLF001 (as above)
         self._seconds = transformer._seconds  # noqa: SLF001 (as above)
         self._memory = transformer._memory  # noqa: SLF001 (as above)
         self._requests = os.fdopen(requests, "rb", closefd=False)
-        self._fd = answers
+        self._responses = responses
 
-    def run(self, others: Iterable[int]) -> int:
-        """Transform until there is nothing more to do, and return the exit status; `others` are the parent's ends."""
+    def run(self, parent_ends: Iterable[int]) -> int:
+        """Transform until the parent closes its end, and return the exit status."""
         try:
-            for fd in others:
+            for fd in parent_ends:
                 os.close(fd)
-            _say_nothing()
+            _silence()
             self._limit()
             with self._folder.keeping_folder():
                 self._serve()
@@ -196,18 +193,18 @@ class _Child:
         try:
             stylesheet = Stylesheet(self._folder, self._path)
         except Unusable as error:
-            self._answer((_UNUSABLE, str(error).encode()))
+            self._respond((_UNUSABLE, str(error).encode()))
             return
-        self._answer((_READY, b""))
+        self._respond((_READY, b""))
         while True:
             try:
                 _, data = _read(self._requests)
             except EOFError:
                 return
-            asked = data.decode().split("\0")
-            for path, size in zip(asked[::2], asked[1::2], strict=True):
+            fields = data.decode().split("\0")
+            for path, size in zip(fields[::2], fields[1::2], strict=True):
                 signal.setitimer(signal.ITIMER_REAL, self._seconds)
-                self._answer(*self._transform(stylesheet, path, int(size)))
+                self._respond(*self._transform(stylesheet, path, int(size)))
 
     def _transform(self, stylesheet: Stylesheet, path: str, size: int) -> list[tuple[bytes, bytes]]:
         try:
@@ -221,25 +218,25 @@ class _Child:
 
     def _read(self, path: str, size: int) -> bytes:
         data = self._folder.read(path, min(size, _LARGEST) + 1)
-        if size < len(data) <= _LARGEST:  # It grew since it was found.
+        if size < len(data) <= _LARGEST:  # It has grown.
             data = self._folder.read(path, _LARGEST + 1)
         if len(data) > _LARGEST:
             raise NotTransformed(f"it is larger than {_LARGEST // 1024 // 1024} MiB")
         return data
 
-    def _answer(self, *parts: tuple[bytes, bytes]) -> None:
-        signal.setitimer(signal.ITIMER_REAL, 0)  # Whoever reads this may take their time.
+    def _respond(self, *parts: tuple[bytes, bytes]) -> None:
+        signal.setitimer(signal.ITIMER_REAL, 0)  # The parent may be slow to read.
         data = memoryview(b"".join(_HEAD.pack(kind, len(part)) + part for kind, part in parts))
         while data:
-            data = data[os.write(self._fd, data) :]
+            data = data[os.write(self._responses, data) :]
 
 
-def _say_nothing() -> None:
-    """End at once where lxml would go on without memory and tell stderr so, over and over."""
+def _silence() -> None:
+    """Discard output, and exit on MemoryError: lxml would go on without memory, and report that over and over."""
     faulthandler.disable()
-    nowhere = os.open(os.devnull, os.O_WRONLY)
+    devnull = os.open(os.devnull, os.O_WRONLY)
     for stream in (1, 2):
-        os.dup2(nowhere, stream)
+        os.dup2(devnull, stream)
 
     def end(kind: type[BaseException] | None) -> None:
         if kind is not None and issubclass(kind, MemoryError):
@@ -264,7 +261,7 @@ def _batches(documents: Iterable[Document]) -> Iterator[deque[Document]]:
 
 
 def _read(file: BinaryIO) -> tuple[bytes, bytes]:
-    """The next part of what the other side says; raises EOFError when it is gone."""
+    """Read the next message; raises EOFError if the other side is gone."""
     head = file.read(_HEAD.size)
     if len(head) < _HEAD.size:
         raise EOFError

@@ -158,7 +158,7 @@ def test_everything_that_is_in_the_way_is_looked_for_before_anything_moves(group
     outcome = group.run(path="/documents", destination="/archive")
     assert outcome.status is Status.FAILED
     assert "'/archive/documents/b/1.psml'" in outcome.message
-    assert "and 4 more are there already" in outcome.message
+    assert "and 4 more exist already" in outcome.message
     assert group.contents() == before
     assert "Moving" not in " ".join(group.reporter.lines())
 

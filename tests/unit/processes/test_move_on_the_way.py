@@ -111,7 +111,7 @@ def test_a_folder_can_become_one_with_the_groups_own(group: GroupOfDocuments) ->
     assert sorted(group.contents()) == ["a.psml", "b/c.psml", "b/x.psml"]
     group.write({"more/a.psml": "new"})
     outcome = group.run(path="/more", destination="/", merge="true")
-    assert outcome.message.startswith("Nothing was moved, since nothing is overwritten: '/a.psml' is there already")
+    assert outcome.message.startswith("Nothing was moved, because nothing is overwritten: '/a.psml' exists already")
 
 
 def test_links_and_pipes_are_left_in_place_with_a_warning(group: GroupOfDocuments, tmp_path: Path) -> None:

@@ -91,8 +91,8 @@ def test_two_documents_never_have_the_same_name(group: Publishing) -> None:
         "d/b.c.html": "<p>4</p>\n",
     }
     assert group.reporter.lines(Level.WARN) == [
-        "Document /d/a.xml is d/a.xml.html in the zip file, since another one has its name.",
-        "Document /d/a.xml.psml is d/a.xml.psml.html in the zip file, since another one has its name.",
+        "Document /d/a.xml is d/a.xml.html in the zip file, because another document has its name.",
+        "Document /d/a.xml.psml is d/a.xml.psml.html in the zip file, because another document has its name.",
     ]
 
 

@@ -100,7 +100,7 @@ def test_a_list_of_entries_that_would_fill_the_memory_is_not_read(
     monkeypatch.setattr(_unpacking, "MOST_LISTED", 100_000)
     place.upload("in.zip", many(2_000))
     assert place.run(unzip, path="in.zip").status is Status.FAILED
-    assert "it is no zip file, or only a part of one" in place.lines()[0] or "list" in place.lines()[0]
+    assert "it is not a zip file, or only a part of one" in place.lines()[0] or "list" in place.lines()[0]
 
 
 def test_the_events_of_a_wholly_hostile_archive_are_capped(place: Place) -> None:
@@ -123,7 +123,7 @@ def test_files_appear_in_the_archives_folder_and_the_archive_goes(place: Place) 
         "books/B/c.xml": b"<C/>",
     }
     assert "Unzipping b/c.xml" in place.lines(Level.INFO)
-    assert "Removed /books/in.zip, since all that was in it is now beside it" in place.lines(Level.INFO)
+    assert "Removed /books/in.zip, because its files are now beside it" in place.lines(Level.INFO)
     assert place.xml == '<unzipping total="3" current="3"/>'
     assert not place.hidden()
 
