@@ -1,4 +1,4 @@
-"""Child processes, for work in C that nothing can interrupt: it is done in a forked child, which may be killed."""
+"""Child processes for work in C, which nothing can interrupt: a forked child does it, and can be killed."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from psthreads.system.parent_death import die_with_parent
 def fork_child(work: Callable[[], int]) -> int:
     """Fork a child that does the work, and return its process id. Call it within `context.shield()`.
 
-    The child ends with the exit status that the work returns, with 1 where it raises. It takes signals as any program
-    does, and dies with this process. The caller waits for it with `os.waitpid`.
+    The child's exit status is the value that the work returns, or 1 if it raises. Its signals have their default
+    handlers, and it dies with this process. The caller waits for it with `os.waitpid`.
     """
     parent = os.getpid()
     with warnings.catch_warnings():
-        # Python warns of locks that other Python threads hold. A child that hangs in one can be killed.
+        # Python warns about locks that other Python threads hold. A child that hangs on one can be killed.
         warnings.simplefilter("ignore", DeprecationWarning)
         pid = os.fork()
     if pid == 0:
@@ -33,7 +33,7 @@ def _be_child(parent: int, work: Callable[[], int]) -> None:
         for number in (signal.SIGALRM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGTERM, signal.SIGINT):
             signal.signal(number, signal.SIG_DFL)
         die_with_parent(parent)
-        gc.freeze()  # The parent's objects are not the child's to close.
+        gc.freeze()  # The child must not close the parent's objects.
         code = work()
     finally:
         os._exit(code)

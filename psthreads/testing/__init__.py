@@ -1,4 +1,4 @@
-"""Runs a process in a test, without Redis, workers and HTTP."""
+"""Runs processes in tests, without Redis, workers and HTTP."""
 
 from psthreads.testing.harness import Run as Run
 from psthreads.testing.harness import check as check

@@ -1,18 +1,18 @@
-"""Runs a process in a test: without Redis, workers and HTTP, and judged as a worker judges it.
+"""Runs a process in a test: without Redis, workers and HTTP, and with a worker's rules for its outcome.
 
-    from psthreads.testing.harness import run
+    from psthreads.testing import run
 
     def test_words_are_counted() -> None:
-        done = run(count_words, {"path": "/documents"}, documents={"/documents/a.txt": "one two"})
-        assert (done.status, done.message) == ("completed", "2 words")
+        result = run(count_words, {"path": "/documents"}, documents={"/documents/a.txt": "one two"})
+        assert (result.status, result.message) == ("completed", "2 words")
 
     @pytest.mark.parametrize("n", range(run(count_words, documents=DOCUMENTS).checkpoints))
     def test_a_cancel_leaves_nothing_behind(n: int) -> None:
         assert run(count_words, documents=DOCUMENTS, cancel_at=n).leftovers == ()
 
-Each run has documents, results and a temporary folder of its own, which are removed at its end. It works in any Python
-thread; a second run waits for the first one to end, for what Python has only one of (its logging, its temporary
-folder) is the run's while it lasts.
+Each run has documents, results and a temporary folder of its own, which are removed at its end. A run may be in any
+Python thread. Only one is active at a time, because Python's logging and temporary folder belong to it; a second one
+waits.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from psthreads.testing.sandbox import ACME, Sandbox, WatchedContext, contents
 __all__ = ["ACME", "JONES", "BarRun", "Element", "File", "Run", "check", "run"]
 
 JONES: Final = Member(1, "jjones")
-"""The member of a run, unless it is given another."""
+"""The default member of a run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class Element:
 
 @dataclass(frozen=True, slots=True)
 class BarRun:
-    """A progress bar as it ended, and every state that it had on the way, each as current and total."""
+    """The last state of a progress bar, and all its states, each as current and total."""
 
     current: int
     total: int
@@ -59,7 +59,7 @@ class BarRun:
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """A file that a check answered with, in place of a thread."""
+    """The file that a check returned in place of a thread."""
 
     filename: str
     mimetype: str
@@ -68,16 +68,16 @@ class File:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What became of a process that was run.
+    """The result of a run.
 
-    `status` and `message` are those of the thread at its end; `initialised` is the status of one that would be
-    queued again. `error` is what the process's function raised, also an interrupt. `events` are the numbered
-    lines of the log that the process wrote, `messages` what was the thread's message, one after the other. `results`
-    are the files by the name that the process asked for, and `filenames` the name of each for a download.
-    `documents` are those of the group after the run, and `loading_zone` the files in the member's, by path.
-    `leftovers` are the temporary files and folders that are still there, which should be none. `checkpoints` counts
-    the points at which it could have been interrupted: its reports, its log's lines, each step of a bar, `check()`,
-    and a result file's beginning and end.
+    - `status` and `message` are the thread's at its end; a thread that would be queued again is `initialised`.
+    - `error` is the exception that the process's function raised, which may be an interrupt.
+    - `checkpoints` counts the points at which the process could be interrupted: its reports, the lines of its log,
+      each step of a bar, `check()`, and the start and the end of a result file.
+    - `events` are the numbered lines of the log; `messages` are all messages of the thread, in order.
+    - `results` are the result files by the name that the process gave; `filenames` are their names for a download.
+    - `documents` are the group's after the run, and `loading_zone` the files in the member's loading zone, by path.
+    - `leftovers` are the temporary files and folders that were not removed; there should be none.
     """
 
     status: Status
@@ -99,7 +99,7 @@ class Run:
 
     @property
     def log(self) -> list[str]:
-        """The lines of the log, without their numbers and levels."""
+        """The lines of the log, without numbers and levels."""
         return [event.message for event in self.events]
 
 
@@ -115,21 +115,21 @@ def run(
     time_out_at: int | None = None,
     shut_down_at: int | None = None,
 ) -> Run:
-    """Run a process to its end, and tell what became of it.
+    """Run a process to its end, and return the result.
 
-    `parameters` are texts, as in a request, or values; a wrong one raises BadParameter as it would in a
-    request, and one that the process does not declare a ValueError. `documents` are the group's and `loading_zone`
-    the member's files, by path; a path that ends in a slash is an empty folder. A process on the whole server has
-    no group and none of both.
+    `parameters` are texts, as in a request, or values. An invalid one raises BadParameter, as in a request, and one
+    that the process does not declare ValueError. `documents` are the group's and `loading_zone` the member's files, by
+    path; a path that ends in a slash is an empty folder. A process on the whole server has no group, documents or
+    loading zone.
 
-    `cancel_at`, `time_out_at` and `shut_down_at` (one of them) interrupt it at the checkpoint of that number, from 0:
-    `range(done.checkpoints)` are all there are. The checks that would refuse a start are not run: for these there is
-    `check`. A KeyboardInterrupt goes through.
+    One of `cancel_at`, `time_out_at` and `shut_down_at` interrupts the process at the checkpoint with that number, from
+    0: `range(result.checkpoints)` are all of them. The process's checks are not run: use `check` for them. A
+    KeyboardInterrupt is raised.
     """
-    at = _interrupt({Cancelled: cancel_at, TimedOut: time_out_at, ShutDown: shut_down_at})
+    interrupt_at = _interrupt({Cancelled: cancel_at, TimedOut: time_out_at, ShutDown: shut_down_at})
     values = process.read(_texts(process, parameters or {}))
     with Sandbox(process, group, member, documents or {}, loading_zone or {}) as sandbox:
-        context = sandbox.context(at)
+        context = sandbox.context(*interrupt_at)
         returned: Any = NOTHING
         error: BaseException | None = None
         try:
@@ -143,16 +143,16 @@ def run(
                     context.stop_interrupts()
                     if context.is_own_process:
                         context.clean_up()
-        except BaseException as raised:  # noqa: BLE001 (whatever a process raises, it is judged)
+        except BaseException as raised:  # noqa: BLE001 (whatever a process raises, its thread has an outcome)
             error = raised
         if not context.is_own_process:
-            os._exit(0)  # A process that the process forked came back here.
+            os._exit(0)  # A fork of the process returned here.
         outcome = conclude(context, returned, error, process.time_limit or Config().time_limit)
         for report in context.close():
             sandbox.report(report)
         if isinstance(error, KeyboardInterrupt):
             raise error
-        status, message = _ended(process, context, outcome, member)
+        status, message = _ending(process, context, outcome, member)
         return Run(
             status,
             message,
@@ -167,7 +167,7 @@ def run(
                 name: BarRun(bar.current, bar.total, tuple(context.states[name])) for name, bar in context.bars.items()
             },
             elements=dict(_elements(sandbox.xml, context)),
-            results=dict(sandbox.whole(context.filenames)),
+            results=dict(sandbox.result_files(context.filenames)),
             filenames=dict(context.filenames),
             documents=contents(sandbox.folder),
             loading_zone=contents(sandbox.zone),
@@ -184,13 +184,14 @@ def check(
     group: Group | None = None,
     member: Member = JONES,
 ) -> File | None:
-    """Run what is checked before a start, as a request would: None where a thread would be started.
+    """Run a process's checks, as a request does before a start.
 
-    Raises what the check raises to refuse the start; the file is what would be answered in place of a thread.
+    Returns None if a thread would be started, or the file that would be sent in its place. Raises the exception of a
+    check that refuses the start.
     """
     values = process.read(_texts(process, parameters or {}))
     with Sandbox(process, group, member, documents or {}, loading_zone or {}) as sandbox:
-        about = Start(
+        start = Start(
             member=member,
             group=sandbox.group,
             folder=sandbox.folder,
@@ -198,8 +199,8 @@ def check(
             values=values,
             loading_zone=sandbox.zone,
         )
-        for one in process.checks:
-            if (answer := one(about)) is not None:
+        for process_check in process.checks:
+            if (answer := process_check(start)) is not None:
                 return File(answer.filename, answer.mimetype, answer.path.read_bytes())
     return None
 
@@ -211,15 +212,15 @@ def _elements(xml: str, context: WatchedContext) -> Iterator[tuple[str, Element]
             yield str(part.tag), Element(part.text or "", attributes)
 
 
-def _interrupt(asked: Mapping[type[Interrupted], int | None]) -> tuple[int, Interrupted | None]:
-    given = [(number, reason()) for reason, number in asked.items() if number is not None]
-    if len(given) > 1:
+def _interrupt(checkpoints: Mapping[type[Interrupted], int | None]) -> tuple[int, Interrupted | None]:
+    interrupts = [(checkpoint, reason()) for reason, checkpoint in checkpoints.items() if checkpoint is not None]
+    if len(interrupts) > 1:
         raise ValueError("Only the first interrupt counts: give one of cancel_at, time_out_at and shut_down_at")
-    return given[0] if given else (-1, None)
+    return interrupts[0] if interrupts else (-1, None)
 
 
 def _texts(process: Process, parameters: Mapping[str, Value]) -> dict[str, str]:
-    names = {name: one.wire for one in process.parameters for name in (one.name, one.wire)}
+    names = {name: parameter.wire for parameter in process.parameters for name in (parameter.name, parameter.wire)}
     if unknown := sorted(parameters.keys() - names.keys()):
         raise ValueError(f"The process '{process.name}' has no parameter '{unknown[0]}'")
     return {
@@ -235,10 +236,10 @@ def _captured(context: WatchedContext) -> Any:
     return logging_into(log, Config().log_level)
 
 
-def _ended(process: Process, context: WatchedContext, outcome: Outcome | None, member: Member) -> tuple[Status, str]:
-    """The status and the message as the store would have them."""
+def _ending(process: Process, context: WatchedContext, outcome: Outcome | None, member: Member) -> tuple[Status, str]:
+    """Return the status and the message that the store would have."""
     if context.interrupted and isinstance(context.reason, Cancelled):
-        return Status.CANCELLED, f"Cancelled by {member.username}"  # From the request on it can end no other way.
+        return Status.CANCELLED, f"Cancelled by {member.username}"  # After the request, no other ending is possible.
     if outcome is None:
         return (Status.INITIALISED if process.restartable else Status.FAILED), "Worker restarted"
     return outcome.status, context.masked(outcome.message)

@@ -1,4 +1,4 @@
-"""Where psthreads.testing.harness runs a process: folders for one run, and a context that counts its checkpoints."""
+"""The sandbox of a run in a test: its folders, and a context that counts checkpoints."""
 
 from __future__ import annotations
 
@@ -18,22 +18,23 @@ from psthreads.documents.loading_zone import LoadingZone
 from psthreads.documents.paths import TEMPORARY
 from psthreads.domain.access import Group, Member
 from psthreads.domain.errors import NotFound
-from psthreads.domain.model import SERVER_WIDE, Level, Line, Ownership, Report
+from psthreads.domain.model import SERVER_WIDE, Level, Line, Ownership, Report, Status
 
 ACME: Final = Group(7, "acme")
 _THREAD_ID: Final = "0123456789abcdef" * 2
-_one_at_a_time: Final = threading.RLock()
+_lock: Final = threading.RLock()  # one run at a time
 
 
 class WatchedContext(Context):
-    """A context that counts its checkpoints, and is interrupted at one of them: `at` is its number, from 0.
+    """A context that counts its checkpoints, and raises an interrupt at one of them.
 
-    It counts only while `is_live`, and only in the Python thread that made it.
+    `at` is that checkpoint's number, from 0. Checkpoints count only while `is_live`, and only in the Python thread that
+    made the context.
     """
 
-    def __init__(self, at: tuple[int, Interrupted | None], **more: Any) -> None:
-        super().__init__(**more)
-        self.at, self.reason = at
+    def __init__(self, at: int, reason: Interrupted | None, **options: Any) -> None:
+        super().__init__(**options)
+        self.at, self.reason = at, reason
         self.is_live = False
         self.interrupted = False
         self.checkpoints = 0
@@ -42,28 +43,15 @@ class WatchedContext(Context):
         self.states: dict[str, list[tuple[int, int]]] = {}
         self.filenames: dict[str, str] = {}
         self._owner = threading.get_ident()
-        self._bar = _watched(self)
+        self._bar_class = _watched_bar(self)
 
-    def message(self, text: str) -> None:
-        """Report, and count a checkpoint."""
-        super().message(text)
-        self.messages.append(self.masked(self.last_message))
-        self.step()
-
-    def warning(self, text: str) -> None:
-        """Report, and count a checkpoint."""
-        super().warning(text)
-        self.messages.append(self.masked(self.last_message))
-        self.step()
-
-    def error(self, text: str) -> None:
-        """Report, and count a checkpoint."""
-        super().error(text)
+    def _report(self, text: str, level: Level, status: Status) -> None:
+        super()._report(text, level, status)
         self.messages.append(self.masked(self.last_message))
         self.step()
 
     def log(self, text: str, level: Level = Level.INFO, *, detail: str = "") -> None:
-        """Write a line, and count a checkpoint."""
+        """Log a line, and count a checkpoint."""
         super().log(text, level, detail=detail)
         self.step()
 
@@ -73,22 +61,22 @@ class WatchedContext(Context):
         self.step()
 
     def bar(self, name: str = "progress", total: int = 0) -> Bar:
-        """A bar whose every step is a checkpoint."""
-        made = super().bar(name, total)
-        self.bars[name] = made
-        self.states.setdefault(name, []).append((made.current, made.total))
-        made.__class__ = self._bar
+        """Return a bar whose every step is a checkpoint."""
+        bar = super().bar(name, total)
+        self.bars[name] = bar
+        self.states.setdefault(name, []).append((bar.current, bar.total))
+        bar.__class__ = self._bar_class
         self.step()
-        return made
+        return bar
 
     def check(self) -> None:
-        """A checkpoint."""
+        """Count a checkpoint."""
         super().check()
         self.step()
 
     @contextmanager
     def result(self, filename: str) -> Iterator[ResultFile]:
-        """A result file, whose beginning and end are checkpoints."""
+        """Open a result file; its start and its end are checkpoints."""
         with super().result(filename) as file:
             self.step()
             yield file
@@ -96,7 +84,7 @@ class WatchedContext(Context):
         self.step()
 
     def step(self) -> None:
-        """Count a checkpoint, and be interrupted if it is the one."""
+        """Count a checkpoint, and raise the interrupt if it is that one."""
         if self.is_live and threading.get_ident() == self._owner:
             number = self.checkpoints
             self.checkpoints += 1
@@ -105,10 +93,8 @@ class WatchedContext(Context):
                 self.interrupt(self.reason)
 
 
-def _watched(context: WatchedContext) -> type[Bar]:
-    """A bar whose every step is a checkpoint of the context."""
-
-    class Watched(Bar):
+def _watched_bar(context: WatchedContext) -> type[Bar]:
+    class WatchedBar(Bar):
         __slots__ = ()
 
         def __setattr__(self, name: str, value: Any) -> None:
@@ -117,11 +103,11 @@ def _watched(context: WatchedContext) -> type[Bar]:
                 context.states[self.name].append((self.current, self.total))
                 context.step()
 
-    return Watched
+    return WatchedBar
 
 
 class Sandbox:
-    """The documents, results and temporary folders of one run, and the reports that it makes."""
+    """The documents, results and temporary folders of one run, and its reports."""
 
     def __init__(
         self,
@@ -139,12 +125,12 @@ class Sandbox:
         self.zone: LoadingZone | None = None
         self.folder: GroupFolder | None = None
         self._member = member
-        self._given = (documents, zone)
+        self._content = (documents, zone)
         self.lines: list[Line] = []
         self.xml = ""
 
     def __enter__(self) -> Self:
-        _one_at_a_time.acquire()
+        _lock.acquire()
         self._root = Path(tempfile.mkdtemp(prefix="psthreads-"))
         self._system = self._root / "system"
         self._tempdir, tempfile.tempdir = tempfile.tempdir, str(self._system)
@@ -162,10 +148,10 @@ class Sandbox:
     def __exit__(self, *_: object) -> None:
         tempfile.tempdir = self._tempdir
         shutil.rmtree(self._root, ignore_errors=True)
-        _one_at_a_time.release()
+        _lock.release()
 
     def _fill(self, group: Group) -> None:
-        documents, zone = self._given
+        documents, zone = self._content
         self.folder = self.files.group(group)
         self.folder.create()
         for path, content in documents.items():
@@ -178,10 +164,11 @@ class Sandbox:
             with self.zone.write(path.lstrip("/"), len(_bytes(content))) as file:
                 file.write(_bytes(content))
 
-    def context(self, at: tuple[int, Interrupted | None]) -> WatchedContext:
-        """The context of the run."""
+    def context(self, at: int, reason: Interrupted | None) -> WatchedContext:
+        """Return a context for the run, with the checkpoint and the reason of an interrupt."""
         return WatchedContext(
             at,
+            reason,
             thread_id=_THREAD_ID,
             member=self._member,
             group=self.group,
@@ -193,21 +180,21 @@ class Sandbox:
         )
 
     def report(self, report: Report) -> Ownership:
-        """Keep what is reported."""
+        """Keep a report's lines and elements."""
         self.lines.extend(report.lines)
         self.xml = self.xml if report.xml is None else report.xml
         return Ownership.OWNED
 
     def leftovers(self) -> tuple[str, ...]:
-        """What is in our folder for temporary files or in the system's, and every file that is still hidden."""
-        left = [*self._system.iterdir(), *self.files.scratch.iterdir(), *self._root.rglob(f"{TEMPORARY}*")]
-        return tuple(sorted(str(path.relative_to(self._root)) for path in left))
+        """Return the paths in both folders for temporary files, and of incomplete files anywhere."""
+        paths = [*self._system.iterdir(), *self.files.scratch.iterdir(), *self._root.rglob(f"{TEMPORARY}*")]
+        return tuple(sorted(str(path.relative_to(self._root)) for path in paths))
 
-    def whole(self, filenames: Mapping[str, str]) -> Iterator[tuple[str, bytes]]:
-        """The result files that are there, by the names that the process asked for."""
-        for asked, public in filenames.items():
-            with suppress(NotFound), self.results.open(public) as file:
-                yield asked, file.read()
+    def result_files(self, filenames: Mapping[str, str]) -> Iterator[tuple[str, bytes]]:
+        """Yield the result files by the names that the process gave."""
+        for name, public_name in filenames.items():
+            with suppress(NotFound), self.results.open(public_name) as file:
+                yield name, file.read()
 
 
 def _bytes(content: bytes | str) -> bytes:
@@ -215,11 +202,11 @@ def _bytes(content: bytes | str) -> bytes:
 
 
 def contents(folder: GroupFolder | LoadingZone | None) -> dict[str, bytes]:
-    """Every document or file there, by its path."""
-    found: dict[str, bytes] = {}
+    """Return the content of every document or file, by path."""
+    files: dict[str, bytes] = {}
     if folder is None:
-        return found
+        return files
     for document in folder.walk(on_skip=lambda _path, _reason: None):
         with folder.open(document.path) as file:
-            found[document.path] = file.read()
-    return found
+            files[document.path] = file.read()
+    return files

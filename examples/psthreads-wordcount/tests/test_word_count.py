@@ -19,46 +19,46 @@ DOCUMENTS = {
 
 
 def test_words_are_counted_and_listed_most_frequent_first() -> None:
-    done = run(word_count, {"path": "/notes", "top": 1}, documents=DOCUMENTS)
-    assert done.status == "completed"
-    assert done.message == "Counted 8 words, 5 of them different"
-    assert done.results["words.csv"] == b"word,count\r\nfish,4\r\n"
-    assert done.elements["csv"].text == done.filenames["words.csv"]
-    assert done.elements["words"].attributes == {"total": "8", "different": "5"}
-    assert done.bars["progress"].states == ((0, 3), (1, 3), (2, 3), (3, 3))
+    result = run(word_count, {"path": "/notes", "top": 1}, documents=DOCUMENTS)
+    assert result.status == "completed"
+    assert result.message == "Counted 8 words, 5 of them different"
+    assert result.results["words.csv"] == b"word,count\r\nfish,4\r\n"
+    assert result.elements["csv"].text == result.filenames["words.csv"]
+    assert result.elements["words"].attributes == {"total": "8", "different": "5"}
+    assert result.bars["progress"].states == ((0, 3), (1, 3), (2, 3), (3, 3))
 
 
-def test_upper_and_lower_case_differ_where_that_is_asked_for() -> None:
-    done = run(word_count, {"case": "keep"}, documents={"/a.txt": "Fish fish"})
-    assert done.results["words.csv"] == b"word,count\r\nFish,1\r\nfish,1\r\n"
+def test_upper_and_lower_case_differ_with_case_keep() -> None:
+    result = run(word_count, {"case": "keep"}, documents={"/a.txt": "Fish fish"})
+    assert result.results["words.csv"] == b"word,count\r\nFish,1\r\nfish,1\r\n"
 
 
-def test_what_is_no_text_is_left_out_with_a_warning() -> None:
-    done = run(word_count, {"path": "/notes"}, documents=DOCUMENTS)
-    assert done.warnings == 1
-    assert "/notes/picture.png is no text in UTF-8: it was left out." in done.log
+def test_a_document_that_is_not_text_is_left_out_with_a_warning() -> None:
+    result = run(word_count, {"path": "/notes"}, documents=DOCUMENTS)
+    assert result.warnings == 1
+    assert "/notes/picture.png is not UTF-8 text: it was left out." in result.log
 
 
-def test_what_is_too_large_is_left_out_and_not_counted_in_part() -> None:
-    done = run(word_count, documents={"/large.txt": b"word " * 4_000_000, "/small.txt": "word"})
-    assert done.message == "Counted 1 words, 1 of them different"
-    assert "/large.txt is larger than 16,777,216 bytes: it was left out." in done.log
+def test_a_document_that_is_too_large_is_left_out_and_not_counted_in_part() -> None:
+    result = run(word_count, documents={"/large.txt": b"word " * 4_000_000, "/small.txt": "word"})
+    assert result.message == "Counted 1 words, 1 of them different"
+    assert "/large.txt is larger than 16,777,216 bytes: it was left out." in result.log
 
 
-def test_what_the_package_logs_is_in_the_threads_log() -> None:
-    done = run(word_count, {"path": "/other.txt"}, documents=DOCUMENTS)
-    assert "psthreads_wordcount.process: /other.txt has been counted" in done.log
+def test_the_packages_logging_goes_into_the_threads_log() -> None:
+    result = run(word_count, {"path": "/other.txt"}, documents=DOCUMENTS)
+    assert "psthreads_wordcount.process: /other.txt has been counted" in result.log
 
 
-def test_a_cancel_at_any_point_leaves_no_file_but_a_whole_one() -> None:
+def test_a_cancel_at_any_point_leaves_a_complete_file_or_none() -> None:
     whole = run(word_count, documents=DOCUMENTS)
     assert whole.checkpoints > 10
     for n in range(whole.checkpoints):
-        done = run(word_count, documents=DOCUMENTS, cancel_at=n)
-        assert (done.status, done.message) == ("cancelled", "Cancelled by jjones")
-        assert done.leftovers == ()
-        assert done.results in ({}, whole.results)
-        assert done.documents == whole.documents
+        result = run(word_count, documents=DOCUMENTS, cancel_at=n)
+        assert (result.status, result.message) == ("cancelled", "Cancelled by jjones")
+        assert result.leftovers == ()
+        assert result.results in ({}, whole.results)
+        assert result.documents == whole.documents
 
 
 @contextmanager
@@ -74,17 +74,17 @@ def no_file_larger_than(size: int) -> Iterator[None]:
 
 def test_a_result_that_does_not_fit_fails_the_thread_and_leaves_nothing() -> None:
     with no_file_larger_than(20):
-        done = run(word_count, {"path": "/notes"}, documents=DOCUMENTS)
-    assert (done.status, done.message) == ("failed", "OSError: [Errno 27] File too large")
-    assert done.results == {}
-    assert done.leftovers == ()
+        result = run(word_count, {"path": "/notes"}, documents=DOCUMENTS)
+    assert (result.status, result.message) == ("failed", "OSError: [Errno 27] File too large")
+    assert result.results == {}
+    assert result.leftovers == ()
 
 
-@pytest.mark.parametrize(("parameters", "named"), [({"top": "0"}, "top"), ({"case": "upper"}, "case")])
-def test_a_wrong_parameter_is_refused_before_anything_starts(parameters: dict[str, str], named: str) -> None:
+@pytest.mark.parametrize(("parameters", "name"), [({"top": "0"}, "top"), ({"case": "upper"}, "case")])
+def test_a_wrong_parameter_is_refused_before_anything_starts(parameters: dict[str, str], name: str) -> None:
     with pytest.raises(BadParameter) as refused:
         run(word_count, parameters, documents=DOCUMENTS)
-    assert refused.value.name == named
+    assert refused.value.name == name
 
 
 def test_a_path_with_nothing_below_it_is_refused() -> None:

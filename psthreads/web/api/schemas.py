@@ -13,7 +13,7 @@ from psthreads.web.auth.guard import Guard
 from psthreads.web.http.operation import XML, DeclaredResponse, Operation, Who, declares
 
 _SAME: Final = DeclaredResponse("Nothing has changed")
-_WRAPPERS: Final = "  <!-- Those of the plug-ins that are installed here follow. -->\n"
+_WRAPPERS: Final = "  <!-- Those of the installed plug-ins follow. -->\n"
 
 
 def make_blueprint(home: Path, guard: Guard, registry: Registry) -> Blueprint:

@@ -1,6 +1,6 @@
 """Counts the words of a group's documents: an example of a psthreads plug-in.
 
-Importing the package declares its processes, so that the entry point in pyproject.toml finds them.
+The entry point in pyproject.toml names this package: importing it declares the process.
 """
 
 from psthreads_wordcount.process import word_count

@@ -1,4 +1,4 @@
-"""The process: what is registered, what is reported, and what is left behind."""
+"""The process word-count, and its check before a start."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def word_count(
     top: Annotated[int, Bounds(1, 10_000), "how many words the list has"] = 100,
     case: Annotated[Literal["fold", "keep"], "whether upper and lower case differ"] = "fold",
 ) -> str:
-    """Counts the words of the documents below a path, and lists the most frequent ones."""
+    """Count the words of the documents below a path, and list the most frequent ones."""
     counts: Counter[str] = Counter()
     context.message(f"Counting words below {path}")
     with context.bar("progress", total=context.folder.count(path)) as bar:
@@ -40,15 +40,15 @@ def word_count(
             try:
                 counts.update(_words(context.folder.read(document.path, _MOST_BYTES).decode(), case))
             except UnicodeDecodeError:
-                context.warning(f"{document.path} is no text in UTF-8: it was left out.")
+                context.warning(f"{document.path} is not UTF-8 text: it was left out.")
             except DocumentNotFound:
                 context.warning(f"{document.path} is gone: it was left out.")
             else:
                 _log.info("%s has been counted", document.path)
-    found = counts.most_common(top)
-    with context.result("words.csv") as file, context.bar("processing", total=len(found)) as bar:
+    rows = counts.most_common(top)
+    with context.result("words.csv") as file, context.bar("processing", total=len(rows)) as bar:
         file.write(b"word,count\r\n")
-        for word, count in bar.iter(found):
+        for word, count in bar.iter(rows):
             file.write(f"{word},{count}\r\n".encode())
     context.element("csv", file.filename)
     context.element("words", attributes={"total": str(counts.total()), "different": str(len(counts))})
@@ -56,8 +56,8 @@ def word_count(
 
 
 @word_count.check
-def _is_there(start: Start) -> None:
-    """Refuses a path with nothing below it before a thread is started."""
+def _check_path(start: Start) -> None:
+    """Refuse a path with nothing below it, before a thread is started."""
     folder, path = start.folder, str(start.values["path"])
     if folder is None or not folder.count(path):
         raise BadParameter("path", f"There is no document below '{path}': give the path of a document or a folder.")
