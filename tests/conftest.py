@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import tempfile
@@ -30,6 +31,8 @@ from tests.support.people import People
 
 
 def pytest_configure() -> None:
+    # Programs write to files and pipes as they do for most people: late, unless they flush.
+    os.environ.pop("PYTHONUNBUFFERED", None)
     # In the background, and below nohup, these are ignored, and would be by all programs that the tests start.
     for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
         if signal.getsignal(number) is signal.SIG_IGN:

@@ -5,6 +5,7 @@ For the operating system process that runs one thread: the handlers and descript
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import sys
@@ -95,6 +96,8 @@ def output_into(log: Callable[[str, Level], None]) -> Iterator[None]:
     stop_read, stop_write = os.pipe()
     for stream in streams:
         stream.redirect()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)  # Python would keep what is printed until some kilobytes are full.
     reader = threading.Thread(target=_read, args=(streams, stop_read, log), name="output", daemon=True)
     reader.start()
     try:

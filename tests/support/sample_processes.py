@@ -231,6 +231,14 @@ def chatty(context: Context) -> None:
     print("without an end", end="")  # noqa: T201 (as above)
 
 
+@process(title="Printing", route=_ROUTE + "printing")
+def printing(context: Context, until: str) -> None:
+    """Prints a line, and goes on when a file is there."""
+    print("on the way")  # noqa: T201 (just that)
+    while not Path(until).exists():
+        time.sleep(0.01)
+
+
 @process(title="Telling", route=_ROUTE + "indiscreet")
 def indiscreet(context: Context) -> None:
     """Says secrets wherever it can, and ends with one."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from flask import Flask
@@ -15,6 +16,7 @@ from psthreads.threads.engine import Engine
 from psthreads.threads.store import ThreadStore
 from tests.support.people import People
 from tests.support.threads import ACME, ended, start
+from tests.support.waiting import wait_for
 from tests.system.stack import worker
 
 
@@ -55,6 +57,17 @@ def test_stdout_and_stderr_are_taken_line_by_line_where_the_setting_says_so(
     slow = said["a line that"], said["comes late"]
     assert slow[0].seq < slow[1].seq, "a line without an end is taken after a while"
     assert [event.message for event in events].count("some.library: it failed") == 1, "what is logged comes once"
+
+
+def test_a_line_is_in_the_log_as_soon_as_it_is_printed(
+    config: Config, engine: Engine, store: ThreadStore, redis: Redis, tmp_path: Path
+) -> None:
+    with worker(replace(config, capture_output=True)):
+        thread = start(engine, "printing", until=str(tmp_path / "go-on"))
+        wait_for(lambda: "on the way" in [event.message for event in store.log(thread.id, 1, 100).events])
+        assert store.fetch(thread.id).status.is_running
+        (tmp_path / "go-on").touch()
+        assert ended(store, thread).status is Status.COMPLETED
 
 
 def test_secrets_are_masked_wherever_they_are_said(
