@@ -75,9 +75,11 @@ def secret_key(config: Config) -> Iterator[Problem]:
     """Check that the key of the session cookies is set and hard to guess."""
     remedy = f"Set SECRET_KEY to what {_GENERATE} prints, the same for every web process."
     if not config.secret_key:
-        yield _serious("SECRET_KEY is not set: the key of the sessions is in Redis, for whoever reads it.", remedy)
+        yield _serious(
+            "SECRET_KEY is not set: the key of the sessions is in Redis, for everybody who can read that.", remedy
+        )
     elif len(config.secret_key) < _LEAST_KEY or len(set(config.secret_key)) < _LEAST_VARIETY:
-        yield _serious("SECRET_KEY is weak: whoever guesses it can sign in as anybody.", remedy)
+        yield _serious("SECRET_KEY is weak: someone who guesses it can sign in as anybody.", remedy)
 
 
 def address(config: Config) -> Iterator[Problem]:
@@ -105,7 +107,7 @@ def redis_url(config: Config) -> Iterator[Problem]:
         return
     if not parts.get("password"):
         yield _serious(
-            f"REDIS_URL names the Redis on {host} without a password: whoever reaches it is an administrator here.",
+            f"REDIS_URL names the Redis on {host} without a password: all who reach it are administrators here.",
             "Give Redis the users of deploy/psthreads.acl, and the password in REDIS_URL.",
         )
     if not config.redis_url.startswith("rediss://"):

@@ -40,7 +40,7 @@ def run(scripted: Scripted, tmp_path: Path) -> Iterator[CommandLine]:
 
 def test_help_tells_the_exit_codes_and_where_settings_come_from(run: CommandLine) -> None:
     shown = run("--help").stdout
-    for part in ("Exit codes", "PSTHREADS_TOKEN", "psthreads.toml", "130"):
+    for part in ("Exit codes", "PSTHREADS_TOKEN", "psthreads.toml", "130", "Client commands:", "Server commands:"):
         assert part in shown
 
 
