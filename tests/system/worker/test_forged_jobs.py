@@ -62,6 +62,21 @@ def test_values_that_no_request_could_have_had_are_refused(
     assert (done.status, done.message) == (Status.FAILED, "The job's data does not fit the process 'count'")
 
 
+@pytest.mark.parametrize("data", [[["count"], None, [], {}], ["count", None, [], 5], [{"a": 1}, None, [], [1]], [], 5])
+def test_job_data_of_another_form_is_refused(
+    redis: Redis, engine: Engine, store: ThreadStore, config: Config, data: Any
+) -> None:
+    new = new_thread(redis)
+    fields = {**new.fields, "data": zlib.compress(json.dumps(data).encode())}
+    thread_id, _ = store.create(replace(new, fields=fields))
+    fine = start(engine, "count")
+    with worker(config):
+        done = ended(store, store.fetch(thread_id), 5)
+        assert done.status is Status.FAILED
+        assert "data" in done.message or done.message == "This worker knows no process named ''"
+        assert ended(store, fine).status is Status.COMPLETED
+
+
 def test_callbacks_and_webhooks_of_a_job_are_never_followed(
     redis: Redis, engine: Engine, store: ThreadStore, config: Config, tmp_path: Path
 ) -> None:
