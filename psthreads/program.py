@@ -104,7 +104,7 @@ def web() -> None:
 
     _find_modules_here()
     load_all(Config.from_env().processes)  # gunicorn would show a traceback for a broken plug-in.
-    os.execv(sys.executable, GUNICORN)  # noqa: S606 (our own program)
+    os.execv(sys.executable, GUNICORN)  # noqa: S606 (our own program) # nosec B606
 
 
 @_SERVER.command()

@@ -49,7 +49,7 @@ def start(
 def free_port() -> int:
     """Return a port of 127.0.0.1 that is free, and that the system does not give to clients."""
     while True:
-        port = random.randrange(12_000, 32_000)  # noqa: S311 (nobody needs to guess it)
+        port = random.randrange(12_000, 32_000)  # noqa: S311 (nobody needs to guess it) # nosec B311
         with socket.socket() as probe, suppress(OSError):
             probe.bind(("127.0.0.1", port))
             return port
