@@ -9,7 +9,6 @@ import signal
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from importlib.resources import files
 from pathlib import Path
 from typing import Any, cast
 
@@ -21,6 +20,7 @@ from rq.serializers import JSONSerializer
 from rq.worker import WorkerStatus
 
 from psthreads.domain.config import Config
+from psthreads.domain.model import Outcome, Status
 from psthreads.threads import crew, jobs
 from psthreads.threads.engine import Engine
 from psthreads.threads.janitor import Janitor
@@ -118,14 +118,20 @@ def test_what_is_read_as_a_property_is_one(owner: type, name: str) -> None:
         fail(f"RQ's {owner.__name__}.{name} is no property any more.")
 
 
-def test_rq_knows_the_statuses_that_the_scripts_write() -> None:
-    source = (files("psthreads.threads") / "lua" / "common.lua").read_text()
-    table = re.search(r"RQ_STATUS = \{(.*?)\}", source, re.DOTALL)
-    assert table is not None
-    written = set(re.findall(r"'(\w+)'", table[1]))
-    assert written
-    if unknown := written - {status.value for status in JobStatus}:
-        fail(f"RQ knows no status {', '.join(sorted(unknown))} any more.")
+def test_rq_reads_the_status_that_the_scripts_write(redis: Redis, engine: Engine, store: ThreadStore) -> None:
+    def status() -> JobStatus:
+        return Job.fetch(thread.id, redis, JSONSerializer).get_status()
+
+    thread = start(engine, "count")
+    assert status() is JobStatus.QUEUED
+    assert store.claim(thread.id, "token", "worker")
+    assert store.begin(thread.id, "token")
+    assert status() is JobStatus.STARTED
+    store.finish(thread.id, "token", Outcome(Status.COMPLETED, "Done"))
+    assert status() is JobStatus.FINISHED
+    thread = start(engine, "count")
+    engine.cancel(thread, by=BY)
+    assert status() is JobStatus.CANCELED
 
 
 def keys_of(redis: Redis) -> set[str]:
