@@ -41,6 +41,7 @@ def test_only_config_reads_the_servers_environment() -> None:
     others = {
         "client/settings.py",
         "local/machine.py",
+        "local/programs.py",
         "web/gunicorn_settings.py",
         "worker/supervisor.py",
     }
