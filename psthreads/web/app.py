@@ -1,17 +1,18 @@
-"""Puts the web application together."""
+"""Makes the web application."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Final
 
-from flask import Flask, g
+from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from psthreads.authoring.parameter import as_text
 from psthreads.domain.config import Config
 from psthreads.domain.model import iso
 from psthreads.web.api import files, health, loading_zone, openapi, processes, schemas, starts, streams, threads
+from psthreads.web.api.levels import service_levels
 from psthreads.web.auth import csrf, oauth, sessions
 from psthreads.web.auth.guard import Guard
 from psthreads.web.auth.sessions import Sessions
@@ -27,7 +28,7 @@ HOME: Final = Path(__file__).resolve().parent
 
 
 def create_app(config: Config) -> Flask:
-    """The application for these settings. Nothing is sent to Redis before the first request."""
+    """Return the application for these settings. Nothing is sent to Redis before the first request."""
     services = Services.make(config)
     app = Application("psthreads", root_path=str(HOME), template_folder="templates", static_folder="static")
     app.extensions["psthreads"] = services
@@ -43,32 +44,30 @@ def create_app(config: Config) -> Flask:
     app.jinja_env.filters["value"] = as_text
     app.jinja_env.filters.update(formatting.FILTERS)
     app.jinja_env.globals.update(scope.GLOBALS)
-    app.url_value_preprocessor(_take_suffix)
     app.wsgi_app = Headers(PathParameters(app.wsgi_app))  # type: ignore[method-assign] # as Flask's documentation has it
-    if near := config.proxies:
-        # Only as many entries of X-Forwarded headers are believed as there are proxies that add one.
-        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=near, x_proto=near, x_host=near)  # type: ignore[method-assign]
+    if count := config.proxies:
+        # X-Forwarded headers are trusted for as many entries as there are proxies that add one.
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=count, x_proto=count, x_host=count)  # type: ignore[method-assign]
     sessions.install(app, Sessions(services.redis, config.session_idle, config.session_life))
     csrf.install(app)
     error_handlers.install(app)
     guard = Guard(services)
     for number, prefix in enumerate(("", *config.prefixes)):
         for blueprint in (
-            threads.make_server_blueprint(services, guard),
-            threads.make_group_blueprint(services, guard),
-            streams.make_server_blueprint(services, guard),
-            streams.make_group_blueprint(services, guard),
-            files.make_server_blueprint(services, guard),
-            files.make_group_blueprint(services, guard),
+            *(
+                module.make_blueprint(services, guard, level)
+                for module in (threads, streams, files)
+                for level in service_levels(guard)
+            ),
             starts.make_blueprint(services, guard),
             loading_zone.make_zone_blueprint(services, guard),
             processes.make_blueprint(services, guard, prefix),
         ):
-            # The same routes answer below every prefix; the name must differ.
+            # The same routes answer below every prefix, and each blueprint needs a name of its own.
             name = f"{blueprint.name}{number or ''}"
             app.register_blueprint(blueprint, url_prefix=prefix or None, name=name)
     for blueprint in (
-        files.make_blueprint(services, guard),
+        files.make_member_resource_blueprint(services, guard),
         loading_zone.make_upload_blueprint(services, guard),
         site.make_blueprint(services, guard),
         schemas.make_blueprint(HOME, guard, services.registry),
@@ -83,11 +82,5 @@ def create_app(config: Config) -> Flask:
 
 
 def create_app_from_env() -> Flask:
-    """Return the application for the settings in the environment; raises ConfigError for wrong ones."""
+    """Return the application for the settings in the environment. Raises ConfigError."""
     return create_app(Config.from_env())
-
-
-def _take_suffix(_endpoint: str | None, values: dict[str, str] | None) -> None:
-    """Keep a path's .xml or .json out of the views' arguments."""
-    if values is not None and "suffix" in values:
-        g.suffix = values.pop("suffix")

@@ -1,4 +1,4 @@
-"""What the views need, made once for each web process."""
+"""The objects that views need, made once for each web process."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from psthreads.web.http.stream_limit import StreamLimit
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """The layers below the web, put together."""
+    """The layers below the web."""
 
     config: Config
     redis: Redis
@@ -45,7 +45,7 @@ class Services:
 
     @classmethod
     def make(cls, config: Config) -> Self:
-        """Put the layers together for these settings. Nothing is sent to Redis yet."""
+        """Return the layers for these settings. Nothing is sent to Redis yet."""
         redis = connect(config.redis_url)
         scripts = ThreadScripts(redis, config)
         store = ThreadStore(redis, config, scripts)

@@ -1,4 +1,4 @@
-"""The files that threads leave behind: whoever may see a thread may download what it made, and nobody else."""
+"""The result files of threads, for everybody who may see the thread."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from psthreads.documents.results import owner
 from psthreads.domain import access
 from psthreads.domain.errors import NotFound, ThreadNotFound
 from psthreads.domain.model import Thread
+from psthreads.web.api.levels import ServiceLevel
 from psthreads.web.auth.guard import Guard
 from psthreads.web.http.operation import IF_NONE_MATCH, RANGE, DeclaredResponse, Operation, Who, declares
 from psthreads.web.services import Services
@@ -21,81 +22,69 @@ from psthreads.web.services import Services
 _TEXT: Final = frozenset({"text/html", "text/xml", "text/plain", "text/csv"})
 
 
-def _downloading(who: Who) -> Operation:
-    """What each of the routes to a file is for."""
-    file = DeclaredResponse("The file, with the media type that its name gives", ("*/*",))
+def _download(who: Who) -> Operation:
+    file = DeclaredResponse("The file, with the media type of its name", ("*/*",))
     answers = {
         200: file,
-        206: DeclaredResponse("The part of the file that was asked for", file.media),
+        206: DeclaredResponse("The requested part of the file", file.media),
         304: DeclaredResponse("Nothing has changed"),
-        412: DeclaredResponse("The file is another one than If-Match or If-Unmodified-Since says"),
-        416: DeclaredResponse("The file is not that long"),
+        412: DeclaredResponse("The file is not the one of If-Match or If-Unmodified-Since"),
+        416: DeclaredResponse("The file is shorter than the requested range"),
     }
     return Operation("Downloads a file that a thread made", who, answers, headers=(RANGE, IF_NONE_MATCH))
 
 
-def make_blueprint(services: Services, guard: Guard) -> Blueprint:
-    """The route to a group's results, where PageSeeder has it."""
+def make_member_resource_blueprint(services: Services, guard: Guard) -> Blueprint:
+    """Return the route to a group's results at PageSeeder's path."""
     blueprint = Blueprint("files", __name__)
     blueprint.before_request(guard.group)
 
     @blueprint.get("/ps/member-resource/<group>/<filename>")
-    @declares(_downloading(Who.GROUP))
+    @declares(_download(Who.GROUP))
     def member_resource(filename: str, **_: str) -> Response:
         thread_id = owner(filename)
         if thread_id is None:
-            raise _absent(filename)
+            raise _not_found(filename)
         try:
             thread = services.store.fetch(thread_id)
         except ThreadNotFound:
-            raise _absent(filename) from None
+            raise _not_found(filename) from None
         if not access.shows(g.caller, thread):
-            raise _absent(filename)
+            raise _not_found(filename)
         return _send(services, thread, filename)
 
     return blueprint
 
 
-def make_server_blueprint(services: Services, guard: Guard) -> Blueprint:
-    """The route to the results of any thread, for administrators."""
-    blueprint = Blueprint("server-results", __name__)
-    blueprint.before_request(guard.server)
-    return _with_results(blueprint, "", services, guard)
+def make_blueprint(services: Services, guard: Guard, level: ServiceLevel) -> Blueprint:
+    """Return the route to a thread's results."""
+    blueprint = level.make_blueprint("results")
 
-
-def make_group_blueprint(services: Services, guard: Guard) -> Blueprint:
-    """The route to the results of a group's thread."""
-    blueprint = Blueprint("group-results", __name__)
-    blueprint.before_request(guard.group)
-    return _with_results(blueprint, "/groups/<group>", services, guard)
-
-
-def _with_results(blueprint: Blueprint, base: str, services: Services, guard: Guard) -> Blueprint:
-    @blueprint.get(f"{base}/threads/<thread>/results/<filename>")
-    @declares(_downloading(Who.GROUP if base else Who.SERVER))
-    def result(thread: str, filename: str, **_: str) -> Response:
-        found = guard.thread(thread)
-        if owner(filename) != found.id:
-            raise _absent(filename)
-        return _send(services, found, filename)
+    @blueprint.get(f"{level.path}/threads/<thread>/results/<filename>")
+    @declares(_download(level.who))
+    def result(filename: str, **path: str) -> Response:
+        thread = guard.thread(path["thread"])
+        if owner(filename) != thread.id:
+            raise _not_found(filename)
+        return _send(services, thread, filename)
 
     return blueprint
 
 
-def _absent(filename: str) -> NotFound:
+def _not_found(filename: str) -> NotFound:
     return NotFound(f"There is no file '{filename}' here: list the threads to see what they made.")
 
 
 def _send(services: Services, thread: Thread, filename: str) -> Response:
-    """The file as it is, or the part of it that a download that was cut off still needs (RFC 9110, section 14)."""
+    """Send the file, or the range that an interrupted download still needs (RFC 9110, section 14)."""
     file = services.documents.results(thread.group_id).open(filename)
     status = os.fstat(file.fileno())
     kind = mimetypes.guess_type(filename)[0] or "application/octet-stream"
     environ = dict(request.environ)
     if "HTTP_RANGE" in environ:
-        environ.pop("wsgi.file_wrapper", None)  # gunicorn's cannot seek: it would read up to where the range begins.
+        environ.pop("wsgi.file_wrapper", None)  # gunicorn's cannot seek: it would read all before the range.
     if "," in environ.get("HTTP_RANGE", ""):
-        del environ["HTTP_RANGE"]  # Several ranges at once may be answered with the whole file.
+        del environ["HTTP_RANGE"]  # A server may answer several ranges with the whole file.
     response = send_file(
         file,
         environ,

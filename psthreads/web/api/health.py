@@ -1,4 +1,4 @@
-"""Whether this web process lives, and whether threads that are started now would run."""
+"""Health checks: whether this web process answers, and whether new threads would run."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _TEXT: Final = DeclaredResponse("One line", ("text/plain",))
 
 
 def make_blueprint(services: Services, guard: Guard) -> Blueprint:
-    """Two routes for a supervisor of processes or a load balancer, open to everybody."""
+    """Return two routes for a supervisor or a load balancer, open to everybody."""
     blueprint = Blueprint("health", __name__)
     blueprint.before_request(guard.anyone)
 
@@ -26,7 +26,7 @@ def make_blueprint(services: Services, guard: Guard) -> Blueprint:
         return Response("ok\n", mimetype="text/plain")
 
     @blueprint.get("/readyz")
-    @declares(Operation("Whether threads that are started now would run", Who.EVERYBODY, {200: _TEXT}))
+    @declares(Operation("Whether new threads would run", Who.EVERYBODY, {200: _TEXT}))
     def readyz() -> Response:
         waiting, workers = services.store.count(Status.INITIALISED), services.engine.workers()
         if waiting and not workers:

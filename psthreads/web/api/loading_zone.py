@@ -1,12 +1,12 @@
-"""The services of a loading zone that answer at once: a file is uploaded, the zone is cleared.
+"""The services of a loading zone that answer at once: upload files, clear the zone.
 
-A body is never held in memory, nor read before it is known who sends it and for which group. An answer that comes
-before the body's end closes the connection, so that nobody waits for what nobody reads.
+A body is never held in memory, nor read before the caller and the group are known. An answer that comes before the
+body's end closes the connection: the client stops sending what nobody reads.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Final
 
 from flask import Blueprint, Response, g, request
@@ -15,10 +15,11 @@ from psthreads.authoring.parameter import Parameter
 from psthreads.documents.loading_zone import LoadingZone
 from psthreads.domain.errors import MissingParameter
 from psthreads.system.thread_pool import off_the_loop
-from psthreads.web.api.starts import acting
+from psthreads.web.api.starts import acting_member
 from psthreads.web.auth.guard import Guard
 from psthreads.web.http import parameters, respond, uploads
 from psthreads.web.http.operation import BYTES, MULTIPART, DeclaredResponse, Operation, Who, declares, service
+from psthreads.web.http.routing import add_service
 from psthreads.web.services import Services
 
 
@@ -34,42 +35,45 @@ _UPLOAD: Final = (
 )
 
 
-def _uploaded(schema: str) -> dict[int, DeclaredResponse]:
-    """The answers to an upload."""
+def _answers(schema: str) -> dict[int, DeclaredResponse]:
     return {
         200: service("Every file has replaced another", schema),
-        201: service("The files are there", schema),
-        507: service("The server's disk is full; nothing was kept", "error"),
+        201: service("The files are stored", schema),
+        507: service("The server's disk is full; no file was stored", "error"),
     }
 
 
 def make_upload_blueprint(services: Services, guard: Guard) -> Blueprint:
-    """The route to upload to, where PageSeeder has it."""
+    """Return the route for uploads at PageSeeder's path."""
     blueprint = Blueprint("uploads", __name__)
     most = services.config.max_upload
 
-    def may_upload() -> None:
+    def allow() -> None:
         uploads.expect(most)
-        given = parameters.values()
-        if group := given.get("group"):
+        if group := parameters.values().get("group"):
             guard.group(group)
             return
         guard.member()
         if request.method == "PUT":
             raise MissingParameter("group")
 
-    blueprint.before_request(may_upload)
+    blueprint.before_request(allow)
     blueprint.after_request(uploads.hang_up)
 
     def zone() -> LoadingZone:
         return services.documents.loading_zone(g.caller.group, g.caller.member.id)
 
+    def allow_form(fields: Mapping[str, str]) -> None:
+        if not (group := fields.get("group")):
+            raise _NoGroup
+        guard.group(group)
+
     @blueprint.put("/ps/servlet/upload")
     @declares(
         Operation(
-            "Puts the body into a file of one's loading zone",
+            "Writes the body to a file of the caller's loading zone",
             Who.GROUP,
-            _uploaded("upload"),
+            _answers("upload"),
             _UPLOAD,
             body=(BYTES,),
         )
@@ -85,34 +89,23 @@ def make_upload_blueprint(services: Services, guard: Guard) -> Blueprint:
     @blueprint.post("/ps/servlet/upload")
     @declares(
         Operation(
-            "Puts the files of a form into one's loading zone",
+            "Writes the files of a form to the caller's loading zone",
             Who.GROUP,
-            _uploaded("uploads"),
+            _answers("uploads"),
             _UPLOAD,
             body=(MULTIPART,),
             fields=("group", "filename", "file"),
         )
     )
     def post() -> Response:
-        sizes, has_new = uploads.put_form(zone, _entering(guard), most, parameters.values())
+        sizes, has_new = uploads.put_form(zone, allow_form, most, parameters.values())
         return respond.uploaded(sizes, wrapped=True, status=201 if has_new else 200)
 
     return blueprint
 
 
-def _entering(guard: Guard) -> Callable[[Mapping[str, str]], None]:
-    """What lets the form in by the group that it, or the query, names."""
-
-    def enter(given: Mapping[str, str]) -> None:
-        if not (group := given.get("group")):
-            raise _NoGroup
-        guard.group(group)
-
-    return enter
-
-
 def make_zone_blueprint(services: Services, guard: Guard) -> Blueprint:
-    """The route to clear a loading zone."""
+    """Return the route that clears a loading zone."""
     blueprint = Blueprint("loading", __name__)
     blueprint.before_request(guard.group)
 
@@ -120,17 +113,12 @@ def make_zone_blueprint(services: Services, guard: Guard) -> Blueprint:
         Operation(
             "Removes every file of a loading zone",
             Who.SELF,
-            {200: service("How many there were", "clear")},
+            {200: service("The number of files removed", "clear")},
         )
     )
     def clear(member: str, **_: str) -> Response:
-        zone = services.documents.loading_zone(g.caller.group, acting(services, member).id)
+        zone = services.documents.loading_zone(g.caller.group, acting_member(services, member).id)
         return respond.cleared(off_the_loop(zone.clear))
 
-    for suffix in ("", ".<any(xml, json):suffix>"):
-        blueprint.add_url_rule(
-            "/members/<member>/groups/<group>/loadingzone/clear" + suffix,
-            view_func=clear,
-            methods=["POST"],
-        )
+    add_service(blueprint, "/members/<member>/groups/<group>/loadingzone/clear", clear, ["POST"])
     return blueprint

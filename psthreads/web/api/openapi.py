@@ -1,11 +1,11 @@
-"""The OpenAPI document, made of the URL map, the registered processes and what each view declares; and its page."""
+"""The OpenAPI document, from the URL map, the registered processes and the views' declarations; and its page."""
 
 from __future__ import annotations
 
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -18,8 +18,10 @@ from psthreads.web.api import starts
 from psthreads.web.auth.guard import Guard
 from psthreads.web.http import headers
 from psthreads.web.http.operation import (
+    BYTES,
     FORM,
     JSON,
+    MULTIPART,
     XML,
     DeclaredResponse,
     Operation,
@@ -31,16 +33,16 @@ from psthreads.web.http.operation import (
 from psthreads.web.services import Services
 
 _VERSION: Final = "3.1.0"
-_LEFT_OUT: Final = frozenset({"HEAD", "OPTIONS"})  # the first comes with every GET, the second with every page
+_OMITTED: Final = frozenset({"HEAD", "OPTIONS"})
 _REFUSED: Final = {
     400: "A parameter, a header or the path is wrong; the message names it",
     401: "Not signed in, or the credentials are not accepted",
     403: "Signed in, but not allowed to do this",
-    404: "There is nothing of that name here, for whoever asks",
+    404: "There is nothing of that name that the caller may see",
     413: "The body is too large",
-    415: "The body is not of a media type that is read here",
-    429: "Too many requests: Retry-After says when to come again",
-    503: "Redis is away or takes no writes: Retry-After says when to come again",
+    415: "The media type of the body is not supported",
+    429: "Too many requests: Retry-After says when to try again",
+    503: "Redis does not answer or accepts no writes: Retry-After says when to try again",
 }
 _OPEN: Final = frozenset({400, 404, 503})
 _WITH_BODY: Final = frozenset({413, 415})
@@ -49,7 +51,7 @@ _PATH: Final[Mapping[str, tuple[str, Mapping[str, Any]]]] = {
     "group": ("the group's name or id", _SEGMENT),
     "member": ("the member's id or username, with or without a leading ~", _SEGMENT),
     "thread": ("the thread's id", {"type": "string", "pattern": "^[0-9a-f]{32}$"}),
-    "suffix": ("the format of the answer, whatever Accept says", {"enum": ["xml", "json"]}),
+    "suffix": ("the format of the answer, in place of Accept", {"enum": ["xml", "json"]}),
 }
 _NAMES: Final = {
     "service": "Services",
@@ -61,7 +63,7 @@ _NAMES: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Described:
-    """One method of one path, with the prefixes that it answers below."""
+    """One method of one path, with the prefixes that the path may have."""
 
     method: str
     path: str
@@ -71,7 +73,7 @@ class Described:
 
 
 def make_blueprint(services: Services, home: Path, guard: Guard) -> Blueprint:
-    """The document and its page, open to everybody: they say nothing that the README does not."""
+    """Return the document and its page, open to everybody: they say nothing that the docs do not."""
     blueprint = Blueprint("openapi", __name__)
     blueprint.before_request(guard.anyone)
     schemas = json.loads((home / "schemas" / "thread.schema.json").read_text())["$defs"]
@@ -82,7 +84,7 @@ def make_blueprint(services: Services, home: Path, guard: Guard) -> Blueprint:
 
     @cache
     def groups() -> dict[str, list[Described]]:
-        return _grouped([one for one in described(current_app, services) if "suffix" not in one.rule.arguments])
+        return _grouped([item for item in described(current_app, services) if "suffix" not in item.rule.arguments])
 
     @blueprint.get("/openapi.json")
     @declares(Operation("This document", Who.EVERYBODY, {200: DeclaredResponse("An OpenAPI document", (JSON,))}))
@@ -98,42 +100,40 @@ def make_blueprint(services: Services, home: Path, guard: Guard) -> Blueprint:
 
 
 def described(app: Flask, services: Services) -> list[Described]:
-    """Every route and method of the app of which something is declared, in the order of the URL map."""
-    found: dict[tuple[str, str], Described] = {}
+    """Return every declared method and path of the app, sorted."""
+    items: dict[tuple[str, str], Described] = {}
     for rule in app.url_map.iter_rules():
         prefix = _prefix(app, rule, services.config.prefixes)
         path = re.sub(r"<(?:[^<>:]*:)?(\w+)>", r"{\1}", rule.rule.removeprefix(prefix))
-        for method in sorted((rule.methods or set()) - _LEFT_OUT):
-            known = found.get((method, path))
-            operation = _operation(app, services, rule)
-            if known is not None:
-                known = Described(method, path, known.rule, known.operation, (*known.prefixes, prefix))
-            elif operation is not None:
-                known = Described(method, path, rule, operation, (prefix,))
-            if known is not None:
-                found[method, path] = known
-    return sorted(found.values(), key=lambda one: (one.path, one.method))
+        for method in sorted((rule.methods or set()) - _OMITTED):
+            key = method, path
+            if key in items:
+                items[key] = replace(items[key], prefixes=(*items[key].prefixes, prefix))
+            elif operation := _operation(app, services, rule):
+                items[key] = Described(method, path, rule, operation, (prefix,))
+    return sorted(items.values(), key=lambda item: (item.path, item.method))
 
 
 def document(app: Flask, services: Services, schemas: Mapping[str, Any]) -> dict[str, Any]:
-    """The document, with these JSON schemas of the answers."""
+    """Return the document, with these JSON schemas of the answers."""
     paths: dict[str, dict[str, Any]] = {}
-    for one in described(app, services):
-        item = paths.setdefault(one.path, {"servers": [{"url": prefix or "/"} for prefix in one.prefixes]})
-        item[one.method.lower()] = _written(one)
+    for item in described(app, services):
+        path = paths.setdefault(item.path, {"servers": [{"url": prefix or "/"} for prefix in item.prefixes]})
+        path[item.method.lower()] = _operation_object(item)
     return {
         "openapi": _VERSION,
         "info": {
             "title": "psthreads",
             "version": "0.1.0",
             "description": "Runs long work in the background, and lets people see it, follow it and stop it. "
-            "HEAD is possible wherever GET is, but for a start. The XML of the answers is in /schemas/thread.xsd.",
+            "HEAD is possible wherever GET is, except to start a thread. "
+            "The schema of the answers in XML is /schemas/thread.xsd.",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "servers": [{"url": "/"}],
         "paths": paths,
         "components": {
-            "schemas": _moved(schemas),
+            "schemas": _with_references(schemas),
             "securitySchemes": {
                 "bearer": {"type": "http", "scheme": "bearer"},
                 "basic": {"type": "http", "scheme": "basic"},
@@ -144,7 +144,7 @@ def document(app: Flask, services: Services, schemas: Mapping[str, Any]) -> dict
 
 
 def refusals(operation: Operation) -> dict[int, str]:
-    """The statuses besides the declared ones with which a request may be refused."""
+    """Return the statuses of refusals that the operation does not declare itself."""
     has_body = bool(operation.body)
     return {
         status: meaning
@@ -156,11 +156,10 @@ def refusals(operation: Operation) -> dict[int, str]:
 
 
 def _prefix(app: Flask, rule: Rule, prefixes: tuple[str, ...]) -> str:
-    """The prefix that the rule is registered below: the number at the end of its blueprint's name says which."""
+    """Return the rule's prefix: create_app numbers the blueprints of each prefix by a suffix of their names."""
     blueprint = rule.endpoint.rpartition(".")[0]
-    number = re.search(r"\d*\Z", blueprint)
-    at = int(number[0]) if number is not None and number[0] else 0
-    return prefixes[at - 1] if at and blueprint in app.blueprints else ""
+    match = re.search(r"\d+\Z", blueprint)
+    return prefixes[int(match[0]) - 1] if match and blueprint in app.blueprints else ""
 
 
 def _operation(app: Flask, services: Services, rule: Rule) -> Operation | None:
@@ -171,91 +170,90 @@ def _operation(app: Flask, services: Services, rule: Rule) -> Operation | None:
     return declared(app.view_functions[rule.endpoint])
 
 
-def _written(one: Described) -> dict[str, Any]:
-    operation = one.operation
-    found: dict[str, Any] = {
+def _operation_object(item: Described) -> dict[str, Any]:
+    operation = item.operation
+    content: dict[str, Any] = {
         "summary": operation.summary,
         "description": f"For {operation.who.value}.",
-        "operationId": f"{one.method.lower()}-{re.sub(r'[^A-Za-z0-9]+', '-', one.path).strip('-')}",
-        "tags": [_tag(one)],
-        "parameters": list(_parameters(one)),
-        "responses": {str(status): _response(answer) for status, answer in _answers(one).items()},
+        "operationId": f"{item.method.lower()}-{re.sub(r'[^A-Za-z0-9]+', '-', item.path).strip('-')}",
+        "tags": [_tag(item)],
+        "parameters": list(_parameters(item)),
+        "responses": {str(status): _response(answer) for status, answer in _answers(item).items()},
     }
     if operation.who is not Who.EVERYBODY:
-        found["security"] = [{"bearer": []}, {"basic": []}, {"session": []}]
+        content["security"] = [{"bearer": []}, {"basic": []}, {"session": []}]
     if operation.body:
-        found["requestBody"] = {"content": {media: {"schema": _form(operation, media)} for media in operation.body}}
-    return found
+        content["requestBody"] = {"content": {media: {"schema": _form(operation, media)} for media in operation.body}}
+    return content
 
 
-def _answers(one: Described) -> dict[int, DeclaredResponse]:
-    refused = {status: service(meaning, "error") for status, meaning in refusals(one.operation).items()}
-    return dict(sorted({**one.operation.answers, **refused}.items()))
+def _answers(item: Described) -> dict[int, DeclaredResponse]:
+    refused = {status: service(meaning, "error") for status, meaning in refusals(item.operation).items()}
+    return dict(sorted({**item.operation.answers, **refused}.items()))
 
 
 def _response(answer: DeclaredResponse) -> dict[str, Any]:
-    found: dict[str, Any] = {"description": answer.meaning}
     content: dict[str, Any] = {media: {} for media in answer.media}
     if JSON in content and answer.schema:
         content[JSON] = {"schema": {"$ref": f"#/components/schemas/{answer.schema}"}}
-    return found | ({"content": content} if content else {})
+    return {"description": answer.meaning} | ({"content": content} if content else {})
 
 
-def _parameters(one: Described) -> Iterator[dict[str, Any]]:
-    for name in re.findall(r"\{(\w+)\}", one.path):
+def _parameters(item: Described) -> Iterator[dict[str, Any]]:
+    for name in re.findall(r"\{(\w+)\}", item.path):
         meaning, schema = _PATH.get(name, ("the file's name", _SEGMENT))
         yield {"name": name, "in": "path", "required": True, "description": meaning, "schema": dict(schema)}
-    either = bool({FORM, "multipart/form-data"} & set(one.operation.body))
-    for parameter in one.operation.parameters:
+    has_form = bool({FORM, MULTIPART} & set(item.operation.body))
+    for parameter in item.operation.parameters:
         required = parameter.default is None
-        told = parameter.description + (" (must be given, here or in the form)" if required and either else "")
+        note = " (must be given, here or in the form)" if required and has_form else ""
         yield {
             "name": parameter.wire,
             "in": "query",
-            "required": required and not either,
-            "description": told.strip(),
+            "required": required and not has_form,
+            "description": (parameter.description + note).strip(),
             "schema": _schema(parameter),
         }
-    for header in one.operation.headers:
+    for header in item.operation.headers:
         yield {"name": header.name, "in": "header", "description": header.description, "schema": _schema(header)}
 
 
 def _schema(parameter: Parameter) -> dict[str, Any]:
-    found: dict[str, Any] = {"type": parameter.type}
-    least, greatest = parameter.bounds.least, parameter.greatest
+    schema: dict[str, Any] = {"type": parameter.type}
+    bounds = parameter.bounds.least, parameter.greatest
     names = ("minLength", "maxLength") if parameter.type == "string" else ("minimum", "maximum")
-    found |= {name: bound for name, bound in zip(names, (least, greatest), strict=True) if bound is not None}
+    schema |= {name: bound for name, bound in zip(names, bounds, strict=True) if bound is not None}
     if parameter.choices:
-        found = {"type": "string", "enum": list(parameter.choices)}
+        schema = {"type": "string", "enum": list(parameter.choices)}
     if parameter.default not in {None, ""}:
-        found["default"] = parameter.default
-    return found
-
-
-def _form(operation: Operation, media: str) -> dict[str, Any]:
-    if not operation.fields and media not in {FORM, "multipart/form-data"}:
-        return {}
-    fields: dict[str, Any] = {one.wire: _schema(one) for one in operation.parameters}
-    fields |= {name: {"type": "string"} for name in operation.fields if name not in fields}
-    if "file" in fields:
-        fields["file"] = {"type": "array", "items": {"type": "string", "contentMediaType": "application/octet-stream"}}
-    schema: dict[str, Any] = {"type": "object", "properties": fields}
+        schema["default"] = parameter.default
     return schema
 
 
-def _moved(schemas: Mapping[str, Any]) -> Any:
-    """The schemas with their references where OpenAPI has them."""
+def _form(operation: Operation, media: str) -> dict[str, Any]:
+    if not operation.fields and media not in {FORM, MULTIPART}:
+        return {}
+    fields: dict[str, Any] = {parameter.wire: _schema(parameter) for parameter in operation.parameters}
+    fields |= {name: {"type": "string"} for name in operation.fields if name not in fields}
+    if "file" in fields:
+        fields["file"] = {"type": "array", "items": {"type": "string", "contentMediaType": BYTES}}
+    return {"type": "object", "properties": fields}
+
+
+def _with_references(schemas: Mapping[str, Any]) -> Any:
+    """Return the schemas with their references in OpenAPI's place."""
     return json.loads(json.dumps(schemas).replace('"#/$defs/', '"#/components/schemas/'))
 
 
-def _tag(one: Described) -> str:
-    if one.rule.endpoint.startswith("starts"):
+def _tag(item: Described) -> str:
+    if item.rule.endpoint.startswith("starts"):
         return "process"
-    media = {kind for answer in one.operation.answers.values() for kind in answer.media}
+    media = {kind for answer in item.operation.answers.values() for kind in answer.media}
     if XML in media and JSON in media:
         return "service"
-    return "open" if one.operation.who is Who.EVERYBODY else "file"
+    return "open" if item.operation.who is Who.EVERYBODY else "file"
 
 
-def _grouped(listed: list[Described]) -> dict[str, list[Described]]:
-    return {tag: found for tag in _NAMES if (found := [one for one in listed if _tag(one) == tag])}
+def _grouped(items: list[Described]) -> dict[str, list[Described]]:
+    groups = {tag: [item for item in items if _tag(item) == tag] for tag in _NAMES}
+    return {tag: group for tag, group in groups.items() if group}

@@ -1,4 +1,4 @@
-"""The services that say what can be started here, by whoever is signed in."""
+"""The services that list the processes that the caller may start."""
 
 from __future__ import annotations
 
@@ -16,49 +16,52 @@ from psthreads.domain.model import clean
 from psthreads.web.auth.guard import Guard
 from psthreads.web.http import respond
 from psthreads.web.http.operation import Operation, Who, declares, service
+from psthreads.web.http.routing import add_service
 from psthreads.web.services import Services
 
 
 def make_blueprint(services: Services, guard: Guard, prefix: str) -> Blueprint:
-    """The list for the whole server, and the list for one group, with routes below this prefix."""
+    """Return the list for the whole server and the list for a group. The routes in them begin with `prefix`."""
     blueprint = Blueprint("processes", __name__)
     blueprint.before_request(guard.insider)
 
-    listing = Operation(
-        "Lists what can be started here, by whoever asks", Who.INSIDER, {200: service("The processes", "processes")}
+    @declares(
+        Operation(
+            "Lists the processes that the caller may start",
+            Who.INSIDER,
+            {200: service("The processes", "processes")},
+        )
     )
-
-    @declares(listing)
-    def listed(**_: str) -> Response:
+    def processes(**_: str) -> Response:
         caller: Caller = g.caller
         base = request.script_root + prefix
-        found = _of_group(services, caller) if caller.group else _of_server(services, caller)
+        allowed = _in_group(services, caller) if caller.group else _on_server(services, caller)
         limit = services.config.time_limit
-        return respond.processes([_described(process, caller, base, process.time_limit or limit) for process in found])
+        return respond.processes([_describe(process, caller, base, process.time_limit or limit) for process in allowed])
 
     for endpoint, rule in (("server", "/processes"), ("group", "/groups/<group>/processes")):
-        for suffix in ("", ".<any(xml, json):suffix>"):
-            blueprint.add_url_rule(rule + suffix, endpoint, listed, methods=["GET"])
+        add_service(blueprint, rule, processes, ["GET"], endpoint)
     return blueprint
 
 
-def _of_group(services: Services, caller: Caller) -> Iterator[Process]:
-    """What the role in this group allows."""
-    return (one for one in services.registry if one.scope is Scope.GROUP and access.may_start(caller, one.role))
+def _in_group(services: Services, caller: Caller) -> Iterator[Process]:
+    for process in services.registry:
+        if process.scope is Scope.GROUP and access.may_start(caller, process.role):
+            yield process
 
 
-def _of_server(services: Services, caller: Caller) -> Iterator[Process]:
-    """What may be started on the whole server, and what in one of the member's groups at least."""
+def _on_server(services: Services, caller: Caller) -> Iterator[Process]:
+    """Yield the processes that the caller may start on the whole server, or in at least one group."""
     links = services.directory.memberships(caller.member)
     callers = [replace(caller, group=link.group, role=link.role) for link in links]
-    for one in services.registry:
-        where = [caller] if one.scope is Scope.SERVER or access.may_use_server(caller) else callers
-        if any(access.may_start(there, one.role) for there in where):
-            yield one
+    for process in services.registry:
+        candidates = [caller] if process.scope is Scope.SERVER or access.may_use_server(caller) else callers
+        if any(access.may_start(candidate, process.role) for candidate in candidates):
+            yield process
 
 
-def _described(process: Process, caller: Caller, base: str, limit: float) -> dict[str, Any]:
-    """The process in words and numbers that both formats can carry."""
+def _describe(process: Process, caller: Caller, base: str, limit: float) -> dict[str, Any]:
+    """Return the process in values that both XML and JSON can carry."""
     return {
         "name": process.name,
         "title": clean(process.title),
@@ -69,18 +72,23 @@ def _described(process: Process, caller: Caller, base: str, limit: float) -> dic
         "restartable": process.restartable,
         "timeLimit": limit,
         "summary": clean(process.summary),
-        "parameters": [_parameter(one) for one in process.parameters],
+        "parameters": [_parameter(parameter) for parameter in process.parameters],
     }
 
 
-def _parameter(one: Parameter) -> dict[str, Any]:
-    found: dict[str, Any] = {"name": one.wire, "type": one.type, "required": one.default is None}
-    if one.default is not None:
-        found["default"] = clean(one.default) if isinstance(one.default, str) else one.default
-    bounds = {"least": one.bounds.least, "greatest": one.greatest}
-    found |= {name: bound for name, bound in bounds.items() if bound is not None}
-    if one.choices:
-        found["choices"] = [clean(choice) for choice in one.choices]
-    if one.description:
-        found["description"] = clean(one.description)
-    return found
+def _parameter(parameter: Parameter) -> dict[str, Any]:
+    content: dict[str, Any] = {
+        "name": parameter.wire,
+        "type": parameter.type,
+        "required": parameter.default is None,
+    }
+    default = parameter.default
+    if default is not None:
+        content["default"] = clean(default) if isinstance(default, str) else default
+    bounds = {"least": parameter.bounds.least, "greatest": parameter.greatest}
+    content |= {name: bound for name, bound in bounds.items() if bound is not None}
+    if parameter.choices:
+        content["choices"] = [clean(choice) for choice in parameter.choices]
+    if parameter.description:
+        content["description"] = clean(parameter.description)
+    return content

@@ -17,7 +17,7 @@ _WRAPPERS: Final = "  <!-- Those of the installed plug-ins follow. -->\n"
 
 
 def make_blueprint(home: Path, guard: Guard, registry: Registry) -> Blueprint:
-    """The XSD, with the wrappers of these processes, and the schema of the same answers in JSON."""
+    """Return the XSD, with the wrapper elements of these processes, and the JSON schema."""
     blueprint = Blueprint("schemas", __name__)
     blueprint.before_request(guard.anyone)
     schema = _with_wrappers((home / "schemas" / "thread.xsd").read_text(), registry)
@@ -38,7 +38,7 @@ def make_blueprint(home: Path, guard: Guard, registry: Registry) -> Blueprint:
 
 
 def _with_wrappers(schema: str, registry: Registry) -> str:
-    """The schema with an element for each wrapper that it does not have: an XSD has no word for any name."""
+    """Add an element for each wrapper that the schema lacks: an XSD cannot allow any name."""
     wrappers = sorted({process.wrapper for process in registry if process.wrapper})
     known = {element.get("name") for element in etree.fromstring(schema.encode()).iterchildren("{*}element")}
     elements = (f'  <xs:element name="{name}" type="wrapper"/>\n' for name in wrappers if name not in known)

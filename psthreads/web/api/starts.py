@@ -30,6 +30,7 @@ from psthreads.web.http.operation import (
     Who,
     service,
 )
+from psthreads.web.http.routing import add_service
 from psthreads.web.services import Services
 
 _LONGEST_KEY: Final = 255
@@ -37,36 +38,30 @@ _FORMS: Final = frozenset({"", "application/x-www-form-urlencoded", "multipart/f
 
 
 def make_blueprint(services: Services, guard: Guard) -> Blueprint:
-    """The routes of the registered processes."""
+    """Return the routes of the registered processes."""
     blueprint = Blueprint("starts", __name__)
     blueprint.before_request(lambda: guard.start(services.registry.find(_endpoint())))
 
     def start(**path: str) -> Response:
         process: Process = g.process
         if request.method not in process.methods:
-            raise MethodNotAllowed(process.methods)  # HEAD, which comes with GET, must not start anything.
+            raise MethodNotAllowed(process.methods)  # Flask adds HEAD to GET, but it must not start anything.
         if request.mimetype not in _FORMS and request.content_length:
             raise UnsupportedMediaType("Send the parameters in the query or as a form.")
-        member = acting(services, path["member"])
+        member = acting_member(services, path["member"])
         values = process.read(parameters.values())
         key, wait = _idempotency_key(), parameters.preferred_wait()
-        begun = begin(services, process, values, member=member, group=g.caller.group, key=key)
-        return send(begun) if isinstance(begun, Answer) else _answer(services, process, begun, wait)
+        result = begin(services, process, values, member=member, group=g.caller.group, key=key)
+        return send(result) if isinstance(result, Answer) else _answer(services, process, result, wait)
 
     for process in services.registry:
         rule = process.route.replace("{", "<").replace("}", ">")
-        for suffix in ("", ".<any(xml, json):suffix>"):
-            blueprint.add_url_rule(
-                rule + suffix,
-                endpoint=process.name,
-                view_func=start,
-                methods=list(process.methods),
-            )
+        add_service(blueprint, rule, start, process.methods, process.name)
     return blueprint
 
 
 def process_of(services: Services, name: str, *, may_start: Callable[[Process], bool]) -> Process:
-    """The process of this name, for a page; raises NotFound and NotAllowed."""
+    """Return the process of this name, for a page. Raises NotFound, and NotAllowed where `may_start` is false."""
     process = services.registry.find(name)
     if process is None:
         raise NotFound(f"There is no process '{name}': the page to start one lists those that there are.")
@@ -76,7 +71,7 @@ def process_of(services: Services, name: str, *, may_start: Callable[[Process], 
 
 
 def form_key() -> str:
-    """The key of a form that starts something: sent twice, it starts one thread."""
+    """Return the idempotency key of a page's form: a form that is sent twice starts one thread."""
     return request.form.get("key", "")[:_LONGEST_KEY]
 
 
@@ -89,16 +84,16 @@ def begin(
     group: Group | None,
     key: str = "",
 ) -> Thread | Answer:
-    """Start a thread for the member, as whoever asks may; or give what the process's own checks answer at once.
+    """Start a thread for the member, and return it; or return the answer that a check of the process gives at once.
 
-    Raises what they refuse it with, and TooManyRequests.
+    Raises what the checks raise, and TooManyRequests.
     """
     by = request_origin(with_reason=False)
     who: dict[str, Any] = {"member": member, "by": by, "group": group, "key": key}
-    # A repeat gets what the first request got, even if it would be refused by now.
-    if key and (known := services.engine.replay(process, values, **who)) is not None:
-        return known
-    about = Start(
+    # A repeat gets the answer of the first request, even if the checks would refuse it now.
+    if key and (earlier := services.engine.replay(process, values, **who)) is not None:
+        return earlier
+    start = Start(
         member=member,
         group=group,
         folder=services.documents.group(group) if group else None,
@@ -110,8 +105,8 @@ def begin(
         g.caller.member.id, by.username, group.id if group else None, group.name if group else ""
     )
     for check in process.checks:
-        # It may look at thousands of documents, or pack some.
-        answer = off_the_loop(partial(_checked, check, about))
+        # A check may read thousands of documents, or build a zip file.
+        answer = off_the_loop(partial(_result_of, check, start))
         if isinstance(answer, PsthreadsError):
             raise answer
         if answer is not None:
@@ -119,21 +114,20 @@ def begin(
     return services.engine.start(process, values, **who)
 
 
-def _checked(check: Callable[[Start], Answer | None], about: Start) -> Answer | PsthreadsError | None:
-    """What a check says, also when it refuses the start."""
+def _result_of(check: Callable[[Start], Answer | None], start: Start) -> Answer | PsthreadsError | None:
     try:
-        return check(about)
+        return check(start)
     except PsthreadsError as refusal:
         return refusal
 
 
 def declaration(process: Process) -> Operation:
-    """What the routes of a process are for."""
+    """Return the operation of a process's routes."""
     schema = "wrapper" if process.wrapper else "thread"
     answers = {
-        200: service("The thread, which has ended while the answer was held", schema),
+        200: service("The thread, which ended within the preferred wait", schema),
         202: service("The thread that was started", schema),
-        409: service("The thread of this Idempotency-Key is gone", "error"),
+        409: service("The thread of this Idempotency-Key is deleted or expired", "error"),
         422: service("The Idempotency-Key was used for another request", "error"),
     }
     if process.checks:
@@ -160,8 +154,8 @@ def _endpoint() -> str:
     return (request.endpoint or "").rpartition(".")[2]
 
 
-def acting(services: Services, ref: str) -> Member:
-    """The member that the path names, whom whoever asks may act as."""
+def acting_member(services: Services, ref: str) -> Member:
+    """Return the member that the path names. Raises NotAllowed where the caller may not act as that member."""
     own: Member = g.caller.member
     if ref.removeprefix("~").lower() in {own.username.lower(), str(own.id)}:
         return own
@@ -181,7 +175,7 @@ def _idempotency_key() -> str:
 
 
 def _progress_url(thread: Thread) -> str:
-    """Where the thread's progress is, below the prefix that the request came by."""
+    """Return the path of the thread's progress, below the prefix of the request."""
     prefix = (request.endpoint or "").rpartition(".")[0].removeprefix("starts")
     values: dict[str, Any] = {"thread": thread.id}
     if suffix := g.get("suffix"):
@@ -192,8 +186,8 @@ def _progress_url(thread: Thread) -> str:
 
 
 def send(answer: Answer) -> Response:
-    """The file that the work was done with at once; it is removed."""
-    # The file has no name any more once it is open: whatever becomes of the request, it is gone after it.
+    """Send the file of an answer, and remove it."""
+    # The file loses its name as soon as it is open: it is gone after the request, however that ends.
     file = answer.path.open("rb")
     answer.path.unlink()
     response = send_file(file, mimetype=answer.mimetype, as_attachment=True, download_name=answer.filename, etag=False)

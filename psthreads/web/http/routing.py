@@ -1,4 +1,4 @@
-"""A cache of routes.
+"""Routes: the format at the end of a service's path, and a cache.
 
 Clients poll, so most requests have the path of an earlier one. Werkzeug's matching of the path and its check of the
 host are a good part of the cost of a progress request; both are cached.
@@ -6,10 +6,11 @@ host are a good part of the cost of a progress request; both are cached.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
 from functools import lru_cache
 from typing import Any, Final
 
-from flask import Flask, Request
+from flask import Blueprint, Flask, Request, Response, g
 from werkzeug.routing import Map, MapAdapter
 from werkzeug.wsgi import get_host
 
@@ -22,6 +23,7 @@ class Application(Flask):
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._routes: dict[tuple[str, str], tuple[Any, Any]] = {}
+        self.url_value_preprocessor(_take_suffix)
 
     def create_url_adapter(self, request: Request | None) -> MapAdapter | None:
         """Return the request's URL adapter, as Flask does, but without matching of hosts."""
@@ -31,6 +33,24 @@ class Application(Flask):
         server = environ["SERVER_NAME"], environ["SERVER_PORT"]
         host = request.host = _host(environ["wsgi.url_scheme"], environ.get("HTTP_HOST"), *server)
         return _Adapter(self._routes, self.url_map, host.lower(), request)
+
+
+def add_service(
+    blueprint: Blueprint,
+    rule: str,
+    view: Callable[..., Response],
+    methods: Collection[str],
+    endpoint: str | None = None,
+) -> None:
+    """Add a route that also answers with .xml or .json at the end of its path, and then in that format."""
+    for suffix in ("", ".<any(xml, json):suffix>"):
+        blueprint.add_url_rule(rule + suffix, endpoint, view, methods=methods)
+
+
+def _take_suffix(_endpoint: str | None, values: dict[str, str] | None) -> None:
+    """Keep a path's .xml or .json out of the views' arguments."""
+    if values is not None and "suffix" in values:
+        g.suffix = values.pop("suffix")
 
 
 class _Adapter(MapAdapter):

@@ -134,4 +134,4 @@ def _member(services: Services) -> Member:
     """Return the member to start for. Raises MemberNotFound, and NotAllowed where the caller may not act for them."""
     ref = request.form.get("member", "").strip()
     own: Member = g.caller.member
-    return starts.acting(services, ref) if ref else own
+    return starts.acting_member(services, ref) if ref else own
