@@ -76,8 +76,8 @@ def html_size(text: str) -> int:
 def cut(text: str, limit: int) -> str:
     """Return as much of the text's beginning as takes at most `limit` bytes in a page."""
     head = text[:limit]
-    while (taken := html_size(head)) > limit:
-        head = head[: len(head) * limit // taken]
+    while (total := html_size(head)) > limit:
+        head = head[: len(head) * limit // total]
     return head
 
 
