@@ -219,7 +219,7 @@ def life(redis: Redis, config: Config) -> Iterator[Problem]:
     """Check that a worker is alive, and a janitor for the threads of lost workers."""
     if not Engine(redis, config, ThreadStore(redis, config), Registry()).workers():
         yield _warning("No worker is alive: threads wait.", "Start psthreads worker.")
-    if not Janitor.leads_somewhere(redis):
+    if not Janitor.has_leader(redis):
         yield _warning(
             "No janitor runs: threads of lost workers stay as they are.", "Start psthreads web or psthreads worker."
         )

@@ -1,4 +1,4 @@
-"""Starting and cancelling threads: the store, the registry and RQ's queue together."""
+"""Starts and cancels threads, with the store and the registry of processes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ from psthreads.domain.config import Config
 from psthreads.domain.errors import Conflict, ThreadNotFound
 from psthreads.domain.model import SERVER_WIDE, Thread
 from psthreads.threads import crew, jobs
-from psthreads.threads.store import NewThread, ThreadStore
+from psthreads.threads.records import NewThread
+from psthreads.threads.store import ThreadStore
 
 
 class Engine:
@@ -42,15 +43,15 @@ class Engine:
         group: Group | None = None,
         key: str = "",
     ) -> Thread:
-        """Start a thread of this process for a member, as `by` asks. Once it returns, the thread will run.
+        """Start a thread of this process for a member, on behalf of `by`. It is stored and queued when this returns.
 
-        With a key (from the Idempotency-Key of `by`), the same start again gives the same
-        thread, and another start raises IdempotencyConflict.
+        With an idempotency key of `by`, the same start again returns the same thread, and another start raises
+        IdempotencyConflict.
         """
-        thread_id = uuid4().hex
+        new_id = uuid4().hex
         title = process.title.format(group=group.name if group else "", member=member.username, **values)
         new = NewThread(
-            id=thread_id,
+            id=new_id,
             name=title,
             process=process.name,
             username=member.username,
@@ -61,7 +62,7 @@ class Engine:
             restartable=process.restartable,
             exclusive=process.exclusive,
             fields=jobs.fields(
-                thread_id=thread_id,
+                thread_id=new_id,
                 process=process.name,
                 values=dict(values),
                 title=title,
@@ -69,8 +70,8 @@ class Engine:
                 redis=self._redis,
             ),
         )
-        stored, _ = self.store.create(new, _digest(key) if key else "", _fingerprint(process, values, member, group))
-        return self._started(stored)
+        thread_id = self.store.create(new, _digest(key) if key else "", _fingerprint(process, values, member, group))
+        return self._fetch_started(thread_id)
 
     def replay(
         self,
@@ -82,27 +83,27 @@ class Engine:
         group: Group | None,
         key: str,
     ) -> Thread | None:
-        """The thread that an earlier start with this key gave; None where there was none.
+        """Return the thread of an earlier start with this key, None for a new key.
 
         Raises IdempotencyConflict where the key was used for another start, and Conflict where its thread is gone.
         """
-        stored = self.store.remembered(by, _digest(key), _fingerprint(process, values, member, group))
-        return self._started(stored) if stored else None
+        thread_id = self.store.find_replay(by, _digest(key), _fingerprint(process, values, member, group))
+        return self._fetch_started(thread_id) if thread_id else None
 
-    def _started(self, thread_id: str) -> Thread:
+    def _fetch_started(self, thread_id: str) -> Thread:
         try:
             return self.store.fetch(thread_id)
         except ThreadNotFound:
-            # To start it anew would be to do twice what was asked for once.
+            # Starting it anew could do the same work twice.
             raise Conflict(
                 "The thread that was started with this key is gone, deleted or expired: use another key to do it again."
             ) from None
 
     def cancel(self, thread: Thread, *, by: Origin, force: bool = False) -> Thread:
-        """Cancel a thread on a member's behalf, and return it as it then stands.
+        """Cancel a thread on a member's behalf, and return its state after that.
 
-        Without effect on a thread that is final. A running one is `cancelled` once its code has
-        stopped: within the grace period, or at once with `force`. Raises ThreadNotFound.
+        Without effect on a final thread. A running thread is `cancelled` once its code has stopped: within the grace
+        period, or at once with `force`. Raises ThreadNotFound.
         """
         thread, worker = self.store.cancel(thread.id, by, force=force)
         if worker:
@@ -112,7 +113,7 @@ class Engine:
         return thread
 
     def workers(self) -> int:
-        """How many worker processes are alive: those that gave a sign of life not long ago."""
+        """Return the number of worker processes that are alive."""
         return crew.count(self._redis, self._queue)
 
 

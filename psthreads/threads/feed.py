@@ -1,8 +1,7 @@
-"""Following threads as they change: one reader of Redis for each web process, whatever the number of followers.
+"""Following threads as they change: one reader of Redis for each web process, however many followers it has.
 
-A follower holds no queue of its own. It is woken, reads what is new from where it stands, and goes on: so
-a slow one costs no memory, and what it missed meanwhile it finds in the log, which is numbered. What many
-followers ask for at the same moment is read once.
+A follower has no queue. When it is woken, it reads from where it is, and goes on: a slow one costs no memory, and finds
+what it missed in the log, which is numbered. What many followers read at the same time is read once.
 """
 
 from __future__ import annotations
@@ -21,13 +20,14 @@ from redis.exceptions import RedisError
 
 from psthreads.database.connection import translate_errors
 from psthreads.domain.model import Thread
-from psthreads.threads.store import FEED, ThreadSnapshot, ThreadStore
+from psthreads.threads.records import ThreadSnapshot
+from psthreads.threads.store import FEED, ThreadStore
 
 _BLOCK_MS: Final = 1_000
 _AGAIN_SECONDS: Final = 0.5
-_READ: Final = 1_000  # entries of the feed at a time
-_REMEMBERED: Final = 10_000  # changes, for those who follow many threads
-_CACHED: Final = 2_000  # threads, for the same
+_BATCH: Final = 1_000  # entries of the feed at a time
+_KEPT_CHANGES: Final = 10_000  # for followers of many threads
+_CACHED_THREADS: Final = 2_000  # for the same
 _log = logging.getLogger(__name__)
 
 
@@ -41,11 +41,11 @@ class Change:
 
 
 class Behind(Exception):
-    """A follower of many threads was too slow, or away for too long: it must look at all of them again."""
+    """A follower of many threads was too slow, or away for too long, and must read all of them again."""
 
 
 class Feed:
-    """What changes, told to whoever follows. It reads only while somebody does."""
+    """The changes, for those who follow them. It reads only while it has followers."""
 
     def __init__(self, redis: Redis, store: ThreadStore) -> None:
         self.is_closed = False
@@ -53,12 +53,12 @@ class Feed:
         self._store = store
         self._lock = threading.RLock()
         self._channels: dict[str, _Channel] = {}
-        self._many = threading.Condition(self._lock)
-        self._changes: deque[Change] = deque(maxlen=_REMEMBERED)
-        self._counted = 0  # changes since the start; the last one's position in `_changes` follows from it
-        self._stirred = 0  # how often everybody was woken
+        self._changed = threading.Condition(self._lock)
+        self._changes: deque[Change] = deque(maxlen=_KEPT_CHANGES)
+        self._position = 0  # counts changes since the start; the last one of `_changes` has this number
+        self._wakes = 0  # counts how often all followers were woken
         self._followers = 0
-        self._last = "0-0"
+        self._last_id = "0-0"
         self._reader: threading.Thread | None = None
         self._cache: OrderedDict[str, tuple[int, Thread]] = OrderedDict()
         self._access = 0
@@ -82,65 +82,68 @@ class Feed:
     def follow_many(self, group_id: int | None, since: str = "") -> Iterator[ManyFollower]:
         """Follow all threads, or those of one group, from now on or from the change with the id `since`.
 
-        Raises Behind where that is too long ago, and Unavailable.
+        Raises Behind where that change is too long ago, and Unavailable.
         """
         with self._reading():
             with self._lock:
-                position, earlier = self._counted, self._earlier(since)
+                position, earlier = self._position, self._earlier(since)
             yield ManyFollower(self, group_id, position, earlier)
 
     def wait(self, thread: Thread, until: Callable[[Thread], bool], seconds: float) -> Thread:
-        """The thread once it is as wanted, or as it is when the time is up. Raises Unavailable, ThreadNotFound."""
+        """Return the thread once `until` holds for it, or its state when the time is up.
+
+        Raises Unavailable and ThreadNotFound.
+        """
         if until(thread):
             return thread
         deadline = time.monotonic() + seconds
         with self.follow(thread.id) as follower:
             while True:
                 thread = self._store.fetch(thread.id)
-                left = deadline - time.monotonic()
-                if until(thread) or left <= 0:
+                remaining = deadline - time.monotonic()
+                if until(thread) or remaining <= 0:
                     return thread
-                follower.wait(left)
+                follower.wait(remaining)
 
     def close(self) -> None:
-        """Wake everybody who follows, for this web process is about to end."""
+        """Wake all followers, because this web process is about to end."""
         self.is_closed = True
-        self._stir()
+        self._wake_all()
 
     # For ManyFollower.
 
     def changes_after(self, position: int, seconds: float) -> tuple[int, list[Change]]:
-        """What changed after this position, and where that leads; waits until something does, at most that long.
+        """Return the changes after this position, and the new position; wait for one, at most that long.
 
-        Raises Behind where it is not remembered any more.
+        Raises Behind where they are not kept any more.
         """
-        with self._many:
-            stirred = self._stirred
-            self._many.wait_for(lambda: self._counted > position or self._stirred != stirred, seconds)
-            many = self._counted - position
+        with self._changed:
+            wakes = self._wakes
+            self._changed.wait_for(lambda: self._position > position or self._wakes != wakes, seconds)
+            many = self._position - position
             if many > len(self._changes):
                 raise Behind
-            found = [self._changes[number] for number in range(len(self._changes) - many, len(self._changes))]
-            return self._counted, found
+            changes = [self._changes[number] for number in range(len(self._changes) - many, len(self._changes))]
+            return self._position, changes
 
     def threads(self, changed: dict[str, int]) -> tuple[list[Thread], int]:
-        """The threads as they stand, each at least as new as the change at its position; and who may do what."""
+        """Return the threads, each at least as new as the change at its position, and the permissions' version."""
         with self._lock:
-            counted = self._counted
-            known = {each: self._cache[each] for each in changed if each in self._cache}
-        missing = [each for each, position in changed.items() if each not in known or known[each][0] < position]
+            position = self._position
+            cached = {each: self._cache[each] for each in changed if each in self._cache}
+        missing = [each for each, minimum in changed.items() if each not in cached or cached[each][0] < minimum]
         if missing:
-            found, access = self._store.fetch_many(missing)
-            new = {thread.id: (counted, thread) for thread in found}
-            known |= new
+            threads, access = self._store.fetch_many(missing)
+            new = {thread.id: (position, thread) for thread in threads}
+            cached |= new
             with self._lock:
                 self._access = max(self._access, access)
                 self._cache |= new
-                while len(self._cache) > _CACHED:
+                while len(self._cache) > _CACHED_THREADS:
                     self._cache.popitem(last=False)
-        return [known[each][1] for each in changed if each in known], self._access
+        return [cached[each][1] for each in changed if each in cached], self._access
 
-    # Inside.
+    # Reading.
 
     @contextmanager
     def _reading(self) -> Iterator[None]:
@@ -149,7 +152,7 @@ class Feed:
             if self._reader is None:
                 with translate_errors(self._redis):
                     newest = cast("list[tuple[bytes, Any]]", self._redis.xrevrange(FEED, count=1))
-                self._last = newest[0][0].decode() if newest else "0-0"
+                self._last_id = newest[0][0].decode() if newest else "0-0"
                 self._changes.clear()
                 self._cache.clear()
                 self._reader = threading.Thread(target=self._read, name="feed", daemon=True)
@@ -168,50 +171,49 @@ class Feed:
                     self._reader = None
                     return
             try:
-                reply: Any = self._redis.xread({FEED: self._last}, count=_READ, block=_BLOCK_MS)
+                answer: Any = self._redis.xread({FEED: self._last_id}, count=_BATCH, block=_BLOCK_MS)
             except RedisError as error:
                 _log.warning("The feed cannot be read: %s", error)
                 time.sleep(_AGAIN_SECONDS)
-                self._stir()  # Who follows finds out for himself.
+                self._wake_all()  # The followers find out for themselves.
                 continue
-            if reply:
-                self._tell(reply[0][1])
+            if answer:
+                self._take_in(answer[0][1])
 
-    def _tell(self, entries: list[tuple[bytes, dict[bytes, bytes]]]) -> None:
-        everybody = len(entries) == _READ  # We are late, and what is capped may have lost some.
+    def _take_in(self, entries: list[tuple[bytes, dict[bytes, bytes]]]) -> None:
+        concerns_all = len(entries) == _BATCH  # The reader is late, and the capped feed may have lost some.
         with self._lock:
             for entry_id, fields in entries:
-                self._last = entry_id.decode()
+                self._last_id = entry_id.decode()
                 if b"t" not in fields:
                     self._access = max(self._access, int(fields[b"a"]))
-                    everybody = True
+                    concerns_all = True
                     continue
-                change = _change(self._last, fields)
+                change = _change(self._last_id, fields)
                 self._changes.append(change)
-                self._counted += 1
+                self._position += 1
                 if (channel := self._channels.get(change.thread_id)) is not None:
-                    channel.ring()
-            self._many.notify_all()
-        if everybody:
-            self._stir()
+                    channel.wake()
+            self._changed.notify_all()
+        if concerns_all:
+            self._wake_all()
 
-    def _stir(self) -> None:
+    def _wake_all(self) -> None:
         with self._lock:
-            self._stirred += 1
+            self._wakes += 1
             for channel in self._channels.values():
-                channel.ring()
-            self._many.notify_all()
+                channel.wake()
+            self._changed.notify_all()
 
     def _earlier(self, since: str) -> list[Change]:
-        """The changes after that id and up to now."""
         if not since:
             return []
         with translate_errors(self._redis):
             oldest = cast("list[Any]", self._redis.xrange(FEED, count=1))
             if not oldest or _order(oldest[0][0].decode()) > _order(since):
                 raise Behind
-            found = cast("list[Any]", self._redis.xrange(FEED, f"({since}", self._last, count=_REMEMBERED))
-        return [_change(entry_id.decode(), fields) for entry_id, fields in found if b"t" in fields]
+            entries = cast("list[Any]", self._redis.xrange(FEED, f"({since}", self._last_id, count=_KEPT_CHANGES))
+        return [_change(entry_id.decode(), fields) for entry_id, fields in entries if b"t" in fields]
 
 
 class Follower:
@@ -223,28 +225,28 @@ class Follower:
         self._channel = channel
         self._seen = -1
 
-    def read(self, first: int, *, again: bool = False) -> ThreadSnapshot:
-        """The thread, and its log from number `first` on, as they stand; raises ThreadNotFound, Unavailable.
+    def snapshot(self, first: int, *, again: bool = False) -> ThreadSnapshot:
+        """Return the thread, and its log from number `first` on; raise ThreadNotFound and Unavailable.
 
-        With `again` they are read even if nothing has been heard of a change.
+        With `again` they are read even where no change was heard of.
         """
         channel = self._channel
-        self._seen = channel.rung
+        self._seen = channel.version
         if again:
-            return self._store.follow(self._thread_id, first)
-        return channel.once((self._seen, first), lambda: self._store.follow(self._thread_id, first))
+            return self._store.snapshot(self._thread_id, first)
+        return channel.share((self._seen, first), lambda: self._store.snapshot(self._thread_id, first))
 
     def wait(self, seconds: float) -> bool:
-        """Wait until something has changed since the last `read` or `wait`; False when the time is up."""
+        """Wait for a change since the last `snapshot` or `wait`; return False when the time is up."""
         channel = self._channel
-        with channel.bell:
-            changed = channel.bell.wait_for(lambda: channel.rung != self._seen, seconds)
-            self._seen = channel.rung
-        return changed
+        with channel.changed:
+            has_changed = channel.changed.wait_for(lambda: channel.version != self._seen, seconds)
+            self._seen = channel.version
+        return has_changed
 
 
 class ManyFollower:
-    """Follows many threads. `position` is the id of the last change that was given."""
+    """Follows many threads."""
 
     def __init__(self, feed: Feed, group_id: int | None, position: int, earlier: list[Change]) -> None:
         self._feed = feed
@@ -252,47 +254,46 @@ class ManyFollower:
         self._position = position
         self._earlier = earlier
 
-    def read(self, seconds: float) -> tuple[str, list[Thread], int, set[str]]:
-        """The id of the last change, the threads that have changed, each once, and the version of who may do what.
+    def changes(self, seconds: float) -> tuple[str, list[Thread], int, set[str]]:
+        """Wait for changes, at most that long, and return what is new.
 
-        Besides, the ids of threads that have changed and are gone: deleted, as they expire without a word.
-
-        Waits until something has, at most that long. Raises Behind, Unavailable.
+        That is the id of the last change, the changed threads, each once, the version of the permissions, and the ids
+        of deleted threads. Expired threads are not reported. Raises Behind and Unavailable.
         """
-        found, self._earlier = self._earlier, []
-        if not found:
-            self._position, found = self._feed.changes_after(self._position, seconds)
+        changes, self._earlier = self._earlier, []
+        if not changes:
+            self._position, changes = self._feed.changes_after(self._position, seconds)
         changed = {
             change.thread_id: self._position
-            for change in found
+            for change in changes
             if self._group_id is None or change.group_id == self._group_id
         }
         threads, access = self._feed.threads(changed)
-        gone = changed.keys() - {thread.id for thread in threads}
-        return found[-1].id if found else "", threads, access, gone
+        deleted = changed.keys() - {thread.id for thread in threads}
+        return changes[-1].id if changes else "", threads, access, deleted
 
 
 class _Channel:
-    """Those who follow the same thread."""
+    """The followers of one thread."""
 
     def __init__(self, lock: threading.RLock) -> None:
-        self.bell = threading.Condition(lock)
-        self.rung = 0
+        self.changed = threading.Condition(lock)
+        self.version = 0
         self.followers = 0
-        self._at: tuple[int, int] | None = None
+        self._place: tuple[int, int] | None = None
         self._snapshot: ThreadSnapshot | None = None
         self._reading = threading.Lock()
 
-    def ring(self) -> None:
-        self.rung += 1
-        self.bell.notify_all()
+    def wake(self) -> None:
+        self.version += 1
+        self.changed.notify_all()
 
-    def once(self, at: tuple[int, int], read: Callable[[], ThreadSnapshot]) -> ThreadSnapshot:
-        """What `read` gives; those who ask for the same at the same time share it."""
+    def share(self, place: tuple[int, int], read: Callable[[], ThreadSnapshot]) -> ThreadSnapshot:
+        """Return what `read` returns. Followers at the same place share one reading."""
         with self._reading:
-            if self._at != at or self._snapshot is None:
+            if self._place != place or self._snapshot is None:
                 self._snapshot = read()
-                self._at = at
+                self._place = place
             return self._snapshot
 
 

@@ -1,10 +1,11 @@
-"""The janitor: finds threads that nobody works on any more, and ends them or queues them again.
+"""The janitor: finds threads that no worker runs any more, and ends them or queues them again.
 
-It also removes the files of threads that are gone, a little at a time.
+It also removes the files of threads that do not exist any more, a little at a time, and brings the shared settings into
+force.
 
-It runs in every web process and in every supervisor of workers, so that some process is there to do it as long
-as any lives; a lock makes one of them the leader. It acts only on what it has seen for a while, without
-losing Redis meanwhile: after an outage every lease has run out, and the workers are about to renew them.
+It runs in every web process and in every supervisor of workers, so that it runs as long as any of them lives; a lock
+makes one of them the leader. It acts only on what it has seen for a while, without losing Redis meanwhile: after an
+outage every lease has run out, and the workers are about to renew them.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ _log = logging.getLogger(__name__)
 
 
 class Janitor:
-    """Sweeps every second while it leads. `start` and `stop` are for the process that owns it."""
+    """Sweeps every second while it leads. The process that owns it calls `start` and `stop`."""
 
     def __init__(
         self, redis: Redis, config: Config, store: ThreadStore, settings: SharedSettings | None = None
@@ -80,7 +81,7 @@ class Janitor:
                 self._redis.delete(_LOCK)
 
     def sweep(self) -> list[str]:
-        """Look once; returns what was done, a sentence for each. Raises Unavailable."""
+        """Check all threads once; return a sentence for each action. Raises Unavailable."""
         with translate_errors(self._redis):
             self._leads = self._lead()
             if not self._leads:
@@ -90,12 +91,12 @@ class Janitor:
         survey = self._store.survey()
         now = time.monotonic()
         suspects = {f"overdue {thread_id}" for thread_id in survey.overdue}
-        suspects |= {f"waiting {thread_id}" for thread_id in (*survey.taken, *survey.astray)}
+        suspects |= {f"waiting {thread_id}" for thread_id in (*survey.taken, *survey.stranded)}
         self._seen = {suspect: self._seen.get(suspect, now) for suspect in suspects}
-        done = []
-        for group_id in survey.blocked:  # What it mends is certain at first sight.
+        actions = []
+        for group_id in survey.blocked:  # No patience is needed: the script checks again.
             self._store.unblock(group_id)
-            done.append(f"Group {group_id}: threads waited for slots that nobody used")
+            actions.append(f"Group {group_id}: threads waited for slots that nobody used")
         for suspect, since in list(self._seen.items()):
             if now - since < self._patience:
                 continue
@@ -104,15 +105,15 @@ class Janitor:
             if why == "overdue":
                 verdict = self._store.abandon(thread_id, "Worker lost")
                 if verdict:
-                    done.append(f"Thread {thread_id}: worker lost, {verdict}")
+                    actions.append(f"Thread {thread_id}: worker lost, {verdict}")
             elif self._store.recover(thread_id):
-                done.append(f"Thread {thread_id}: taken by no worker, queued again")
-        return done
+                actions.append(f"Thread {thread_id}: taken by no worker, queued again")
+        return actions
 
     def sweep_files(self, seconds: float = math.inf) -> int:
-        """Go on removing the files of threads that are gone, for about so long; returns how many a whole sweep removed.
+        """Remove files of threads that do not exist any more, for about so long; return how many a whole sweep removed.
 
-        That is 0 until it is through. Raises Unavailable.
+        That is 0 until the sweep is complete. Raises Unavailable.
         """
         if self._files is None:
             self._files, self._removed = self._documents.sweep(self._store.existing, self._unfinished, self._longest), 0
@@ -129,15 +130,15 @@ class Janitor:
         return self._removed
 
     def _unfinished(self, thread_ids: Collection[str]) -> set[str]:
-        found = set()
+        unfinished = set()
         for thread_id in thread_ids:
             with suppress(ThreadNotFound):
                 if not self._store.fetch(thread_id).status.is_final:
-                    found.add(thread_id)
-        return found
+                    unfinished.add(thread_id)
+        return unfinished
 
     def _tidy(self) -> None:
-        """Sweep files when it is time, in slices that no request has to wait for."""
+        """Sweep files when it is time, in slices too short to delay a request."""
         if time.monotonic() < self._files_at:
             return
         try:
@@ -148,13 +149,13 @@ class Janitor:
                 self._files_at = time.monotonic() + _FILES_SECONDS
 
     @staticmethod
-    def leads_somewhere(redis: Redis) -> bool:
-        """Whether some process is the janitor now. Raises Unavailable."""
+    def has_leader(redis: Redis) -> bool:
+        """Return whether some janitor leads now. Raises Unavailable."""
         with translate_errors(redis):
             return bool(redis.exists(_LOCK))
 
     def _lead(self) -> bool:
-        """Whether this janitor is the leader now; the lock runs out when a leader dies."""
+        # The lock expires when a leader dies.
         if self._redis.set(_LOCK, self._name, nx=True, ex=_LEADS_SECONDS):
             return True
         if self._redis.get(_LOCK) == self._name.encode():

@@ -1,7 +1,7 @@
-"""Finding threads among many, and how things stand on the whole: what the dashboard asks of the store.
+"""Finds threads among many, and sums up the current state for the dashboard.
 
-No question costs more because more is stored. A search looks through the shortest listing that holds what is wanted,
-newest first, at a bounded number of threads; then it says where to go on.
+No request costs more because more is stored. A search scans the shortest listing that holds all that can match, newest
+first, for a bounded number of threads; then it says where to go on.
 """
 
 from __future__ import annotations
@@ -12,15 +12,16 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any, Final
 
 from psthreads.domain.errors import BadParameter
 from psthreads.domain.model import SERVER_WIDE, Status, Thread
+from psthreads.threads.records import Kind, thread_from
 from psthreads.threads.scripts import ThreadScripts
-from psthreads.threads.store import Kind, thread_of
 
-_SLICE: Final = 250  # threads in one step of a search: few enough for Redis not to be held up
-_LOOKED_AT: Final = 2_000
+_SLICE: Final = 250  # threads in one step of a search: few enough not to hold up Redis
+_SCANNED: Final = 2_000
 _CURSOR: Final = re.compile(r"(\d{1,16})-([0-9a-f]{32})\Z")
 _SHOWN: Final = 8
 _STEPS: Final = 4  # of a duration's length in an octave, as lua/common.lua counts them
@@ -29,10 +30,10 @@ _ENDS: Final = tuple(status for status in Status if status.is_final)
 
 @dataclass(frozen=True, slots=True)
 class ThreadQuery:
-    """What is looked for. Of a group's threads only, where `group_id` is one; the same for member and process.
+    """The threads to find: of a group, a member or a process, where these are given.
 
-    `since` and `till` are milliseconds since the epoch, 0 for no bound: of the acceptance of threads that are not
-    final, and of the end of those that are. `text` is looked for in names and messages, in any case.
+    `since` and `till` are milliseconds since the epoch, 0 for no bound: of the acceptance of active threads, and of the
+    end of final ones. `text` is searched in names and messages, without regard to case.
     """
 
     kind: Kind = "active"
@@ -46,10 +47,10 @@ class ThreadQuery:
 
 @dataclass(frozen=True, slots=True)
 class ThreadSearchResult:
-    """What was found, newest first. `after` is where to go on, empty when everything was looked at.
+    """Threads, newest first. `after` is where to go on, empty at the end.
 
-    `total` counts all that match, None where only looking at each of them would tell. `looked_back_to` is the time of
-    the last thread that was looked at, where the search stopped before it had found as many as were asked for; else 0.
+    `total` counts all that match, None where that would take a look at each of them. `looked_back_to` is the time of
+    the last scanned thread where the search stopped before the page was full, else 0.
     """
 
     threads: tuple[Thread, ...]
@@ -60,7 +61,7 @@ class ThreadSearchResult:
 
 @dataclass(frozen=True, slots=True)
 class Hour:
-    """What happened in an hour, which began `at` milliseconds since the epoch."""
+    """The counts of an hour, which began `at` milliseconds since the epoch."""
 
     at: int
     started: int
@@ -72,7 +73,7 @@ class Hour:
 
 @dataclass(frozen=True, slots=True)
 class Duration:
-    """How long threads of a process ran, in milliseconds: half of them up to `median`, 95 % up to `most`."""
+    """The durations of a process's threads in milliseconds: the median, and the 95th percentile as `most`."""
 
     process: str
     count: int
@@ -82,9 +83,9 @@ class Duration:
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """How things stand by Redis's clock. `oldest` is when the oldest that waits was accepted, 0 for none.
+    """The current state by Redis's clock. `oldest` is when the oldest waiting thread was accepted, 0 for none.
 
-    `counts` has the threads of each status that is not final, and the failed ones of the last day.
+    `counts` has the number of threads of each status that is not final, and of those that failed in the last day.
     """
 
     counts: Mapping[Status, int]
@@ -98,56 +99,55 @@ class Overview:
 
 
 class ThreadSearch:
-    """Looks for threads. Its methods raise Unavailable when Redis is away."""
+    """Searches threads. Its methods raise Unavailable when Redis is away."""
 
     def __init__(self, scripts: ThreadScripts) -> None:
         self._run = scripts.run
 
-    def find(
-        self, wanted: ThreadQuery, after: str = "", size: int = 50, look_at: int = _LOOKED_AT
-    ) -> ThreadSearchResult:
-        """At most `size` threads as wanted; after the one where an earlier search stopped, if any.
+    def find(self, query: ThreadQuery, after: str = "", size: int = 50, look_at: int = _SCANNED) -> ThreadSearchResult:
+        """Return at most `size` matching threads, after the place where an earlier search stopped, if given.
 
-        Raises BadParameter for an `after` that no search has given.
+        Raises BadParameter for an `after` that no search has returned.
         """
-        listings, is_exact = _listings(wanted)
-        found: list[Thread] = []
-        total, looked, at, there_is_more = 0, 0, 0, True
-        while there_is_more and len(found) < size and looked < look_at:
-            step = min(_SLICE, look_at - looked, max(size - len(found), 1) if is_exact else _SLICE)
+        listings, is_exact = _listings(query)
+        threads: list[Thread] = []
+        total, scanned, score, has_more = 0, 0, 0, True
+        while has_more and len(threads) < size and scanned < look_at:
+            step = min(_SLICE, look_at - scanned, max(size - len(threads), 1) if is_exact else _SLICE)
             args: dict[str, Any] = {
-                "since": wanted.since or "-inf",
-                "until": wanted.till or "+inf",
+                "since": query.since or "-inf",
+                "until": query.till or "+inf",
                 "many": step,
                 "listings": listings,
             }
             if after:
                 args["after"] = _cursor(after)
-            _, holds, more, *rows = self._run("find", args)
-            total, looked, there_is_more = total or holds, looked + step, bool(more)
-            for thread_id, score, raw in zip(rows[::3], rows[1::3], rows[2::3], strict=True):
-                if len(found) == size:
-                    there_is_more = True
+            length, more, *rows = self._run("find", args)
+            total, scanned, has_more = total or length, scanned + step, bool(more)
+            for thread_id, at, raw in zip(rows[::3], rows[1::3], rows[2::3], strict=True):
+                if len(threads) == size:
+                    has_more = True
                     break
-                at, after = int(score), f"{int(score)}-{thread_id.decode()}"
+                score = int(at)
+                after = f"{score}-{thread_id.decode()}"
                 meta = json.loads(raw)
-                if _matches(wanted, meta):
-                    found.append(thread_of(thread_id.decode(), meta))
-        stopped_early = there_is_more and len(found) < size
+                if _matches(query, meta):
+                    threads.append(thread_from(thread_id.decode(), meta))
+        stopped_early = has_more and len(threads) < size
         return ThreadSearchResult(
-            threads=tuple(found),
-            after=after if there_is_more else "",
+            threads=tuple(threads),
+            after=after if has_more else "",
             total=total if is_exact else None,
-            looked_back_to=at if stopped_early else 0,
+            looked_back_to=score if stopped_early else 0,
         )
 
     def overview(self, group_id: int = SERVER_WIDE) -> Overview:
-        """How things stand, for the whole server or for one group, in one round trip."""
+        """Return the current state of the whole server or of one group, in one round trip."""
         scope = "server" if group_id == SERVER_WIDE else group_id
         counts, running, waiting, failed, oldest, hours, days, now = self._run("overview", scope, _SHOWN)
         return Overview(
             counts={Status(name.decode()): number for name, number in _pairs(counts)},
-            running=tuple(sorted(_threads(running), key=lambda one: one.created, reverse=True)[:_SHOWN]),
+            running=tuple(sorted(_threads(running), key=attrgetter("created"), reverse=True)[:_SHOWN]),
             waiting=tuple(_threads(waiting)),
             failed=tuple(_threads(failed)),
             oldest=int(oldest or 0),
@@ -157,43 +157,42 @@ class ThreadSearch:
         )
 
 
-def _listings(wanted: ThreadQuery) -> tuple[list[tuple[str, str]], bool]:
-    """Listings that each hold all that is wanted, as pairs of scope and kind; and whether the first holds no more.
+def _listings(query: ThreadQuery) -> tuple[list[tuple[str, str]], bool]:
+    """Return the listings that each hold all that can match, and whether the first one holds nothing else.
 
-    The first is the whole server's or the group's.
+    A listing is a pair of scope and kind. The first is the whole server's or the group's.
     """
-    kind = wanted.kind
+    kind = query.kind
     state = kind if kind in {"active", "finished"} else "finished" if Status(kind).is_final else "active"
-    listings = [("server" if wanted.group_id == SERVER_WIDE else str(wanted.group_id), str(kind))]
-    if wanted.member_id is not None:
-        listings.append((f"member:{wanted.member_id}", state))
-    if wanted.process:
-        listings.append((f"process:{wanted.process}", state))
-    return listings, len(listings) == 1 and not wanted.text
+    listings = [("server" if query.group_id == SERVER_WIDE else str(query.group_id), str(kind))]
+    if query.member_id is not None:
+        listings.append((f"member:{query.member_id}", state))
+    if query.process:
+        listings.append((f"process:{query.process}", state))
+    return listings, len(listings) == 1 and not query.text
 
 
-def _matches(wanted: ThreadQuery, meta: Mapping[str, Any]) -> bool:
+def _matches(query: ThreadQuery, meta: Mapping[str, Any]) -> bool:
     status = Status(meta["status"])
-    if wanted.kind not in {"active", "finished"} and status is not Status(wanted.kind):
+    if query.kind not in {"active", "finished"} and status is not Status(query.kind):
         return False
-    if wanted.group_id != SERVER_WIDE and meta["groupid"] != wanted.group_id:
+    if query.group_id != SERVER_WIDE and meta["groupid"] != query.group_id:
         return False
-    if wanted.member_id is not None and meta["memberid"] != wanted.member_id:
+    if query.member_id is not None and meta["memberid"] != query.member_id:
         return False
-    if wanted.process and meta["process"] != wanted.process:
+    if query.process and meta["process"] != query.process:
         return False
-    text = wanted.text.casefold()
+    text = query.text.casefold()
     return not text or text in meta["name"].casefold() or text in meta["message"].casefold()
 
 
 def _cursor(after: str) -> tuple[str, str]:
-    """The score and the id of the thread after which to go on."""
-    found = _CURSOR.match(after)
-    if found is None:
+    match = _CURSOR.match(after)
+    if match is None:
         raise BadParameter(
             "after", "The parameter 'after' is not one that a list has given: go on from its first page."
         )
-    return found[1], found[2]
+    return match[1], match[2]
 
 
 def _pairs(flat: list[Any]) -> Iterator[tuple[Any, Any]]:
@@ -201,7 +200,7 @@ def _pairs(flat: list[Any]) -> Iterator[tuple[Any, Any]]:
 
 
 def _threads(flat: list[Any]) -> Iterator[Thread]:
-    return (thread_of(thread_id.decode(), json.loads(meta)) for thread_id, meta in _pairs(flat))
+    return (thread_from(thread_id.decode(), json.loads(meta)) for thread_id, meta in _pairs(flat))
 
 
 def _hour(hour: int, fields: list[bytes]) -> Hour:
@@ -216,14 +215,14 @@ def _durations(days: list[list[bytes]]) -> Iterator[Duration]:
             process, _, step = field.decode().rpartition(":")
             steps.setdefault(process, Counter())[int(step)] += int(number)
     for process, counted in sorted(steps.items()):
-        yield Duration(process, counted.total(), _share(counted, 0.5), _share(counted, 0.95))
+        yield Duration(process, counted.total(), _percentile(counted, 0.5), _percentile(counted, 0.95))
 
 
-def _share(counted: Counter[int], share: float) -> int:
-    """The length in ms that this share of the runs did not exceed: the middle of the step in which it lies."""
-    wanted = math.ceil(counted.total() * share)
-    for step in sorted(counted):
-        wanted -= counted[step]
-        if wanted <= 0:
+def _percentile(steps: Counter[int], share: float) -> int:
+    """Return the duration in ms that this share of the runs did not exceed: the middle of its step."""
+    remaining = math.ceil(steps.total() * share)
+    for step in sorted(steps):
+        remaining -= steps[step]
+        if remaining <= 0:
             return round(2 ** ((step + 0.5) / _STEPS))
     return 0

@@ -51,7 +51,7 @@ def site(config: Config, people: People) -> Iterator[Site]:
 
 @pytest.fixture
 def log(site: Site, redis: Redis, store: ThreadStore) -> Log:
-    thread_id, _ = store.create(new_thread(redis, group=site.people.acme))
+    thread_id = store.create(new_thread(redis, group=site.people.acme))
     assert store.claim(thread_id, "t", "w")
     assert store.begin(thread_id, "t")
     made = Log(store, thread_id)

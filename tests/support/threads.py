@@ -12,7 +12,8 @@ from psthreads.domain.access import Group, Member
 from psthreads.domain.model import Thread
 from psthreads.threads import jobs
 from psthreads.threads.engine import Engine
-from psthreads.threads.store import NewThread, ThreadStore
+from psthreads.threads.records import NewThread
+from psthreads.threads.store import ThreadStore
 from tests.support.waiting import wait_for
 
 JONES = Member(1, "jjones")

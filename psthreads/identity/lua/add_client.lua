@@ -9,6 +9,7 @@ if redis.call('HSETNX', CLIENTS_OF .. member, name, id) == 0 then
   -- The same call, sent again because its answer was lost, finds its own work.
   return redis.call('HGET', CLIENTS_OF .. member, name) == id and 'done' or 'name'
 end
-redis.call('HSET', CLIENT .. id, 'member', member, 'name', name, 'secret', args.secret, 'reach', args.scope, 'created', clock())
+redis.call('HSET', CLIENT .. id, 'member', member, 'name', name, 'secret', args.secret, 'reach', args.scope,
+  'created', clock())
 write_audit('client.add', args.origin, name, member, '', '', 'of ' .. username .. ': ' .. args.scope_words)
 return 'done'

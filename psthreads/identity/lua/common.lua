@@ -11,7 +11,7 @@
 -- ps:memberships:<id>  hash of a member: group id -> role; ps:members-of:<id> of a group: member id -> role
 -- ps:groups-by-name:<id>  sorted set of a member: names of its groups; ps:members-by-name:<id> of a group: of members
 -- ps:access            counter: the version of who may do what
--- ps:token:<sha256>    hash: member, name or client, reach (the scope), created, expires; gone by itself when it expires
+-- ps:token:<sha256>    hash: member, name or client, reach (the scope), created, expires
 -- ps:tokens-of:<id>    hash of a member: name of the token -> its SHA-256
 -- ps:client:<id>       hash: member, name, secret (SHA-256), reach (the scope), created
 -- ps:clients-of:<id>   hash of a member: name of the client -> its id
@@ -64,8 +64,8 @@ local function account(id)
   return fields[1] and {id, fields[1], fields[2], fields[3], fields[4] or ''} or nil
 end
 
--- Return up to `size` + 1 names of a sorted set that begin with `prefix` and come after `after`. A set that does not have
--- all of its `number` names was stored before there were sorted sets: it is made from `names`.
+-- Return up to `size` + 1 names of a sorted set that begin with `prefix` and come after `after`. A set that does not
+-- have all of its `number` names was stored before there were sorted sets: it is made from `names`.
 local function names_in(sorted, number, names, prefix, after, size)
   if redis.call('ZCARD', sorted) ~= number then
     redis.call('DEL', sorted)

@@ -1,5 +1,5 @@
--- ARGV: JSON with `member` (id), `name`, `digest` (SHA-256), `seconds` until the token expires (0 for never), `scope` as it
--- is stored and `scope_words`, `origin`, and `most` (how many living tokens a member may have).
+-- ARGV: JSON with `member` (id), `name`, `digest` (SHA-256), `seconds` until it expires (0 for never), `scope` as it is
+-- stored and `scope_words`, `origin`, and `most` (how many living tokens a member may have).
 -- Returns 'done', 'member' where there is no such member, 'name' where a living token of the member has the name, or
 -- 'many'.
 local args = cjson.decode(ARGV[1])
@@ -18,7 +18,8 @@ end
 if redis.call('HLEN', TOKENS_OF .. member) >= args.most then return 'many' end
 local now = clock()
 local expires = seconds > 0 and now + seconds * 1000 or 0
-redis.call('HSET', TOKEN .. digest, 'member', member, 'name', name, 'created', now, 'expires', expires, 'reach', args.scope)
+redis.call('HSET', TOKEN .. digest, 'member', member, 'name', name, 'created', now, 'expires', expires,
+  'reach', args.scope)
 if seconds > 0 then redis.call('EXPIRE', TOKEN .. digest, seconds) end
 redis.call('HSET', TOKENS_OF .. member, name, digest)
 write_audit('token.create', args.origin, name, member, '', '', 'of ' .. username .. ': ' .. args.scope_words)

@@ -1,9 +1,9 @@
 -- ARGV: kind of credential, what it claims (a token's SHA-256, a username in lower case, or id:stamp:key of a session),
 -- group (id, or name in lower case) or ''; and optionally a hash and a field to read in the same step.
 -- Returns nothing for a claim that does not hold, else one line of words without blanks: id, username, admin, group id,
--- group name, role, scope, each '-' where there is none. For a password, which the caller has to verify, follow the stored
--- hash ('-' where the account is locked), the stamp, and how many passwords were wrong in a row. With a field, returns
--- {line, its value}.
+-- group name, role, scope, each '-' where there is none. For a password, which the caller has to verify, follow the
+-- stored hash ('-' where the account is locked), the stamp, and how many passwords were wrong in a row. With a field,
+-- returns {line, its value}.
 local kind, claim = ARGV[1], ARGV[2]
 local id, scope, stamp, key
 if kind == 'token' then

@@ -1,5 +1,5 @@
--- ARGV: 'member' or 'group', id, origin (JSON). Memberships go with it, and a member's tokens and clients. Returns 'done',
--- 'none' where it does not exist, or why a member cannot be removed: 'self', 'last'.
+-- ARGV: 'member' or 'group', id, origin (JSON). Memberships go with it, and a member's tokens and clients. Returns
+-- 'done', 'none' where it does not exist, or why a member cannot be removed: 'self', 'last'.
 local kind, id, origin = ARGV[1], ARGV[2], cjson.decode(ARGV[3])
 local description = describe(kind, id)
 if not description then return 'none' end

@@ -1,5 +1,5 @@
--- ARGV: member id, '1' to lift a lock too, and then the origin (JSON). Forgets the wrong passwords. Returns 1, 0 where no
--- lock was lifted, -1 where there is no such member.
+-- ARGV: member id, '1' to unlock the account too, and then the origin (JSON). Forgets the wrong passwords. Returns 1, 0
+-- where the account was not unlocked, -1 where there is no such member.
 local key = record('member', ARGV[1])
 local username = redis.call('HGET', key, 'username')
 if not username then return -1 end

@@ -1,5 +1,5 @@
--- ARGV: JSON with `member` (id), `act` for the audit, `origin`, `stamp` that the member must have or '', and `fields` with
--- their new values. Returns 1, 0 where there is no such member, or -1 where the stamp is another one.
+-- ARGV: JSON with `member` (id), `act` for the audit, `origin`, `stamp` that the member must have or '', and `fields`
+-- with their new values. Returns 1, 0 where there is no such member, or -1 where the stamp is another one.
 local args = cjson.decode(ARGV[1])
 local key = record('member', args.member)
 local username, stamp = unpack(redis.call('HMGET', key, 'username', 'stamp'))

@@ -1,6 +1,5 @@
--- ARGV: thread id, token or '' for the janitor, why. The thread's worker is lost or is stopping.
--- The janitor may only do this where the lease has run out. Returns 'requeued', the final status, or ''
--- when nothing was done.
+-- ARGV: thread id, token or '' for the janitor, why. Gives up an execution whose worker is lost or stopping; for the
+-- janitor, only where the lease has run out. Returns 'requeued', the final status, or '' where nothing was done.
 local id, token, why = ARGV[1], ARGV[2], ARGV[3]
 local meta, now = load(id), clock()
 if token == '' then
@@ -14,7 +13,7 @@ elseif not owns(meta, token) then
   return ''
 end
 if token == '' then count(meta, 'lost', now) end
-if meta.status == 'initialised' then  -- Taken, but its code had not begun: it is as good as new.
+if meta.status == 'initialised' then  -- Claimed, but its code had not begun.
   queue_again(id, meta, now)
   return 'requeued'
 end

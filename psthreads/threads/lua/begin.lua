@@ -1,4 +1,5 @@
--- ARGV: thread id, token. Returns Redis's time in milliseconds, or 0 when the thread must not run.
+-- ARGV: thread id, token. Marks the thread as running. Returns Redis's time in milliseconds, or 0 where it must not
+-- run.
 local id, token = ARGV[1], ARGV[2]
 local meta = load(id)
 if not owns(meta, token) then return 0 end

@@ -1,17 +1,20 @@
--- ARGV: thread id, who asks, '1' to skip the grace, and for the audit who and from where (JSON). Returns {worker to
--- tell or '', meta (JSON)}, or {} when there is no such thread. A final thread stays as it is; a thread that does
--- not run ends at once.
+-- ARGV: thread id, username of who cancels, '1' to skip the grace, origin (JSON). A final thread stays as it is; a
+-- thread that does not run yet ends at once. Returns {worker to notify or '', meta (JSON)}, or {} where there is no
+-- such thread.
 local id, by, force = ARGV[1], ARGV[2], ARGV[3] == '1'
 local meta, now = load(id), clock()
 if not meta then return {} end
 local worker = ''
--- What changes nothing is not worth a line.
+-- A call that changes nothing leaves no entry.
 if not FINAL[meta.status] and not (meta.cancelling and (meta.forced or not force)) then
   local lines, origin = {}, cjson.decode(ARGV[4])
-  local reason = origin.reason
   audit(force and 'thread.kill' or 'thread.cancel', origin, id, meta)
-  if force and meta.status ~= 'initialised' then lines[1] = now .. 'W' .. 'To be killed at once, as ' .. by .. ' asked' end
-  if reason ~= '' then lines[#lines + 1] = now .. 'I' .. 'The reason that ' .. by .. ' gave: ' .. reason end
+  if force and meta.status ~= 'initialised' then
+    lines[1] = now .. 'W' .. 'To be killed at once, as ' .. by .. ' asked'
+  end
+  if origin.reason ~= '' then
+    lines[#lines + 1] = now .. 'I' .. 'The reason that ' .. by .. ' gave: ' .. origin.reason
+  end
   append(id, meta, lines)
 end
 if meta.status == 'initialised' then

@@ -1,7 +1,7 @@
--- Put before every script by store.py, which fills in RQ's key names and the settings (@NAME@).
+-- The first part of every script of this folder: the state of a thread, its listings, log and slots.
 --
--- Each script is one atomic change: a Redis that is out of memory or read-only refuses the script's first
--- write, before anything has changed, or none at all.
+-- Each script is one atomic change: a Redis that is out of memory or read-only refuses the script's first write, before
+-- anything has changed, or none at all.
 
 local JOB, QUEUE, TAKEN, STARTED = @JOB@, @QUEUE@, @TAKEN@, @STARTED@
 local EXECUTION, EXECUTIONS = @EXECUTION@, @EXECUTIONS@
@@ -24,15 +24,15 @@ local function store(id, meta)
   redis.call('HSET', JOB .. id, 'meta', cjson.encode(meta), 'status', RQ_STATUS[meta.status])
 end
 
--- Save what people can see, and tell those who follow. `rev` counts these changes: what an ETag is made of.
+-- Save a change that people can see, and wake the followers. `rev` counts these changes; the ETag is made of it.
 local function save(id, meta)
   meta.rev = (meta.rev or 0) + 1
   store(id, meta)
   redis.call('XADD', FEED, 'MAXLEN', '~', FEED_LENGTH, '*', 't', id, 'g', meta.groupid)
 end
 
--- Where a thread is listed: on the server and in its group by each status, and by what is active and what has
--- finished also under its member and its process.
+-- Return the scopes in which a thread is listed: by status for the server and its group; by `active` and `finished`
+-- also for its member and its process.
 local function by_status(meta)
   if meta.groupid == -1 then return {'server'} end
   return {'server', meta.groupid}
@@ -59,7 +59,7 @@ local function depart(scopes, kind, id)
   for _, scope in ipairs(scopes) do redis.call('ZREM', index(scope, kind), id) end
 end
 
--- Give the thread another status, save it, and move it from index to index. `from` is nil for a new one.
+-- Give the thread another status, save it, and move it from listing to listing. A new thread has no status before.
 local function change(id, meta, to, now)
   local from, ends = meta.status, FINAL[to]
   meta.status = to
@@ -74,14 +74,14 @@ local function change(id, meta, to, now)
   end
 end
 
--- Count what happens to threads by the hour, and how long they ran by the day: for the server and for the group.
+-- Count an event of the hour, and a duration of the day, for the server and for the group.
 local function count(meta, what, now, ran)
   for _, scope in ipairs(by_status(meta)) do
     local key = 'ps:hours:' .. scope .. ':' .. math.floor(now / HOUR)
     redis.call('HINCRBY', key, what, 1)
     redis.call('PEXPIRE', key, KEPT_DAYS * DAY)
     if ran then
-      -- A run's length is counted in steps of a quarter of an octave, so that a median is right within a tenth.
+      -- A duration is counted in steps of a quarter of an octave, so that a median is right within a tenth.
       key = 'ps:durations:' .. scope .. ':' .. math.floor(now / DAY)
       redis.call('HINCRBY', key, meta.process .. ':' .. math.floor(4 * math.log(math.max(1, ran)) / math.log(2)), 1)
       redis.call('PEXPIRE', key, KEPT_DAYS * DAY)
@@ -89,14 +89,14 @@ local function count(meta, what, now, ran)
   end
 end
 
--- The text, cut between two characters where it is longer than so many bytes.
+-- Return the text, cut between two characters where it is longer than so many bytes.
 local function cut(text, most)
   if #text <= most then return text end
   while most > 0 and bit.band(string.byte(text, most + 1), 0xC0) == 0x80 do most = most - 1 end
   return string.sub(text, 1, most) .. '\226\128\166'  -- an ellipsis
 end
 
--- Write down who did this to the thread, from where and why.
+-- Record who did this to the thread, from where and why.
 local function audit(act, origin, id, meta)
   local group = meta.groupid ~= -1 and meta.groupid or ''
   write_audit(act, origin, cut(meta.name, 1000), id, group, meta.groupname, meta.process)
@@ -108,8 +108,8 @@ local function push(key, lines)
   end
 end
 
--- Append lines to the log. Head and tail are kept, each up to half of the caps; what falls out between
--- them is counted in meta, which the caller saves.
+-- Append lines to the log. Head and tail are kept, each up to half of the caps; meta counts the lines that are dropped
+-- between them. The caller saves meta.
 local function append(id, meta, lines)
   local head, tail = {}, {}
   local most_lines, most_bytes = math.floor(setting('log_events') / 2), math.floor(setting('log_bytes') / 2)
@@ -133,16 +133,16 @@ local function append(id, meta, lines)
   push(tail_of(id), tail)
   while meta.log_tail > most_lines or meta.log_tail_bytes > most_bytes do
     local many = math.max(1, math.min(meta.log_tail - most_lines, 1000))
-    for _, gone in ipairs(redis.call('LPOP', tail_of(id), many)) do
+    for _, dropped in ipairs(redis.call('LPOP', tail_of(id), many)) do
       meta.log_tail = meta.log_tail - 1
-      meta.log_tail_bytes = meta.log_tail_bytes - #gone
+      meta.log_tail_bytes = meta.log_tail_bytes - #dropped
       meta.log_dropped = meta.log_dropped + 1
     end
   end
 end
 
--- A group's share of the workers. An admitted thread is in the queue or runs, and holds one of the group's slots;
--- the others wait in two lists, in which those that have ended meanwhile are passed over.
+-- A group's share of the workers. An admitted thread is in the queue or runs, and holds one of the group's slots. The
+-- others wait in two lists, in which threads that have ended meanwhile are skipped.
 local function slots(group) return 'ps:slots:' .. group end
 local function changes(group) return 'ps:slots:' .. group .. ':changes' end
 local function waiting(group) return 'ps:waiting:' .. group end
@@ -157,7 +157,7 @@ local function admit(id, meta, where)
   redis.call(where, QUEUE, id)
 end
 
--- Why this thread has to wait for others of its group; nil where it need not.
+-- Return why this thread has to wait for others of its group, nil where it need not.
 local function must_wait(id, meta)
   local group = meta.groupid
   if group == -1 or redis.call('SISMEMBER', slots(group), id) == 1 then return nil end
@@ -169,13 +169,13 @@ local function must_wait(id, meta)
   end
 end
 
-local function wait_in_line(id, meta, why)
+local function enqueue_in_group(id, meta, why)
   meta.waits, meta.message = true, why
   redis.call('RPUSH', (meta.exclusive and waiting_changes or waiting)(meta.groupid), id)
   redis.call('SADD', WAITING, meta.groupid)
 end
 
--- The first thread that waits in a list, with its meta; those that have ended meanwhile leave it.
+-- Return the first waiting thread of a list, with its meta. Threads that have ended meanwhile are removed.
 local function first_of(list)
   while true do
     local id = redis.call('LINDEX', list, 0)
@@ -186,16 +186,16 @@ local function first_of(list)
   end
 end
 
--- Admit whoever waits and now need not, in the order in which they came.
+-- Admit waiting threads of a group into its free slots, oldest first.
 local function promote(group)
   if redis.call('SISMEMBER', WAITING, group) == 0 then return end
   while redis.call('SCARD', slots(group)) < setting('group_threads') do
     local list = waiting(group)
     local id, meta = first_of(list)
     if redis.call('SCARD', changes(group)) < setting('group_changes') then
-      local other, its = first_of(waiting_changes(group))
-      if other and (not id or its.created < meta.created) then
-        list, id, meta = waiting_changes(group), other, its
+      local other_id, other_meta = first_of(waiting_changes(group))
+      if other_id and (not id or other_meta.created < meta.created) then
+        list, id, meta = waiting_changes(group), other_id, other_meta
       end
     end
     if not id then break end
@@ -207,7 +207,7 @@ local function promote(group)
   if redis.call('EXISTS', waiting(group), waiting_changes(group)) == 0 then redis.call('SREM', WAITING, group) end
 end
 
--- Give back the slot that the thread has in its group.
+-- Free the slot that the thread has in its group.
 local function leave(id, meta)
   redis.call('ZREM', QUEUED, id)
   if meta.groupid == -1 then return end
@@ -216,7 +216,7 @@ local function leave(id, meta)
   promote(meta.groupid)
 end
 
--- Forget who runs the thread: its lease, and what RQ keeps of the execution.
+-- Remove the execution of the thread: its lease, and RQ's record.
 local function release(id, meta)
   redis.call('ZREM', LEASES, id)
   if meta.token then
@@ -225,7 +225,7 @@ local function release(id, meta)
   end
 end
 
--- End the thread. A request to cancel it decides, whatever the end was to be.
+-- End the thread. A cancelling thread ends `cancelled`, whatever the end was to be.
 local function conclude(id, meta, status, message, detail)
   local now = clock()
   if meta.cancelling then
@@ -239,22 +239,23 @@ local function conclude(id, meta, status, message, detail)
   if detail ~= '' then table.insert(lines, 1, now .. 'W' .. detail) end
   append(id, meta, lines)
   change(id, meta, status, now)
-  -- How long a run was that somebody ended says nothing of the process.
+  -- The duration of a cancelled run says nothing about the process.
   count(meta, status, now, status ~= 'cancelled' and meta.started > 0 and now - meta.started)
   release(id, meta)
   leave(id, meta)
-  for _, key in ipairs({JOB .. id, head_of(id), tail_of(id)}) do redis.call('PEXPIRE', key, milliseconds('retention')) end
+  local retention = milliseconds('retention')
+  for _, key in ipairs({JOB .. id, head_of(id), tail_of(id)}) do redis.call('PEXPIRE', key, retention) end
 end
 
--- Show that the thread's execution lives.
+-- Renew the lease of the thread's execution.
 local function renew_lease(id, now)
   redis.call('ZADD', LEASES, now + math.max(milliseconds('lost_after'), @SHORTEST_LEASE@), id)
 end
 
--- Whether this execution still owns the thread.
+-- Return whether this execution still owns the thread.
 local function owns(meta, token) return meta and not FINAL[meta.status] and meta.token == token end
 
--- Put the thread back at the queue's head, as if it had not been taken. It keeps its group's slot.
+-- Put the thread back at the head of the queue. It keeps its group's slot.
 local function queue_again(id, meta, now)
   release(id, meta)
   meta.token, meta.worker, meta.report, meta.rates = nil, nil, nil, nil

@@ -1,7 +1,7 @@
--- ARGV: JSON with `since` and `until` (scores, or '-inf' and '+inf'), `many` (how many to look at), `listings` that hold
--- all that can match, as pairs of scope and kind, and optionally `after`: the score and id after which to go on.
--- Looks through the shortest listing, newest first. Returns {its scope, how many it holds between the scores, 1 where
--- there are more or 0, id, score, meta, id, score, meta, ...}.
+-- ARGV: JSON with `since` and `until` (scores, or '-inf' and '+inf'), `many` (how many to read), `listings` that hold
+-- all that can match, as pairs of scope and kind, and optionally `after`: the score and id after which to go on. Reads
+-- the shortest listing, newest first. Returns {the number of its threads between the scores, 1 where there are more or
+-- 0, id, score, meta, id, score, meta, ...}.
 local args = cjson.decode(ARGV[1])
 local since, till, after, many = args.since, args['until'], args.after, args.many
 local kind = args.listings[1][2]
@@ -10,11 +10,11 @@ if FINAL[kind] or kind == 'finished' then
   local oldest = clock() - milliseconds('retention')
   if since == '-inf' or tonumber(since) < oldest then since = oldest end
 end
-local scope, key, total
+local key, total
 for _, listing in ipairs(args.listings) do
   local other = index(listing[1], listing[2])
   local length = redis.call('ZCOUNT', other, since, till)
-  if not total or length < total then scope, key, total = listing[1], other, length end
+  if not total or length < total then key, total = other, length end
 end
 local first
 if not after then
@@ -29,12 +29,12 @@ else
     first = first + 1
   end
 end
-local result, listed = {scope, total, 0}, redis.call('ZRANGE', key, first, first + many, 'REV', 'WITHSCORES')
+local result, listed = {total, 0}, redis.call('ZRANGE', key, first, first + many, 'REV', 'WITHSCORES')
 for position = 1, #listed, 2 do
   local id, at = listed[position], listed[position + 1]
   if since ~= '-inf' and tonumber(at) < tonumber(since) then break end
   if position > 2 * many then
-    result[3] = 1
+    result[2] = 1
     break
   end
   local meta = redis.call('HGET', JOB .. id, 'meta')

@@ -1,5 +1,5 @@
--- ARGV: thread id, token, final status, message, detail for the log or ''. Returns the final status, or ''
--- when the thread is not this execution's to end.
+-- ARGV: thread id, token, final status, message, detail for the log or ''. Ends the thread. Returns its final status,
+-- or '' where the thread is not this execution's.
 local id, token = ARGV[1], ARGV[2]
 local meta = load(id)
 if not meta or meta.token ~= token then return '' end

@@ -3,16 +3,15 @@
 local key = index(ARGV[1], ARGV[2])
 local since = '-inf'
 if FINAL[ARGV[2]] or ARGV[2] == 'finished' then since = clock() - milliseconds('retention') end
-local found = {redis.call('ZCOUNT', key, since, '+inf')}
+local result = {redis.call('ZCOUNT', key, since, '+inf')}
 local first, last = tonumber(ARGV[3]), ARGV[3] + ARGV[4] - 1
-if last < first then return found end
+if last < first then return result end
 for _, id in ipairs(redis.call('ZRANGE', key, first, last, 'REV')) do
   local meta = redis.call('HGET', JOB .. id, 'meta')
   if meta then
-    found[#found + 1] = id
-    found[#found + 1] = meta
+    result[#result + 1], result[#result + 2] = id, meta
   else
     redis.pcall('ZREM', key, id)  -- It has expired. A Redis that takes no writes is still read.
   end
 end
-return found
+return result

@@ -1,7 +1,6 @@
--- ARGV: thread id, first number wanted (negative: counted from the end), how many, how many bytes; but one line at
--- least.
--- Returns {} when there is no such thread, else {meta, how often it was changed who may do what, the first number
--- wanted, line, ...}. What was dropped from the middle is passed over.
+-- ARGV: thread id, number of the first line (negative: counted from the end), how many lines, how many bytes; at least
+-- one line is returned. Lines dropped from the middle are skipped. Returns {} where there is no such thread, else
+-- {meta, version of the permissions, number of the first line, line, ...}.
 local id, first, count, bytes = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local raw = redis.call('HGET', JOB .. id, 'meta')
 if not raw then return {} end
@@ -9,18 +8,18 @@ local meta = cjson.decode(raw)
 local head, dropped = meta.log_head, meta.log_dropped
 local total = head + dropped + meta.log_tail
 if first < 0 then first = math.max(1, total + first + 1) end
-local found = {raw, redis.call('GET', ACCESS) or '0', first}
+local result = {raw, redis.call('GET', ACCESS) or '0', first}
 local function take(key, from, many)
   for _, line in ipairs(redis.call('LRANGE', key, from, from + many - 1)) do
     if bytes <= 0 then return end
     bytes = bytes - #line
-    found[#found + 1] = line
+    result[#result + 1] = line
   end
 end
 if first <= head then
   take(head_of(id), first - 1, count)
-  if #found - 3 < count then take(tail_of(id), 0, count - (#found - 3)) end
+  if #result - 3 < count then take(tail_of(id), 0, count - (#result - 3)) end
 else
   take(tail_of(id), math.max(0, first - head - dropped - 1), count)
 end
-return found
+return result

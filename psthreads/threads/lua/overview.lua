@@ -1,16 +1,16 @@
--- ARGV: scope ('server' or a group's id), how many threads of each sort. Returns {counts, running, waiting, failed, when the
--- oldest that waits was accepted or '', hours, durations, now}: counts by status, of failed ones those of the last day;
--- {id, meta, ...} of the newest that run, the oldest that wait, and the newest that failed in the last day;
--- {hour, fields, ...} of the last 24 hours, and {fields, ...} of how long threads ran today and yesterday.
+-- ARGV: scope ('server' or a group's id), how many threads of each kind. Returns {counts, running, waiting, failed,
+-- when the oldest waiting thread was accepted or '', hours, durations, now}: counts by status, of failed threads those
+-- of the last day; {id, meta, ...} of the newest running threads, the oldest waiting ones, and the newest that failed
+-- in the last day; {hour, fields, ...} of the last 24 hours; and {fields, ...} of the durations of today and yesterday.
 local scope, many = ARGV[1], tonumber(ARGV[2])
 local now = clock()
 local function read(ids)
-  local found = {}
+  local threads = {}
   for _, id in ipairs(ids) do
     local meta = redis.call('HGET', JOB .. id, 'meta')
-    if meta then found[#found + 1], found[#found + 2] = id, meta end
+    if meta then threads[#threads + 1], threads[#threads + 2] = id, meta end
   end
-  return found
+  return threads
 end
 local counts = {'failed', redis.call('ZCOUNT', index(scope, 'failed'), now - DAY, '+inf')}
 local running = {}
@@ -19,8 +19,8 @@ for _, status in ipairs(STATUSES) do
     counts[#counts + 1], counts[#counts + 2] = status, redis.call('ZCARD', index(scope, status))
   end
   if not FINAL[status] and status ~= 'initialised' then
-    for _, one in ipairs(read(redis.call('ZRANGE', index(scope, status), 0, many - 1, 'REV'))) do
-      running[#running + 1] = one
+    for _, value in ipairs(read(redis.call('ZRANGE', index(scope, status), 0, many - 1, 'REV'))) do
+      running[#running + 1] = value
     end
   end
 end

@@ -1,6 +1,5 @@
--- ARGV: thread id. A thread that a worker took from the queue and then died, or that is in no queue at all, is
--- queued again. Returns 1 when it was.
--- To queue it twice does no harm: the second delivery is refused by claim.lua.
+-- ARGV: thread id. Queues a thread again that a worker took from the queue and did not claim, or that is in no queue.
+-- Returns 1 where it did, else 0. Queuing it twice does no harm: claim.lua refuses the second delivery.
 local id = ARGV[1]
 local meta = load(id)
 if not meta or meta.status ~= 'initialised' or meta.token or meta.waits then

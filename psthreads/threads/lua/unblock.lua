@@ -1,5 +1,4 @@
--- ARGV: a group's id. Threads of it wait although it has a slot for them, or slots are held by threads that are
--- gone: both are mended. Returns how many slots the group now uses.
+-- ARGV: a group's id. Frees slots held by vanished threads and starts waiting ones. Returns the number of slots in use.
 local group = ARGV[1]
 for _, id in ipairs(redis.call('SMEMBERS', slots(group))) do
   local meta = load(id)

@@ -17,7 +17,8 @@ from psthreads.domain import access
 from psthreads.domain.errors import NotAllowed, NotFound, NotSignedIn, Unavailable
 from psthreads.domain.model import SERVER_WIDE, Level, Thread
 from psthreads.threads.feed import Behind, Feed, Follower
-from psthreads.threads.store import ThreadSnapshot, ThreadStore
+from psthreads.threads.records import ThreadSnapshot
+from psthreads.threads.store import ThreadStore
 from psthreads.web.auth.guard import Watch
 from psthreads.web.http import respond
 
@@ -83,7 +84,7 @@ class ThreadStream:
         again = False
         while not self.feed.is_closed:
             try:
-                snapshot = follower.read(first, again=again)
+                snapshot = follower.snapshot(first, again=again)
                 self.watch.check(snapshot.access, (snapshot.thread,))
             except Unavailable:
                 yield _AWAY
@@ -160,7 +161,7 @@ class AllThreadsStream:
                 yield "".join(self._changes(page.threads[::-1])) or _COMMENT
             quiet = 0
             while not (self._feed.is_closed or self._is_closed()):
-                last, threads, version, deleted = follower.read(_POLL_SECONDS)
+                last, threads, version, deleted = follower.changes(_POLL_SECONDS)
                 self._watch.check(version, threads)
                 events = self._changes(threads) + [_event("gone", {"id": each}) for each in sorted(deleted)]
                 if events:

@@ -143,13 +143,13 @@ class LogDownload:
 
     def pieces(self) -> Iterator[str]:
         """Yield the file. Raises NotSignedIn, NotAllowed, ThreadNotFound once the caller may not see the thread."""
-        snapshot = self.store.follow(self.thread_id, 1, 1)
+        snapshot = self.store.snapshot(self.thread_id, 1, 1)
         end = snapshot.log.total
         if self.kind == "xml":
             yield respond.log_head(snapshot.log)
         first = 1
         while first <= end:
-            snapshot = self.store.follow(self.thread_id, first, min(2_000, end - first + 1))
+            snapshot = self.store.snapshot(self.thread_id, first, min(2_000, end - first + 1))
             self.watch.check(snapshot.access, (snapshot.thread,))
             if snapshot.log.next <= first:
                 break

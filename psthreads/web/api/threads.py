@@ -10,7 +10,7 @@ from psthreads.authoring.parameter import Bounds, Parameter
 from psthreads.domain import access
 from psthreads.domain.errors import BadParameter, ThreadNotFound
 from psthreads.domain.model import SERVER_WIDE, Level, Status, Thread
-from psthreads.threads.store import Kind
+from psthreads.threads.records import Kind
 from psthreads.web.api.levels import ServiceLevel
 from psthreads.web.auth.guard import Guard
 from psthreads.web.http import respond

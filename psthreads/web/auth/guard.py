@@ -129,7 +129,7 @@ class Guard:
         group: str | None = values.get("group", ref)
         thread_id: str = values.get("thread", "")
         if is_thread_id(thread_id):
-            place = self._store.place(thread_id)
+            place = self._store.location(thread_id)
             caller, context.thread_meta = self._directory.identify_with(
                 credential, group, *place, address=current.remote_addr or ""
             )

@@ -179,7 +179,7 @@ def test_every_entry_has_the_same_fields_in_the_same_order_and_an_act_that_is_kn
 def test_what_is_done_to_a_thread_is_written_in_the_same_form(redis: Redis, store: ThreadStore, audit: Audit) -> None:
     for group in (Group(7, "acme"), None):
         redis.delete(KEY)
-        thread, _ = store.create(new_thread(redis, group=group))
+        thread = store.create(new_thread(redis, group=group))
         store.cancel(thread, CHIEF)
         store.delete(thread, CHIEF)
         entries: Any = redis.xrange(KEY)

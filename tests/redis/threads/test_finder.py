@@ -13,9 +13,10 @@ from psthreads.domain.config import Config
 from psthreads.domain.errors import BadParameter, Conflict, IdempotencyConflict, ThreadNotFound
 from psthreads.domain.model import Outcome, Status
 from psthreads.threads.engine import Engine
+from psthreads.threads.records import NewThread
 from psthreads.threads.scripts import ThreadScripts
 from psthreads.threads.search import ThreadQuery, ThreadSearch, ThreadSearchResult
-from psthreads.threads.store import NewThread, ThreadStore
+from psthreads.threads.store import ThreadStore
 from tests.support.threads import ACME, BY, JONES, new_thread, start
 
 PRESS = Group(8, "press")
@@ -277,9 +278,9 @@ def test_a_key_of_a_thread_that_was_deleted_never_starts_it_again(
     with pytest.raises(IdempotencyConflict):
         store.create(new_thread(redis), "key", "other")
     store.cancel(first.id, BY)
-    assert store.create(new_thread(redis), "key", "print") == (first.id, True)
+    assert store.create(new_thread(redis), "key", "print") == first.id
     store.delete(first.id, BY)
-    assert store.create(new_thread(redis), "key", "print") == (first.id, True)
+    assert store.create(new_thread(redis), "key", "print") == first.id
 
 
 def test_what_is_done_to_threads_is_written_down_with_it(redis: Redis, store: ThreadStore) -> None:

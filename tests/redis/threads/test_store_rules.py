@@ -79,9 +79,9 @@ class Threads(RuleBasedStateMachine):
     def start(self, client: int, restartable: bool, in_group: bool, exclusive: bool) -> str:  # noqa: FBT001 (drawn by name)
         group = ACME if in_group else None
         new = new_thread(self.redis, restartable=restartable, exclusive=exclusive, group=group)
-        thread_id, replayed = self.clients[client].create(new)
-        assert (thread_id, replayed) == (new.id, False)
-        assert self.clients[client].create(new) == (new.id, False)  # its answer was lost, it is sent again
+        thread_id = self.clients[client].create(new)
+        assert thread_id == new.id
+        assert self.clients[client].create(new) == new.id  # its answer was lost, it is sent again
         return thread_id
 
     @rule(target=executions, client=st.integers(0, 2), thread_id=threads)
@@ -190,7 +190,7 @@ class Threads(RuleBasedStateMachine):
         for thread_id in survey.overdue:
             if store.abandon(thread_id, "Worker lost"):
                 self.owner.pop(thread_id, None)
-        for thread_id in (*survey.taken, *survey.astray):
+        for thread_id in (*survey.taken, *survey.stranded):
             store.recover(thread_id)
         assert not survey.blocked, "a group waits for nothing"
 
@@ -372,7 +372,7 @@ def test_only_one_of_many_finishes_and_cancels_at_once_decides(
     redis: Redis, store: ThreadStore, config: Config
 ) -> None:
     for _ in range(20):
-        thread_id, _replayed = store.create(new_thread(redis))
+        thread_id = store.create(new_thread(redis))
         assert store.claim(thread_id, "t", "w")
         assert store.begin(thread_id, "t")
         clients = [ThreadStore(Redis.from_url(config.redis_url), config) for _ in range(6)]

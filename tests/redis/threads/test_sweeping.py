@@ -61,7 +61,7 @@ def janitor(redis: Redis, config: Config, store: ThreadStore) -> Janitor:
 
 @pytest.fixture
 def running(redis: Redis, store: ThreadStore) -> str:
-    thread_id = store.create(new_thread(redis))[0]
+    thread_id = store.create(new_thread(redis))
     assert store.claim(thread_id, "t", "w")
     assert store.begin(thread_id, "t")
     return thread_id
@@ -69,7 +69,7 @@ def running(redis: Redis, store: ThreadStore) -> str:
 
 @pytest.fixture
 def ended(redis: Redis, store: ThreadStore) -> str:
-    thread_id = store.create(new_thread(redis))[0]
+    thread_id = store.create(new_thread(redis))
     assert store.claim(thread_id, "t", "w")
     assert store.begin(thread_id, "t")
     assert store.finish(thread_id, "t", Outcome(Status.COMPLETED, "Done"))
@@ -201,7 +201,7 @@ def test_the_leading_janitor_sweeps_in_the_background_and_a_download_is_gone(
     store: ThreadStore,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    thread_id = store.create(new_thread(redis, group=people.acme))[0]
+    thread_id = store.create(new_thread(redis, group=people.acme))
     file = disk.put(f"results/{people.acme.id}/a-{thread_id}.zip", 2 * HOUR)
     client = app.test_client(use_cookies=False)
     address, headers = f"/ps/member-resource/acme/{file.name}", people.bearer("contributor")

@@ -32,7 +32,7 @@ def queued(redis: Redis) -> list[str]:
 
 def create(redis: Redis, store: ThreadStore, *kinds: str, group: Group = ACME) -> list[str]:
     """Threads, one for each letter: `c` for one that changes documents, `r` for one that only reads."""
-    return [store.create(new_thread(redis, exclusive=kind == "c", group=group))[0] for kind in kinds]
+    return [store.create(new_thread(redis, exclusive=kind == "c", group=group)) for kind in kinds]
 
 
 def finish(redis: Redis, store: ThreadStore, thread_id: str) -> None:
@@ -88,7 +88,7 @@ def test_one_group_does_not_hold_up_another(redis: Redis, store: ThreadStore) ->
     ours = create(redis, store, *("r" * 1_000))
     (theirs,) = create(redis, store, "r", group=OTHER)
     assert queued(redis) == [*ours[:3], theirs]
-    server_wide = store.create(new_thread(redis, group=None))[0]
+    server_wide = store.create(new_thread(redis, group=None))
     assert queued(redis)[-1] == server_wide
 
 
@@ -106,7 +106,7 @@ def test_a_thread_that_is_cancelled_in_the_queue_gives_its_place_to_the_next(red
 
 
 def test_a_restarted_thread_keeps_its_place(redis: Redis, store: ThreadStore) -> None:
-    thread_id = store.create(new_thread(redis, exclusive=True, restartable=True))[0]
+    thread_id = store.create(new_thread(redis, exclusive=True, restartable=True))
     (other,) = create(redis, store, "c")
     redis.lpop("rq:queue:psthreads")
     store.claim(thread_id, "t", "w")

@@ -20,11 +20,11 @@ def test_many_are_cancelled_after_a_question_and_each_has_its_line(
     signed: Signed, people: People, redis: Redis, store: ThreadStore
 ) -> None:
     client = signed("chief")
-    waiting = [store.create(new_thread(redis, group=people.acme, name=f"W{at}"))[0] for at in range(3)]
-    running = store.create(new_thread(redis, group=None, name="Runs"))[0]
+    waiting = [store.create(new_thread(redis, group=people.acme, name=f"W{at}")) for at in range(3)]
+    running = store.create(new_thread(redis, group=None, name="Runs"))
     assert store.claim(running, "t", "w")
     assert store.begin(running, "t")
-    finished = ended(store, store.create(new_thread(redis, group=None, name="Over"))[0])
+    finished = ended(store, store.create(new_thread(redis, group=None, name="Over")))
     gone = "f" * 32
     question = post(
         client, "/dashboard/threads/act", "/dashboard/threads", act="cancel", thread=[*waiting, running, finished, gone]
@@ -56,7 +56,7 @@ def test_all_that_match_are_meant_up_to_the_cap_and_more_are_told(
     client = signed("chief")
     for _ in range(1_001):
         store.create(new_thread(redis, group=people.other, name="Batch"))
-    other = store.create(new_thread(redis, group=people.acme, name="Batch"))[0]
+    other = store.create(new_thread(redis, group=people.acme, name="Batch"))
     fields = {"act": "cancel", "every": "true", "group": "other", "text": "batch"}
     question = post(client, "/dashboard/threads/act", "/dashboard/threads", **fields)
     assert texts(question.text, "//h1") == ["Cancel 1,000 threads?"]
@@ -75,9 +75,9 @@ def test_all_that_match_are_meant_up_to_the_cap_and_more_are_told(
 def test_deleting_is_for_managers_and_only_of_what_has_ended(
     signed: Signed, people: People, redis: Redis, store: ThreadStore
 ) -> None:
-    active = store.create(new_thread(redis, group=people.acme))[0]
-    over = ended(store, store.create(new_thread(redis, group=people.acme))[0])
-    foreign = ended(store, store.create(new_thread(redis, group=people.other))[0])
+    active = store.create(new_thread(redis, group=people.acme))
+    over = ended(store, store.create(new_thread(redis, group=people.acme)))
+    foreign = ended(store, store.create(new_thread(redis, group=people.other)))
     page = "/dashboard/groups/acme/threads"
     fields = {"act": "delete", "confirmed": "true", "threads": f"{active} {over} {foreign}"}
     refused = post(signed("contributor"), f"{page}/act", page, **fields)
@@ -99,7 +99,7 @@ def test_pages_are_light_whatever_threads_are_called(
     signed: Signed, people: People, redis: Redis, store: ThreadStore, name: str
 ) -> None:
     client = signed("chief")
-    ids = [store.create(new_thread(redis, group=people.acme, name=name))[0] for _ in range(1_000)]
+    ids = [store.create(new_thread(redis, group=people.acme, name=name)) for _ in range(1_000)]
     thread = ids[-1]
     store.claim(thread, "t", "w")
     store.begin(thread, "t")

@@ -22,10 +22,10 @@ HX = {"HX-Request": "true"}
 def test_an_address_with_filters_shows_the_same_to_whoever_opens_it(
     signed: Signed, people: People, redis: Redis, store: ThreadStore
 ) -> None:
-    wanted = ended(store, store.create(new_thread(redis, group=people.acme, name="Nightly"))[0], Status.FAILED)
+    wanted = ended(store, store.create(new_thread(redis, group=people.acme, name="Nightly")), Status.FAILED)
     for name in ("Nightly", "Other"):
-        ended(store, store.create(new_thread(redis, group=people.other, name=name))[0])
-    ended(store, store.create(new_thread(redis, group=people.acme, name="Other"))[0], Status.FAILED)
+        ended(store, store.create(new_thread(redis, group=people.other, name=name)))
+    ended(store, store.create(new_thread(redis, group=people.acme, name="Other")), Status.FAILED)
     address = "/dashboard/threads?status=failed&group=acme&text=night&process=count"
     for _ in range(2):
         page = signed("chief").get(address).text
@@ -86,7 +86,7 @@ def test_a_groups_list_does_not_tell_who_is_a_member_elsewhere(signed: Signed) -
 def test_what_is_sent_after_the_session_has_ended_is_not_done_and_that_is_said(
     signed: Signed, app: Flask, people: People, redis: Redis, store: ThreadStore
 ) -> None:
-    thread = store.create(new_thread(redis, group=people.acme))[0]
+    thread = store.create(new_thread(redis, group=people.acme))
     page = f"/dashboard/groups/acme/threads/{thread}"
     stranger = app.test_client()
     led = stranger.post(f"{page}/cancel", headers={"Referer": f"http://localhost{page}?x=1"})
@@ -113,7 +113,7 @@ def test_an_open_page_does_not_keep_a_session_alive(signed: Signed, monkeypatch:
 
 
 def test_pages_lead_on_to_older_threads_until_the_last(signed: Signed, redis: Redis, store: ThreadStore) -> None:
-    made = [store.create(new_thread(redis, group=None))[0] for _ in range(90)]
+    made = [store.create(new_thread(redis, group=None)) for _ in range(90)]
     redis.zadd("ps:threads:server:active", {thread: 1000 + at for at, thread in enumerate(made)})
     client, seen, address = signed("chief"), [], "/dashboard/threads"
     while address:
@@ -140,8 +140,8 @@ def test_every_state_of_a_list_says_what_it_is(signed: Signed, redis: Redis, sto
 def test_a_groups_pages_show_its_threads_and_no_others(
     signed: Signed, people: People, redis: Redis, store: ThreadStore
 ) -> None:
-    own = store.create(new_thread(redis, group=people.acme, name="Ours"))[0]
-    foreign = store.create(new_thread(redis, group=people.other, name="Theirs"))[0]
+    own = store.create(new_thread(redis, group=people.acme, name="Ours"))
+    foreign = store.create(new_thread(redis, group=people.other, name="Theirs"))
     base = "/dashboard/groups/acme"
     for name in ("contributor", "chief"):
         client = signed(name)
@@ -226,13 +226,13 @@ def test_a_thread_is_started_again_with_its_parameters_and_secrets_are_masked(
     # What an administrator starts again is done for the same member.
     theirs = post(signed("chief"), f"/dashboard/threads/{ids[0]}/again", f"/dashboard/threads/{ids[0]}")
     assert store.fetch(theirs.headers["Location"].rpartition("/")[2]).username == "contributor"
-    gone = store.create(new_thread(redis, group=people.acme))[0]
+    gone = store.create(new_thread(redis, group=people.acme))
     redis.hset(f"rq:job:{gone}", "data", b"nonsense")
     assert client.get(f"/dashboard/groups/acme/threads/{gone}").status_code == 200
 
 
 def test_the_page_of_a_thread_tells_its_story(signed: Signed, people: People, redis: Redis, store: ThreadStore) -> None:
-    thread = store.create(new_thread(redis, group=people.acme, restartable=True))[0]
+    thread = store.create(new_thread(redis, group=people.acme, restartable=True))
     client = signed("contributor")
     path = f"/dashboard/groups/acme/threads/{thread}"
 
@@ -288,7 +288,7 @@ def test_the_overview_names_workers_what_they_do_and_those_that_were_lost(
 def test_a_part_of_a_page_that_is_refreshed_is_the_same_without_its_frame(
     signed: Signed, redis: Redis, store: ThreadStore
 ) -> None:
-    thread = store.create(new_thread(redis, group=None))[0]
+    thread = store.create(new_thread(redis, group=None))
     client = signed("chief")
     for path, part in (("", "overview"), ("/threads", "list"), (f"/threads/{thread}", "now")):
         whole = client.get(f"/dashboard{path}").text

@@ -29,7 +29,7 @@ class Made:
     def __init__(self, people: People, config: Config, redis: Redis, store: ThreadStore) -> None:
         self.people = people
         self.documents = Documents(config.documents)
-        self.thread = store.create(new_thread(redis, group=people.acme))[0]
+        self.thread = store.create(new_thread(redis, group=people.acme))
         self.name = f"result-{self.thread}.zip"
         self.write(CONTENT)
 
@@ -121,7 +121,7 @@ def test_every_route_gives_the_same_file_below_every_prefix(made: Made, app: Fla
 def test_a_result_of_no_group_is_for_administrators(
     made: Made, app: Flask, config: Config, redis: Redis, store: ThreadStore
 ) -> None:
-    thread = store.create(new_thread(redis, group=None))[0]
+    thread = store.create(new_thread(redis, group=None))
     with made.documents.results(-1).write(f"all-{thread}.txt") as file:
         file.write(b"all")
     client = app.test_client(use_cookies=False)
@@ -137,8 +137,8 @@ def test_what_is_not_a_threads_own_file_is_absent_and_looks_the_same(
     made: Made, app: Flask, redis: Redis, store: ThreadStore
 ) -> None:
     client = app.test_client(use_cookies=False)
-    other = store.create(new_thread(redis, group=made.people.acme))[0]
-    foreign = store.create(new_thread(redis, group=made.people.other))[0]
+    other = store.create(new_thread(redis, group=made.people.acme))
+    foreign = store.create(new_thread(redis, group=made.people.other))
     for name in (f"result-{foreign}.zip", "result.zip"):  # In acme's folder, whatever their names say.
         with made.documents.results(made.people.acme.id).write(name) as file:
             file.write(b"secret")

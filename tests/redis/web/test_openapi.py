@@ -112,7 +112,7 @@ def test_every_declared_parameter_is_read(
 ) -> None:
     people.acme_folder.write("/a.xml", b"<a/>")
     client = app.test_client(use_cookies=False)
-    thread, _ = store.create(new_thread(redis, group=people.acme))
+    thread = store.create(new_thread(redis, group=people.acme))
     checked = 0
     for method, path, operation in operations(document):
         if path.startswith("/ps/servlet") or "suffix" in path:
@@ -137,7 +137,7 @@ def test_no_view_reads_a_parameter_that_is_not_declared(
     app.request_class = RecordingRequest
     app.extensions["psthreads"].feed.close()  # A stream then ends at once.
     client: FlaskClient = app.test_client(use_cookies=False)
-    thread, _ = store.create(new_thread(redis, group=people.acme))
+    thread = store.create(new_thread(redis, group=people.acme))
     seen = 0
     for method, path, operation in operations(document):
         Recording.names.clear()

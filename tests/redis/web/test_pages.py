@@ -27,7 +27,7 @@ def browser(app: Flask, people: People) -> Iterator[FlaskClient]:
 
 
 def running_thread(redis: Redis, store: ThreadStore) -> str:
-    thread_id, _ = store.create(new_thread(redis, name=HOSTILE))
+    thread_id = store.create(new_thread(redis, name=HOSTILE))
     assert store.claim(thread_id, "t", "w")
     assert store.begin(thread_id, "t")
     xml = '<progress total="474" current="120"/>'

@@ -65,7 +65,7 @@ def test_no_page_fails_whatever_its_parameters_hold(
         names: set[str] = set()
         for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
             for _ in range(EXAMPLES):
-                thread, _new = store.create(new_thread(redis, group=people.acme))
+                thread = store.create(new_thread(redis, group=people.acme))
                 path = {"group": "acme", "member": "manager", "thread": thread, "process": "count"}
                 with app.test_request_context():
                     built = rule.build({name: path[name] for name in rule.arguments}, append_unknown=False)

@@ -37,7 +37,7 @@ def trips(monkeypatch: pytest.MonkeyPatch) -> Trips:
 def test_progress_costs_two_round_trips_at_most_and_a_list_three(
     app: Flask, people: People, redis: Redis, store: ThreadStore, trips: Trips, stored: int
 ) -> None:
-    ids = [store.create(new_thread(redis, group=people.acme))[0] for _ in range(stored)]
+    ids = [store.create(new_thread(redis, group=people.acme)) for _ in range(stored)]
     client = app.test_client(use_cookies=False)
     signed_in = [
         (people.bearer("contributor"), "/groups/acme"),

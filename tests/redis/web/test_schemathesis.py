@@ -38,7 +38,7 @@ def test_no_made_up_request_gets_a_fault_or_an_answer_that_is_not_documented(
 ) -> None:
     people.acme_folder.write("/documents/a.xml", b"<a/>")
     app.extensions["psthreads"].feed.close()  # A stream then ends at once.
-    thread, _ = store.create(new_thread(redis, group=people.acme))
+    thread = store.create(new_thread(redis, group=people.acme))
     schema = schemathesis.openapi.from_wsgi("/openapi.json", app)
     known = {"group": "acme", "member": "chief", "thread": thread}
     seen: dict[int, int] = {}

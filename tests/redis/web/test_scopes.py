@@ -149,7 +149,7 @@ def test_ones_own_progress_at_server_level_stays_within_the_groups_of_the_token(
 ) -> None:
     own = create_app(replace(config, own_progress=True)).test_client(use_cookies=False)
     new = replace(new_thread(redis, group=people.acme), member_id=people.members["manager"].id, username="manager")
-    thread, _ = store.create(new)
+    thread = store.create(new)
     inside, outside = (
         scoped(people, "manager", str(group.id), TokenScope(groups=frozenset({group.id})))
         for group in (people.acme, people.other)
@@ -161,7 +161,7 @@ def test_ones_own_progress_at_server_level_stays_within_the_groups_of_the_token(
 def test_a_stream_and_a_download_of_a_token_that_only_acts_never_begin(
     app: Flask, people: People, store: ThreadStore, redis: Redis
 ) -> None:
-    thread, _ = store.create(new_thread(redis, group=people.acme))
+    thread = store.create(new_thread(redis, group=people.acme))
     assert store.claim(thread, "t", "w")
     assert store.begin(thread, "t")
     store.report(thread, "t", Report(1, lines=(Line(1_652_667_241_924, Level.INFO, "secret line"),)))

@@ -231,7 +231,7 @@ def test_signing_in_leads_on_to_any_page_of_ours() -> None:
 def test_another_origins_requests_with_the_cookie_do_nothing(
     browser: FlaskClient, people: People, store: ThreadStore, redis: Redis, headers: dict[str, str]
 ) -> None:
-    thread, _ = store.create(new_thread(redis, group=people.acme))
+    thread = store.create(new_thread(redis, group=people.acme))
     sign_in(browser, "chief")
     before = store.page("active", people.acme.id, 1, 50).total
     for method, path in (
@@ -272,7 +272,7 @@ def test_basic_and_bearer_need_no_token_against_forgery(app: Flask, people: Peop
 def test_no_private_answer_may_be_kept_by_anybody_else(
     browser: FlaskClient, people: People, store: ThreadStore, redis: Redis
 ) -> None:
-    thread, _ = store.create(new_thread(redis, group=people.acme))
+    thread = store.create(new_thread(redis, group=people.acme))
     sign_in(browser, "chief")
     for path in (
         *("/dashboard", f"/dashboard/threads/{thread}", "/sign-in", "/threads", "/processes", "/groups/acme/threads"),

@@ -47,7 +47,7 @@ class World:
     def thread(self, group: str, member: str = "manager") -> str:
         found = {"acme": self.people.acme, "other": self.people.other}.get(group)
         new = replace(new_thread(self.redis, group=found), member_id=self.people.members[member].id, username=member)
-        return self.store.create(new)[0]
+        return self.store.create(new)
 
     def result(self, group: str, thread: str) -> str:
         """The name of a file that the thread made."""

@@ -94,7 +94,7 @@ class Served:
 @pytest.fixture
 def served(config: Config, app: Flask, people: People, redis: Redis, store: ThreadStore) -> Iterator[Served]:
     people.acme_folder.write("/documents/a.xml", b"<a/>")
-    thread, _ = store.create(new_thread(redis, group=people.acme))
+    thread = store.create(new_thread(redis, group=people.acme))
     known = {"group": "acme", "member": "contributor", "thread": thread, "process": "count", "filename": "a.xml"}
     known["suffix"] = "json"
     paths = []

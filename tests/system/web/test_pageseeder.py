@@ -84,7 +84,7 @@ def server(config: Config, redis: Redis, people: People) -> Iterator[Server]:
 @pytest.fixture
 def thread(store: ThreadStore, people: People, redis: Redis) -> str:
     new = replace(new_thread(redis, group=people.acme), member_id=people.members["manager"].id, username="manager")
-    return store.create(new)[0]
+    return store.create(new)
 
 
 def test_the_sdk_gets_a_token_and_uses_it(server: Server, people: People, thread: str) -> None:

@@ -122,7 +122,7 @@ def test_a_body_that_nobody_reads_is_not_taken_for_a_request(port: int, people: 
 def test_requests_in_a_row_are_answered_each_by_its_own_credentials(
     port: int, people: People, redis: Redis, store: ThreadStore
 ) -> None:
-    thread, _ = store.create(new_thread(redis, group=people.acme))
+    thread = store.create(new_thread(redis, group=people.acme))
     row = b""
     expected = []
     for who, status in (("contributor", 200), ("outsider", 403), ("anonymous", 401), ("chief", 200), ("guest", 403)):

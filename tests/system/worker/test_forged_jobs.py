@@ -56,7 +56,7 @@ def test_values_that_no_request_could_have_had_are_refused(
 ) -> None:
     new = new_thread(redis)
     fields = {**new.fields, "data": zlib.compress(json.dumps(["count", None, [], values]).encode())}
-    thread_id, _ = store.create(replace(new, fields=fields))
+    thread_id = store.create(replace(new, fields=fields))
     with worker(config):
         done = ended(store, store.fetch(thread_id))
     assert (done.status, done.message) == (Status.FAILED, "The job's data does not fit the process 'count'")

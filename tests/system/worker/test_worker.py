@@ -211,15 +211,15 @@ def test_a_job_that_names_something_else_is_refused(
     for data, message in forged.values():
         new = new_thread(redis)
         fields = {**new.fields, "data": zlib.compress(json.dumps(data).encode())}
-        thread_id, _ = store.create(replace(new, fields=fields))
+        thread_id = store.create(replace(new, fields=fields))
         done = ended(store, store.fetch(thread_id))
         assert (done.status, done.message) == (Status.FAILED, message)
     new = new_thread(redis)
     pickled = pickle.dumps(Runs(f"touch {mark}"))
-    thread_id, _ = store.create(replace(new, fields={**new.fields, "data": pickled}))
+    thread_id = store.create(replace(new, fields={**new.fields, "data": pickled}))
     assert ended(store, store.fetch(thread_id)).message == "Its job's data cannot be read"
     new = new_thread(redis)
-    thread_id, _ = store.create(replace(new, fields={**new.fields, "created_at": "not a time"}))
+    thread_id = store.create(replace(new, fields={**new.fields, "created_at": "not a time"}))
     assert ended(store, store.fetch(thread_id)).message == "Its job's data cannot be read"
     assert not mark.exists()
     assert ended(store, start(engine, "count")).status is Status.COMPLETED, "the worker did not survive"

@@ -14,8 +14,8 @@ from psthreads.authoring.registry import Registry
 from psthreads.domain.errors import BadParameter, GroupNotFound, MemberNotFound, PsthreadsError
 from psthreads.domain.model import SERVER_WIDE, Status
 from psthreads.identity.directory import Directory
+from psthreads.threads.records import Kind
 from psthreads.threads.search import ThreadQuery
-from psthreads.threads.store import Kind
 from psthreads.web.pages import scope
 
 KINDS: Final = ("active", "finished", *(str(status) for status in Status))
