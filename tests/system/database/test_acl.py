@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -24,6 +21,7 @@ from psthreads.identity.directory import Directory
 from psthreads.local.programs import free_port
 from psthreads.local.server import RedisServer
 from tests.support.checkout import ROOT
+from tests.support.command_line import operate
 from tests.support.people import PASSWORD, People
 from tests.support.waiting import wait_for
 from tests.system.stack import supervisor, web
@@ -217,9 +215,7 @@ def test_every_command_of_the_scripts_is_allowed_to_whoever_runs_them() -> None:
 
 
 def test_the_members_are_managed_as_the_webs_user(guarded: Guarded) -> None:
-    command = [sys.executable, "-m", "flask", "--app", "app"]
-    environment = {**os.environ, **guarded.config.to_env(), "REDIS_URL": guarded.url("web")}
-    environment["PYTHONPATH"] = str(ROOT)
+    config = replace(guarded.config, redis_url=guarded.url("web"))
     for words in (
         "member add newcomer --generate",
         "group add newgroup",
@@ -240,9 +236,8 @@ def test_the_members_are_managed_as_the_webs_user(guarded: Guarded) -> None:
         "member remove newcomer",
         "group remove newgroup",
     ):
-        full = [*command, *words.split()]
-        done = subprocess.run(full, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, (words, done.stderr)
+        result = operate(config, f"admin {words}")
+        assert result.exit_code == 0, (words, result.output)
 
 
 @pytest.mark.parametrize("user", USERS)
@@ -267,12 +262,10 @@ def test_an_auditor_only_reads_the_audit(guarded: Guarded, command: str) -> None
 
 
 def test_an_auditor_exports_what_the_web_wrote(guarded: Guarded) -> None:
-    command = [sys.executable, "-m", "flask", "--app", "app", "audit", "export", "--act", "group.add"]
-    environment = {**os.environ, **guarded.config.to_env(), "REDIS_URL": guarded.url("auditor")}
-    environment["PYTHONPATH"] = str(ROOT)
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert ",group.add,setup,,,acme," in done.stdout
+    config = replace(guarded.config, redis_url=guarded.url("auditor"))
+    result = operate(config, "admin audit export --act group.add")
+    assert result.exit_code == 0, result.output
+    assert ",group.add,setup,,,acme," in result.stdout
 
 
 def refused(guarded: Guarded, user: str, command: str) -> None:

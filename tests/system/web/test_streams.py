@@ -145,13 +145,18 @@ def test_a_stream_begins_where_it_is_told_to(site: Site) -> None:
             assert b"<error" in stream.body()
 
 
-def test_a_gap_in_a_full_log_is_told_in_the_stream(site: Site, redis: Redis) -> None:
-    site.store = ThreadStore(redis, replace(site.config, log_events=100))
-    thread = site.running()
-    site.log(thread, 1, *(f"line {number}" for number in range(500)))
-    site.finish(thread)
-    with site.events(thread) as stream:
-        logged = [event for event in stream if event.kind == "log"]
+def test_a_gap_in_a_full_log_is_told_in_the_stream(
+    redis: Redis, config: Config, people: People, engine: Engine
+) -> None:
+    config = replace(config, log_events=100)
+    with web(config) as program:
+        wait_for(lambda: is_up(config.port))
+        site = Site(config, people, engine, ThreadStore(redis, config), program)
+        thread = site.running()
+        site.log(thread, 1, *(f"line {number}" for number in range(500)))
+        site.finish(thread)
+        with site.events(thread) as stream:
+            logged = [event for event in stream if event.kind == "log"]
     assert "lines are gone from here" in logged[50].data["message"]
     assert logged[51].data["seq"] == logged[50].data["seq"] + 1
     assert logged[-1].data["seq"] == 503

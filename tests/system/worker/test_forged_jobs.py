@@ -68,7 +68,7 @@ def test_job_data_of_another_form_is_refused(
 ) -> None:
     new = new_thread(redis)
     fields = {**new.fields, "data": zlib.compress(json.dumps(data).encode())}
-    thread_id, _ = store.create(replace(new, fields=fields))
+    thread_id = store.create(replace(new, fields=fields))
     fine = start(engine, "count")
     with worker(config):
         done = ended(store, store.fetch(thread_id), 5)
