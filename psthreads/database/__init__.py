@@ -1,1 +1,1 @@
-"""The connection to Redis and the one runner of Lua scripts."""
+"""The connection to Redis, the one runner of Lua scripts, and the settings that all processes share."""

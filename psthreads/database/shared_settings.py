@@ -16,6 +16,7 @@ import os
 import socket
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Final, cast
 from uuid import uuid4
 
@@ -65,23 +66,24 @@ REMEDY: Final = (
 
 
 def constants(config: Config) -> dict[str, object]:
-    """Return what the first part of the Lua scripts needs: the values of the calling process, for want of others."""
+    """Return the constants of lua/common.lua: the values of this process, for settings that Redis does not hold."""
     return {"SETTINGS": {name: getattr(config, name) for name in NAMES}}
 
 
 class SharedSettings:
-    """The shared settings, seen from one running process. `program` says what it is, for people."""
+    """The part of one running process in the shared settings. `program` says what the process is, in messages."""
 
     def __init__(self, redis: Redis, config: Config, program: str) -> None:
         self._redis = redis
         self._run = Scripts(redis, "psthreads.database", constants(config)).run
-        self._record = _record(f"{program} {socket.gethostname()}:{os.getpid()}", config)
+        self._config = config
+        self._program = program
         self._logged: dict[str, Difference] = {}
 
     def agree(self) -> None:
-        """Count this process as running, and log what of its settings is not in force; raise Unavailable.
+        """Count this process as running, and log which of its settings are not in force; raise Unavailable.
 
-        Each difference is logged once, and once more when it is gone.
+        Each difference is logged once, and once more when it ends.
         """
         flat = cast("list[bytes]", self._run("agree", json.dumps(self._record), _LIFETIME_MS))
         in_force = _decoded(dict(zip(flat[::2], flat[1::2], strict=True)))
@@ -94,9 +96,14 @@ class SharedSettings:
         self._logged = current
 
     def withdraw(self) -> None:
-        """Count this process as running no more; raise Unavailable."""
+        """Stop counting this process as running; raise Unavailable."""
         with translate_errors(self._redis):
             self._redis.zrem(_PROCESSES, json.dumps(self._record))
+
+    @cached_property
+    def _record(self) -> dict[str, Any]:
+        # Made at first use: a server may make this object before it forks its processes.
+        return _record(f"{self._program} {socket.gethostname()}:{os.getpid()}", self._config)
 
 
 def differences(redis: Redis, config: Config) -> list[Difference]:
@@ -108,7 +115,7 @@ def differences(redis: Redis, config: Config) -> list[Difference]:
 
 
 def _record(process: str, config: Config) -> dict[str, Any]:
-    """Return what is written down of a process. The id tells processes of one name apart."""
+    # The id tells apart processes in containers that have the same host name and process number.
     values = {name: _text(getattr(config, name)) for name in NAMES}
     explicit = {name: value for name, value in values.items() if name in config.explicit}
     default = {name: value for name, value in values.items() if name not in config.explicit}

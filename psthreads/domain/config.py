@@ -5,6 +5,7 @@ No other module of the server reads os.environ.
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Callable, Mapping
@@ -25,6 +26,13 @@ _ISSUER: Final = re.compile(r"(https://[^\s/?#@]+|http://(127\.0\.0\.1|localhost
 
 def _setting(env: str, default: Any, read: Callable[[str], Any], least: float | None = None) -> Any:
     return field(default=default, metadata={"env": env, "read": read, "least": least})
+
+
+def _number(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError("it must be finite")
+    return number
 
 
 def _truth(text: str) -> bool:
@@ -87,16 +95,16 @@ class Config:
     processes: tuple[str, ...] = _setting("PSTHREADS_PROCESSES", ("psthreads.processes",), _words)
     prefixes: tuple[str, ...] = _setting("PSTHREADS_PREFIXES", ("/ps/service", "/ps/api"), _prefixes)
     own_progress: bool = _setting("PSTHREADS_OWN_PROGRESS", False, _truth)
-    retention: float = _setting("PSTHREADS_RETENTION", 30 * DAY, float, 1)
-    audit_retention: float = _setting("PSTHREADS_AUDIT_RETENTION", 365 * DAY, float, 1)
-    idempotency: float = _setting("PSTHREADS_IDEMPOTENCY", DAY, float, 1)
-    time_limit: float = _setting("PSTHREADS_TIME_LIMIT", 6 * 3600, float, 1)
-    grace: float = _setting("PSTHREADS_GRACE", 10, float, 0)
-    heartbeat: float = _setting("PSTHREADS_HEARTBEAT", 2, float, 0.05)
-    lost_after: float = _setting("PSTHREADS_LOST_AFTER", 6, float, 0.1)
-    shutdown: float = _setting("PSTHREADS_SHUTDOWN", 20, float, 0)
+    retention: float = _setting("PSTHREADS_RETENTION", 30 * DAY, _number, 1)
+    audit_retention: float = _setting("PSTHREADS_AUDIT_RETENTION", 365 * DAY, _number, 1)
+    idempotency: float = _setting("PSTHREADS_IDEMPOTENCY", DAY, _number, 1)
+    time_limit: float = _setting("PSTHREADS_TIME_LIMIT", 6 * 3600, _number, 1)
+    grace: float = _setting("PSTHREADS_GRACE", 10, _number, 0)
+    heartbeat: float = _setting("PSTHREADS_HEARTBEAT", 2, _number, 0.05)
+    lost_after: float = _setting("PSTHREADS_LOST_AFTER", 6, _number, 0.1)
+    shutdown: float = _setting("PSTHREADS_SHUTDOWN", 20, _number, 0)
     restarts: int = _setting("PSTHREADS_RESTARTS", 3, int, 0)
-    report_interval: float = _setting("PSTHREADS_REPORT_INTERVAL", 0.5, float, 0.01)
+    report_interval: float = _setting("PSTHREADS_REPORT_INTERVAL", 0.5, _number, 0.01)
     log_events: int = _setting("PSTHREADS_LOG_EVENTS", 100_000, int, 100)
     log_bytes: int = _setting("PSTHREADS_LOG_BYTES", 32 * 1024 * 1024, int, 100_000)
     log_level: str = _setting("PSTHREADS_LOG_LEVEL", "INFO", _level)
@@ -111,8 +119,8 @@ class Config:
     oidc_client_secret: str = _setting("PSTHREADS_OIDC_CLIENT_SECRET", "", str)
     oidc_username_claim: str = _setting("PSTHREADS_OIDC_USERNAME_CLAIM", "preferred_username", str)
     oidc_admin_claim: str = _setting("PSTHREADS_OIDC_ADMIN_CLAIM", "", str)
-    session_idle: float = _setting("PSTHREADS_SESSION_IDLE", 8 * 3600, float, 1)
-    session_life: float = _setting("PSTHREADS_SESSION_LIFE", 7 * DAY, float, 1)
+    session_idle: float = _setting("PSTHREADS_SESSION_IDLE", 8 * 3600, _number, 1)
+    session_life: float = _setting("PSTHREADS_SESSION_LIFE", 7 * DAY, _number, 1)
     failures_per_account: str = _setting("PSTHREADS_FAILURES_PER_ACCOUNT", "10/5 minutes", _rate)
     failures_per_address: str = _setting("PSTHREADS_FAILURES_PER_ADDRESS", "100/5 minutes", _rate)
     lock_after: int = _setting("PSTHREADS_LOCK_AFTER", 100, int, 0)

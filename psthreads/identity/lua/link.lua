@@ -7,7 +7,7 @@ local name = redis.call('HGET', record('group', group), 'name')
 if not name then return 'group' end
 local former = redis.call('HGET', LINKS.member .. member, group)
 if role == '' and not former then return 'membership' end
-if role == former then return 'done' end  -- What changes nothing is not worth a line.
+if role == former then return 'done' end  -- A call that changes nothing leaves no entry.
 changed()
 if role == '' then
   redis.call('HDEL', LINKS.group .. group, member)

@@ -6,7 +6,7 @@ if not username then return 'member' end
 if current == flag then return 'done' end
 local why = flag == '0' and indispensable(id, origin)
 if why then return why end
-administrators()  -- So that the set is whole before one is added to it.
+administrators()  -- Makes the set complete before a member is added to it.
 redis.call('HSET', record('member', id), 'admin', flag)
 redis.call(flag == '1' and 'SADD' or 'SREM', ADMINISTRATORS, id)
 changed()

@@ -22,7 +22,7 @@ if not after then
 elseif redis.call('ZSCORE', key, after[2]) == after[1] then
   first = redis.call('ZREVRANK', key, after[2]) + 1
 else
-  -- It is gone: go on behind all that are newer than it was, and those of the same millisecond that stood before it.
+  -- It has left the listing: go on after the newer ones, and those of its millisecond that were before it.
   first = redis.call('ZCOUNT', key, '(' .. after[1], '+inf')
   for _, id in ipairs(redis.call('ZRANGE', key, after[1], after[1], 'BYSCORE', 'REV')) do
     if id < after[2] then break end

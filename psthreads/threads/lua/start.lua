@@ -1,4 +1,4 @@
--- ARGV: JSON with `thread` (id), `meta`, `username` of who asked, `origin`, `fingerprint` of the request, and
+-- ARGV: JSON with `thread` (id), `meta`, `username` of who starts it, `origin`, `fingerprint` of the request, and
 -- optionally `idempotency_key` (the name of a hash); then the fields of the job's hash and their values, which may be
 -- binary. Returns the id of the thread, which an earlier start with the same key may have stored, or '' where the key
 -- stands for another request.

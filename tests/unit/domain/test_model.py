@@ -128,6 +128,8 @@ def test_settings_come_from_the_environment_and_go_back_into_one() -> None:
         ("PSTHREADS_PREFIXES", "no-slash", "is no path"),
         ("PSTHREADS_HEARTBEAT", "100", "at least twice PSTHREADS_HEARTBEAT"),
         ("PSTHREADS_RETENTION", "0", "must be at least 1"),
+        ("PSTHREADS_RETENTION", "inf", "must be finite"),
+        ("PSTHREADS_GRACE", "nan", "must be finite"),
     ],
 )
 def test_a_wrong_setting_is_named_with_what_it_must_be(name: str, value: str, words: str) -> None:
