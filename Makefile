@@ -39,10 +39,11 @@ server: | $(BIN)/python  ## put a Redis server into the virtual environment, whe
 	@$(server)
 
 test: $(VENV)/.dev  ## run every test, with real Redis servers, real workers and a real browser
+	@$(PYTHON) tests/support/machine.py --for-tests
 	@$(BIN)/python -m pytest -n $(WORKERS_OF_TESTS) $(ARGS)
 
 browser:  ## say which browser the tests use, and install Chromium with apt-get where there is none
-	@$(PYTHON) tests/browser/chromium.py
+	@$(PYTHON) tests/support/machine.py
 
 screenshots: $(VENV)/.dev  ## take pictures of every page into docs/images; OUT=/tmp/shots PAGES=thread,log
 	@$(BIN)/python -m tests.browser.screenshots $(if $(OUT),--out $(abspath $(OUT))) $(if $(PAGES),--pages $(PAGES))

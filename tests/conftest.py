@@ -27,6 +27,7 @@ from psthreads.web.app import create_app
 from tests.support.forms import sign_in
 from tests.support.group_folder import SECRET
 from tests.support.leaves import Signed
+from tests.support.needs import summary
 from tests.support.people import People
 
 
@@ -37,6 +38,11 @@ def pytest_configure() -> None:
     for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, handler)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    for line in summary(terminalreporter.stats.get("skipped", [])):
+        terminalreporter.write_line(line, yellow=True)
 
 
 @pytest.fixture(scope="session")

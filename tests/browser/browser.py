@@ -31,7 +31,7 @@ from playwright.sync_api import (
 from psthreads.authoring.plugins import load
 from psthreads.client import Client, Download
 from psthreads.domain.config import Config
-from tests.browser.chromium import find
+from tests.support.machine import find_browser
 from tests.support.people import PASSWORD, People
 from tests.support.waiting import wait_for
 from tests.system import stack
@@ -61,8 +61,8 @@ window.alert = text => console.error(`alert: ${text}`)
 
 @contextmanager
 def launched() -> Iterator[Browser]:
-    """The installed browser, without a window; raises NoBrowser where there is none."""
-    path = find()
+    """The installed browser, without a window; raises Missing where there is none."""
+    path = find_browser()
     # As long as Playwright waits elsewhere: the machine may be busy with other tests.
     expect.set_options(timeout=30_000)
     # Its sandbox is off, as Playwright has it: root cannot use it, and all that is looked at are pages of ours.

@@ -13,9 +13,9 @@ from pathlib import Path
 from playwright.sync_api import Error, Page
 
 from tests.browser.browser import Pages, Scheme, launched, problems, sign_in
-from tests.browser.chromium import NoBrowser
 from tests.browser.picture_site import shown
 from tests.support.checkout import ROOT
+from tests.support.machine import Missing
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given.out.mkdir(parents=True, exist_ok=True)
     try:
         return _take([picture for picture in PICTURES if picture.name in wanted], given.out)
-    except NoBrowser as error:
+    except Missing as error:
         parser.exit(1, f"{error}\n")
 
 

@@ -19,6 +19,8 @@ import requests
 
 from psthreads.local.programs import free_port
 from tests.support.checkout import ROOT
+from tests.support.machine import PROGRAMS
+from tests.support.needs import needs
 from tests.support.waiting import wait_for
 
 DEADLINE = 60.0
@@ -36,6 +38,7 @@ class Running:
 
         A part is what stands before a row of `# ->` lines. A line that fails ends the session, and the test.
         """
+        needs("bash", *(name for name in PROGRAMS if re.search(rf"(?m)(?:^|[|;(]) *{name}\b", block)))
         port, programs = f"127.0.0.1:{self.port}", f"{Path(sys.executable).parent}/"
         lines = block.replace("127.0.0.1:8000", port).replace(".venv/bin/", programs).splitlines()
         parts: list[tuple[list[str], list[str]]] = []

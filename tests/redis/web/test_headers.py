@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from flask import Flask
 from psthreads.domain.config import Config
 from psthreads.domain.errors import ConfigError
 from psthreads.web.app import create_app
+from tests.support.certificates import make_certificate
 from tests.support.people import People
 from tests.support.waiting import wait_for
 from tests.system.stack import web
@@ -93,29 +93,23 @@ def test_no_header_of_an_answer_can_be_made_by_the_request(app: Flask, people: P
 
 
 def test_the_web_process_speaks_tls_where_it_has_a_certificate(config: Config, people: People, tmp_path: Path) -> None:
-    certificate, key = tmp_path / "cert.pem", tmp_path / "key.pem"
-    subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"]
-    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
-    subprocess.run(
-        [*command, "-days", "1", "-keyout", str(key), "-out", str(certificate), *subject],
-        check=True,
-        capture_output=True,
-    )
+    own = make_certificate(tmp_path, "localhost")
+    certificate = str(own.path)
     base = f"https://127.0.0.1:{config.port}"
 
     def is_up() -> bool:
         try:
-            return requests.get(f"{base}/healthz", verify=str(certificate), timeout=5).ok
+            return requests.get(f"{base}/healthz", verify=certificate, timeout=5).ok
         except requests.ConnectionError:
             return False
 
-    with web(replace(config, certificate=str(certificate), private_key=str(key))):
+    with web(replace(config, certificate=certificate, private_key=str(own.key_path))):
         wait_for(is_up)
-        answer = requests.get(f"{base}/threads", headers=people.bearer("chief"), verify=str(certificate), timeout=10)
+        answer = requests.get(f"{base}/threads", headers=people.bearer("chief"), verify=certificate, timeout=10)
         assert answer.status_code == 200
         assert answer.headers["Strict-Transport-Security"].startswith("max-age=")
         stream = requests.get(
-            f"{base}/threads/events", headers=people.bearer("chief"), verify=str(certificate), stream=True, timeout=30
+            f"{base}/threads/events", headers=people.bearer("chief"), verify=certificate, stream=True, timeout=30
         )
         with stream:
             # Longer than the time after which it is looked whether the client is there.

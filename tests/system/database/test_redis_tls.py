@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-import subprocess
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -24,6 +23,7 @@ from psthreads.domain.errors import Unavailable
 from psthreads.identity.directory import Directory
 from psthreads.local.programs import free_port
 from psthreads.local.server import RedisServer
+from tests.support.certificates import make_certificate
 from tests.support.people import People
 from tests.support.waiting import wait_for
 from tests.system.stack import web, worker
@@ -91,33 +91,17 @@ class Front:
         await asyncio.gather(pump(reader, inner_writer), pump(inner_reader, writer))
 
 
-def openssl(*words: str) -> None:
-    subprocess.run(["openssl", *words], check=True, capture_output=True)
-
-
-def make_authority(folder: Path, name: str) -> tuple[Path, Path]:
-    certificate, key = folder / f"{name}.pem", folder / f"{name}.key"
-    curve = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
-    openssl("req", "-x509", *curve, "-days", "2", "-subj", f"/CN={name}", "-keyout", str(key), "-out", str(certificate))
-    return certificate, key
-
-
 @pytest.fixture
 def fronted(server: RedisServer, redis: Redis, tmp_path: Path) -> Iterator[Fronted]:
-    authority, authority_key = make_authority(tmp_path, "authority")
-    stranger, _ = make_authority(tmp_path, "stranger")
-    key, asked, certificate, names = (tmp_path / name for name in ("s.key", "s.csr", "s.pem", "s.names"))
-    names.write_text("subjectAltName=IP:127.0.0.1\n")
-    curve = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
-    openssl("req", *curve, "-subj", "/CN=redis", "-keyout", str(key), "-out", str(asked))
-    signed = ("-CA", str(authority), "-CAkey", str(authority_key), "-CAcreateserial", "-extfile", str(names))
-    openssl("x509", "-req", "-in", str(asked), *signed, "-days", "2", "-out", str(certificate))
+    authority = make_certificate(tmp_path, "authority")
+    stranger = make_certificate(tmp_path, "stranger")
+    own = make_certificate(tmp_path, "redis", authority=authority)
     redis.acl_setuser(
         "guest", enabled=True, passwords=[f"+{PASSWORD}"], keys=["*"], channels=["*"], categories=["+@all"]
     )
     port = free_port()
-    with Front(port, certificate, key, server.socket):
-        yield Fronted(port, authority, stranger)
+    with Front(port, own.path, own.key_path, server.socket):
+        yield Fronted(port, authority.path, stranger.path)
     redis.acl_deluser("guest")
 
 

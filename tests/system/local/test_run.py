@@ -200,8 +200,8 @@ def test_it_ends_with_whoever_started_it_when_it_is_tied(folder: Path) -> None:
 
 
 def test_it_ends_in_peace_when_nobody_reads_on(folder: Path) -> None:
-    first = f"{shlex.join(RUN)} | head -n 1"
-    with Runner(folder, command=["/bin/bash", "-c", f"{first}; exit ${{PIPESTATUS[0]}}"]) as runner:
+    first = f"{{ {shlex.join(RUN)}; echo $? >code; }} | head -n 1"
+    with Runner(folder, command=["/bin/sh", "-c", f"{first}; exit $(cat code)"]) as runner:
         assert runner.ended() == 1
         assert runner.is_gone()
     assert runner.err.read_text() == ""

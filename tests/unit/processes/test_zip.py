@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import shutil
 import subprocess
 import time
 import tracemalloc
@@ -15,6 +14,7 @@ import pytest
 
 from psthreads.processes.archives import zip_writer as _zip
 from psthreads.processes.archives.zip_writer import ZipWriter
+from tests.support.needs import needs
 
 MODIFIED = 1_652_667_242_000
 GIGABYTE = 1 << 30
@@ -30,10 +30,8 @@ def write(path: Path, entries: dict[str, bytes], at: int = 0) -> None:
 
 
 def is_accepted_by_unzip(path: Path) -> bool:
-    unzip = shutil.which("unzip")
-    if unzip is None:
-        pytest.skip("unzip is not installed: apt-get install unzip")
-    return subprocess.run([unzip, "-tqq", path], check=False).returncode == 0
+    needs("unzip")
+    return subprocess.run(["unzip", "-tqq", path], check=False).returncode == 0
 
 
 def test_names_content_and_times_are_read_as_they_were_written(tmp_path: Path) -> None:
