@@ -27,7 +27,7 @@ from psthreads.domain.errors import PsthreadsError
 from psthreads.domain.model import Level, Outcome, Status
 from psthreads.processes.wording import many
 from psthreads.processes.xml.checking import LARGEST_TREE, Checker
-from psthreads.processes.xml.parsing import MOST_LOGGED, Problem
+from psthreads.processes.xml.parsing import MOST_LOGGED, DocumentProblem
 from psthreads.processes.xml.report import Findings, Summary
 
 _NAMES: Final = (
@@ -117,7 +117,7 @@ def _verdict(summary: Summary) -> str:
     return f"{broken:,} of {many(checked, 'document')} {'is' if broken == 1 else 'are'} not valid.{aside}"
 
 
-def _report(context: Context, path: str, problems: list[Problem], *, warn: bool) -> None:
+def _report(context: Context, path: str, problems: list[DocumentProblem], *, warn: bool) -> None:
     """Report the document once, with its first problem, and log the others."""
     report, level = (context.warning, Level.WARN) if warn else (context.error, Level.ERROR)
     report(f"Document {path} is not valid: {problems[0]}")

@@ -11,7 +11,7 @@ from psthreads.authoring.context import Context
 from psthreads.documents.layout import Document, GroupFolder
 from psthreads.processes.xml import parsing as _parsing
 from psthreads.processes.xml.includes import Unusable
-from psthreads.processes.xml.parsing import NotWellFormed, Problem, Sieve
+from psthreads.processes.xml.parsing import DocumentProblem, NotWellFormed, Sieve
 from psthreads.processes.xml.schemas import Finding, Grammar, Schemas
 
 LARGEST_TREE: Final = 16 * 1024 * 1024
@@ -38,7 +38,7 @@ class Checker:
         self._parser = _parsing.parser()
         self._sieves: dict[etree.XMLSchema | None, Sieve] = {}
 
-    def problems(self, document: Document) -> list[Problem]:
+    def problems(self, document: Document) -> list[DocumentProblem]:
         """Return the problems, schema by schema, with at most MOST_PROBLEMS + 1 for each.
 
         Raises a PsthreadsError or an OSError if the document cannot be read.
@@ -50,7 +50,7 @@ class Checker:
                 data = self._folder.read(document.path, LARGEST_TREE + 1)
         return self.problems_in(document, data)
 
-    def problems_in(self, document: Document, data: bytes | None) -> list[Problem]:
+    def problems_in(self, document: Document, data: bytes | None) -> list[DocumentProblem]:
         """Do as `problems` with a document's bytes, or None if it is larger than LARGEST_TREE."""
         self.unapplied = ""
         try:
@@ -60,7 +60,7 @@ class Checker:
         except NotWellFormed as error:
             return [error.problem]
         except Unusable as error:
-            return [Problem(1, 1, str(error))]
+            return [DocumentProblem(1, 1, str(error))]
 
     def _is_surely_valid(self, data: bytes) -> bool:
         """Tell whether a quick check suffices: most documents are small, and valid by one XML Schema or without any."""
@@ -79,11 +79,11 @@ class Checker:
             self._sieves[compiled] = Sieve(compiled)
         return self._sieves[compiled].passes(data)
 
-    def _in_memory(self, data: bytes, path: str) -> list[Problem]:
+    def _in_memory(self, data: bytes, path: str) -> list[DocumentProblem]:
         if len(data) <= _SMALL and self._is_surely_valid(data):
             return []
         root = _parsing.parse(data, self._parser)
-        problems: list[Problem] = []
+        problems: list[DocumentProblem] = []
         try:
             for schema in self._schemas.of(root, path):
                 streaming = schema.streaming if isinstance(schema, Grammar) and len(data) > _SMALL else None
@@ -95,7 +95,7 @@ class Checker:
             problems += _parsing.located(data, root, [Finding(root, str(error))])
         return problems
 
-    def _while_read(self, document: Document) -> list[Problem]:
+    def _while_read(self, document: Document) -> list[DocumentProblem]:
         size = f"{document.size / 1024 / 1024:,.1f} MB"
         self._context.log(f"Document {document.path} has {size}: it is checked while it is read.")
         with self._folder.open(document.path) as file:

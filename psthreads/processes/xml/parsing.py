@@ -45,7 +45,7 @@ _SPECIAL: Final = (b"chemaLocation", b"xml:id")
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class DocumentProblem:
     """A problem in a document. `schema` is a schema's path, or empty for a problem with XML's own rules."""
 
     line: int
@@ -60,7 +60,7 @@ class Problem:
 class NotWellFormed(Exception):
     """A document cannot be parsed, or needs entities or a DTD."""
 
-    def __init__(self, problem: Problem) -> None:
+    def __init__(self, problem: DocumentProblem) -> None:
         super().__init__(str(problem))
         self.problem = problem
 
@@ -139,10 +139,10 @@ def head(file: BinaryIO) -> etree._Element:
         for _, root in pull.read_events():
             _refuse_entities(root)
             return root
-    raise NotWellFormed(Problem(1, 1, "No root element starts in the first 1 MB"))
+    raise NotWellFormed(DocumentProblem(1, 1, "No root element starts in the first 1 MB"))
 
 
-def read_through(file: BinaryIO, schema: etree.XMLSchema | None = None, path: str = "") -> list[Problem]:
+def read_through(file: BinaryIO, schema: etree.XMLSchema | None = None, path: str = "") -> list[DocumentProblem]:
     """Return the problems by the schema, found while the file is read and without a tree in memory.
 
     `path` is the schema's. At most MOST_PROBLEMS + 1 problems are returned; those with namespaces are only found
@@ -159,7 +159,7 @@ def read_through(file: BinaryIO, schema: etree.XMLSchema | None = None, path: st
 
 def located(
     data: bytes, root: etree._Element, findings: Collection[tuple[etree._Element, str]], path: str = ""
-) -> list[Problem]:
+) -> list[DocumentProblem]:
     """Turn findings about elements into problems with line and column; `path` is the schema's."""
     elements = {element for element, _ in findings}
     indexes = {number: element for number, element in enumerate(root.iter("*")) if element in elements}
@@ -174,7 +174,8 @@ def located(
         if len(places) == len(indexes):
             break
     return [
-        Problem(*places.get(element, (element.sourceline or 1, 1)), plain(text), path) for element, text in findings
+        DocumentProblem(*places.get(element, (element.sourceline or 1, 1)), plain(text), path)
+        for element, text in findings
     ]
 
 
@@ -213,7 +214,9 @@ def _may_have_namespaces(data: bytes) -> bool:
     )
 
 
-def _errors(file: BinaryIO, schema: etree.XMLSchema | None, exact: Collection[int]) -> Iterator[tuple[int, Problem]]:
+def _errors(
+    file: BinaryIO, schema: etree.XMLSchema | None, exact: Collection[int]
+) -> Iterator[tuple[int, DocumentProblem]]:
     """Yield each error by the schema with the number of its chunk, at the last tag before it."""
     strict = _without_tree(schema)
     count, number, tag = 0, 0, (1, 1)
@@ -222,13 +225,13 @@ def _errors(file: BinaryIO, schema: etree.XMLSchema | None, exact: Collection[in
             strict.feed(piece)
             log = strict.feed_error_log
             for entry in islice(log, count, None):
-                yield number, Problem(*tag, plain(entry.message))
+                yield number, DocumentProblem(*tag, plain(entry.message))
             count = len(log)
         strict.close()
     except etree.XMLSyntaxError as error:
         raise NotWellFormed(_syntax(error)) from None
     for entry in islice(strict.feed_error_log, count, None):
-        yield number, Problem(*tag, plain(entry.message))
+        yield number, DocumentProblem(*tag, plain(entry.message))
 
 
 def _chunks(file: BinaryIO) -> Iterator[bytes]:
@@ -263,13 +266,13 @@ def _refuse_entities(root: etree._Element, data: bytes = b"") -> None:
     entity = next(declarations.iterentities(), None)
     if entity is not None:
         text = f"It declares the entity '{entity.name}', and entities are not expanded here"
-        raise NotWellFormed(Problem(*_after(data[: max(data.find(b"<!ENTITY"), 0)], 1, 1), text))
+        raise NotWellFormed(DocumentProblem(*_after(data[: max(data.find(b"<!ENTITY"), 0)], 1, 1), text))
     reference = next(root.iter(etree.Entity), None)
     if reference is not None:
         text = f"It uses {reference.text}, an entity that it does not declare, and no DTD is loaded here"
-        raise NotWellFormed(Problem(reference.sourceline or root.sourceline or 1, 1, text))
+        raise NotWellFormed(DocumentProblem(reference.sourceline or root.sourceline or 1, 1, text))
 
 
-def _syntax(error: etree.XMLSyntaxError) -> Problem:
+def _syntax(error: etree.XMLSyntaxError) -> DocumentProblem:
     line, column = error.position
-    return Problem(max(line or 1, 1), max(column or 1, 1), plain(_WHERE.sub("", error.msg or "It is not XML")))
+    return DocumentProblem(max(line or 1, 1), max(column or 1, 1), plain(_WHERE.sub("", error.msg or "It is not XML")))

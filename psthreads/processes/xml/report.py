@@ -17,7 +17,7 @@ from lxml import etree
 
 from psthreads.authoring.context import Context
 from psthreads.domain.model import clean, iso
-from psthreads.processes.xml.parsing import MOST_PROBLEMS, Problem
+from psthreads.processes.xml.parsing import MOST_PROBLEMS, DocumentProblem
 
 if TYPE_CHECKING:
     from lxml.etree._serializer import _IncrementalFileWriter
@@ -44,7 +44,7 @@ class ReportFinding(NamedTuple):
     """The problems of one document. `unapplied` names the schemas that it was too large for."""
 
     path: str
-    problems: list[Problem]
+    problems: list[DocumentProblem]
     has_more: bool
     unapplied: str
 
@@ -70,7 +70,7 @@ class Findings:
         self._total = 0
         self._is_capped = False
 
-    def add(self, path: str, problems: Sequence[Problem], unapplied: str = "") -> None:
+    def add(self, path: str, problems: Sequence[DocumentProblem], unapplied: str = "") -> None:
         """Add a document's first MOST_PROBLEMS problems."""
         first = problems[:MOST_PROBLEMS]
         has_more = len(problems) > len(first)
@@ -97,7 +97,10 @@ class Findings:
             path, problems, has_more, unapplied = json.loads(line)
             yield ReportFinding(
                 clean(path),
-                [Problem(number, column, clean(text), clean(schema)) for number, column, schema, text in problems],
+                [
+                    DocumentProblem(number, column, clean(text), clean(schema))
+                    for number, column, schema, text in problems
+                ],
                 has_more,
                 clean(unapplied),
             )

@@ -73,7 +73,7 @@ class Grammar:
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
+class SchematronRules:
     """A compiled Schematron schema.
 
     Failed asserts and successful reports are findings, unless their `role` is that of a warning or of information.
@@ -157,7 +157,7 @@ class Schemas:
             return Grammar(path, self._includer.xsd(path, data))
         if actual == RNG:
             return Grammar(path, etree.RelaxNG(self._includer.rng(path, root)))
-        return Rules(path, self._rules(path, self._includer.sch(path, root)))
+        return SchematronRules(path, self._rules(path, self._includer.sch(path, root)))
 
     def _rules(self, path: str, root: etree._Element) -> etree.XSLT:
         binding = root.get("queryBinding", "xslt").lower()
