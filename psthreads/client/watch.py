@@ -100,7 +100,7 @@ class _View(Protocol):
     def show(self, thread: RemoteThread) -> None: ...
 
 
-class _Lines:
+class _PlainLines:
     """A line for each change."""
 
     def __init__(self, console: Console) -> None:
@@ -174,7 +174,7 @@ class _Live:
 
 
 def _view(console: Console) -> _View:
-    return _Live(console) if _is_screen(console) else _Lines(console)
+    return _Live(console) if _is_screen(console) else _PlainLines(console)
 
 
 def _status(thread: RemoteThread) -> str:

@@ -36,7 +36,7 @@ _MESSAGES: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class _Action:
+class _MemberAction:
     """What a form of the page does, and its path below the member's.
 
     `run` returns a key of `_MESSAGES`, or a secret to show once. `ask` returns the question to ask first, if any; the
@@ -116,7 +116,7 @@ def add_to(blueprint: Blueprint, services: Services) -> None:
         return redirect(url_for("pages.members", done="removed"), 303)
 
 
-def _view_of(directory: Directory, action: _Action) -> Callable[[str], AnyResponse | str]:
+def _view_of(directory: Directory, action: _MemberAction) -> Callable[[str], AnyResponse | str]:
     """Return the view that runs the action, and leads back to the member's page or shows the new secret."""
 
     def view(member: str) -> AnyResponse | str:
@@ -219,14 +219,14 @@ def _ask_remove_client(member: Member) -> Question:
 
 
 _ACTIONS: Final = (
-    _Action("unlock", _unlock),
-    _Action("sign-out", _sign_out),
-    _Action("administrator", _administrator, _ask_administrator, ("admin",)),
-    _Action("password", _password, _ask_password, ("password",)),
-    _Action("roles", _set_role),
-    _Action("roles/remove", _remove_role, _ask_remove_role, ("group",)),
-    _Action("tokens", tokens.create),
-    _Action("tokens/revoke", _revoke_token, tokens.ask_revoke, ("name",)),
-    _Action("clients", _add_client),
-    _Action("clients/remove", _remove_client, _ask_remove_client, ("name",)),
+    _MemberAction("unlock", _unlock),
+    _MemberAction("sign-out", _sign_out),
+    _MemberAction("administrator", _administrator, _ask_administrator, ("admin",)),
+    _MemberAction("password", _password, _ask_password, ("password",)),
+    _MemberAction("roles", _set_role),
+    _MemberAction("roles/remove", _remove_role, _ask_remove_role, ("group",)),
+    _MemberAction("tokens", tokens.create),
+    _MemberAction("tokens/revoke", _revoke_token, tokens.ask_revoke, ("name",)),
+    _MemberAction("clients", _add_client),
+    _MemberAction("clients/remove", _remove_client, _ask_remove_client, ("name",)),
 )

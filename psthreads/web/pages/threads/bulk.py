@@ -45,7 +45,7 @@ def add_to(blueprint: Blueprint, services: Services) -> None:
         chosen = filters.read(services.directory, services.registry)
         threads, has_more = _selected(services, chosen)
         if "confirmed" in request.form:
-            results = _Action(services, action).run(threads)
+            results = _BulkAction(services, action).run(threads)
             return render_template("bulk-done.html", results=results, count=len(threads), filters=chosen)
         missing = 0 if "every" in request.form else min(LIMIT, len(_ids())) - len(threads)
         return render_template(
@@ -80,7 +80,7 @@ def _ids() -> list[str]:
     return list(dict.fromkeys(ids))
 
 
-class _Action:
+class _BulkAction:
     """Changes threads one by one, and collects the results."""
 
     def __init__(self, services: Services, name: str) -> None:

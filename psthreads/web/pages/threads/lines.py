@@ -51,7 +51,7 @@ class LineRange:
 
 
 @dataclass(frozen=True, slots=True)
-class Lines:
+class LogLines:
     """A thread's log, filtered to lines of `level` or worse that contain `text`, ignoring case."""
 
     store: ThreadStore

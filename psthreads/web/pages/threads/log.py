@@ -11,7 +11,7 @@ from psthreads.domain import access
 from psthreads.domain.model import Level
 from psthreads.web.auth.guard import Guard
 from psthreads.web.pages import scope
-from psthreads.web.pages.threads.lines import LineRange, Lines
+from psthreads.web.pages.threads.lines import LineRange, LogLines
 from psthreads.web.services import Services
 
 _NUMBERS: Final = Bounds(0, 2**53)
@@ -33,7 +33,7 @@ def add_to(blueprint: Blueprint, services: Services, guard: Guard) -> None:
             # The script fetches the lines itself, and refreshes only the head of the page.
             return render_template("log.html", thread=target, lines=None)
         level, text = _value(_LEVEL), _value(_TEXT).strip()
-        view = Lines(
+        view = LogLines(
             services.store, target.id, Level(level) if level else None, text, with_detail=access.sees_details(g.caller)
         )
         jump: int = _value(_FROM)
@@ -51,7 +51,7 @@ def add_to(blueprint: Blueprint, services: Services, guard: Guard) -> None:
         )
 
 
-def _range(view: Lines, jump: int, after: int, before: int) -> LineRange:
+def _range(view: LogLines, jump: int, after: int, before: int) -> LineRange:
     if jump:
         return view.around(jump)
     if after >= 0:
