@@ -18,22 +18,22 @@ from psthreads.domain.model import Event, Level, Status, iso
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-_TAKEN: Final = frozenset({"group", "member", "wait", "idempotency_key", "route"})
+_RESERVED: Final = frozenset({"group", "member", "wait", "idempotency_key", "route"})
 _INTERRUPTED: Final = 130
 _EXIT_CODES: Final = {Status.COMPLETED: 0, Status.FAILED: 1, Status.CANCELLED: 3}
 
 
-class _Trouble(click.ClickException):
-    """Neither the user's mistake nor a thread's end."""
+class _ServerTrouble(click.ClickException):
+    """A failure that is neither a usage error nor the end of a thread."""
 
     exit_code = 4
 
 
 class _Command(click.Command):
-    """Turns what went wrong into a sentence and an exit code, in one place for all commands."""
+    """A command that turns errors into a sentence and an exit code."""
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; raises click's own exceptions only, and OSError for a closed pipe."""
+        """Run the command. Raises click's exceptions only, and BrokenPipeError."""
         try:
             return super().invoke(ctx)
         except BadParameter as error:
@@ -41,7 +41,7 @@ class _Command(click.Command):
         except BrokenPipeError:
             raise
         except (ClientError, OSError) as error:
-            raise _Trouble(plain(str(error))) from error
+            raise _ServerTrouble(plain(str(error))) from error
         except KeyboardInterrupt:
             click.echo("Interrupted.", err=True)
             ctx.exit(_INTERRUPTED)
@@ -54,7 +54,7 @@ def _formatted(command: Command) -> Command:
 
 
 _in_group: Final = click.option("--group", "-g", help="The group, by its name or id.")
-_watching: Final = click.option("--watch", "is_watched", is_flag=True, help="Follow it until it has ended.")
+_watching: Final = click.option("--watch", "is_watched", is_flag=True, help="Watch it until it has ended.")
 _saving: Final = click.option("--output", "-o", type=click.Path(path_type=Path), help="The file or folder to save to.")
 
 
@@ -71,8 +71,8 @@ def _pairs(_: click.Context, __: click.Parameter, texts: tuple[str, ...]) -> dic
         name, equals, value = text.partition("=")
         if not (name and equals):
             raise click.BadParameter(f"'{text}' is not of the form name=value.")
-        # A process may have a parameter with the name of one of the client's own.
-        pairs.setdefault(f"{name}_" if name.replace("-", "_") in _TAKEN else name, []).append(value)
+        # A process may have a parameter with the name of one of Client.start's own.
+        pairs.setdefault(f"{name}_" if name.replace("-", "_") in _RESERVED else name, []).append(value)
     return pairs
 
 
@@ -82,7 +82,7 @@ def _pairs(_: click.Context, __: click.Parameter, texts: tuple[str, ...]) -> dic
 @click.option("-p", "parameters", multiple=True, callback=_pairs, metavar="NAME=VALUE", help="A parameter.")
 @click.option("--route", help="Its path, such as /members/{member}/groups/{group}/work, where it is not the usual one.")
 @_watching
-@click.option("--wait", type=click.IntRange(1), help="Let the server answer up to so many seconds later.")
+@click.option("--wait", type=click.IntRange(1), help="Wait up to so many seconds for the thread to end.")
 @_saving
 @_formatted
 @connecting
@@ -99,18 +99,18 @@ def start(
 ) -> None:
     """Start PROCESS, such as validate or export.
 
-    A result that the server has at once is saved in place of a thread.
+    Where the server answers with a file at once, the file is saved, and there is no thread.
     """
     with client_of(click.get_current_context()) as client:
         try:
             started = client.start(process, group=group, wait=wait, route=route, **parameters)
         except KeyboardInterrupt:
-            click.echo("The thread may have been started all the same: list the threads to see.", err=True)
+            click.echo("The thread may have been started anyway: list the threads to see.", err=True)
             raise
         if isinstance(started, Download):
             click.echo(f"Saved {plain(str(started.save(output or Path())))}", err=form is not None)
             return
-        _tell(client, started, group, form, is_watched=is_watched, is_outcome=True)
+        _show(client, started, group, form, is_watched=is_watched, is_outcome=True)
 
 
 @commands.command()
@@ -129,25 +129,27 @@ def processes(group: str | None, form: str | None) -> None:
         for process in client.processes(group):
             click.echo(f"{plain(process.name)}  {plain(process.summary)}")
             click.echo(f"    {plain(' or '.join(process.methods))} {plain(process.route)}")
-            for one in process.parameters:
-                default = "required" if one.default is None else f"default '{one.default}'"
-                told = (one.type, default, *_limits(one), *([one.description] if one.description else []))
-                click.echo(f"    {plain(one.name)}: {plain(', '.join(told))}")
+            for parameter in process.parameters:
+                click.echo(f"    {plain(parameter.name)}: {plain(', '.join(_properties(parameter)))}")
 
 
-def _limits(one: RemoteParameter) -> Iterator[str]:
-    if one.choices:
-        yield f"one of {', '.join(one.choices)}"
-    unit = " characters" if one.type == "string" else ""
-    if one.least is not None:
-        yield f"at least {one.least:.12g}{unit}"
-    if one.greatest is not None:
-        yield f"at most {one.greatest:.12g}{unit}"
+def _properties(parameter: RemoteParameter) -> Iterator[str]:
+    yield parameter.type
+    yield "required" if parameter.default is None else f"default '{parameter.default}'"
+    if parameter.choices:
+        yield f"one of {', '.join(parameter.choices)}"
+    unit = " characters" if parameter.type == "string" else ""
+    if parameter.least is not None:
+        yield f"at least {parameter.least:.12g}{unit}"
+    if parameter.greatest is not None:
+        yield f"at most {parameter.greatest:.12g}{unit}"
+    if parameter.description:
+        yield parameter.description
 
 
 @commands.command("list")
 @_in_group
-@click.option("--status", help="The threads with this status, in place of the active ones.")
+@click.option("--status", help="List the threads with this status instead of the active ones.")
 @click.option("--page", type=click.IntRange(1), default=1, show_default=True)
 @click.option("--page-size", type=click.IntRange(1), default=50, show_default=True)
 @_formatted
@@ -159,11 +161,11 @@ def list_threads(group: str | None, status: str | None, page: int, page_size: in
             query = {"status": status, "page": page, "page-size": page_size}
             _print_raw(client.text("threads", group=group, query=query, as_json=form == "json"))
             return
-        found = client.threads(group, status, page, page_size)
-    for thread in found.threads:
+        result = client.threads(group, status, page, page_size)
+    for thread in result.threads:
         click.echo(f"{plain(thread.id)}  {plain(thread.username)}  {plain(thread.name)}  {line(thread)}")
-    if found.total != len(found.threads) or not found.threads:
-        click.echo(f"Page {found.page}: {len(found.threads)} of {found.total}.", err=True)
+    if result.total != len(result.threads) or not result.threads:
+        click.echo(f"Page {result.page}: {len(result.threads)} of {result.total}.", err=True)
 
 
 @commands.command()
@@ -173,26 +175,26 @@ def list_threads(group: str | None, status: str | None, page: int, page_size: in
 @_formatted
 @connecting
 def progress(thread: str, group: str | None, *, is_watched: bool, form: str | None) -> None:
-    """Show how far THREAD is."""
+    """Show the progress of THREAD."""
     with client_of(click.get_current_context()) as client:
         if form == "json" and not is_watched:
             _print_raw(client.text("progress", thread, group, as_json=True))
         else:
-            _tell(client, client.progress(thread, group), group, form, is_watched=is_watched)
+            _show(client, client.progress(thread, group), group, form, is_watched=is_watched)
 
 
 @commands.command()
 @click.argument("thread")
 @_in_group
-@click.option("--follow", "-f", is_flag=True, help="Go on until the thread has ended.")
+@click.option("--follow", "-f", is_flag=True, help="Print new events until the thread has ended.")
 @click.option("--from", "first", type=click.IntRange(1), default=1, help="The number of the first event.")
-@click.option("--tail", type=click.IntRange(1), help="The last so many events only.")
+@click.option("--tail", type=click.IntRange(1), help="Print only so many of the last events.")
 @click.option(
     "--level",
     type=click.Choice([level.value for level in Level], case_sensitive=False),
-    help="Only those of this level or a graver one.",
+    help="Print only events of this level or a higher one.",
 )
-@click.option("--page-size", type=click.IntRange(1), default=1000, help="How many events to ask for at once.")
+@click.option("--page-size", type=click.IntRange(1), default=1000, help="How many events to request at once.")
 @_formatted
 @connecting
 def logs(
@@ -230,20 +232,20 @@ def logs(
 @commands.command()
 @click.argument("thread")
 @_in_group
-@click.option("--force", is_flag=True, help="Kill it at once, without the time to clean up.")
+@click.option("--force", is_flag=True, help="Kill it at once, without its grace period.")
 @_formatted
 @connecting
 def cancel(thread: str, group: str | None, *, force: bool, form: str | None) -> None:
-    """Cancel THREAD; one that has ended stays as it is."""
+    """Cancel THREAD. This has no effect on one that has ended."""
     with client_of(click.get_current_context()) as client:
         if form:
             query = {"force": "true" if force else None}
             _print_raw(client.text("cancel", thread, group, query=query, as_json=form == "json"))
             return
-        found = client.cancel(thread, group, force=force)
-    if found is None:
+        cancelled = client.cancel(thread, group, force=force)
+    if cancelled is None:
         raise ClientError(0, "", f"There is no thread '{thread}' here: list the threads to see which are.")
-    click.echo("\n".join(whole(found)))
+    click.echo("\n".join(whole(cancelled)))
 
 
 @commands.command()
@@ -260,7 +262,7 @@ def download(group: str, file: str, output: Path | None) -> None:
         click.echo(f"Saved {plain(str(client.download(group, file, output or Path())))}")
 
 
-def _tell(
+def _show(
     client: Client,
     thread: RemoteThread,
     group: str | None,
@@ -276,24 +278,23 @@ def _tell(
     elif form == "xml":
         _print_raw(thread.xml)
     else:
-        # What was watched is on the screen already, all but its result.
+        # A watched thread is on the screen already, except for its result.
         for text in results(thread) if is_watched else whole(thread):
             click.echo(text)
     context = click.get_current_context()
     if thread.is_final and (is_watched or is_outcome):
-        known = isinstance(thread.status, Status)
-        context.exit(_EXIT_CODES[Status(thread.status)] if known else 1)
+        context.exit(_EXIT_CODES[thread.status] if isinstance(thread.status, Status) else 1)
     if is_watched:
         context.exit(_INTERRUPTED)
 
 
 def _print_events(events: Iterable[Event]) -> None:
     for event in events:
-        # The lines of one event stay apart from the next event, which they could imitate.
+        # Continuation lines are indented, so that no message can look like another event.
         text = plain(event.message, one_line=False).replace("\n", "\n    ")
         click.echo(f"{iso(event.timestamp)} {event.level:<5} {text}")
 
 
 def _print_raw(text: str) -> None:
-    # A program gets the answer as it is; a terminal must not be driven by it.
+    # A program gets the answer unchanged; a terminal must not obey it.
     click.echo(plain(text, one_line=False) if sys.stdout.isatty() else text, color=True)

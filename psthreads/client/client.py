@@ -5,8 +5,8 @@
         thread = client.wait(thread.id, group="acme", on_progress=lambda now: print(now.message))
 
 Without a group the methods use the services of the whole server, which are for administrators.
-Every method raises ClientError when the server refuses, cannot be reached or gives no sense.
-Attributes, elements and statuses that this client does not know are kept and never in the way.
+Every method raises ClientError when the server refuses, cannot be reached or sends an answer that cannot be read.
+Attributes, elements and statuses that this client does not know are kept, and are no error.
 """
 
 from __future__ import annotations
@@ -29,16 +29,15 @@ Service = Literal["threads", "processes", "progress", "logs", "cancel"]
 
 _GROUP_ROUTE: Final = "/members/{member}/groups/{group}/{process}"
 _SERVER_ROUTE: Final = "/members/{member}/{process}"
-_OUTAGE: Final = 60.0  # Following a thread outlives a server that is away for this many seconds.
+_OUTAGE: Final = 60.0  # seconds that the server may be away while a thread is followed
 
 
 class Client:
     """The services of one server, for one member. Not to be shared by Python threads.
 
-    `url` may end with a prefix such as /ps/service. `member` is who work is started for, by default
-    `username`. `timeout` is how long one request may take, and `patience` how long it is sent again
-    while the server is away or busy, both in seconds. Raises BadParameter for a URL that is none
-    and for a token that cannot be sent.
+    `url` may end with a prefix such as /ps/service. `member` is the member to start threads for, by default `username`.
+    `timeout` limits one request, and `patience` its retries while the server is away or busy; both are in seconds.
+    Raises BadParameter for a wrong URL, and for a token that cannot be sent.
     """
 
     def __init__(
@@ -79,21 +78,21 @@ class Client:
         route: str | None = None,
         **parameters: Any,
     ) -> RemoteThread | Download:
-        """Start a process; the result is its thread, or the file where the server had it at once.
+        """Start a process, and return its thread; or the file, where the server answers with one at once.
 
-        `route` is for a process whose path below the server's address is not that of the processes
-        that ship, "/members/{member}/groups/{group}/{process}"; it may hold these three names.
+        `route` is the path of a process below the server's address, where it is not
+        "/members/{member}/groups/{group}/{process}"; it may contain these three names.
 
-        `wait` asks the server to hold the answer up to that many seconds for the thread to end.
-        However often the request has to be sent, it starts one thread: each start has a fresh key,
-        unless one is given; with an empty key it is sent once only. A parameter's underscores stand
-        for hyphens, and one at its end is dropped, for names that are taken: `wait_="yes"`.
+        `wait` asks the server to hold the answer for up to that many seconds until the thread ends. A retry never
+        starts a second thread: each start has a new idempotency key, unless one is given. With an empty key there is
+        no retry. Underscores in a parameter's name stand for hyphens; one at the end is removed, which allows a
+        process's parameter to have the name of one of these: `wait_="yes"`.
         """
-        owner = member or self.member
-        if not owner:
+        starter = member or self.member
+        if not starter:
             raise BadParameter("member", "Say which member to start it for: that of the token.")
-        names = {"member": owner, "group": group, "process": process}
-        path = _filled(route or (_SERVER_ROUTE if group is None else _GROUP_ROUTE), names)
+        names = {"member": starter, "group": group, "process": process}
+        path = _fill(route or (_SERVER_ROUTE if group is None else _GROUP_ROUTE), names)
         key = str(uuid.uuid4()) if idempotency_key is None else transport.printable("key", idempotency_key)
         headers = ({"Idempotency-Key": key} if key else {}) | ({"Prefer": f"wait={wait}"} if wait else {})
         form = {name.removesuffix("_").replace("_", "-"): _wire(value) for name, value in parameters.items()}
@@ -103,21 +102,21 @@ class Client:
         return Download(response) if transport.is_file(response) else remote.thread(transport.text(response))
 
     def processes(self, group: str | int | None = None) -> tuple[RemoteProcess, ...]:
-        """What the member may start: in this group, or without one in any of theirs and on the whole server.
+        """Return the processes that the member may start: in the group or, without one, anywhere.
 
-        The `route` of each can be given to `start`.
+        `start` takes the `route` of each.
         """
         return remote.processes(self.text("processes", group=group), prefix=urlsplit(self.url).path)
 
     def threads(
         self, group: str | int | None = None, status: str | None = None, page: int = 1, page_size: int = 50
     ) -> RemotePage:
-        """A page of threads: the active ones, or those with the status."""
+        """Return a page of the active threads, or of those with the status."""
         query = {"status": status, "page": page, "page-size": page_size}
         return remote.page(self.text("threads", group=group, query=query), page, page_size)
 
     def progress(self, thread_id: str, group: str | int | None = None) -> RemoteThread:
-        """The thread as it stands."""
+        """Return the thread."""
         return remote.thread(self.text("progress", thread_id, group))
 
     def logs(
@@ -130,10 +129,9 @@ class Client:
         tail: int | None = None,
         level: str | None = None,
     ) -> LogPage:
-        """A page of the thread's log: from the number `start` on, or the last `tail` events.
+        """Return a page of the thread's log: from event number `start` on, or the last `tail` events.
 
-        With a level, those of them that have this level or a graver one. What is logged after the
-        page has the numbers from its `next` on.
+        With a level, only the events of this level or a higher one. The page's `next` is the number after its last.
         """
         query = {"from": None if tail else start, "page-size": page_size, "tail": tail, "level": level}
         return remote.log_page(self.text("logs", thread_id, group, query=query), start)
@@ -146,10 +144,10 @@ class Client:
         level: str | None = None,
         poll: float = 0.5,
     ) -> Iterator[Event]:
-        """Every event from the number `start` on, once and in order, until the thread has ended.
+        """Yield every event from number `start` on, once and in order, until the thread has ended.
 
-        Numbers are missing where the server dropped lines, and with a `level` where a line's is less
-        grave. `poll` is in seconds.
+        Numbers are missing where the server dropped lines and, with a `level`, for events of a lower one. `poll` is in
+        seconds.
         """
         query = {"page-size": 1000, "level": level}
         is_final = False
@@ -165,12 +163,12 @@ class Client:
                 continue
             if is_final:
                 return
-            # Asked before the next page is read, so that this page holds all that there will be.
+            # Read before the next page, so that the page after the end is complete.
             is_final = remote.thread(self.text("progress", thread_id, group, patience=_OUTAGE)).is_final
             time.sleep(0 if is_final else poll)
 
     def cancel(self, thread_id: str, group: str | int | None = None, *, force: bool = False) -> RemoteThread | None:
-        """Ask that the thread ends, with `force` without grace; the thread as it then stands, if any."""
+        """Cancel the thread, with `force` without its grace period, and return it; None where it does not exist."""
         return remote.cancelled(self.text("cancel", thread_id, group, query={"force": "true" if force else None}))
 
     def wait(
@@ -181,28 +179,28 @@ class Client:
         on_progress: Callable[[RemoteThread], None] | None = None,
         poll: float = 1.0,
     ) -> RemoteThread:
-        """The thread once it has ended; `on_progress` is given every look at it on the way.
+        """Wait until the thread has ended, and return it. `on_progress` is called with each state that is read.
 
-        Raises TimeoutError after `timeout` seconds, None for never; the thread then goes on. Looks
-        follow each other quickly at first, and then after `poll` seconds.
+        Raises TimeoutError after `timeout` seconds, None for never; the thread then goes on. The client polls quickly
+        at first, and then every `poll` seconds.
         """
-        give_up = time.monotonic() + (timeout if timeout is not None else float("inf"))
+        deadline = time.monotonic() + (timeout if timeout is not None else float("inf"))
         pause = min(0.1, poll)
         while True:
-            patience = min(_OUTAGE, max(0.0, give_up - time.monotonic()))
+            patience = min(_OUTAGE, max(0.0, deadline - time.monotonic()))
             thread = remote.thread(self.text("progress", thread_id, group, patience=patience))
             if on_progress is not None:
                 on_progress(thread)
             if thread.is_final:
                 return thread
-            left = give_up - time.monotonic()
+            left = deadline - time.monotonic()
             if left <= 0:
                 raise TimeoutError(f"Thread '{thread_id}' has not ended within {timeout:g} s.")
             time.sleep(min(pause, left))
             pause = min(pause * 1.3, poll)
 
     def download(self, group: str | int, filename: str, to: Path) -> Path:
-        """Save a result of the group to a file, or below a folder under its own name; see Download."""
+        """Save a result of the group to the file `to`, or to the folder `to` under its own name; see Download."""
         server = re.sub(r"/ps/(service|api)\Z", "", self.url)
         path = f"/ps/member-resource/{_segment('group', group)}/{_segment('file', filename)}"
         return Download(self._transport.send("GET", server + path), filename).save(to)
@@ -217,13 +215,13 @@ class Client:
         as_json: bool = False,
         patience: float | None = None,
     ) -> str:
-        """The answer of one of the services as the server gave it: XML, or JSON."""
+        """Return a service's answer as the server sent it: XML, or JSON."""
         is_list = service in {"threads", "processes"}
         path = f"{_group(group)}/{service if is_list else 'threads'}"
         if not is_list:
             path += f"/{_segment('thread', thread_id or '')}/{service}"
         url, is_cancel = self.url + path, service == "cancel"
-        # A second cancel has no effect of its own, so that it can be sent again like a GET.
+        # A second cancel has no effect, so this POST can be retried like a GET.
         response = self._transport.send(
             "POST" if is_cancel else "GET",
             url,
@@ -236,23 +234,23 @@ class Client:
 
 
 def _segment(name: str, value: str | int) -> str:
-    return quote(_named(name, value), safe="~")
+    return quote(_checked(name, value), safe="~")
 
 
-def _named(name: str, value: str | int) -> str:
-    # These would make the path lead to another service.
+def _checked(name: str, value: str | int) -> str:
+    # These would change the path to another service's.
     if (text := str(value)) in ("", ".", ".."):
         raise BadParameter(name, f"'{text}' is not the name of a {name}.")
     return text
 
 
-def _filled(route: str, names: Mapping[str, str | int | None]) -> str:
-    def name(found: re.Match[str]) -> str:
-        if (value := names.get(found[1])) is None:
-            raise BadParameter(found[1], f"The route '{route}' needs a {found[1]}, and there is none.")
-        return _named(found[1], value)
+def _fill(route: str, names: Mapping[str, str | int | None]) -> str:
+    def name(match: re.Match[str]) -> str:
+        if (value := names.get(match[1])) is None:
+            raise BadParameter(match[1], f"The route '{route}' needs a {match[1]}, and there is none.")
+        return _checked(match[1], value)
 
-    # Filled segment by segment, so that a slash in a name does not make two of it.
+    # Segment by segment, so that a slash in a name does not make two segments.
     segments = (re.sub(r"\{(\w+)\}", name, segment) for segment in route.strip("/").split("/"))
     return "".join(f"/{_segment('route', segment)}" for segment in segments)
 

@@ -1,6 +1,6 @@
-"""What a server's answers hold, read from their XML into values.
+"""Reads the XML of a server's answers into values.
 
-Attributes, elements and statuses that are not known here are kept and never in the way.
+Attributes, elements and statuses that this client does not know are kept, and are no error.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from lxml import etree
 from psthreads.domain.errors import PsthreadsError
 from psthreads.domain.model import SERVER_WIDE, Event, Level, LogPage, Status
 
-_LAST_MOMENT: Final = 253_402_300_799_999  # The end of the year 9999, in milliseconds.
+_LAST_TIMESTAMP: Final = 253_402_300_799_999  # the end of the year 9999, in milliseconds
 _PARSER: Final = etree.XMLParser(
     resolve_entities=False, no_network=True, load_dtd=False, remove_comments=True, remove_pis=True
 )
 
 
 class ClientError(PsthreadsError):
-    """What went wrong: the HTTP status and the error's id; 0 and "" when there was no answer."""
+    """An error, with its HTTP status and its id; 0 and "" where the server did not answer."""
 
     def __init__(self, status: int, code: str, message: str) -> None:
         super().__init__(message)
@@ -48,7 +48,7 @@ class RemoteElement:
 
 @dataclass(frozen=True, slots=True)
 class RemoteThread:
-    """A thread as the server told it; `xml` is that answer. Times are None for not yet or not told.
+    """A thread, read from the answer `xml`. Times are None where they are not in it.
 
     `status` is a Status, or the server's word where this client does not know it.
     """
@@ -71,19 +71,19 @@ class RemoteThread:
 
     @property
     def is_final(self) -> bool:
-        """Whether the thread has ended; with an unknown status, whether the server told when."""
+        """Whether the thread has ended; with an unknown status, whether it has an end time."""
         return self.status.is_final if isinstance(self.status, Status) else self.ended is not None
 
     @property
     def bar(self) -> RemoteElement | None:
-        """The element whose counts say how far the thread is: the first unfinished, or the last."""
+        """The element with the thread's progress: the first unfinished one that counts, or the last."""
         bars = [(element, counts) for element in self.elements if (counts := element.counts)]
         unfinished = [element for element, (current, total) in bars if current < total]
         return unfinished[0] if unfinished else bars[-1][0] if bars else None
 
     @property
     def progress(self) -> tuple[int, int] | None:
-        """How far the thread is, as current and total; None where it does not count."""
+        """The current and the total count; None where the thread does not count."""
         return self.bar.counts if self.bar else None
 
 
@@ -112,7 +112,7 @@ class RemoteParameter:
 
 @dataclass(frozen=True, slots=True)
 class RemoteProcess:
-    """What can be started. `time_limit` is in seconds; `{group}` is left in `route` where no group was asked for."""
+    """A process that can be started. `time_limit` is in seconds; in a list without a group `route` has `{group}`."""
 
     name: str
     title: str
@@ -127,7 +127,7 @@ class RemoteProcess:
 
 
 def processes(text: str, prefix: str) -> tuple[RemoteProcess, ...]:
-    """The processes of an answer, in its order, with routes below this prefix."""
+    """Return the processes of an answer, in its order, with the prefix removed from their routes."""
     return tuple(
         RemoteProcess(
             name=element.get("name", ""),
@@ -146,7 +146,7 @@ def processes(text: str, prefix: str) -> tuple[RemoteProcess, ...]:
 
 
 def thread(text: str) -> RemoteThread:
-    """The thread of an answer, at its root or within it; raises ClientError where there is none."""
+    """Return the thread of an answer, at its root or inside it. Raises ClientError where there is none."""
     root = _root(text)
     element = root if root.tag == "thread" else root.find(".//thread")
     if element is None:
@@ -156,26 +156,26 @@ def thread(text: str) -> RemoteThread:
 
 
 def cancelled(text: str) -> RemoteThread | None:
-    """The thread as it stands after a request to cancel it; None where there is none."""
+    """Return the thread of the answer to a request to cancel it; None where it does not exist."""
     element = _root(text).find(".//thread")
     return None if element is None else _thread(element)
 
 
 def page(text: str, number: int, size: int) -> RemotePage:
-    """A page of threads; its number and size are those asked for where the answer does not tell."""
+    """Return a page of threads. `number` and `size` are the page's where the answer does not have them."""
     root = _root(text)
     threads = tuple(_thread(element) for element in root.iterchildren("thread"))
-    asked = {"total": len(threads), "page": number, "page-size": size}
-    return RemotePage(threads, *(_number(root.get(key), default) for key, default in asked.items()))
+    defaults = {"total": len(threads), "page": number, "page-size": size}
+    return RemotePage(threads, *(_number(root.get(key), default) for key, default in defaults.items()))
 
 
 def log_page(text: str, start: int) -> LogPage:
-    """A page of a log; without events it goes on from `start` where the answer does not tell."""
+    """Return a page of a log. Where an answer without events has no `next`, `start` is the next event."""
     root = _root(text)
     events = tuple(
         Event(
             seq=_number(element.get("seq"), 0),
-            timestamp=max(0, min(_number(element.get("timestamp"), 0), _LAST_MOMENT)),
+            timestamp=max(0, min(_number(element.get("timestamp"), 0), _LAST_TIMESTAMP)),
             level=Level(level) if (level := element.get("level", "")) in set(Level) else Level.INFO,
             message="".join(_content(child) for child in element.iterchildren("message")),
         )
@@ -192,7 +192,7 @@ def log_page(text: str, start: int) -> LogPage:
 
 
 def refusal(text: str) -> tuple[str, str]:
-    """The id and the message of an error, each "" where it is not told; raises ClientError for no XML."""
+    """Return the id and the message of an error, each "" where it is missing. Raises ClientError for no XML."""
     root = _root(text)
     return (root.get("id", ""), root.findtext("message") or "") if root.tag == "error" else ("", "")
 
@@ -225,10 +225,10 @@ def _thread(element: etree._Element, text: str | None = None) -> RemoteThread:
         cancelling=element.get("cancelling") == "true",
         warnings=_number(element.get("warnings"), 0),
         errors=_number(element.get("errors"), 0),
-        created=_snapshot(element.get("created")),
-        started=_snapshot(element.get("started")),
-        ended=_snapshot(element.get("ended")),
-        heard=_snapshot(element.get("heard")),
+        created=_timestamp(element.get("created")),
+        started=_timestamp(element.get("started")),
+        ended=_timestamp(element.get("ended")),
+        heard=_timestamp(element.get("heard")),
         xml=text if text is not None else etree.tostring(element, encoding="unicode", with_tail=False),
     )
 
@@ -262,8 +262,8 @@ def _number(text: str | None, default: int) -> int:
         return default
 
 
-def _snapshot(text: str | None) -> datetime | None:
+def _timestamp(text: str | None) -> datetime | None:
     with suppress(ValueError):
-        moment = datetime.fromisoformat(text or "")
-        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        timestamp = datetime.fromisoformat(text or "")
+        return timestamp if timestamp.tzinfo else timestamp.replace(tzinfo=UTC)
     return None

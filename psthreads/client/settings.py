@@ -1,4 +1,4 @@
-"""Where the command line finds its server and who it signs in as: options, environment and a file."""
+"""The settings of the command line, the server and the credentials: from options, the environment and a file."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ SOURCES: Final = """The server and who you are come from, the first that says so
 Where the file names a server, its token or password is sent to no other one.
 Other users of the machine can see a command's options: keep tokens out of
 them. The member, who work is started for, is the username by default."""
-"""Where the settings come from, as the help tells it."""
+"""The sources of the settings, for the help."""
 
 
 def _keep(ctx: click.Context, option: click.Parameter, value: Any) -> None:
-    # The options may stand before or after the command's name; the later one counts.
+    # The options may stand before and after the command's name; the last one counts.
     if value is not None:
         ctx.find_root().ensure_object(dict)[option.name] = value
 
 
 def connecting(command: Command) -> Command:
-    """The options that say which server and who, for the group of the commands and for each of them."""
+    """Add the options for the server and the credentials. The group of commands and each of them has them."""
     for name, meaning in (
         ("--config", "The file of settings to read."),
         ("--member", "The member to start work for: a username or an id."),
@@ -52,10 +52,9 @@ def connecting(command: Command) -> Command:
 
 
 def client_of(context: click.Context) -> Client:
-    """The client for a command: each setting from the first source that has it.
+    """Return the client for a command, with each setting from the first source that has it.
 
-    Raises click.UsageError for a file that makes no sense and for a password that nobody gives, and
-    BadParameter for settings that no client accepts.
+    Raises click.UsageError for a malformed file and a missing password, and BadParameter for wrong settings.
     """
     options: dict[str, str] = context.find_root().ensure_object(dict)
     environment = {name: value for name in _SETTINGS if (value := os.environ.get(f"PSTHREADS_{name.upper()}"))}
@@ -64,16 +63,16 @@ def client_of(context: click.Context) -> Client:
     if file.get("server", server).rstrip("/") != server.rstrip("/"):
         file = {"member": file["member"]} if "member" in file else {}
     sources = (options, environment, file)
-    signing = next((source for source in sources if source.keys() & {"token", "username"}), {})
+    credentials = next((source for source in sources if source.keys() & {"token", "username"}), {})
     member = next((source["member"] for source in sources if "member" in source), "")
-    token, username = signing.get("token", ""), signing.get("username", "")
+    token, username = credentials.get("token", ""), credentials.get("username", "")
     password = "" if token or not username else _password(username, sources)
     return Client(server, token=token, username=username, password=password, member=member, timeout=30)
 
 
 def _password(username: str, sources: Iterable[Mapping[str, str]]) -> str:
     for source in sources:
-        # One that stands beside another name belongs to that one.
+        # A password beside another username belongs to that one.
         if "password" in source and source.get("username", username) == username:
             return source["password"]
     if not sys.stdin.isatty():
@@ -82,15 +81,15 @@ def _password(username: str, sources: Iterable[Mapping[str, str]]) -> str:
     return answer
 
 
-def _settings_file(named: str | None) -> dict[str, str]:
+def _settings_file(option: str | None) -> dict[str, str]:
     home = os.environ.get("XDG_CONFIG_HOME") or "~/.config"
-    path = Path(named) if named else Path(home).expanduser() / "psthreads.toml"
+    path = Path(option) if option else Path(home).expanduser() / "psthreads.toml"
     try:
         with path.open("rb") as file:
             is_open_to_others = bool(os.fstat(file.fileno()).st_mode & (stat.S_IRWXG | stat.S_IRWXO))
             settings = tomllib.load(file)
     except FileNotFoundError as error:
-        if not named:
+        if not option:
             return {}
         raise click.UsageError(f"There is no file '{path}'.") from error
     except ValueError as error:

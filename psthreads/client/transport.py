@@ -1,4 +1,4 @@
-"""How requests travel: who signs them, when they are sent again, and what became of them."""
+"""Sends requests: their credentials, their retries and their errors."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from psthreads.client import remote
 from psthreads.client.remote import ClientError
 from psthreads.domain.errors import BadParameter
 
-_BUSY: Final = frozenset({429, 502, 503, 504})  # The same request may well succeed a little later.
+_BUSY: Final = frozenset({429, 502, 503, 504})  # statuses that a retry may turn into success
 _LONGEST_PAUSE: Final = 5.0
 _FILE_TYPES: Final = ("application/zip", "application/octet-stream")
 
 
 class Download:
-    """A file on its way: save it, or close it. `size` is in bytes, -1 where it is not known."""
+    """A file that the server is sending: save it, or close it. `size` is in bytes, -1 where it is not known."""
 
     def __init__(self, response: requests.Response, filename: str = "") -> None:
         self.filename = _safe_name(filename or _disposition(response))
@@ -35,9 +35,9 @@ class Download:
         self._response = response
 
     def save(self, to: Path) -> Path:
-        """Write the file, whole or not at all, and return where it is.
+        """Write the file, whole or not at all, and return its path.
 
-        Below a folder it gets the server's name for it, and FileExistsError protects what is there.
+        In a folder it gets the server's name for it. Raises FileExistsError where the folder has such a file.
         """
         target = to
         if to.is_dir():
@@ -58,12 +58,12 @@ class Download:
             self.close()
 
     def close(self) -> None:
-        """Give up the connection."""
+        """Close the connection."""
         self._response.close()
 
 
 class _Bearer(AuthBase):
-    # An authentication of our own keeps requests from taking one out of ~/.netrc instead.
+    # With an auth object, requests does not take credentials from ~/.netrc.
     def __init__(self, token: str) -> None:
         self._token = token
 
@@ -73,10 +73,10 @@ class _Bearer(AuthBase):
 
 
 class Transport:
-    """Requests to one server, signed with a token or a name; sent again while it is away or busy.
+    """The connection to one server, with a token or a username; it retries while the server is away or busy.
 
-    `timeout` is how long one request may take, and `patience` how long it is sent again, both in
-    seconds. Raises BadParameter for a URL that is none and for a token that cannot be sent.
+    `timeout` limits one request, and `patience` its retries; both are in seconds. Raises BadParameter for a wrong URL,
+    and for a token that cannot be sent.
     """
 
     def __init__(self, url: str, *, token: str, username: str, password: str, timeout: float, patience: float) -> None:
@@ -89,7 +89,7 @@ class Transport:
         if token:
             self._session.auth = _Bearer(printable("token", token))
         elif username:
-            # Given text, requests would encode it as Latin-1.
+            # requests would encode text as Latin-1.
             self._session.auth = HTTPBasicAuth(username.encode(), password.encode())
 
     def close(self) -> None:
@@ -109,14 +109,14 @@ class Transport:
         hold: float = 0,
         patience: float | None = None,
     ) -> requests.Response:
-        """The answer, whole unless it is a file, which is still on its way then.
+        """Send a request, and return the answer; a file's content is still to be read then.
 
-        A request that is `once` is never sent again; `hold` is how much longer the server was asked
-        to keep the answer back, and `patience` takes the place of that of all requests, both in
-        seconds. Raises ClientError when the server refuses or does not answer.
+        A request with `once` is never retried. `hold` is the time that the server was asked to wait before it answers,
+        and `patience` replaces that of all requests; both are in seconds. Raises ClientError when the server refuses
+        or does not answer.
         """
-        give_up = time.monotonic() + (self._patience if patience is None else patience)
-        # A start may be answered with a file, whatever its type.
+        deadline = time.monotonic() + (self._patience if patience is None else patience)
+        # The answer to a start may be a file of any type.
         accept = "application/json" if as_json else "application/xml, */*;q=0.1"
         delay = 0.25
         while True:
@@ -129,7 +129,7 @@ class Transport:
                     data=form,
                     headers={"Accept": accept, **(headers or {})},
                     timeout=self._timeout + hold,
-                    # A redirect could carry the credentials somewhere else.
+                    # A redirect could send the credentials to another server.
                     allow_redirects=False,
                     stream=True,
                 )
@@ -139,35 +139,35 @@ class Transport:
             except requests.exceptions.RequestException as error:
                 failure = ClientError(0, "", f"The server {self.url} does not answer: {_reason(error)}.")
                 failure.__cause__ = error
-                is_passing = _is_passing(error)
+                is_temporary = _is_temporary(error)
             else:
                 if response.ok and not response.is_redirect:
                     return response
                 failure = _failure(response)
-                is_passing = response.status_code in _BUSY
+                is_temporary = response.status_code in _BUSY
                 pause = max(pause, _retry_after(response))
-            if once or not is_passing or time.monotonic() + pause > give_up:
+            if once or not is_temporary or time.monotonic() + pause > deadline:
                 raise failure
             time.sleep(pause)
             delay = min(delay * 2, _LONGEST_PAUSE)
 
 
 def printable(name: str, value: str) -> str:
-    """A value for a header; raises BadParameter where it cannot be sent."""
-    # Refused here, since the lower layers would show the token in their errors.
+    """Return a header's value. Raises BadParameter where it cannot be sent."""
+    # Checked here, because the errors of the lower layers would show the token.
     if not (value.isascii() and value.isprintable()):
         raise BadParameter(name, f"The {name} holds characters that cannot be sent.")
     return value
 
 
 def is_file(response: requests.Response) -> bool:
-    """Whether an answer is a file to save, and no XML or JSON to read."""
+    """Return whether an answer is a file to save, not XML or JSON to read."""
     kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
     return "Content-Disposition" in response.headers or kind in _FILE_TYPES
 
 
 def text(response: requests.Response) -> str:
-    """An answer's text; what is not UTF-8 in it is replaced."""
+    """Return an answer's text; bytes that are not UTF-8 are replaced."""
     return response.content.decode("utf-8", "replace")
 
 
@@ -177,7 +177,7 @@ def _is_address(url: str) -> bool:
         _ = parts.port
     except ValueError:
         return False
-    # Credentials in an address end up in logs and messages.
+    # Credentials in a URL end up in logs and messages.
     return parts.scheme in ("http", "https") and bool(parts.hostname) and "@" not in parts.netloc
 
 
@@ -188,7 +188,7 @@ def _disposition(response: requests.Response) -> str:
 
 
 def _safe_name(name: str) -> str:
-    # The name may come from the server: it must name a plain file, and no hidden one.
+    # The name may come from the server: no path, no hidden file.
     plain = re.sub(r"[\x00-\x1f\x7f-\x9f]", "", re.split(r"[/\\]", name)[-1]).strip(" .")
     return plain or "download"
 
@@ -201,9 +201,9 @@ def _reason(error: BaseException) -> str:
     return (isinstance(error, OSError) and error.strerror) or str(error) or type(error).__name__
 
 
-def _is_passing(error: requests.RequestException) -> bool:
-    passing = (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError)
-    return isinstance(error, passing) and not isinstance(error, requests.exceptions.SSLError)
+def _is_temporary(error: requests.RequestException) -> bool:
+    temporary = (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError)
+    return isinstance(error, temporary) and not isinstance(error, requests.exceptions.SSLError)
 
 
 def _retry_after(response: requests.Response) -> float:
@@ -220,11 +220,11 @@ def _failure(response: requests.Response) -> ClientError:
         message = f"The server is elsewhere: use its address {response.headers['Location']}."
     elif "json" in response.headers.get("Content-Type", ""):
         with suppress(ValueError, AttributeError):
-            found = response.json()
-            found = found.get("error", found)
-            code, message = str(found.get("id", "")), str(found.get("message", message))
+            content = response.json()
+            content = content.get("error", content)
+            code, message = str(content.get("id", "")), str(content.get("message", message))
     else:
         with suppress(ClientError):
-            code, told = remote.refusal(text(response))
-            message = told or message
+            code, reason = remote.refusal(text(response))
+            message = reason or message
     return ClientError(status, code, message)

@@ -1,4 +1,4 @@
-"""Watching a thread from a terminal or a script until it ends, and what Ctrl-C means on the way."""
+"""Shows a thread in a terminal, or to a script, until it ends; Ctrl-C may cancel it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from psthreads.client import Client, RemoteThread
 from psthreads.domain.model import Status
 
 _POLL_SECONDS: Final = 0.5
-# C0 and C1 controls drive a terminal; the bidirectional overrides make text read as what it is not.
+# C0 and C1 controls drive a terminal; bidirectional overrides make text look like other text.
 _CONTROLS: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 _STYLES: Final = {
     Status.WARNING: "yellow",
@@ -29,19 +29,19 @@ _STYLES: Final = {
 
 
 def plain(text: str, *, one_line: bool = True) -> str:
-    """The text without anything that a terminal would obey; on one line, unless asked otherwise."""
+    """Return the text without the controls of a terminal, and without line breaks where `one_line`."""
     text = _CONTROLS.sub("", text.replace("\r\n", "\n"))
     return " ".join(text.split()) if one_line else text
 
 
 def line(thread: RemoteThread) -> str:
-    """Where the thread is, in one line: its status, its counts and its message."""
+    """Return the thread's status, counts and message in one line."""
     counts = thread.progress
     return "  ".join(filter(None, (_status(thread), counts and "{}/{}".format(*counts), plain(thread.message))))
 
 
 def whole(thread: RemoteThread) -> list[str]:
-    """All of the thread, in several lines."""
+    """Return all about the thread, in several lines."""
     lines = [f"{plain(thread.id)}  {line(thread)}", f"  {plain(thread.name)}, started by {plain(thread.username)}"]
     if thread.warnings or thread.errors:
         lines.append(f"  {thread.warnings} warnings, {thread.errors} errors")
@@ -49,26 +49,25 @@ def whole(thread: RemoteThread) -> list[str]:
 
 
 def results(thread: RemoteThread) -> list[str]:
-    """A line for each element of the thread's own that holds text, such as the name of its file."""
+    """Return a line for each element of the thread's own XML with text, such as the name of its file."""
     return [f"  {plain(element.name)}: {text}" for element in thread.elements if (text := plain(element.text))]
 
 
 def watch(
     client: Client, thread: RemoteThread, group: str | int | None, console: Console, *, poll: float = _POLL_SECONDS
 ) -> RemoteThread:
-    """Show the thread until it has ended, and return it; one that is not final was left running.
+    """Show the thread until it has ended, and return it; it is not final where the user left it running.
 
-    On a terminal a live bar, elsewhere a line for each change. Ctrl-C asks whether to cancel the
-    thread or to leave it; a second one, and any where nobody can be asked, leaves it running and
-    says how to cancel it. `poll` is in seconds. Raises ClientError when the server stays away for a
-    minute.
+    A terminal shows a live bar, other outputs a line for each change. Ctrl-C asks whether to cancel the thread or to
+    leave it running; a second Ctrl-C, or one without a terminal, leaves it running and prints how to cancel it. `poll`
+    is in seconds. Raises ClientError when the server stays away for a minute.
     """
     latest = thread
 
-    def look(now: RemoteThread) -> None:
+    def on_progress(thread: RemoteThread) -> None:
         nonlocal latest
-        latest = now
-        view.show(now)
+        latest = thread
+        view.show(thread)
 
     try:
         while True:
@@ -76,7 +75,7 @@ def watch(
                 with _view(console) as view:
                     view.show(latest)
                     if not latest.is_final:
-                        client.wait(latest.id, group, on_progress=look, poll=poll)
+                        client.wait(latest.id, group, on_progress=on_progress, poll=poll)
             except KeyboardInterrupt:
                 if not _wants_cancel(console, latest):
                     break
@@ -84,8 +83,7 @@ def watch(
                 return latest
             latest = client.cancel(latest.id, group, force=latest.cancelling) or latest
     except KeyboardInterrupt:
-        # A second one means: away from here, and do nothing to the thread.
-        pass
+        pass  # A second one leaves the thread alone.
     _say_left(console, latest, group)
     return latest
 
@@ -123,7 +121,7 @@ class _PlainLines:
 
 
 class _Live:
-    """A bar that moves, above the message; one line stays when the thread has ended."""
+    """A live bar above the message, replaced by one line at the end."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -157,7 +155,7 @@ class _Live:
         self._message.plain = plain(thread.message)
         bar = thread.bar
         if bar is not None and bar.name != self._counted:
-            # Another bar: how fast the last one moved says nothing about this one.
+            # The speed of another bar says nothing about this one.
             self._progress.reset(self._task)
             self._counted = bar.name
         current, total = thread.progress or (0, None)
@@ -183,7 +181,7 @@ def _status(thread: RemoteThread) -> str:
 
 
 def _is_screen(console: Console) -> bool:
-    # With FORCE_COLOR rich takes a pipe for a terminal, too.
+    # With FORCE_COLOR, rich treats a pipe as a terminal.
     return console.is_interactive and console.file.isatty()
 
 
