@@ -40,6 +40,6 @@ def make_blueprint(home: Path, guard: Guard, registry: Registry) -> Blueprint:
 def _with_wrappers(schema: str, registry: Registry) -> str:
     """Add an element for each wrapper that the schema lacks: an XSD cannot allow any name."""
     wrappers = sorted({process.wrapper for process in registry if process.wrapper})
-    known = {element.get("name") for element in etree.fromstring(schema.encode()).iterchildren("{*}element")}
-    elements = (f'  <xs:element name="{name}" type="wrapper"/>\n' for name in wrappers if name not in known)
+    existing = {element.get("name") for element in etree.fromstring(schema.encode()).iterchildren("{*}element")}
+    elements = (f'  <xs:element name="{name}" type="wrapper"/>\n' for name in wrappers if name not in existing)
     return schema.replace(_WRAPPERS, _WRAPPERS + "".join(elements))
