@@ -2,7 +2,7 @@
 
 import sys
 
-from psthreads.worker.command import main
+from psthreads.run_workers import main
 
 if __name__ == "__main__":
     sys.exit(main())

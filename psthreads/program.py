@@ -110,7 +110,7 @@ def web() -> None:
 @_SERVER.command()
 def worker() -> None:
     """Keep WORKERS worker processes running."""
-    from psthreads.worker.command import main
+    from psthreads.run_workers import main
 
     _find_modules_here()
     sys.exit(main())

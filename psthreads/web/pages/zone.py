@@ -111,10 +111,10 @@ def _add_removal(blueprint: Blueprint, zone: Callable[[], LoadingZone], render: 
             off_the_loop(target.clear)
             return redirect(scope.page("zone_page", done="cleared"), 303)
         try:
-            done = "removed" if target.remove(path) else "gone"
+            outcome = "removed" if target.remove(path) else "gone"
         except PsthreadsError as problem:
             return Response(render(problem.message), problem.status)
-        return redirect(scope.page("zone_page", done=done), 303)
+        return redirect(scope.page("zone_page", done=outcome), 303)
 
 
 @dataclass(slots=True)
