@@ -29,11 +29,13 @@ from tests.support.group_folder import SECRET
 from tests.support.leaves import Signed
 from tests.support.needs import summary
 from tests.support.people import People
+from tests.support.speed import SharedHashes, compile_routes_once, compile_templates_once
 
 
 def pytest_configure() -> None:
     # Programs write to files and pipes as they do for most people: late, unless they flush.
     os.environ.pop("PYTHONUNBUFFERED", None)
+    compile_routes_once()
     # In the background, and below nohup, these are ignored, and would be by all programs that the tests start.
     for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
         if signal.getsignal(number) is signal.SIG_IGN:
@@ -89,13 +91,14 @@ def engine(redis: Redis, config: Config, store: ThreadStore) -> Engine:
 @pytest.fixture
 def app(redis: Redis, config: Config) -> Flask:
     app = create_app(config)
+    compile_templates_once(app)
     app.config["TESTING"] = False  # an error must become an answer, as it does for people
     return app
 
 
 @pytest.fixture
 def people(redis: Redis, config: Config) -> People:
-    return People(Directory(redis), Documents(config.documents))
+    return People(Directory(redis, SharedHashes()), Documents(config.documents))
 
 
 @pytest.fixture

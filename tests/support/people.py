@@ -24,7 +24,6 @@ class People:
         self.acme_folder = documents.group(self.acme)
         self.members: dict[str, Member] = {}
         self._tokens: dict[str, str] = {}
-        # One hash for all of them: what is slow about it is not what most tests are about.
         for name, role in INSIDE.items():
             member = self._add(name)
             directory.by(SETUP).set_membership(member, self.acme, role)

@@ -1,11 +1,7 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from dataclasses import replace
-from functools import partial
 
 import pytest
 from click.testing import CliRunner, Result
@@ -18,11 +14,9 @@ from psthreads.domain.errors import NotSignedIn
 from psthreads.identity.credentials import Password, Token
 from psthreads.identity.directory import Directory
 from psthreads.program import program
-from tests.support.checkout import ROOT
 from tests.support.command_line import operate
 
 PASSWORD = "correct horse"
-NO_FLASK = "import sys; sys.modules['flask'] = None; from psthreads.__main__ import main; main()"
 
 
 class Shell:
@@ -222,15 +216,3 @@ def test_a_wrong_setting_is_one_sentence_and_exit_code_1(config: Config) -> None
         result = wrong.invoke(program, line.split())
         assert result.exit_code == 1
         assert result.stderr == "Error: REDIS_URL is 'localhost', but must start with redis://, rediss:// or unix://.\n"
-
-
-def test_the_commands_work_as_a_program_of_their_own_and_need_no_flask(redis: Redis, config: Config) -> None:
-    admin = [sys.executable, "-c", NO_FLASK, "admin"]
-    run = partial(subprocess.run, cwd=ROOT, env={**os.environ, "REDIS_URL": config.redis_url}, timeout=60, text=True)
-    for line, typed in (("member add jjones --password-stdin", f"{PASSWORD}\n"), ("group add acme", "")):
-        run([*admin, *line.split()], input=typed, check=True)
-    listed = run([*admin, "member", "list", "--json"], capture_output=True, check=True)
-    assert [member["username"] for member in json.loads(listed.stdout)] == ["jjones"]
-    failed = run([*admin, "group", "add", "acme"], capture_output=True, check=False)
-    assert failed.returncode == 1
-    assert failed.stderr.splitlines() == ["Error: There is a group 'acme' already: choose another name."]

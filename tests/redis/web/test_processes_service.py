@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import jsonschema
 import pytest
@@ -13,54 +12,18 @@ from flask import Flask
 from lxml import etree
 from werkzeug.test import TestResponse
 
-from psthreads.authoring.context import Context
-from psthreads.authoring.parameter import Bounds
-from psthreads.authoring.registry import process
-from psthreads.client import Client
 from psthreads.domain.access import Role
 from psthreads.domain.config import Config
 from psthreads.web.app import create_app
 from tests.support.checkout import ROOT
-from tests.support.command_line import CommandLine
 from tests.support.people import INSIDE, People
-from tests.support.waiting import wait_for
-from tests.system.stack import web
 
-ROUTE = "/members/{member}/groups/{group}/listed/"
 JSON_SCHEMA = jsonschema.Draft202012Validator(json.loads((ROOT / "schemas" / "thread.schema.json").read_text()))
-
-
-@process(title="Ünfriendly \x01 <title> & {path}", route=ROUTE + "plain", restartable=True, time_limit=1.5)
-def plain(
-    context: Context,
-    path: Annotated[str, "where <it> is"],
-    up_to: Annotated[int, Bounds(1, 10_000_000)] = 5,
-    share: float = 0.25,
-    how: Literal["a&b", "c"] = "a&b",
-    *,
-    quick: bool = True,
-) -> None:
-    """Does it & more."""
-
-
-@process(title="For guests", route=ROUTE + "guests", role=Role.GUEST, wrapper="for-guests", methods=("GET", "POST"))
-def for_guests(context: Context) -> None:
-    """Open to all."""
-
-
-@process(title="For approvers", route=ROUTE + "approvers", role=Role.APPROVER)
-def for_approvers(context: Context) -> None:
-    """Open to few."""
-
-
-@process(title="Everywhere", route="/members/{member}/listed/server")
-def everywhere(context: Context) -> None:
-    """Open to administrators."""
 
 
 @pytest.fixture
 def app(config: Config, people: People) -> Flask:
-    return create_app(replace(config, processes=(__name__,)))
+    return create_app(replace(config, processes=("tests.support.listed_processes",)))
 
 
 class Web:
@@ -172,32 +135,3 @@ def test_a_wrapper_of_ones_own_is_in_the_answer_and_in_the_schema(ask: Web) -> N
     answer = etree.fromstring(ask(path, "guest", "POST").data)  # which was held against the schema
     assert (answer.tag, answer[0].tag) == ("for-guests", "thread")
     assert ask(f"{path}.json", "guest", "POST").json.keys() == {"forGuests"}  # type: ignore[union-attr]
-
-
-def test_the_client_and_the_command_line_list_them_and_start_by_the_listed_route(
-    config: Config, people: People, tmp_path: Path
-) -> None:
-    config = replace(config, processes=(__name__,))
-    url = f"http://127.0.0.1:{config.port}/ps/service"
-    with web(config), Client(url, token=people.token("contributor"), member="contributor", patience=30) as client:
-        first, second = wait_for(lambda: client.processes("acme"))
-        assert (first.name, first.time_limit, first.restartable) == ("plain", 1.5, True)
-        assert first.parameters[0].default is None
-        assert (first.parameters[1].least, first.parameters[1].greatest) == (1, 10_000_000)
-        assert first.route == "/members/contributor/groups/acme/listed/plain"
-        thread = client.start(first.name, group="acme", route=first.route, path="/a")
-        assert thread.name == "Ünfriendly \ufffd <title> & /a"  # type: ignore[union-attr]
-        assert second.methods == ("GET", "POST")
-        assert [one.name for one in client.processes()] == ["plain", "for-guests"]
-        settings = {"PSTHREADS_SERVER": url, "PSTHREADS_TOKEN": people.token("contributor")}
-        with CommandLine(tmp_path, **settings) as psthreads:
-            shown = psthreads("processes", "acme").output.splitlines()
-            assert shown[:3] == [
-                "plain  Does it & more.",
-                "    POST /members/contributor/groups/acme/listed/plain",
-                "    path: string, required, at most 4096 characters, where <it> is",
-            ]
-            assert "    up-to: integer, default '5', at least 1, at most 10000000" in shown
-            assert "    how: string, default 'a&b', one of a&b, c" in shown
-            assert len(json.loads(psthreads("processes", "--json").output)["processes"]) == 2
-            assert psthreads("processes", "other").exit_code == 4

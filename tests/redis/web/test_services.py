@@ -2,81 +2,28 @@
 
 from __future__ import annotations
 
-import json
 import re
 import threading
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-import jsonschema
 import pytest
-from flask import Flask
 from lxml import etree
 from redis import Redis
-from werkzeug.test import TestResponse
 
 from psthreads.domain.config import Config
 from psthreads.domain.model import Level, Line, Outcome, Report, Status
-from psthreads.threads.engine import Engine
 from psthreads.threads.store import ThreadStore
 from psthreads.web.app import create_app
 from tests.support.checkout import ROOT
 from tests.support.people import People
-from tests.support.sample_processes import HOSTILE
-from tests.support.threads import ended
+from tests.support.services import COUNT, Web, thread_id, web, xml
 from tests.support.waiting import wait_for
-from tests.system.stack import worker
 
-XSD = etree.XMLSchema(etree.parse(ROOT / "schemas" / "thread.xsd"))
-JSON_SCHEMA = jsonschema.Draft202012Validator(
-    json.loads((ROOT / "schemas" / "thread.schema.json").read_text()),
-    format_checker=jsonschema.Draft202012Validator.FORMAT_CHECKER,
-)
+__all__ = ["thread_id", "web"]
+
 PREFIXES = ["", "/ps/service", "/ps/api"]
-COUNT = "/members/contributor/groups/acme/samples/count"
-
-
-class Web:
-    """The application, asked by one of the people; every answer is checked against the schemas."""
-
-    def __init__(self, app: Flask, people: People) -> None:
-        self._client = app.test_client(use_cookies=False)
-        self._people = people
-
-    def __call__(self, method: str, path: str, by: str = "contributor", **more: Any) -> TestResponse:
-        headers = {**self._people.bearer(by), **more.pop("headers", {})}
-        response = self._client.open(path, method=method, headers=headers, **more)
-        if method != "HEAD":
-            check(response)
-        response.close()
-        return response
-
-
-def check(response: TestResponse) -> None:
-    if response.mimetype == "application/xml" and not response.request.path.startswith("/schemas"):
-        XSD.assertValid(etree.fromstring(response.data))
-    elif response.mimetype == "application/json":
-        JSON_SCHEMA.validate(response.json)
-    assert response.status_code != 500
-    assert b"Traceback" not in response.data
-
-
-def xml(response: TestResponse) -> etree._Element:
-    assert response.mimetype == "application/xml", response.data
-    return etree.fromstring(response.data)
-
-
-@pytest.fixture
-def web(app: Flask, people: People) -> Web:
-    return Web(app, people)
-
-
-@pytest.fixture
-def thread_id(web: Web) -> str:
-    return xml(web("POST", COUNT)).attrib["id"]
 
 
 @pytest.mark.parametrize("prefix", PREFIXES)
@@ -262,38 +209,6 @@ def test_the_list_shows_active_threads_newest_first_and_pages_them(web: Web, sto
     assert len(xml(web("GET", "/groups/acme/threads?status=failed"))) == 0
 
 
-@pytest.fixture
-def hostile_id(web: Web, store: ThreadStore, config: Config) -> Iterator[str]:
-    with worker(config):
-        text = "&<>\"']]>\u0001\ud800"
-        start = web("POST", "/members/contributor/groups/acme/samples/hostile", data={"text": "&<>\"']]>"})
-        thread_id = xml(start).attrib["id"]
-        assert web("POST", "/members/contributor/groups/acme/samples/hostile?text=%01").status_code == 400
-        assert text.encode("utf-8", "replace")
-        yield ended(store, store.fetch(thread_id)).id
-
-
-def test_hostile_text_comes_out_whole_or_replaced_but_always_valid(
-    web: Web, hostile_id: str, store: ThreadStore
-) -> None:
-    for path in ("progress", "logs?page-size=5000"):
-        for suffix in ("", ".json"):
-            service, _, query = path.partition("?")
-            response = web("GET", f"/groups/acme/threads/{hostile_id}/{service}{suffix}?{query}")
-            assert response.status_code == 200
-    log = store.log(hostile_id, 1, 5_000)
-    messages = [event.message for event in log.events]
-    assert HOSTILE[0] in messages
-    assert "\ufffd lone \ufffd" in messages
-    assert HOSTILE[3] in messages
-    cut = next(message for message in messages if message.startswith("xxx"))
-    assert cut.endswith("… [cut, 1,000,000 characters in all]")
-    assert len(cut) < 17_000
-    thread = xml(web("GET", f"/groups/acme/threads/{hostile_id}/progress"))
-    assert thread.attrib["name"] == "Hostile \ufffd <name> & &<>\"']]>"
-    assert len(thread.findall("hostile")) == 1
-
-
 def test_log_pages_add_up_to_the_whole_log_with_its_gap_told(
     web: Web, redis: Redis, config: Config, store: ThreadStore, thread_id: str
 ) -> None:
@@ -324,19 +239,6 @@ def test_log_pages_add_up_to_the_whole_log_with_its_gap_told(
     assert len(xml(web("GET", f"{base}?level=INFO&page-size=10"))) == 10
     assert len(xml(web("GET", f"{base}?level=ERROR"))) == 0
     assert small.finish(thread_id, "t", Outcome(Status.COMPLETED, "done")) is Status.COMPLETED
-
-
-def test_prefer_wait_holds_the_answer_until_the_thread_has_ended(web: Web, config: Config) -> None:
-    with worker(config):
-        response = web("POST", COUNT + "?to=2", headers={"Prefer": "respond-async, wait=30"})
-        assert (response.status_code, xml(response).attrib["status"]) == (200, "completed")
-        assert response.headers["Preference-Applied"] == "wait=30"
-        assert "Retry-After" not in response.headers
-        slow = web("POST", COUNT + "?to=50&pause=0.1", headers={"Prefer": "wait=1"})
-        assert (slow.status_code, slow.headers["Preference-Applied"]) == (202, "wait=1")
-    at_once = web("POST", COUNT, headers={"Prefer": "wait=0"})
-    assert at_once.status_code == 202
-    assert "Preference-Applied" not in web("POST", COUNT, headers={"Prefer": "wait=soon"}).headers
 
 
 def test_at_most_thirty_seconds_are_waited(web: Web, redis: Redis) -> None:
@@ -381,12 +283,3 @@ def test_a_redis_that_is_away_gives_503_and_retry_after(config: Config, people: 
         response = away(method, path, "chief")
         assert response.status_code == 503
         assert response.headers["Retry-After"] == "5"
-
-
-def test_readyz_says_when_threads_wait_and_no_worker_lives(web: Web, config: Config, engine: Engine) -> None:
-    assert web("GET", "/healthz", "anonymous").status_code == 200
-    assert web("GET", "/readyz", "anonymous").status_code == 200
-    web("POST", COUNT)
-    assert web("GET", "/readyz", "anonymous").status_code == 503
-    with worker(config):
-        wait_for(lambda: web("GET", "/readyz", "anonymous").status_code == 200)

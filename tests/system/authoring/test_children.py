@@ -6,12 +6,15 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import psutil
 import pytest
 
 from psthreads.authoring.children import fork_child
+from psthreads.processes.export import export
 from tests.support.checkout import ROOT
+from tests.support.group_of_documents import GroupOfDocuments
 from tests.support.waiting import wait_for
 
 
@@ -47,3 +50,20 @@ def test_a_child_dies_with_its_parent() -> None:
         child = psutil.Process(int(parent.stdout.readline()))
         parent.kill()
         wait_for(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE)
+
+
+def test_a_process_that_was_forked_cannot_report(tmp_path: Path) -> None:
+    context = GroupOfDocuments(tmp_path, export).context()
+    read, write = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            context.log("from the child")
+        except RuntimeError as error:
+            os.write(write, str(error).encode())
+        os._exit(0)
+    os.waitpid(child, 0)
+    os.close(write)
+    assert b"not a fork of it" in os.read(read, 1_000)
+    os.close(read)
+    assert context.is_own_process

@@ -25,9 +25,9 @@ from psthreads.identity.directory import Directory
 from psthreads.local.programs import free_port
 from psthreads.local.server import RedisServer
 from tests.support.checkout import ROOT
-from tests.support.command_line import DEADLINE, CommandLine, Terminal
 from tests.support.people import People
 from tests.support.waiting import wait_for
+from tests.system.client.programs import DEADLINE, Programs, Terminal
 from tests.system.stack import web, worker
 
 ROUTE = "/members/{member}/groups/{group}/samples/{process}"
@@ -48,7 +48,7 @@ class Service:
     people: People
 
 
-class Psthreads(CommandLine):
+class Psthreads(Programs):
     """`psthreads` as processes of its own."""
 
     def run(self, *arguments: str, **changes: str | None) -> subprocess.CompletedProcess[str]:

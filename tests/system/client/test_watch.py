@@ -4,30 +4,15 @@ from __future__ import annotations
 
 import re
 import signal
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from tests.support.command_line import DEADLINE, CommandLine, Terminal
 from tests.support.scripted_server import CANCEL, ID, PROGRESS, Answer, Scripted, running, thread_xml
 from tests.support.waiting import wait_for
+from tests.system.client.programs import DEADLINE, Programs, Terminal
 
 
-@pytest.fixture
-def scripted() -> Iterator[Scripted]:
-    with Scripted() as server:
-        yield server
-
-
-@pytest.fixture
-def run(scripted: Scripted, tmp_path: Path) -> Iterator[CommandLine]:
-    settings = {"PSTHREADS_SERVER": scripted.url, "PSTHREADS_TOKEN": "secret", "PSTHREADS_MEMBER": "jjones"}
-    with CommandLine(tmp_path, **settings) as run:
-        yield run
-
-
-def test_watching_leaves_stdout_to_the_answer_when_one_is_asked_for(run: CommandLine, scripted: Scripted) -> None:
+def test_watching_leaves_stdout_to_the_answer_when_one_is_asked_for(run: Programs, scripted: Scripted) -> None:
     ended = thread_xml("completed", "<message>Over</message>")
     scripted.say(PROGRESS, Answer(200, running()), Answer(200, ended))
     done = run("progress", ID, "-g", "acme", "--watch", "--xml")
@@ -35,7 +20,7 @@ def test_watching_leaves_stdout_to_the_answer_when_one_is_asked_for(run: Command
     assert done.stderr.splitlines() == ["inprogress  1/9  Working", "completed  Over"]
 
 
-def test_a_live_bar_shows_message_counts_and_time_left(run: CommandLine, scripted: Scripted) -> None:
+def test_a_live_bar_shows_message_counts_and_time_left(run: Programs, scripted: Scripted) -> None:
     scripted.say(PROGRESS, *(Answer(200, running(f"At [b]{number}[/b]", number)) for number in range(9)))
     screen = run.terminal("progress", ID, "-g", "acme", "--watch")
     screen.until("At [b]7[/b]")
@@ -49,7 +34,7 @@ def test_a_live_bar_shows_message_counts_and_time_left(run: CommandLine, scripte
 
 
 @pytest.mark.parametrize("arguments", [["--watch"], [], ["--json"]])
-def test_a_message_cannot_drive_the_terminal(run: CommandLine, scripted: Scripted, arguments: list[str]) -> None:
+def test_a_message_cannot_drive_the_terminal(run: Programs, scripted: Scripted, arguments: list[str]) -> None:
     # XML cannot carry ESC, but it can carry the one-character CSI; JSON that is not escaped can both.
     evil = "[red]a\x9b31mb\u202ec\x9d0;owned\x9c"
     body = "\x1b]0;owned\x07" if arguments == ["--json"] else thread_xml("failed", f"<message>{evil}</message>")
@@ -61,7 +46,7 @@ def test_a_message_cannot_drive_the_terminal(run: CommandLine, scripted: Scripte
     assert "owned" in screen.shown
 
 
-def watched(run: CommandLine, scripted: Scripted) -> Terminal:
+def watched(run: Programs, scripted: Scripted) -> Terminal:
     scripted.say(PROGRESS, Answer(200, running()))
     scripted.say(CANCEL, Answer(200, "<thread-cancel>" + thread_xml("cancelled") + "</thread-cancel>"))
     screen = run.terminal("progress", ID, "-g", "acme", "--watch")
@@ -71,14 +56,14 @@ def watched(run: CommandLine, scripted: Scripted) -> Terminal:
     return screen
 
 
-def test_ctrl_c_can_cancel_the_thread(run: CommandLine, scripted: Scripted) -> None:
+def test_ctrl_c_can_cancel_the_thread(run: Programs, scripted: Scripted) -> None:
     screen = watched(run, scripted)
     screen.type("c\n")
     assert screen.end() == 3
     assert len(scripted.requests(CANCEL)) == 1
 
 
-def test_a_cancel_that_takes_time_is_watched_to_its_end(run: CommandLine, scripted: Scripted) -> None:
+def test_a_cancel_that_takes_time_is_watched_to_its_end(run: Programs, scripted: Scripted) -> None:
     screen = watched(run, scripted)
     cancelling = thread_xml(inside="<message>Stopping</message>", attributes='cancelling="true"')
     scripted.say(CANCEL, Answer(200, f"<thread-cancel>{cancelling}</thread-cancel>"))
@@ -94,7 +79,7 @@ def test_a_cancel_that_takes_time_is_watched_to_its_end(run: CommandLine, script
 
 
 @pytest.mark.parametrize("keys", ["l\n", "\n", "what\n", "\x03", "\x04"])
-def test_ctrl_c_can_leave_the_thread_running(run: CommandLine, scripted: Scripted, keys: str) -> None:
+def test_ctrl_c_can_leave_the_thread_running(run: Programs, scripted: Scripted, keys: str) -> None:
     screen = watched(run, scripted)
     screen.type(keys)
     assert screen.end(again="\x03" if keys == "\x03" else "") == 130
@@ -104,7 +89,7 @@ def test_ctrl_c_can_leave_the_thread_running(run: CommandLine, scripted: Scripte
 
 
 def test_without_a_terminal_an_interrupt_leaves_the_thread_and_says_how_to_cancel_it(
-    run: CommandLine, scripted: Scripted
+    run: Programs, scripted: Scripted
 ) -> None:
     scripted.say(PROGRESS, Answer(200, running()))
     process = run.process("progress", ID, "-g", "acme", "--watch")

@@ -252,22 +252,6 @@ def test_a_report_that_is_refused_interrupts_the_process(context: Context, liste
         time.sleep(10)
 
 
-def test_a_process_that_was_forked_cannot_report(context: Context) -> None:
-    read, write = os.pipe()
-    child = os.fork()
-    if child == 0:
-        try:
-            context.log("from the child")
-        except RuntimeError as error:
-            os.write(write, str(error).encode())
-        os._exit(0)
-    os.waitpid(child, 0)
-    os.close(write)
-    assert b"not a fork of it" in os.read(read, 1_000)
-    os.close(read)
-    assert context.is_own_process
-
-
 def test_a_result_file_appears_only_when_it_is_whole(context: Context, tmp_path: Path) -> None:
     with context.result("good.txt") as file:
         file.write(b"whole")

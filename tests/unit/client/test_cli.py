@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.support.command_line import DEADLINE, CommandLine
+from tests.support.command_line import CommandLine
 from tests.support.scripted_server import (
     CANCEL,
     ID,
@@ -22,20 +20,6 @@ from tests.support.scripted_server import (
     running,
     thread_xml,
 )
-from tests.support.waiting import wait_for
-
-
-@pytest.fixture
-def scripted() -> Iterator[Scripted]:
-    with Scripted() as server:
-        yield server
-
-
-@pytest.fixture
-def run(scripted: Scripted, tmp_path: Path) -> Iterator[CommandLine]:
-    settings = {"PSTHREADS_SERVER": scripted.url, "PSTHREADS_TOKEN": "secret", "PSTHREADS_MEMBER": "jjones"}
-    with CommandLine(tmp_path, **settings) as run:
-        yield run
 
 
 def test_help_tells_the_exit_codes_and_where_settings_come_from(run: CommandLine) -> None:
@@ -161,16 +145,3 @@ def test_trouble_with_the_server_is_4_and_one_sentence(run: CommandLine, scripte
     assert done.stderr.startswith("Error: ")
     assert done.stderr.count("\n") == 1
     assert "\x9b" not in done.stderr
-
-
-def test_an_interrupt_before_the_answer_says_that_the_thread_may_have_been_started(
-    run: CommandLine, scripted: Scripted
-) -> None:
-    scripted.say(START, Answer(503, headers={"Retry-After": "5"}))
-    process = run.process("start", "validate", "-g", "acme")
-    wait_for(lambda: scripted.requests(START))
-    process.send_signal(signal.SIGINT)
-    _, shown = process.communicate(timeout=DEADLINE)
-    assert process.returncode == 130
-    assert "may have been started" in shown
-    assert "Traceback" not in shown

@@ -2,26 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.support.command_line import CommandLine
 from tests.support.scripted_server import START, Answer, Scripted, running
-
-
-@pytest.fixture
-def scripted() -> Iterator[Scripted]:
-    with Scripted() as server:
-        yield server
-
-
-@pytest.fixture
-def run(scripted: Scripted, tmp_path: Path) -> Iterator[CommandLine]:
-    settings = {"PSTHREADS_SERVER": scripted.url, "PSTHREADS_TOKEN": "secret", "PSTHREADS_MEMBER": "jjones"}
-    with CommandLine(tmp_path, **settings) as run:
-        yield run
 
 
 def test_an_option_beats_the_environment_which_beats_the_file(
@@ -82,13 +68,3 @@ def test_a_file_that_makes_no_sense_is_told(run: CommandLine, tmp_path: Path, te
     done = run("list", "--config", "mine.toml")
     assert done.exit_code == 2
     assert "mine.toml" in done.stderr
-
-
-def test_the_password_is_asked_for_and_not_shown(run: CommandLine, scripted: Scripted) -> None:
-    scripted.say("/threads", Answer(200, "<threads/>"))
-    screen = run.terminal("list", "--username", "u", PSTHREADS_TOKEN=None)
-    screen.until("Password of u: ")
-    screen.type("pass\n")
-    assert screen.end() == 0
-    assert "pass" not in screen.shown.partition("Password of u: ")[2]
-    assert scripted.asked[0].headers["Authorization"] == "Basic dTpwYXNz"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,14 +10,7 @@ import pytest
 from psthreads.client import Client, RemoteThread
 from psthreads.domain.errors import BadParameter
 from psthreads.domain.model import Level, Status
-from tests.support.checkout import ROOT
 from tests.support.scripted_server import ID, LOGS, PROGRESS, START, Answer, Scripted, failure, logs_xml, thread_xml
-
-
-@pytest.fixture
-def scripted() -> Iterator[Scripted]:
-    with Scripted() as server:
-        yield server
 
 
 @pytest.fixture
@@ -178,11 +169,3 @@ def test_a_name_with_a_slash_stays_one_name(client: Client, scripted: Scripted) 
 def test_a_start_needs_a_member(scripted: Scripted) -> None:
     with Client(scripted.url, token="secret") as client, pytest.raises(BadParameter, match="member"):
         client.start("validate", group="acme")
-
-
-def test_importing_the_client_brings_no_server_with_it() -> None:
-    servers = ("flask", "redis", "rq", "psthreads.threads.store", "psthreads.domain.config")
-    check = f"import sys, psthreads.program; print([name for name in {servers} if name in sys.modules])"
-    command = [sys.executable, "-c", check]
-    found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-    assert found.stdout == "[]\n"

@@ -11,12 +11,6 @@ from tests.support.scripted_server import ID, PROGRESS, Answer, Scripted, failur
 
 
 @pytest.fixture
-def scripted() -> Iterator[Scripted]:
-    with Scripted() as server:
-        yield server
-
-
-@pytest.fixture
 def client(scripted: Scripted) -> Iterator[Client]:
     with Client(scripted.url, token="secret", member="jjones", timeout=5) as client:
         yield client

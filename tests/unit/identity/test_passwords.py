@@ -1,8 +1,5 @@
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -10,33 +7,9 @@ import pytest
 from psthreads.domain.errors import BadParameter
 from psthreads.identity import passwords
 from psthreads.identity.passwords import Passwords
-from tests.support.checkout import ROOT
 from tests.support.counting_passwords import CountingPasswords
 
 PASSWORD = "correct horse"
-
-UNDER_GEVENT = """
-from gevent import monkey
-monkey.patch_all()
-import gevent
-from tests.support.counting_passwords import CountingPasswords
-
-passwords = CountingPasswords()
-stored = passwords.hash("correct horse")
-ticks = 0
-
-def tick():
-    global ticks
-    while True:
-        ticks += 1
-        gevent.sleep(0)
-
-ticker = gevent.spawn(tick)
-jobs = [gevent.spawn(passwords.verify, stored, f"guess number {n}") for n in range(20)]
-jobs.append(gevent.spawn(passwords.verify, stored, "correct horse"))
-gevent.joinall(jobs)
-print(ticks > 100, [job.value for job in jobs].count(True), passwords.verifications)
-"""
 
 
 @pytest.fixture
@@ -142,15 +115,3 @@ def test_a_stored_hash_that_is_none_fits_nothing(checked: CountingPasswords) -> 
 def test_generated_passwords_differ_and_will_do(checked: CountingPasswords) -> None:
     assert len({passwords.generate() for _ in range(100)}) == 100
     assert checked.hash(passwords.generate())
-
-
-def test_under_gevent_other_requests_go_on_while_passwords_are_verified() -> None:
-    script = [sys.executable, "-W", "error", "-c", UNDER_GEVENT]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(script, capture_output=True, text=True, timeout=60, check=False, env=environment)
-    assert done.stdout.split() == ["True", "1", "21"], done.stderr
-
-
-def test_importing_the_directory_does_not_load_gevent() -> None:
-    script = "import sys, psthreads.identity.directory; sys.exit('gevent' in sys.modules)"
-    subprocess.run([sys.executable, "-c", script], timeout=60, check=True)

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from textwrap import dedent
 
 import pytest
 
@@ -20,7 +17,6 @@ from psthreads.domain.access import Group
 from psthreads.domain.errors import BadParameter, DocumentNotFound, PsthreadsError, UnsafePath
 from psthreads.domain.model import Level
 from psthreads.processes.export import Selection, export
-from tests.support.checkout import ROOT
 from tests.support.full_disk import full_after
 from tests.support.group_of_documents import GROUP, MEMBER, THREAD, Reports
 
@@ -352,38 +348,3 @@ def test_ten_thousand_documents_are_exported(run: Running) -> None:
     assert run.run() == "Exported 10,000 documents (40.0 kB)"
     with run.zip() as archive:
         assert len(archive.namelist()) == 10_000
-
-
-LARGE = dedent("""
-    import sys
-    from pathlib import Path
-    from tests.unit.processes.test_export import Running
-
-    def peak():
-        lines = Path("/proc/self/status").read_text().splitlines()
-        return int(next(line for line in lines if line.startswith("VmHWM")).split()[1])
-
-    run = Running(Path(sys.argv[1]))
-    run.fill(1, "warm")
-    run.run(path="warm")
-    base = peak()
-    print(run.run(path="large"))
-    print(peak() - base)
-""")
-
-
-def test_large_documents_and_many_are_exported_in_constant_memory(run: Running) -> None:
-    (run.inside / "large").mkdir()
-    for number in range(2):
-        with (run.inside / "large" / f"{number}.bin").open("wb") as file:
-            file.truncate(750_000_000)
-    for part in range(30):
-        below = run.inside / "large" / f"{part:02}"
-        below.mkdir()
-        for number in range(1_000):
-            (below / f"{number:03}.xml").write_bytes(b"<a/>")
-    command = [sys.executable, "-c", LARGE, str(run.root)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
-    outcome, grown = done.stdout.splitlines()
-    assert outcome == "Exported 30,002 documents (1.5 GB)"
-    assert int(grown) < 20_000  # kB

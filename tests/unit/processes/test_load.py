@@ -3,31 +3,17 @@
 from __future__ import annotations
 
 import errno
-import gc
 import os
-import re
-import shutil
 from pathlib import Path
 
 import pytest
-from redis import Redis
 
-from psthreads.audit.entries import SETUP
 from psthreads.authoring.context import Context
 from psthreads.authoring.process import Start
-from psthreads.documents.layout import Documents
-from psthreads.domain.access import Role
-from psthreads.domain.config import Config
 from psthreads.domain.errors import BadParameter, Conflict, UnsafePath
 from psthreads.domain.model import Level, Status
-from psthreads.identity.directory import Directory
 from psthreads.processes.load import load
-from psthreads.threads.store import ThreadStore
-from psthreads.web.app import create_app
 from tests.support.loading import Place
-from tests.support.moments import DOCUMENTS, Moments, seconds_of
-from tests.support.threads import ended
-from tests.system.stack import worker
 
 XSD = b"""<xs:schema xmlns:xs="http://www.w3.org/2001/XMLSchema">
 <xs:element name="book"><xs:complexType><xs:attribute name="title" use="required"/></xs:complexType></xs:element>
@@ -293,70 +279,3 @@ def test_ten_thousand_files_are_all_loaded(place: Place) -> None:
     assert place.run(load, validate="true").message == "Successfully loaded 10,000 files"
     assert sum(path.is_file() for path in place.group_path.rglob("*")) == 10_000
     assert place.files(place.group_path) == files
-
-
-# An interrupt may come between the opening of a file and its `with` block: the file is then closed by itself.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-@pytest.mark.parametrize("overwrite", ["true", "false"])
-def test_a_cancel_at_any_moment_leaves_every_document_old_or_new(
-    tmp_path: Path, overwrite: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # How long a busy disk takes at the end would leave hardly a cancel for the work before it.
-    monkeypatch.setattr("psthreads.documents.group_folder.sync_all", lambda _: None)
-    names = [f"docs/{number % 7}/{number}.xml" for number in range(DOCUMENTS)]
-    old = dict.fromkeys(names[::2], b"<old>" + b"o" * 500) if overwrite == "true" else {}
-    new = dict.fromkeys(names, b"<new>" + b"n" * 500)
-
-    def fresh(number: int) -> Place:
-        place = Place(tmp_path / f"{number}")
-        for root, files in ((place.zone_path, new), (place.group_path, old)):
-            for name, content in files.items():
-                (root / name).parent.mkdir(parents=True, exist_ok=True)
-                (root / name).write_bytes(content)
-        return place
-
-    first = fresh(0)
-    moments = Moments(seconds_of(lambda: first.run(load, overwrite=overwrite)))
-    midway = 0
-    for number, moment in enumerate(moments, start=1):
-        place = fresh(number)
-        was_cancelled = place.run_and_cancel(load, moment, overwrite=overwrite)
-        there, waiting = place.files(place.group_path), place.files(place.zone_path)
-        loaded = new.keys() - waiting.keys()
-        assert waiting.items() <= new.items()
-        assert there == old | {name: new[name] for name in loaded}
-        assert was_cancelled or not waiting
-        assert set(place.lines(Level.INFO)) >= {f"Loaded /{name}" for name in loaded}
-        assert not place.hidden()
-        moments.note(in_time=was_cancelled)
-        midway += 0 < len(waiting) < len(new)
-        if waiting:  # Started again, it finishes.
-            assert place.run(load, overwrite=overwrite).message.startswith("Successfully loaded")
-            assert place.files(place.group_path) == new
-        shutil.rmtree(place.root)
-    gc.collect()  # What was interrupted just when it was opened is closed now, and not in another test.
-    assert midway >= 15, f"Only {midway} of {moments.in_time} cancels came while files were put in place"
-
-
-def test_a_real_worker_loads_what_was_uploaded(redis: Redis, config: Config, store: ThreadStore) -> None:
-    directory, documents = Directory(redis), Documents(config.documents)
-    group, member = (
-        directory.by(SETUP).add_group("acme"),
-        directory.by(SETUP).add_member("jjones", "correct horse battery"),
-    )
-    directory.by(SETUP).set_membership(member, group, Role.CONTRIBUTOR)
-    headers = {"Authorization": f"Bearer {directory.by(SETUP).create_token(member, 'test')}"}
-    client = create_app(config).test_client(use_cookies=False)
-    put = client.put("/ps/servlet/upload?group=acme&filename=b/a.xml", headers=headers, data=b"<a/>")
-    assert put.status_code == 201
-    base = "/ps/service/members/~jjones/groups/acme/loadingzone/start"
-    assert client.post(f"{base}?folder=../x", headers=headers).status_code == 400
-    with worker(config):
-        started = client.post(f"{base}?validate=true&folder=documents", headers=headers)
-        assert started.status_code == 202
-        assert re.match(rb".*<load-start><thread id=.*</thread>\s*</load-start>", started.data, re.DOTALL)
-        thread_id = re.search(rb'id="(\w+)"', started.data)
-        assert thread_id is not None
-        thread = ended(store, store.fetch(thread_id[1].decode()))
-    assert (thread.status, thread.message) == (Status.COMPLETED, "Successfully loaded 1 file")
-    assert documents.group(group).read("documents/b/a.xml", 10) == b"<a/>"

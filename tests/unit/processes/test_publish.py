@@ -9,17 +9,11 @@ import psutil
 import pytest
 from lxml import etree
 
-from psthreads.documents.layout import Documents
-from psthreads.domain.config import Config
 from psthreads.domain.errors import BadParameter, DocumentNotFound, UnsafePath
 from psthreads.domain.model import Level, Status
-from psthreads.threads.store import ThreadStore
-from psthreads.web.app import create_app
 from tests.support.moments import DOCUMENTS, Moments, seconds_of
-from tests.support.people import People
 from tests.support.publishing import (
     NAME,
-    TITLE,
     XSL,
     Publishing,
     assert_nobody_called,
@@ -28,8 +22,6 @@ from tests.support.publishing import (
     no_child_is_left,
     sheet,
 )
-from tests.support.threads import ended
-from tests.system.stack import worker
 
 __all__ = ["group", "listening", "no_child_is_left"]
 
@@ -241,27 +233,3 @@ def test_a_child_stuck_in_a_stylesheet_dies_at_once(group: Publishing) -> None:
 
 
 # Through the web and a worker.
-
-
-def test_a_publication_through_a_worker(config: Config, people: People, store: ThreadStore) -> None:
-    folder = Documents(config.documents).group(people.acme)
-    for number in range(30):
-        folder.write(f"/documents/{number}.psml", b"<a n='1'/>")
-    client = create_app(config).test_client(use_cookies=False)
-    route = "/ps/service/members/~contributor/groups/acme/publish/start?path=/documents"
-    headers = people.bearer("contributor")
-    refused = client.post(route, headers=headers)
-    assert refused.status_code == 400
-    assert b"/stylesheets/publish.xsl" in refused.data
-    folder.write("/stylesheets/publish.xsl", TITLE.encode())
-    assert client.post(route, headers=people.bearer("reviewer")).status_code == 403
-    answer = client.post(route, headers=headers)
-    assert answer.status_code == 202
-    thread = etree.fromstring(answer.data)
-    assert thread.get("name") == "Publishing /documents of group acme"
-    with worker(config):
-        done = ended(store, store.fetch(thread.attrib["id"]))
-    assert (done.status, done.message) == (Status.COMPLETED, "Published 30 documents")
-    name = etree.fromstring(f"<x>{done.xml}</x>").findtext("zip")
-    with client.get(f"/ps/member-resource/acme/{name}", headers=headers) as downloaded:
-        assert downloaded.data[:2] == b"PK"

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
-from textwrap import dedent
 
 import pytest
 from lxml import etree, html
@@ -14,7 +11,6 @@ from psthreads.authoring.context import Cancelled
 from psthreads.documents.layout import ResultFile
 from psthreads.domain.model import Level
 from psthreads.processes.validate import validate
-from tests.support.checkout import ROOT
 from tests.support.group_of_documents import THREAD, GroupOfDocuments
 from tests.support.validating import NOTE_SCH, NOTE_XSD
 
@@ -171,33 +167,3 @@ def test_a_cancel_while_the_reports_get_their_names_leaves_both_or_neither(group
         group.reporter.report(report)
     assert len(list(group.results.iterdir())) == 2
     assert "<report-xml>" in group.reporter.xml
-
-
-MANY = dedent("""
-    import sys
-    from pathlib import Path
-    from tests.support.group_of_documents import GroupOfDocuments
-    from psthreads.processes.validate import validate
-
-    def peak():
-        lines = Path("/proc/self/status").read_text().splitlines()
-        return int(next(line for line in lines if line.startswith("VmHWM")).split()[1])
-
-    group = GroupOfDocuments(Path(sys.argv[1]), validate)
-    group.run(path="warm")
-    base = peak()
-    print(group.run(path="many").message)
-    print(peak() - base)
-""")
-
-
-def test_a_hundred_thousand_findings_take_no_memory(group: GroupOfDocuments) -> None:
-    bad = f"<note>{'<p>x</p>' * 1_000}</note>"
-    group.write({"schemas/note.xsd": NOTE_XSD, "warm/a.xml": bad})
-    group.write({f"many/{number}.xml": bad for number in range(100)})
-    command = [sys.executable, "-c", MANY, str(group.inside.parents[1])]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
-    outcome, grown = done.stdout.splitlines()
-    assert outcome == "100 of 100 documents are not valid."
-    assert int(grown) < 20_000  # kB
-    assert sum(1 for _ in xml_of(group).iter("problem")) == 100_000

@@ -2,40 +2,21 @@
 
 from __future__ import annotations
 
-import gc
-import io
-import random
 import re
-import shutil
 import struct
-import subprocess
-import sys
 import zipfile
 from pathlib import Path
-from textwrap import dedent
 
 import pytest
-from redis import Redis
 
-from psthreads.audit.entries import SETUP
 from psthreads.authoring.context import Cancelled, Context
 from psthreads.authoring.process import Start
-from psthreads.documents.layout import Documents
-from psthreads.domain.access import Role
-from psthreads.domain.config import Config
 from psthreads.domain.errors import MissingParameter, NotFound, UnsafePath
 from psthreads.domain.model import Level, Status
-from psthreads.identity.directory import Directory
 from psthreads.processes.archives import unpacking as _unpacking
 from psthreads.processes.unzip import unzip
-from psthreads.threads.store import ThreadStore
-from psthreads.web.app import create_app
 from tests.support.archives import HOSTILE, central, entry, many, pack, renamed, with_bytes
-from tests.support.checkout import ROOT
 from tests.support.loading import Place
-from tests.support.moments import DOCUMENTS, Moments, seconds_of
-from tests.support.threads import ended
-from tests.system.stack import worker
 
 
 @pytest.fixture
@@ -189,46 +170,6 @@ def test_ten_thousand_documents_are_all_unpacked(place: Place) -> None:
     assert place.files(place.zone_path) == {"kept.xml": b"<kept/>", **entries}
 
 
-# An interrupt may come between the opening of a file and its `with` block: the file is then closed by itself.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def test_a_cancel_at_any_moment_leaves_whole_files_and_nothing_temporary(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # How long a busy disk takes at the end would leave hardly a cancel for the work before it.
-    monkeypatch.setattr("psthreads.documents.group_folder.sync_all", lambda _: None)
-    archive = many(DOCUMENTS)
-    with zipfile.ZipFile(io.BytesIO(archive)) as opened:
-        whole = {f"docs/{info.filename.partition('/')[2]}": opened.read(info) for info in opened.infolist()}
-
-    def fresh(number: int) -> Place:
-        place = Place(tmp_path / str(number))
-        place.upload("in.zip", archive)
-        return place
-
-    first = fresh(0)
-    moments = Moments(seconds_of(lambda: first.run(unzip, path="in.zip")))
-    before = 0
-    for number, moment in enumerate(moments, start=1):
-        place = fresh(number)
-        was_cancelled = place.run_and_cancel(unzip, moment, path="in.zip")
-        left = place.files(place.zone_path)
-        has_archive = left.pop("in.zip", None)
-        assert left.items() <= whole.items()
-        assert has_archive == archive or left == whole
-        assert was_cancelled or left == whole
-        assert not place.hidden()
-        moments.note(in_time=was_cancelled)
-        before += not left
-        # Started again, it finishes.
-        if has_archive:
-            assert place.run(unzip, path="in.zip").message == f"Successfully unzipped {DOCUMENTS:,} files"
-            assert place.files(place.zone_path) == whole
-        shutil.rmtree(place.root)
-    gc.collect()  # What was interrupted just when it was opened is closed now, and not in another test.
-    # Those that come while files are put in place are few: another test sees to them.
-    assert before >= 15, f"Only {before} of {moments.in_time} cancels came before the first file was in place"
-
-
 def test_a_cancel_before_the_first_file_is_in_place_leaves_the_zone_as_it_was(place: Place) -> None:
     place.upload("in.zip", many(10))
 
@@ -285,65 +226,3 @@ def test_an_archive_that_went_meanwhile_is_told_with_what_that_may_mean(place: P
     outcome = place.run(unzip, path="in.zip")
     assert outcome.status is Status.FAILED
     assert outcome.message.startswith("'in.zip' is no longer in the loading zone.")
-
-
-LARGE = dedent("""
-    import sys
-    from pathlib import Path
-    from tests.support.loading import Place
-    from tests.unit.processes.test_unzip import pack
-    from psthreads.processes.unzip import unzip
-
-    def peak():
-        lines = Path("/proc/self/status").read_text().splitlines()
-        return int(next(line for line in lines if line.startswith("VmHWM")).split()[1])
-
-    place = Place(Path(sys.argv[1]))
-    place.upload("small.zip", pack(("a.xml", b"<a/>")))
-    place.run(unzip, path="small.zip")
-    base = peak()
-    print(place.run(unzip, path="large.zip").message)
-    print(peak() - base)
-""")
-
-
-def test_a_large_file_is_unpacked_in_constant_memory(place: Place) -> None:
-    block = random.Random(1).randbytes(1 << 20)  # noqa: S311 (no secret)
-    with (
-        zipfile.ZipFile(place.zone_path / "large.zip", "w", zipfile.ZIP_STORED) as archive,
-        archive.open("large.bin", "w") as target,
-    ):
-        for _ in range(200):
-            target.write(block)
-    command = [sys.executable, "-c", LARGE, str(place.root)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
-    outcome, grown = done.stdout.splitlines()
-    assert outcome == "Successfully unzipped 1 file"
-    assert int(grown) < 20_000  # kB
-
-
-def test_a_real_worker_unzips_what_was_uploaded(redis: Redis, config: Config, store: ThreadStore) -> None:
-    directory, documents = Directory(redis), Documents(config.documents)
-    group, member = (
-        directory.by(SETUP).add_group("acme"),
-        directory.by(SETUP).add_member("jjones", "correct horse battery"),
-    )
-    directory.by(SETUP).set_membership(member, group, Role.CONTRIBUTOR)
-    headers = {"Authorization": f"Bearer {directory.by(SETUP).create_token(member, 'test')}"}
-    client = create_app(config).test_client(use_cookies=False)
-    put = client.put("/ps/servlet/upload?group=acme&filename=in.zip", headers=headers, data=many(10))
-    assert put.status_code == 201
-    base = "/ps/service/members/jjones/groups/acme/loadingzone/unzip"
-    assert client.post(f"{base}?path=nope.zip", headers=headers).status_code == 404
-    with worker(config):
-        started = client.post(f"{base}?path=in.zip", headers=headers)
-        assert started.status_code == 202
-        assert re.match(rb".*<load-unzip><thread id=.*</thread>\s*</load-unzip>", started.data, re.DOTALL)
-        thread_id = re.search(rb'id="(\w+)"', started.data)
-        assert thread_id is not None
-        thread = ended(store, store.fetch(thread_id[1].decode()))
-    assert (thread.status, thread.message) == (Status.COMPLETED, "Successfully unzipped 10 files")
-    assert thread.xml == '<unzipping total="10" current="10"/>'
-    assert documents.loading_zone(group, member.id).count() == 10
-    again = client.post("/members/jjones/groups/acme/loadingzone/clear.json", headers=headers)
-    assert again.json == {"filesremoved": 10}

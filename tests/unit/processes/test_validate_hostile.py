@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import socket
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
-from textwrap import dedent
 
 import pytest
 
-from tests.support.checkout import ROOT
-from tests.support.validating import NOTE_RNG, NOTE_XSD, RNG, SCH, XS, XSI, Running, with_secrets_outside
+from tests.support.validating import NOTE_XSD, RNG, SCH, XS, XSI, Running, with_secrets_outside
 
 
 @pytest.fixture
@@ -237,49 +233,3 @@ def test_a_wrong_namespace_is_found_in_a_document_of_any_size(run: Running) -> N
         run.write(a_xml=f"<note xmlns:xml='urn:x'>{'<p>1</p>' * many}</note>")
         (error,) = run.errors("a.xml")
         assert "namespace" in error
-
-
-LARGE = dedent("""
-    import sys
-    from pathlib import Path
-    from tests.support.validating import Running
-
-    def peak():
-        lines = Path("/proc/self/status").read_text().splitlines()
-        return int(next(line for line in lines if line.startswith("VmHWM")).split()[1])
-
-    run = Running(Path(sys.argv[1]))
-    run.write(warm__a_xml="<note><p>1</p></note>")
-    run.run("warm")
-    base = peak()
-    print(run.run("large").message)
-    print(*run.reporter.lines(), sep="\\n")
-    print(peak() - base)
-""")
-
-
-@pytest.mark.parametrize("kind", ["valid", "invalid", "bomb", "text"])
-def test_a_document_of_200_mb_is_checked_with_bounded_memory(run: Running, kind: str) -> None:
-    run.write(schemas__note_xsd=NOTE_XSD, schemas__note_rng=NOTE_RNG)
-    (run.inside / "large").mkdir()
-    with (run.inside / "large" / "a.xml").open("wb") as file:
-        if kind == "bomb":
-            file.write(f'<!DOCTYPE note [<!ENTITY l0 "lol">{LAUGHS}]><note b="&l11;">'.encode())
-        else:
-            file.write(b"<note>\n")
-        block = b"x" * 1_000_000 if kind == "text" else b"<p>" + b" " * 900 + b"1</p>\n"
-        for _ in range(200_000_000 // len(block)):
-            file.write(block)
-        file.write(b"<q/></note>" if kind == "invalid" else b"</note>")
-    command = [sys.executable, "-c", LARGE, str(run.root)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
-    outcome, *lines, grown = done.stdout.splitlines()
-    assert int(grown) < 50_000  # kB
-    assert lines[0].endswith("MB: it is checked while it is read.")
-    if kind == "valid":
-        assert outcome == "1 document is valid."
-        assert lines[1] == "Document /large/a.xml is well-formed, but too large to be checked by /schemas/note.rng."
-    else:
-        assert outcome == "1 of 1 document is not valid."
-        where = {"invalid": f"line {200_000_000 // 909 + 2}, column 1: Element 'q'", "bomb": "", "text": "line "}[kind]
-        assert f"Document /large/a.xml is not valid: {where}" in lines[1]

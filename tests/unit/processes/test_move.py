@@ -5,21 +5,13 @@ from __future__ import annotations
 import os
 
 import pytest
-from lxml import etree
 
-from psthreads.documents.layout import Documents
 from psthreads.domain.access import Role
-from psthreads.domain.config import Config
 from psthreads.domain.errors import BadParameter, Conflict, DocumentNotFound, MissingParameter, UnsafePath
 from psthreads.domain.model import Status
 from psthreads.processes.move import move
-from psthreads.threads.store import ThreadStore
-from psthreads.web.app import create_app
 from tests.support.group_of_documents import GroupOfDocuments
 from tests.support.moving import group, refused
-from tests.support.people import People
-from tests.support.threads import ended
-from tests.system.stack import worker
 
 __all__ = ["group"]
 
@@ -176,28 +168,3 @@ def test_a_new_path_that_nobody_could_name_any_more_is_refused(group: GroupOfDoc
     assert outcome.status is Status.FAILED
     assert "too long a path" in outcome.message
     assert (group.inside / "documents" / deep / "a.psml").read_text() == "a"
-
-
-# Through the web and a worker.
-
-
-def test_a_move_through_a_worker(config: Config, people: People, store: ThreadStore) -> None:
-    folder = Documents(config.documents).group(people.acme)
-    for number in range(30):
-        folder.write(f"/documents/{number}.psml", b"<a/>")
-    client = create_app(config).test_client(use_cookies=False)
-    route = "/ps/service/members/~contributor/groups/acme/move?path=/documents&destination="
-    headers = people.bearer("contributor")
-    assert client.post(f"{route}/documents/below", headers=headers).status_code == 400
-    assert client.post(route.replace("/documents", "/nope") + "/x", headers=headers).status_code == 404
-    assert client.post(f"{route}/archive", headers=people.bearer("reviewer")).status_code == 403
-    answer = client.post(f"{route}/archive", headers=headers)
-    assert answer.status_code == 202
-    thread = etree.fromstring(answer.data)
-    assert thread.get("name") == "Moving thread for group acme"
-    with worker(config):
-        done = ended(store, store.fetch(thread.attrib["id"]))
-    assert (done.status, done.message) == (Status.COMPLETED, "Successfully moved 31 files/folders")
-    assert folder.count("/archive") == 30
-    with pytest.raises(DocumentNotFound):
-        folder.resolve("/documents")
