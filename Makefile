@@ -107,7 +107,7 @@ vendor:  ## fetch the pages' one library, htmx, from npm, and check that it is w
 			>static/vendor/htmx/VERSION
 
 clean:  ## remove the virtual environment and everything that was made
-	rm -rf $(VENV) var .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) var .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .grimp_cache
 
 # A target that could not be made must not look made the next time.
 $(BIN)/python:

@@ -31,8 +31,8 @@ Exit codes:
        cannot do its work, and says why
   2    the command was not understood
   3    the thread that was started or watched was cancelled
-  4    the server refused, gave no sense or did not answer; a file could not
-       be written
+  4    the server refused, did not answer or sent an answer that cannot be
+       read; a file could not be written
   130  interrupted with Ctrl-C; a thread that was watched was left running
 
 `psthreads completion --help` says how to have commands completed by the Tab key.

@@ -1,1 +1,1 @@
-"""Reads requests and writes answers; knows nothing of members."""
+"""Reads requests and writes answers. The credentials are read in `auth`."""
