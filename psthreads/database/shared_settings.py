@@ -2,7 +2,8 @@
 
 A setting is in force as soon as no running process is set to another value. As long as two are set differently, the
 value that was in force stays, and each process that is set to another one says so. A process whose environment does not
-name a setting takes whatever is in force; where no process names it, its default is in force.
+name a setting takes whatever is in force: the value that was last agreed on, even when no process names it any more, or
+the default where none ever did.
 
 Each web process and each supervisor of workers is counted as running until a few seconds after its last call of
 `SharedSettings.agree`. What is in force stays stored when none is running.
@@ -116,10 +117,8 @@ def differences(redis: Redis, config: Config) -> list[Difference]:
 
 def _record(process: str, config: Config) -> dict[str, Any]:
     # The id tells apart processes in containers that have the same host name and process number.
-    values = {name: _text(getattr(config, name)) for name in NAMES}
-    explicit = {name: value for name, value in values.items() if name in config.explicit}
-    default = {name: value for name, value in values.items() if name not in config.explicit}
-    return {"id": uuid4().hex, "process": process, "explicit": explicit, "default": default}
+    explicit = {name: _text(getattr(config, name)) for name in NAMES if name in config.explicit}
+    return {"id": uuid4().hex, "process": process, "explicit": explicit}
 
 
 def _text(value: float) -> str:

@@ -1,4 +1,4 @@
--- ARGV: the record of a process (JSON with `explicit` and `default`: values by the names of settings), and for how many
+-- ARGV: the record of a process (JSON with `explicit`: values by the names of settings), and for how many
 -- milliseconds it counts. Writes it down, and brings into force what the running processes agree on.
 -- Returns {name, value, ...} of what is in force.
 local SETTINGS, PROCESSES = 'ps:settings', 'ps:settings:processes'
@@ -7,30 +7,23 @@ redis.call('ZREMRANGEBYSCORE', PROCESSES, '-inf', now)
 redis.call('ZADD', PROCESSES, now + lifetime, record)
 redis.call('PEXPIRE', PROCESSES, lifetime)
 
--- Add values to those that were seen: name -> value, or false where they differ.
-local function add(seen, values)
-  for name, value in pairs(values) do
-    if seen[name] == nil then
-      seen[name] = value
-    elseif seen[name] ~= value then
-      seen[name] = false
+-- The values that the running processes are set to by name, or false where they differ.
+local explicit = {}
+for _, process in ipairs(redis.call('ZRANGE', PROCESSES, 0, -1)) do
+  for name, value in pairs(cjson.decode(process).explicit) do
+    if explicit[name] == nil then
+      explicit[name] = value
+    elseif explicit[name] ~= value then
+      explicit[name] = false
     end
   end
 end
-
-local explicit, default = {}, {}
-for _, process in ipairs(redis.call('ZRANGE', PROCESSES, 0, -1)) do
-  process = cjson.decode(process)
-  add(explicit, process.explicit)
-  add(default, process.default)
-end
-local own = {}
-add(own, cjson.decode(record).explicit)
-add(own, cjson.decode(record).default)
-for name, value in pairs(own) do
-  local agreed, current = explicit[name], redis.call('HGET', SETTINGS, name)
-  if agreed == nil then agreed = default[name] end
-  agreed = agreed or current or value
-  if agreed ~= current then redis.call('HSET', SETTINGS, name, agreed) end
+-- What nobody names any more stays: a process that restarts, or is silent for a while, must not bring a default into
+-- force, by which threads and audit entries would be removed for good.
+local own = cjson.decode(record).explicit
+for name, agreed in pairs(explicit) do
+  local current = redis.call('HGET', SETTINGS, name)
+  agreed = agreed or current or own[name]
+  if agreed and agreed ~= current then redis.call('HSET', SETTINGS, name, agreed) end
 end
 return redis.call('HGETALL', SETTINGS)

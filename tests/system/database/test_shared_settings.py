@@ -46,7 +46,7 @@ def in_force(redis: Redis, name: str = "group_threads") -> str:
 
 def test_what_one_process_is_set_to_is_in_force_for_all(redis: Redis, store: ThreadStore) -> None:
     process(redis, "workers")
-    assert in_force(redis) == "4"
+    assert not redis.exists("ps:settings"), "a default that nobody names is not written down"
     process(redis, "web", GROUP_THREADS="1")
     assert in_force(redis) == "1"
     for _ in range(2):
@@ -90,8 +90,15 @@ def test_a_rolling_deploy_changes_a_setting_once_the_last_process_has_it(redis: 
     assert in_force(redis, "retention") == "200.5"
     for each in new:
         each.withdraw()
-    process(redis, "newer")
-    assert in_force(redis, "retention") == "2592000", "a setting that is taken out of the environments is the default"
+
+
+def test_a_default_never_takes_the_place_of_a_value_that_was_agreed_on(redis: Redis) -> None:
+    holder, other = process(redis, "web", RETENTION="31536000"), process(redis, "workers")
+    holder.withdraw()
+    other.agree()
+    assert in_force(redis, "retention") == "31536000", "threads would be removed for good while the web restarts"
+    process(redis, "web", RETENTION="2592000")
+    assert in_force(redis, "retention") == "2592000", "by its name, the default counts as any other value"
 
 
 def test_a_process_that_was_killed_counts_for_a_few_seconds_only(redis: Redis) -> None:
