@@ -27,10 +27,10 @@ server = { command -v valkey-server || command -v redis-server || \
 	"$$(grep . $(PIP_LOG) | tail -n 1)" >&2; exit 1; }
 
 .DEFAULT_GOAL := help
-.PHONY: help run server test browser screenshots cancels check imports format bench chaos fuzz audit lock vendor clean
+.PHONY: help run server test test-fast browser screenshots cancels check imports format bench chaos fuzz audit lock vendor clean
 
 help:  ## say what the commands are
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
 
 run: $(VENV)/.run  ## start everything on this machine and do the main job once; ONCE=1 ends after it
 	@exec $(BIN)/python -m psthreads run --tied $(if $(ONCE),--once)
@@ -41,6 +41,9 @@ server: | $(BIN)/python  ## put a Redis server into the virtual environment, whe
 test: $(VENV)/.dev  ## run every test, with real Redis servers, real workers and a real browser
 	@$(PYTHON) tests/support/machine.py --for-tests
 	@$(BIN)/python -m pytest -n $(WORKERS_OF_TESTS) $(ARGS)
+
+test-fast: $(VENV)/.dev  ## run the tests that start no other program than Redis: tests/unit and tests/redis
+	@$(BIN)/python -m pytest -n $(WORKERS_OF_TESTS) tests/unit tests/redis $(ARGS)
 
 browser:  ## say which browser the tests use, and install Chromium with apt-get where there is none
 	@$(PYTHON) tests/support/machine.py

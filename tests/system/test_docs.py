@@ -100,6 +100,12 @@ def test_the_api_and_the_picture_have_every_status() -> None:
 # What must lead somewhere.
 
 
+@pytest.mark.parametrize("page", sorted(TEXTS))
+def test_every_target_of_make_that_a_page_names_exists(page: str) -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert set(re.findall(r"`(?:[A-Z]+=\S+ )*make ([a-z-]+)", TEXTS[page])) <= targets
+
+
 def prose(text: str) -> str:
     """A page without its blocks of code."""
     return re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)
