@@ -101,6 +101,13 @@ def test_the_api_and_the_picture_have_every_status() -> None:
 
 
 @pytest.mark.parametrize("page", sorted(TEXTS))
+def test_every_test_that_a_page_names_exists(page: str) -> None:
+    folder = (ROOT / page).parent if page.startswith("examples/") else ROOT
+    for path in re.findall(r"`(tests/[a-z_/]+\.py)`", TEXTS[page]):
+        assert (folder / path).is_file(), path
+
+
+@pytest.mark.parametrize("page", sorted(TEXTS))
 def test_every_target_of_make_that_a_page_names_exists(page: str) -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     assert set(re.findall(r"`(?:[A-Z]+=\S+ )*make ([a-z-]+)", TEXTS[page])) <= targets

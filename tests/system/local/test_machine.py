@@ -136,7 +136,7 @@ def test_make_test_fails_in_ci_where_something_is_missing(bare: Path, checkout: 
     assert result.stderr.startswith(f"{NO_BROWSER}\nThere is no {PROGRAMS[0]}: install it.\n")
 
 
-NEEDY = ["tests/browser/test_browser_smoke.py::test_signing_in_needs_no_script", "tests/unit/processes/test_zip.py"]
+NEEDY = ["tests/browser/test_browser_smoke.py::test_signing_in_needs_no_script", "tests/system/processes/test_zip.py"]
 
 
 @pytest.mark.parametrize("processes", [[], ["-n", "1"]])
