@@ -42,8 +42,8 @@ test: $(VENV)/.dev  ## run every test, with real Redis servers, real workers and
 	@$(PYTHON) tests/support/machine.py --for-tests
 	@$(BIN)/python -m pytest -n $(WORKERS_OF_TESTS) $(ARGS)
 
-test-fast: $(VENV)/.dev  ## run the tests that start no other program than Redis: tests/unit and tests/redis
-	@$(BIN)/python -m pytest -n $(WORKERS_OF_TESTS) tests/unit tests/redis $(ARGS)
+test-fast: $(VENV)/.dev  ## run the tests that start no other program than Redis, with fewer random examples: tests/unit and tests/redis
+	@$(BIN)/python -m pytest -n $(WORKERS_OF_TESTS) --hypothesis-profile=fast tests/unit tests/redis $(ARGS)
 
 browser:  ## say which browser the tests use, and install Chromium with apt-get where there is none
 	@$(PYTHON) tests/support/machine.py

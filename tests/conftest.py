@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from hypothesis import settings
 from redis import Redis
 
 from psthreads.authoring.plugins import load
@@ -29,13 +30,14 @@ from tests.support.group_folder import SECRET
 from tests.support.leaves import Signed
 from tests.support.needs import summary
 from tests.support.people import People
-from tests.support.speed import SharedHashes, compile_routes_once, compile_templates_once
+from tests.support.speed import QuickHashes, compile_routes_once, compile_templates_once
 
 
 def pytest_configure() -> None:
     # Programs write to files and pipes as they do for most people: late, unless they flush.
     os.environ.pop("PYTHONUNBUFFERED", None)
     compile_routes_once()
+    settings.register_profile("fast", max_examples=20)
     # In the background, and below nohup, these are ignored, and would be by all programs that the tests start.
     for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
         if signal.getsignal(number) is signal.SIG_IGN:
@@ -98,7 +100,7 @@ def app(redis: Redis, config: Config) -> Flask:
 
 @pytest.fixture
 def people(redis: Redis, config: Config) -> People:
-    return People(Directory(redis, SharedHashes()), Documents(config.documents))
+    return People(Directory(redis, QuickHashes()), Documents(config.documents))
 
 
 @pytest.fixture

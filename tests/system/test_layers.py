@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
 from pathlib import Path
@@ -64,3 +65,33 @@ def test_importing_starts_nothing(tmp_path: Path) -> None:
     )
     assert done.stdout.strip() == "1"
     assert not list(tmp_path.iterdir())
+
+
+def imports_of(path: Path) -> set[str]:
+    """The modules that a file imports, anywhere in it."""
+    modules: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            modules |= {name.name for name in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            modules |= {node.module, *(f"{node.module}.{name.name}" for name in node.names)}
+    return modules
+
+
+@pytest.mark.parametrize(
+    ("folder", "never"),
+    [
+        (
+            "unit",
+            ("redis", "subprocess", "multiprocessing", "playwright", "tests.redis", "tests.system", "tests.browser"),
+        ),
+        ("redis", ("subprocess", "multiprocessing", "playwright", "tests.unit", "tests.system", "tests.browser")),
+        ("system", ("playwright", "tests.unit", "tests.redis", "tests.browser")),
+        ("browser", ("tests.unit", "tests.redis")),
+        ("support", ("playwright", "tests.unit", "tests.redis", "tests.system", "tests.browser")),
+    ],
+)
+def test_a_folder_of_tests_imports_nothing_that_needs_more_than_it(folder: str, never: tuple[str, ...]) -> None:
+    for path in (ROOT / "tests" / folder).rglob("*.py"):
+        for module in imports_of(path):
+            assert not any(module == name or module.startswith(f"{name}.") for name in never), (path, module)

@@ -359,7 +359,7 @@ def test_no_order_of_events_breaks_the_rules(machine: type[Threads]) -> None:
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=100,
+            max_examples=settings().max_examples,
             stateful_step_count=40,
             deadline=None,
             suppress_health_check=list(HealthCheck),

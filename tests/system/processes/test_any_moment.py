@@ -1,4 +1,4 @@
-"""Loading and unpacking, cancelled at any moment: every file is old or new, and a second start goes on."""
+"""Processes that are cancelled at any moment: what they leave is old or new and whole, and a second start goes on."""
 
 from __future__ import annotations
 
@@ -8,14 +8,19 @@ import shutil
 import zipfile
 from pathlib import Path
 
+import psutil
 import pytest
 
-from psthreads.domain.model import Level
+from psthreads.domain.model import Level, Status
 from psthreads.processes.load import load
+from psthreads.processes.move import move
 from psthreads.processes.unzip import unzip
 from tests.support.archives import many
+from tests.support.group_of_documents import GroupOfDocuments
 from tests.support.loading import Place
 from tests.support.moments import DOCUMENTS, Moments, seconds_of
+from tests.support.moving import fill
+from tests.support.publishing import NAME, TITLE, Publishing
 
 
 # An interrupt may come between the opening of a file and its `with` block: the file is then closed by itself.
@@ -99,3 +104,62 @@ def test_a_cancel_at_any_moment_leaves_whole_files_and_nothing_temporary(
     gc.collect()  # What was interrupted just when it was opened is closed now, and not in another test.
     # Those that come while files are put in place are few: another test sees to them.
     assert before >= 15, f"Only {before} of {moments.in_time} cancels came before the first file was in place"
+
+
+# An interrupt that comes while Python removes an object is raised at the next report, and told to stderr.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_publication_that_is_cancelled_anywhere_leaves_no_file_or_one_that_is_whole_and_named(tmp_path: Path) -> None:
+    group = Publishing(tmp_path)
+    group.stylesheet(TITLE)
+    group.fill(DOCUMENTS)
+    before, children = group.contents(), set(psutil.Process().children())
+    longest = seconds_of(lambda: group.run(path="/documents"))
+    (group.results / NAME).unlink()
+    moments = Moments(longest)
+    for moment in moments:
+        outcome = group.run(after=moment, path="/documents")
+        assert set(psutil.Process().children()) <= children
+        assert not list(group.scratch.iterdir())
+        assert {path.name for path in group.results.iterdir()} <= {NAME}
+        is_named = any("<zip>" in (report.xml or "") for report in group.reporter.reports)
+        assert (group.results / NAME).exists() == is_named
+        moments.note(in_time=outcome.status is Status.CANCELLED and not is_named)
+        if is_named:
+            assert len(group.published()) == DOCUMENTS
+            (group.results / NAME).unlink()
+    assert group.contents() == before
+
+
+# An interrupt that comes while Python removes an object is raised at the next report, and told to stderr.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_move_that_is_cancelled_anywhere_leaves_each_document_in_one_place_and_can_be_continued(
+    tmp_path: Path,
+) -> None:
+    group = GroupOfDocuments(tmp_path, move)
+    fill(group, DOCUMENTS)
+    whole = {path.partition("/")[2]: data for path, data in group.contents().items()}
+    places = ("documents", "moved")
+    longest = seconds_of(lambda: group.run(path="/documents", destination="/moved"))
+    cut_short = 0
+    moments = Moments(longest)
+    for number, moment in enumerate(moments):
+        source, target = places[(number + 1) % 2], places[number % 2]
+        outcome = group.run(after=moment, path=f"/{source}", destination=f"/{target}")
+        found = group.contents()
+        assert {path.partition("/")[2]: data for path, data in found.items()} == whole
+        assert len(found) == len(whole)
+        assert not group.leftovers()
+        moved = {path for path in found if path.startswith(f"{target}/")}
+        lines = group.reporter.lines()
+        logged = {line.removeprefix(f"Moving /{source}/") for line in lines if line.startswith("Moving /")}
+        assert {path.partition("/")[2] for path in moved} == {name for name in logged if name.endswith(".psml")}
+        moments.note(in_time=outcome.status is Status.CANCELLED)
+        if outcome.status is Status.CANCELLED:
+            cut_short += 0 < len(moved) < len(whole)
+            assert not [
+                path for path in (group.inside / target).rglob("*") if path.is_dir() and not any(path.iterdir())
+            ]
+            group.run(path=f"/{source}", destination=f"/{target}", merge="true")
+        assert not (group.inside / source).exists()
+        assert len(group.contents()) == len(whole)
+    assert cut_short > 20, f"Only {cut_short} of {moments.in_time} cancels came while documents were moved"

@@ -16,7 +16,7 @@ from psthreads.processes.validate import validate
 from tests.support.checkout import ROOT
 from tests.support.group_of_documents import THREAD, GroupOfDocuments
 from tests.support.loading import Place
-from tests.support.validating import NOTE_RNG, NOTE_XSD
+from tests.support.validating import NOTE_RNG, NOTE_XSD, with_secrets_outside
 
 PROGRAM = """
 import sys
@@ -129,3 +129,12 @@ def test_a_document_of_200_mb_is_checked_with_bounded_memory(tmp_path: Path, kin
         assert outcome == "1 of 1 document is not valid."
         where = {"invalid": f"line {200_000_000 // 909 + 2}, column 1: Element 'q'", "bomb": "", "text": "line "}[kind]
         assert f"Document /large/a.xml is not valid: {where}" in lines[1]
+
+
+def test_a_wrong_namespace_is_found_in_a_document_of_any_size(tmp_path: Path) -> None:
+    run = with_secrets_outside(tmp_path)
+    run.write(schemas__note_xsd=NOTE_XSD)
+    for many in (1, 20_000, 2_000_000):
+        run.write(a_xml=f"<note xmlns:xml='urn:x'>{'<p>1</p>' * many}</note>")
+        (error,) = run.errors("a.xml")
+        assert "namespace" in error

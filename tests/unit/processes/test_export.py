@@ -337,14 +337,3 @@ def test_a_groups_name_is_made_fit_for_a_files_name(tmp_path: Path) -> None:
     (file,) = run.results.iterdir()
     assert file.name.endswith(f"-export-{THREAD}.zip")
     assert len(file.name) < 150
-
-
-def test_ten_thousand_documents_are_exported(run: Running) -> None:
-    below = run.inside / "many"
-    below.mkdir()
-    for number in range(10_000):
-        (below / f"{number:05}.xml").write_bytes(b"<a/>")
-    assert run.check() is None
-    assert run.run() == "Exported 10,000 documents (40.0 kB)"
-    with run.zip() as archive:
-        assert len(archive.namelist()) == 10_000

@@ -265,17 +265,3 @@ def test_a_load_ends_only_after_all_that_it_moved_is_on_the_disk(place: Place) -
     place.folder.sync = look_first  # type: ignore[method-assign]
     place.run(load)
     assert seen == [{"0.xml", "1.xml", "2.xml"}]
-
-
-def test_ten_thousand_files_are_all_loaded(place: Place) -> None:
-    files = {
-        f"docs/{number % 100:02}/{number:05}.psml": b'<document level="portable"><p>%d</p></document>' % number
-        for number in range(10_000)
-    }
-    for name, content in files.items():
-        path = place.zone_path / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
-    assert place.run(load, validate="true").message == "Successfully loaded 10,000 files"
-    assert sum(path.is_file() for path in place.group_path.rglob("*")) == 10_000
-    assert place.files(place.group_path) == files

@@ -13,7 +13,6 @@ from psthreads.domain.errors import Conflict
 from psthreads.domain.model import Level, Status
 from psthreads.system.renaming import link_then_unlink, rename_to_new
 from tests.support.group_of_documents import GroupOfDocuments
-from tests.support.moments import DOCUMENTS, Moments, seconds_of
 from tests.support.moving import fill, group
 
 __all__ = ["group"]
@@ -171,51 +170,6 @@ def test_what_the_file_system_refuses_is_an_error_of_that_document(
 
 
 # Many, and stopped.
-
-
-def test_ten_thousand_documents_are_moved_each_with_its_content(group: GroupOfDocuments) -> None:
-    fill(group, 10_000, each=100)
-    before = group.contents()
-    outcome = group.run(path="/documents", destination="/moved")
-    assert outcome.message == "Successfully moved 10,101 files/folders"
-    assert len([line for line in group.reporter.lines() if line.startswith("Moving /")]) == 10_101
-    assert group.contents() == {path.replace("documents", "moved", 1): data for path, data in before.items()}
-    assert sum(1 for path in (group.inside / "moved").rglob("*") if path.is_dir()) == 100
-    assert not (group.inside / "documents").exists()
-
-
-# An interrupt that comes while Python removes an object is raised at the next report, and told to stderr.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def test_a_move_that_is_cancelled_anywhere_leaves_each_document_in_one_place_and_can_be_continued(
-    group: GroupOfDocuments,
-) -> None:
-    fill(group, DOCUMENTS)
-    whole = {path.partition("/")[2]: data for path, data in group.contents().items()}
-    places = ("documents", "moved")
-    longest = seconds_of(lambda: group.run(path="/documents", destination="/moved"))
-    cut_short = 0
-    moments = Moments(longest)
-    for number, moment in enumerate(moments):
-        source, target = places[(number + 1) % 2], places[number % 2]
-        outcome = group.run(after=moment, path=f"/{source}", destination=f"/{target}")
-        found = group.contents()
-        assert {path.partition("/")[2]: data for path, data in found.items()} == whole
-        assert len(found) == len(whole)
-        assert not group.leftovers()
-        moved = {path for path in found if path.startswith(f"{target}/")}
-        lines = group.reporter.lines()
-        logged = {line.removeprefix(f"Moving /{source}/") for line in lines if line.startswith("Moving /")}
-        assert {path.partition("/")[2] for path in moved} == {name for name in logged if name.endswith(".psml")}
-        moments.note(in_time=outcome.status is Status.CANCELLED)
-        if outcome.status is Status.CANCELLED:
-            cut_short += 0 < len(moved) < len(whole)
-            assert not [
-                path for path in (group.inside / target).rglob("*") if path.is_dir() and not any(path.iterdir())
-            ]
-            group.run(path=f"/{source}", destination=f"/{target}", merge="true")
-        assert not (group.inside / source).exists()
-        assert len(group.contents()) == len(whole)
-    assert cut_short > 20, f"Only {cut_short} of {moments.in_time} cancels came while documents were moved"
 
 
 def test_a_cancelled_move_says_what_stands_where(group: GroupOfDocuments) -> None:

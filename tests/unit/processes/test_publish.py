@@ -5,13 +5,11 @@ from __future__ import annotations
 import socket
 import time
 
-import psutil
 import pytest
 from lxml import etree
 
 from psthreads.domain.errors import BadParameter, DocumentNotFound, UnsafePath
 from psthreads.domain.model import Level, Status
-from tests.support.moments import DOCUMENTS, Moments, seconds_of
 from tests.support.publishing import (
     NAME,
     XSL,
@@ -141,15 +139,6 @@ def test_where_there_is_nothing_to_publish_no_file_is_made(group: Publishing) ->
     assert not group.results.exists()
 
 
-def test_ten_thousand_documents_are_published_each_as_its_own(group: Publishing) -> None:
-    group.fill(10_000)
-    assert group.run(path="/documents").message == "Published 10,000 documents"
-    published = group.published()
-    assert len(published) == 10_000
-    for number in range(10_000):
-        assert published[f"documents/{number // 100:03}/{number:05}.html"] == f"<p>{number}</p>\n"
-
-
 # What is refused before anything starts.
 
 
@@ -195,30 +184,6 @@ def test_a_broken_stylesheet_ends_it_before_anything_is_written(
 
 
 # Stopped.
-
-
-# An interrupt that comes while Python removes an object is raised at the next report, and told to stderr.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def test_a_publication_that_is_cancelled_anywhere_leaves_no_file_or_one_that_is_whole_and_named(
-    group: Publishing,
-) -> None:
-    group.fill(DOCUMENTS)
-    before, children = group.contents(), set(psutil.Process().children())
-    longest = seconds_of(lambda: group.run(path="/documents"))
-    (group.results / NAME).unlink()
-    moments = Moments(longest)
-    for moment in moments:
-        outcome = group.run(after=moment, path="/documents")
-        assert set(psutil.Process().children()) <= children
-        assert not list(group.scratch.iterdir())
-        assert {path.name for path in group.results.iterdir()} <= {NAME}
-        is_named = any("<zip>" in (report.xml or "") for report in group.reporter.reports)
-        assert (group.results / NAME).exists() == is_named
-        moments.note(in_time=outcome.status is Status.CANCELLED and not is_named)
-        if is_named:
-            assert len(group.published()) == DOCUMENTS
-            (group.results / NAME).unlink()
-    assert group.contents() == before
 
 
 def test_a_child_stuck_in_a_stylesheet_dies_at_once(group: Publishing) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import struct
-import zipfile
 from pathlib import Path
 
 import pytest
@@ -15,7 +14,7 @@ from psthreads.domain.errors import MissingParameter, NotFound, UnsafePath
 from psthreads.domain.model import Level, Status
 from psthreads.processes.archives import unpacking as _unpacking
 from psthreads.processes.unzip import unzip
-from tests.support.archives import HOSTILE, central, entry, many, pack, renamed, with_bytes
+from tests.support.archives import HOSTILE, central, many, pack, renamed, with_bytes
 from tests.support.loading import Place
 
 
@@ -42,19 +41,6 @@ def test_a_hostile_archive_is_told_and_nothing_of_it_is_unpacked(place: Place, n
     assert place.files(place.zone_path) == {"kept.xml": b"<kept/>", "in.zip": archive}
     assert not (place.root.parent / "tmp").exists()
     assert not place.hidden()
-
-
-def test_only_so_many_files_and_folders_are_accepted(place: Place) -> None:
-    for names in (
-        [f"{number}.xml" for number in range(100_001)],
-        [f"{number}/" + "a/" * 60 for number in range(2_000)],
-    ):
-        place.upload("in.zip", pack(*((entry(f"{name}x", 0), b"") for name in names), method=zipfile.ZIP_STORED))
-        assert place.run(unzip, path="in.zip").status is Status.FAILED
-        assert place.lines() == [
-            "/in.zip is not unpacked: it has more than 100,000 files and folders: pack them in several archives."
-        ]
-    assert place.zone.count() == 2
 
 
 def test_an_archive_that_unpacks_to_too_much_or_does_not_fit_is_refused(
@@ -157,17 +143,6 @@ def test_a_path_that_is_absent_unsafe_or_no_file_is_refused_before_anything_star
     with pytest.raises(MissingParameter):
         unzip.read({})
     start("folder/in.zip")
-
-
-def test_ten_thousand_documents_are_all_unpacked(place: Place) -> None:
-    entries = {
-        f"docs/{number % 100:02}/{number:05}.psml": b'<document level="portable"><p>%d</p></document>' % number
-        for number in range(10_000)
-    }
-    place.upload("in.zip", pack(*entries.items()))
-    assert place.run(unzip, path="in.zip").message == "Successfully unzipped 10,000 files"
-    assert sum(path.is_file() for path in place.zone_path.rglob("*")) == 10_001
-    assert place.files(place.zone_path) == {"kept.xml": b"<kept/>", **entries}
 
 
 def test_a_cancel_before_the_first_file_is_in_place_leaves_the_zone_as_it_was(place: Place) -> None:

@@ -265,20 +265,6 @@ def test_a_cancel_ends_it_between_two_documents(run: Running) -> None:
     assert run.reporter.lines() == ["Document /a.xml is valid."]
 
 
-def test_ten_thousand_documents_are_each_an_event(run: Running) -> None:
-    run.write(schemas__note_xsd=NOTE_XSD)
-    for part in range(100):
-        below = run.inside / "many" / f"{part:03}"
-        below.mkdir(parents=True)
-        for number in range(100):
-            value = "x" if number == 50 else "1"
-            (below / f"{number:03}.xml").write_text(f"<note><p>{value}</p></note>")
-    assert run.run("many") == Outcome(Status.FAILED, "100 of 10,000 documents are not valid.")
-    assert len(run.reporter.lines(Level.INFO)) == 9_900
-    assert len(run.reporter.lines(Level.ERROR)) == 100
-    assert 'total="10000" current="10000"' in run.reporter.xml
-
-
 @pytest.mark.parametrize(
     ("path", "error"),
     [("../8", UnsafePath), ("nope", DocumentNotFound), ("%2e%2e", DocumentNotFound), ("link", UnsafePath)],
