@@ -44,7 +44,9 @@ def pytest_configure() -> None:
             signal.signal(number, handler)
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+@pytest.hookimpl(wrapper=True, tryfirst=True)  # below all that pytest says itself
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> Iterator[None]:
+    yield
     for line in summary(terminalreporter.stats.get("skipped", [])):
         terminalreporter.write_line(line, yellow=True)
 
