@@ -1,4 +1,4 @@
-"""What the tests need of a machine besides Python, make and git: a browser, and the programs that the docs type.
+"""What the tests need of a machine besides Python, make and git: a browser, and a few programs.
 
 `make browser` and `make test` run it. It imports the standard library only, and so needs no virtual environment.
 """
@@ -20,7 +20,7 @@ BROWSERS = (
     "/Applications/Chromium.app/Contents/MacOS/Chromium",
 )
 """The browsers that the tests can use, in the order of preference."""
-PROGRAMS = ("bash", "curl", "unzip")
+PROGRAMS = ("bash", "curl", "gcc", "unzip")
 """The other programs that some tests need."""
 # Without any font, a page would be of empty boxes.
 _PACKAGES = ("chromium", "fonts-dejavu-core")

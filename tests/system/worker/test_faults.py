@@ -10,6 +10,7 @@ import os
 import resource
 import signal
 import subprocess
+import sys
 import threading
 import time
 from collections import Counter
@@ -35,6 +36,7 @@ from psthreads.local.server import RedisServer
 from psthreads.threads.engine import Engine
 from psthreads.threads.janitor import Janitor
 from psthreads.threads.store import ThreadStore
+from tests.support.needs import needs
 from tests.support.people import People
 from tests.support.threads import ended, start
 from tests.support.waiting import wait_for
@@ -305,13 +307,14 @@ time_t time(time_t *result) {
 def test_a_worker_whose_clock_is_wrong_changes_nothing(
     minutes: int, redis: Redis, engine: Engine, store: ThreadStore, config: Config, tmp_path: Path
 ) -> None:
+    needs("gcc")
     source, library = tmp_path / "shift.c", tmp_path / "shift.so"
     source.write_text(SHIFT.replace("SHIFT", str(minutes * 60)))
     subprocess.run(["gcc", "-shared", "-fPIC", "-o", library, source, "-ldl"], check=True)
     shifted = {"LD_PRELOAD": str(library)}
     code = "import time; print(time.time())"
     told = subprocess.run(
-        ["python3", "-c", code], env={**os.environ, **shifted}, capture_output=True, check=True
+        [sys.executable, "-c", code], env={**os.environ, **shifted}, capture_output=True, check=True
     ).stdout
     assert abs(float(told) - time.time() - minutes * 60) < 60, "the clock was not shifted"
     mark = tmp_path / "mark"
