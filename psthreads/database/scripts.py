@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import string
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.resources import files
 from typing import Any, Final
 
@@ -57,9 +57,11 @@ class Scripts:
         A dictionary is passed as JSON. Lua's cjson cannot tell an empty list in it from an empty object, and reads
         numbers as doubles.
         """
-        texts = [json.dumps(each) if isinstance(each, dict) else each for each in args]
+        values: Sequence[Any] = args
+        if dict in map(type, args):
+            values = [json.dumps(each) if isinstance(each, dict) else each for each in args]
         with translate_errors(self._redis):
-            return self._scripts[name](args=texts)
+            return self._scripts[name](args=values)
 
 
 def literal(value: object) -> str:

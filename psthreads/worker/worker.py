@@ -160,7 +160,9 @@ class ThreadWorker:
     def _beat(self, job: ThreadJob, token: str, deadline: _Deadline) -> None:
         try:
             heartbeat = self._store.beat(job.id, token)
-            self._rq.renew(job)
+            if heartbeat.ownership is not Ownership.DISOWNED:
+                # RQ would write the record of an execution again that has just ended.
+                self._rq.renew(job)
         except (Unavailable, RedisError) as error:
             _log.warning("No heartbeat for thread %s: %s", job.id, error)
             return
