@@ -46,10 +46,9 @@ class Scripts:
         self._redis = redis
         own = _sources(package)
         common = [_sources(other)["common"] for other in (__package__, *preludes) if other != package]
-        prelude = "".join((*common, own.pop("common")))
-        self._scripts = {
-            name: SafeScript(redis, _filled_in(prelude + source, constants)) for name, source in own.items()
-        }
+        texts = {name: literal(value) for name, value in constants.items()}
+        prelude = _filled_in("".join((*common, own.pop("common"))), texts)
+        self._scripts = {name: SafeScript(redis, prelude + _filled_in(source, texts)) for name, source in own.items()}
 
     def run(self, name: str, *args: str | bytes | float | dict[str, Any]) -> Any:
         """Return the script's answer; raise Unavailable when Redis is away or takes no writes.
@@ -85,7 +84,7 @@ def _sources(package: str) -> dict[str, str]:
     }
 
 
-def _filled_in(source: str, constants: Mapping[str, object]) -> str:
-    for name, value in constants.items():
-        source = source.replace(f"@{name}@", literal(value))
+def _filled_in(source: str, texts: Mapping[str, str]) -> str:
+    for name, text in texts.items():
+        source = source.replace(f"@{name}@", text)
     return source
