@@ -50,7 +50,7 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What is wrong, in one sentence, and how to mend it, in another."""
+    """A problem of this installation: one sentence that names it, and one with the remedy."""
 
     severity: Severity
     what: str

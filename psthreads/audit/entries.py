@@ -60,7 +60,7 @@ KINDS: Final = tuple(dict.fromkeys(act.partition(".")[0] for act in ACTS))
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Who acts, from where and why. `member_id` is None for the command line and others that are no member."""
+    """The author of an act, with address and reason. `member_id` is None where no member acts: on the command line."""
 
     username: str
     member_id: int | None = None

@@ -233,7 +233,7 @@ class Context:
 
     @property
     def is_own_process(self) -> bool:
-        """Whether this is the operating system process that runs the thread, and not one that it forked."""
+        """True in the operating system process that runs the thread, false in one that it forked."""
         return not self._interrupts.is_forked
 
     def _report(self, text: str, level: Level, status: Status) -> None:

@@ -47,7 +47,7 @@ class Interrupts:
 
     @property
     def is_forked(self) -> bool:
-        """Whether this operating system process was forked from the one that runs the thread."""
+        """True in an operating system process that the one that runs the thread has forked."""
         return self._forks != _Forks.count
 
     def deliver(self, reason: Interrupted) -> None:

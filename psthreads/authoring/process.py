@@ -18,7 +18,7 @@ from psthreads.domain.errors import MissingParameter
 
 
 class Scope(StrEnum):
-    """Whether a process works on a group or on the whole server."""
+    """The extent of a process: one group, or the whole server."""
 
     GROUP = "group"
     SERVER = "server"

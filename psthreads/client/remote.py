@@ -71,7 +71,7 @@ class RemoteThread:
 
     @property
     def is_final(self) -> bool:
-        """Whether the thread has ended; with an unknown status, whether it has an end time."""
+        """True once the thread has ended: by its status or, where that is unknown, by its end time."""
         return self.status.is_final if isinstance(self.status, Status) else self.ended is not None
 
     @property

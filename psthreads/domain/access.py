@@ -9,7 +9,7 @@ from psthreads.domain.model import SERVER_WIDE, Thread
 
 
 class Role(Enum):
-    """What a membership allows, lowest first; the values are the words on the wire."""
+    """The permissions of a membership, lowest first; the values are the words on the wire."""
 
     GUEST = "guest"
     REVIEWER = "reviewer"
@@ -46,7 +46,7 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class TokenScope:
-    """What a token permits of what its member may do: reading, acting, and the groups with these ids, or all."""
+    """The part of its member's permissions that a token has: reading, acting, and the groups with these ids, or all."""
 
     read: bool = True
     act: bool = True

@@ -33,12 +33,12 @@ class Status(StrEnum):
 
     @property
     def is_final(self) -> bool:
-        """Whether a thread never leaves this status."""
+        """True for a status that a thread never leaves."""
         return self in _FINAL
 
     @property
     def is_running(self) -> bool:
-        """Whether the process's code runs."""
+        """True while the process's code runs."""
         return self in _RUNNING
 
 
@@ -164,7 +164,7 @@ class Outcome:
 
 
 class Ownership(StrEnum):
-    """Whether an execution still owns its thread, as the store answers each of its reports."""
+    """The store's answer to each report of an execution: it owns its thread, is to cancel it, or has lost it."""
 
     OWNED = "owned"
     CANCELLING = "cancelling"

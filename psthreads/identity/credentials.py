@@ -37,7 +37,7 @@ class Password:
 
     @property
     def claim(self) -> tuple[str, str]:
-        """As for a token."""
+        """The kind and the claim, as `Token.claim` returns them."""
         return "password", key_of(self.username)
 
 
@@ -55,7 +55,7 @@ class Session:
 
     @property
     def claim(self) -> tuple[str, str]:
-        """As for a token."""
+        """The kind and the claim, as `Token.claim` returns them."""
         return "session", f"{self.member_id}:{self.stamp}:{self.key}"
 
 
