@@ -55,6 +55,8 @@ def main() -> None:
                 connection.answer.clear()
                 connection.sent = now
                 connection.socket.sendall(request)
+    if not times:
+        sys.exit(f"No answer came within {seconds:g} s: the machine is too busy to measure.")
     times.sort()
     print(len(times) / (now - begin), times[int(len(times) * 0.99)] * 1000)
 

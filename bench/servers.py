@@ -61,7 +61,7 @@ def load(port: int, request: bytes, seconds: float, connections: int = 16) -> tu
         [sys.executable, "-m", "bench.load", str(port), str(seconds), str(connections)],
         cwd=ROOT,
         input=request,
-        capture_output=True,
+        stdout=subprocess.PIPE,
         check=True,
     )
     rate, slowest = done.stdout.split()
