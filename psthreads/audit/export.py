@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
@@ -14,8 +15,9 @@ from psthreads.audit.entries import FIELDS, AuditEntry
 from psthreads.domain.model import iso
 
 _AT_ONCE: Final = 500
-# The beginnings of a formula for spreadsheets, in ASCII and as East Asian keyboards write them.
-_FORMULA: Final = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
+# Where a formula may begin for a spreadsheet: at the beginning of a cell, or after what another separator than ours
+# would make one. In ASCII, and as East Asian keyboards write it.
+_FORMULA: Final = re.compile('(^|[;,|\t\r\n])(?=[ "]*[=+\\-@\uff1d\uff0b\uff0d\uff20])|^(?=[\t\r\n])')
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +49,13 @@ def _row(entry: AuditEntry) -> dict[str, str]:
 
 def _csv(rows: Iterable[Iterable[str]]) -> str:
     text = io.StringIO()
-    csv.writer(text).writerows([map(_cell, row) for row in rows])
+    csv.writer(text, quoting=csv.QUOTE_ALL).writerows([map(_cell, row) for row in rows])
     return text.getvalue()
 
 
 def _cell(text: str) -> str:
     # Anybody can write a reason: an apostrophe keeps a spreadsheet from running it as a formula.
-    return f"'{text}" if text.startswith(_FORMULA) else text
+    return _FORMULA.sub(r"\1'", text)
 
 
 def _json(entries: list[AuditEntry]) -> str:
