@@ -8,7 +8,7 @@ the retention are dropped as new ones come.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final, Self, cast
 
@@ -16,6 +16,7 @@ from redis import Redis
 
 from psthreads.database.connection import translate_errors
 from psthreads.domain.errors import BadParameter
+from psthreads.domain.masking import mask
 from psthreads.domain.model import clean
 
 KEY: Final = "ps:audit"
@@ -67,13 +68,16 @@ class Origin:
     address: str = ""
     reason: str = ""
 
-    def fields(self) -> dict[str, str]:
-        """Return the entry's fields that say who acted, from where and why, as the scripts take them."""
+    def fields(self, mask: Callable[[str], str] = mask) -> dict[str, str]:
+        """Return the entry's fields that say who acted, from where and why, as the scripts take them.
+
+        Secrets in the reason are masked.
+        """
         return {
             "by": clean(self.username, LONGEST),
             "byid": "" if self.member_id is None else str(self.member_id),
             "address": clean(self.address, LONGEST),
-            "reason": clean(self.reason.strip(), LONGEST),
+            "reason": mask(clean(self.reason.strip(), LONGEST)),
         }
 
 

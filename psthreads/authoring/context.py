@@ -20,13 +20,13 @@ from lxml import etree
 
 from psthreads.authoring.elements import Bar, ReportedElement, check_name
 from psthreads.authoring.interrupts import Cancelled, Interrupted, Interrupts, ShutDown, TimedOut
-from psthreads.authoring.masking import Masker
 from psthreads.authoring.reporting import FLUSH_LINES, Outbox, Reporter
 from psthreads.documents.folder import ResultFile
 from psthreads.documents.layout import GroupFolder
 from psthreads.documents.loading_zone import LoadingZone
 from psthreads.documents.results import ResultFolder, public_name
 from psthreads.domain.access import Group, Member
+from psthreads.domain.masking import Masker
 from psthreads.domain.model import Level, Report, Status, clean
 
 __all__ = ["Cancelled", "Context", "Interrupted", "Reporter", "ShutDown", "TimedOut"]

@@ -15,8 +15,8 @@ from contextlib import suppress
 from typing import Final, Protocol
 
 from psthreads.authoring.elements import ReportedPart
-from psthreads.authoring.masking import Masker
 from psthreads.domain.errors import Unavailable
+from psthreads.domain.masking import Masker
 from psthreads.domain.model import Level, Line, Ownership, Report, Status, clean
 
 FLUSH_LINES: Final = 2_000
@@ -182,15 +182,14 @@ class Outbox:
         lines = tuple(self.lines[:count])
         del self.lines[:count]  # The same list: another Python thread may be appending to it.
         self._number += 1
-        message = None if self._message is None else self.mask(self._message)
         self._unsent = Report(
             self._number,
             self._status,
-            message,
+            self._message,
             changed_xml,
             self._new_warnings,
             self._new_errors,
-            self._masked(lines),
+            lines,
             "" if changed_xml is None else self._rates(),
         )
         self._sent_xml = xml
@@ -201,10 +200,3 @@ class Outbox:
     def _rates(self) -> str:
         rates = {name: round(part.rate, 3) for name, part in self._parts.items() if part.rate}
         return json.dumps(rates)
-
-    def _masked(self, lines: tuple[Line, ...]) -> tuple[Line, ...]:
-        # Most lines contain no secret, and searching all of them at once is faster.
-        text = "\n".join([line.message for line in lines]) + "".join([line.detail for line in lines])
-        if not self.mask.may_hold_secret(text):
-            return lines
-        return tuple(line._replace(message=self.mask(line.message), detail=self.mask(line.detail)) for line in lines)

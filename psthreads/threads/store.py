@@ -17,6 +17,7 @@ from psthreads.audit.entries import Origin
 from psthreads.database.connection import translate_errors
 from psthreads.domain.config import Config
 from psthreads.domain.errors import Conflict, IdempotencyConflict, ThreadNotFound
+from psthreads.domain.masking import Masker
 from psthreads.domain.model import (
     SERVER_WIDE,
     Level,
@@ -61,6 +62,7 @@ class ThreadStore:
     def __init__(self, redis: Redis, config: Config, scripts: ThreadScripts | None = None) -> None:
         self._redis = redis
         self._run = (scripts or ThreadScripts(redis, config)).run
+        self._mask = Masker(config.mask)
 
     def create(self, new: NewThread, key: str = "", fingerprint: str = "") -> str:
         """Store a thread and queue it, in one step; return its id.
@@ -69,7 +71,7 @@ class ThreadStore:
         another fingerprint raises IdempotencyConflict.
         """
         meta = {
-            "name": clean(new.name),
+            "name": self._mask(clean(new.name)),
             "process": new.process,
             "username": new.username,
             "memberid": new.member_id,
@@ -86,12 +88,14 @@ class ThreadStore:
             "thread": new.id,
             "meta": meta,
             "username": new.by.username,
-            "origin": new.by.fields(),
+            "origin": new.by.fields(self._mask),
             "fingerprint": fingerprint,
         }
         if key:
             args["idempotency_key"] = _idempotency_key(new.by, key)
-        thread_id = self._run("start", args, *(part for pair in new.fields.items() for part in pair))
+        name = str(meta["name"])
+        fields = {**new.fields, "description": name} if "description" in new.fields else new.fields
+        thread_id = self._run("start", args, *(part for pair in fields.items() for part in pair))
         if not thread_id:
             raise IdempotencyConflict
         return str(thread_id.decode())
@@ -182,7 +186,7 @@ class ThreadStore:
 
         Without effect on a final thread. Raises ThreadNotFound.
         """
-        answer = self._run("cancel", thread_id, clean(by.username), "1" if force else "", by.fields())
+        answer = self._run("cancel", thread_id, clean(by.username), "1" if force else "", by.fields(self._mask))
         if not answer:
             raise ThreadNotFound(thread_id)
         worker, meta = answer
@@ -190,7 +194,7 @@ class ThreadStore:
 
     def delete(self, thread_id: str, by: Origin) -> None:
         """Remove a final thread with its log; raise ThreadNotFound, and Conflict for a thread that is not final."""
-        verdict = self._run("delete", thread_id, by.fields())
+        verdict = self._run("delete", thread_id, by.fields(self._mask))
         if verdict == b"active":
             raise Conflict("This thread has not ended: cancel it, and delete it once it has.")
         if not verdict:
@@ -223,12 +227,14 @@ class ThreadStore:
             "warnings": report.warnings,
             "errors": report.errors,
         }
-        for name in ("status", "message", "xml"):
+        for name in ("status", "xml"):
             if (value := getattr(report, name)) is not None:
                 args[name] = value
+        if report.message is not None:
+            args["message"] = self._mask(report.message)
         if report.rates:
             args["rates"] = report.rates
-        return Ownership(self._run("report", args, *map(log_format.write, report.lines)).decode())
+        return Ownership(self._run("report", args, *map(log_format.write, self._mask.lines(report.lines))).decode())
 
     def beat(self, thread_id: str, token: str) -> Heartbeat:
         """Renew the execution's lease; return whether the thread is cancelling."""
@@ -240,7 +246,9 @@ class ThreadStore:
 
         The status is `cancelled` for a cancelling thread, whatever the outcome. `detail` is one more line for the log.
         """
-        answer = self._run("finish", thread_id, token, outcome.status, clean(outcome.message), clean(detail))
+        answer = self._run(
+            "finish", thread_id, token, outcome.status, self._mask(clean(outcome.message)), self._mask(clean(detail))
+        )
         return Status(answer.decode()) if answer else None
 
     def abandon(self, thread_id: str, why: str, token: str = "") -> str:
@@ -249,7 +257,7 @@ class ThreadStore:
         Without a token (for the janitor) only where its lease has run out. Returns "requeued", the final status, or an
         empty text where nothing was to be done.
         """
-        return str(self._run("abandon", thread_id, token, clean(why)).decode())
+        return str(self._run("abandon", thread_id, token, self._mask(clean(why))).decode())
 
     # For the janitor.
 

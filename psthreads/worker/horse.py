@@ -12,14 +12,12 @@ import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
 from functools import partial
 from types import FrameType
 from typing import Any, Final, TypeVar
 
 from psthreads.authoring.capture import logging_into, output_into
 from psthreads.authoring.context import Cancelled, Context, Interrupted, ShutDown, TimedOut
-from psthreads.authoring.masking import Masker
 from psthreads.authoring.outcome import NOTHING, conclude, is_uncaught
 from psthreads.authoring.parameter import Parameter
 from psthreads.authoring.process import Process
@@ -28,6 +26,7 @@ from psthreads.documents.layout import Documents
 from psthreads.domain.access import Group, Member
 from psthreads.domain.config import Config
 from psthreads.domain.errors import Unavailable
+from psthreads.domain.masking import Masker
 from psthreads.domain.model import SERVER_WIDE, Level, Outcome, Ownership, Report, Status, Thread
 from psthreads.threads.jobs import ThreadJob
 from psthreads.threads.store import ThreadStore
@@ -87,8 +86,7 @@ class Horse:
         if outcome is None:
             persistently(lambda: self._store.abandon(job.id, "Worker restarted", token))
         else:
-            masked = replace(outcome, message=context.masked(outcome.message))
-            persistently(lambda: self._store.finish(job.id, token, masked))
+            persistently(lambda: self._store.finish(job.id, token, outcome))
 
     @contextmanager
     def _captured(self, context: Context) -> Iterator[None]:

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping
 from flask import Blueprint, Response, g, render_template, request
 from werkzeug.wrappers import Response as AnyResponse
 
-from psthreads.authoring.masking import Masker
 from psthreads.authoring.parameter import as_text
 from psthreads.authoring.process import Process, Scope
 from psthreads.domain import access
@@ -21,6 +20,7 @@ from psthreads.domain.errors import (
     TooManyRequests,
     Unavailable,
 )
+from psthreads.domain.masking import Masker
 from psthreads.web.api import starts
 from psthreads.web.auth.guard import Guard
 from psthreads.web.pages import scope

@@ -10,11 +10,11 @@ from typing import Any, Final
 from flask import Blueprint, g, redirect, render_template
 from werkzeug.wrappers import Response as AnyResponse
 
-from psthreads.authoring.masking import MASK, Masker
 from psthreads.authoring.parameter import Value, as_text
 from psthreads.authoring.process import Answer, Process
 from psthreads.domain import access
 from psthreads.domain.errors import MemberNotFound
+from psthreads.domain.masking import MASK, Masker
 from psthreads.domain.model import Thread
 from psthreads.web.api import starts
 from psthreads.web.auth.guard import Guard

@@ -3,12 +3,27 @@
 from __future__ import annotations
 
 import re
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from psthreads.authoring.masking import MASK, Masker
+from psthreads.domain.masking import MASK, Masker
+
+
+@contextmanager
+def alarm(seconds: int) -> Iterator[None]:
+    """End the test where the block takes longer."""
+    before = signal.signal(signal.SIGALRM, lambda *_: pytest.fail("It takes too long"))
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
 
 
 @pytest.mark.parametrize(
@@ -31,6 +46,14 @@ from psthreads.authoring.masking import MASK, Masker
         "it is pst_hunter2hunter2hunter2",
         "eyJhbGciOiJI.eyJodW50ZXIyIjoxfQ.hunter2",
         "aws_secret_access_key=hunter2",
+        "accesstoken=hunter2",
+        "my api key: hunter2",
+        "db.password: hunter2",
+        "passwordHash=hunter2",
+        "passwords=hunter2",
+        "/settings/password=hunter2",
+        'password="hunter2 and it was cut',
+        "jdbc:postgresql://db/x?user=a&password=hunter2",
     ],
 )
 def test_a_secret_is_masked(text: str) -> None:
@@ -48,6 +71,11 @@ def test_a_secret_is_masked(text: str) -> None:
         "jones@example.org has 3 keys",
         "http://example.org/a:b/c@d",
         "Moving /documents/secret.psml",
+        "/etc/passwd: No such file or directory",
+        r"C:\\keys\\token: access denied",
+        "FileNotFoundError: [Errno 2] No such file or directory: '/run/secrets/x'",
+        "Secretary: Jones",
+        "tokens: 3, tokenizer: fast",
     ],
 )
 def test_what_is_no_secret_stays(text: str) -> None:
@@ -76,3 +104,47 @@ def test_any_text_is_taken_and_masking_twice_changes_nothing_more(text: str) -> 
     once = masker(text)
     assert "hunter2" not in masker(f"{text}\npassword=hunter2")
     assert masker.may_hold_secret(text) or once == text
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [
+        "pass",
+        "password",
+        "password-",
+        "secret_",
+        "token ",
+        "api key ",
+        "password=",
+        'password="',
+        "password='\"",
+        "bearer ",
+        "bearer  ",
+        "eyJ",
+        "-eyJaaaaaaaa",
+        ".eyJaaaaaaaaa.",
+        "://",
+        "://a:",
+        "://:b",
+        "-----BEGIN ",
+        "PRIVATE KEY",
+        "-----BEGIN PRIVATE KEY-----",
+        "pst_",
+        "ghp_",
+        "AKIA",
+        "authorization",
+        "authorization: basic ",
+        "a/",
+        "/",
+        ".",
+        "-",
+        " ",
+        "\\",
+    ],
+)
+@pytest.mark.parametrize("prefix", ["", "password"])
+def test_any_text_takes_time_in_proportion_to_its_length(prefix: str, piece: str) -> None:
+    text = prefix + piece * (150_000 // len(piece)) + "key"
+    # In proportion to the square it would take hours.
+    with alarm(30):
+        Masker()(text)

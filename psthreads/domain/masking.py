@@ -11,23 +11,32 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
+from psthreads.domain.model import Line
+
 MASK: Final = "[masked]"
 """The text that replaces a secret."""
 
 # The secret is the first group that took part in the match, or the whole match of a pattern without groups.
+#
+# Each pattern takes time in proportion to the text, whatever the text is: a run of characters is looked at from its
+# beginning only (the look-behinds), and is not given back (`++`).
 _PATTERNS: Final = (
     (
-        r"""(?i:pass(?:word|wd|phrase)|pwd|secret|token|credential|(?:api|access|private|secret)[ _-]?key)"""
-        r"""(?:[\w-]*["']?\s*(?:[:=]|=>)\s*)(?:"([^"]+)"|'([^']+)'|([^\s"',;&<>]+))"""
+        # A name with a word for a secret. After a path a colon begins a sentence ("/etc/passwd: no such file"),
+        # an equals sign a value.
+        r"""(?<![\w./\\-])(?=[\w./\\-]*?(?i:pass(?:word|wd|phrase)|pwd|secret|token|credential|"""
+        r"""(?:api|access|private|secret)[ _-]?key)(?:(?<!token)s)?(?![a-z]))"""
+        r"""(?:[\w.-]++(?:[ ](?i:key))?["']?\s*+(?:=>?|:)|[\w./\\-]++["']?\s*+=>?)\s*+"""
+        r"""(?:"([^"]+)"|'([^']+)'|"([^"\n]+)|'([^'\n]+)|([^\s"',;&<>]+))"""
     ),
-    r"""(?i:\bauthorization["']?\s*[:=]\s*["']?(?:basic|digest|negotiate)\s+)([^\s"']+)""",
-    r"(?i:\bbearer\s+)([A-Za-z0-9._~+/=-]{12,})",
-    r"://[^\s/:@]*:([^\s/@]+)@",
+    r"""(?i:\bauthorization["']?\s*+[:=]\s*+["']?(?:basic|digest|negotiate)\s++)([^\s"']+)""",
+    r"(?i:\bbearer\s++)([A-Za-z0-9._~+/=-]{12,})",
+    r"://[^\s/:@]*+:([^\s/@]++)@",
     r"\bpst_[A-Za-z0-9_-]{16,}",
     r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b",
     r"\bgh[pousr]_[A-Za-z0-9]{20,}",
-    r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*",
-    r"(?s:-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z))",
+    r"(?<![\w-])eyJ[A-Za-z0-9_-]{8,}+\.[A-Za-z0-9_-]{8,}+\.[A-Za-z0-9_-]*+",
+    r"(?s:-----BEGIN [A-Z ]*+(?<=PRIVATE KEY)-----.*?(?:-----END [A-Z ]*+(?<=PRIVATE KEY)-----|\Z))",
 )
 # Every match of the patterns contains one of these, and they are much cheaper to search for.
 _HINTS: Final = (
@@ -52,6 +61,14 @@ class Masker:
         lower = text.lower()
         return any(hint in lower for hint in _HINTS) or any(pattern.search(text) for pattern in self._more)
 
+    def lines(self, lines: tuple[Line, ...]) -> tuple[Line, ...]:
+        """Return the log's lines with their secrets masked."""
+        # Most lines contain no secret, and searching all of them at once is faster.
+        text = "\n".join([line.message for line in lines]) + "".join([line.detail for line in lines])
+        if not self.may_hold_secret(text):
+            return lines
+        return tuple(line._replace(message=self(line.message), detail=self(line.detail)) for line in lines)
+
     def __call__(self, text: str) -> str:
         """Return the text with its secrets masked."""
         if not self.may_hold_secret(text):
@@ -66,3 +83,7 @@ def _mask(match: re.Match[str]) -> str:
         return MASK
     start, end = next(match.span(number) for number in range(1, match.re.groups + 1) if match[number] is not None)
     return match.string[match.start() : start] + MASK + match.string[end : match.end()]
+
+
+mask: Final = Masker()
+"""Masks by the built-in patterns alone."""
