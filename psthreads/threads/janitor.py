@@ -1,7 +1,7 @@
 """The janitor: finds threads that no worker runs any more, and ends them or queues them again.
 
-It also removes the files of threads that do not exist any more, a little at a time, and brings the shared settings into
-force.
+It also has the files of threads that do not exist any more removed (file_sweeper.py), and brings the shared settings
+into force.
 
 It runs in every web process and in every supervisor of workers, so that it runs as long as any of them lives; a lock
 makes one of them the leader. It acts only on what it has seen for a while, without losing Redis meanwhile: after an
@@ -11,10 +11,8 @@ outage every lease has run out, and the workers are about to renew them.
 from __future__ import annotations
 
 import logging
-import math
 import threading
 import time
-from collections.abc import Collection, Iterator
 from contextlib import suppress
 from typing import Final
 from uuid import uuid4
@@ -24,18 +22,15 @@ from redis.exceptions import RedisError
 
 from psthreads.database.connection import durability_warning, translate_errors
 from psthreads.database.shared_settings import AGREE_SECONDS, SharedSettings
-from psthreads.documents.layout import Documents
-from psthreads.domain.config import DAY, Config
-from psthreads.domain.errors import ThreadNotFound, Unavailable
+from psthreads.domain.config import Config
+from psthreads.domain.errors import Unavailable
 from psthreads.threads import crew
+from psthreads.threads.file_sweeper import FileSweeper
 from psthreads.threads.store import ThreadStore
 
 _LOCK: Final = "ps:janitor"
 _SWEEP_SECONDS: Final = 1.0
 _LEADS_SECONDS: Final = 3
-_FIRST_FILES_SECONDS: Final = 120.0
-_FILES_SECONDS: Final = 600.0
-_FILES_SLICE_SECONDS: Final = 0.02
 _log = logging.getLogger(__name__)
 
 
@@ -54,13 +49,8 @@ class Janitor:
         self._patience = config.heartbeat + _SWEEP_SECONDS
         self._name = uuid4().hex
         self._seen: dict[str, float] = {}
-        self._documents = Documents(config.documents)
-        # No thread writes to a file for longer, whatever limit its process has.
-        self._longest = max(DAY, config.time_limit)
+        self._files = FileSweeper(config, store)
         self._leads = False
-        self._files: Iterator[int] | None = None
-        self._files_at = time.monotonic() + _FIRST_FILES_SECONDS
-        self._removed = 0
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -110,44 +100,6 @@ class Janitor:
                 actions.append(f"Thread {thread_id}: taken by no worker, queued again")
         return actions
 
-    def sweep_files(self, seconds: float = math.inf) -> int:
-        """Remove files of threads that do not exist any more, for about so long; return how many a whole sweep removed.
-
-        That is 0 until the sweep is complete. Raises Unavailable.
-        """
-        if self._files is None:
-            self._files, self._removed = self._documents.sweep(self._store.existing, self._unfinished, self._longest), 0
-        until = time.monotonic() + seconds
-        try:
-            for removed in self._files:
-                self._removed += removed
-                if time.monotonic() >= until:
-                    return 0
-        except BaseException:
-            self._files = None
-            raise
-        self._files = None
-        return self._removed
-
-    def _unfinished(self, thread_ids: Collection[str]) -> set[str]:
-        unfinished = set()
-        for thread_id in thread_ids:
-            with suppress(ThreadNotFound):
-                if not self._store.fetch(thread_id).status.is_final:
-                    unfinished.add(thread_id)
-        return unfinished
-
-    def _tidy(self) -> None:
-        """Sweep files when it is time, in slices too short to delay a request."""
-        if time.monotonic() < self._files_at:
-            return
-        try:
-            if removed := self.sweep_files(_FILES_SLICE_SECONDS):
-                _log.info("%d files of threads that are gone were removed", removed)
-        finally:
-            if self._files is None:
-                self._files_at = time.monotonic() + _FILES_SECONDS
-
     @staticmethod
     def has_leader(redis: Redis) -> bool:
         """Return whether some janitor leads now. Raises Unavailable."""
@@ -181,7 +133,7 @@ class Janitor:
                 for sentence in self.sweep():
                     _log.warning(sentence)
                 if self._leads:
-                    self._tidy()
+                    self._files.sweep_when_due()
             except (RedisError, Unavailable):
                 self._seen.clear()
             except OSError as error:

@@ -16,7 +16,8 @@ from redis import Redis
 from psthreads.documents.layout import Documents
 from psthreads.domain.config import Config
 from psthreads.domain.model import Outcome, Status
-from psthreads.threads import janitor as janitors
+from psthreads.threads import file_sweeper
+from psthreads.threads.file_sweeper import FileSweeper
 from psthreads.threads.janitor import Janitor
 from psthreads.threads.store import ThreadStore
 from tests.support.people import People
@@ -55,8 +56,8 @@ def disk(config: Config) -> Disk:
 
 
 @pytest.fixture
-def janitor(redis: Redis, config: Config, store: ThreadStore) -> Janitor:
-    return Janitor(redis, config, store)
+def sweeper(config: Config, store: ThreadStore) -> FileSweeper:
+    return FileSweeper(config, store)
 
 
 @pytest.fixture
@@ -77,7 +78,7 @@ def ended(redis: Redis, store: ThreadStore) -> str:
 
 
 def test_results_are_removed_with_their_thread_and_not_before(
-    disk: Disk, janitor: Janitor, running: str, ended: str, redis: Redis
+    disk: Disk, sweeper: FileSweeper, running: str, ended: str, redis: Redis
 ) -> None:
     kept = [
         disk.put(f"results/7/a-{running}.zip", 40 * DAY),
@@ -86,17 +87,17 @@ def test_results_are_removed_with_their_thread_and_not_before(
         disk.put("results/7/of-nobody.zip", 40 * DAY),
     ]
     gone = [disk.put(f"results/{group}/a-{uuid4().hex}.zip", 61 * MINUTE) for group in ("7", "8", "server")]
-    assert janitor.sweep_files() == len(gone)
+    assert sweeper.sweep() == len(gone)
     assert not any(path.exists() for path in gone)
     assert all(path.exists() for path in kept)
     redis.delete(f"rq:job:{ended}")  # as its retention does
-    assert janitor.sweep_files() == 1
+    assert sweeper.sweep() == 1
     assert not kept[1].exists()
     assert kept[0].exists()
 
 
 def test_temporary_files_are_removed_once_their_thread_has_ended(
-    disk: Disk, janitor: Janitor, running: str, ended: str
+    disk: Disk, sweeper: FileSweeper, running: str, ended: str
 ) -> None:
     kept = [
         disk.put(f"results/7/.psthreads-{running}-0123456789abcdef", 5 * DAY),
@@ -121,22 +122,20 @@ def test_temporary_files_are_removed_once_their_thread_has_ended(
         disk.put(f"groups/8/.psthreads-{ended}-x", 11 * MINUTE),
         disk.folder("loading/7/1/.psthreads-0123456789abcdef", 25 * HOUR),
     ]
-    assert janitor.sweep_files() == len(gone)
+    assert sweeper.sweep() == len(gone)
     assert not any(path.exists() for path in gone)
     assert all(path.exists() for path in kept)
 
 
-def test_a_longer_time_limit_keeps_nameless_files_for_longer(
-    redis: Redis, config: Config, disk: Disk, store: ThreadStore
-) -> None:
+def test_a_longer_time_limit_keeps_nameless_files_for_longer(config: Config, disk: Disk, store: ThreadStore) -> None:
     patient = Config(**{**{name: getattr(config, name) for name in ("redis_url", "documents")}, "time_limit": 3 * DAY})
     kept = disk.put("groups/7/.psthreads-0123456789abcdef", 2 * DAY)
-    assert Janitor(redis, patient, store).sweep_files() == 0
+    assert FileSweeper(patient, store).sweep() == 0
     assert kept.exists()
-    assert Janitor(redis, config, store).sweep_files() == 1
+    assert FileSweeper(config, store).sweep() == 1
 
 
-def test_a_sweep_follows_no_link(disk: Disk, janitor: Janitor, tmp_path: Path) -> None:
+def test_a_sweep_follows_no_link(disk: Disk, sweeper: FileSweeper, tmp_path: Path) -> None:
     outside = disk.put("../outside/.psthreads-0123456789abcdef", 25 * HOUR)
     (disk.root / "groups").mkdir(parents=True)
     (disk.root / "tmp").mkdir()
@@ -145,22 +144,22 @@ def test_a_sweep_follows_no_link(disk: Disk, janitor: Janitor, tmp_path: Path) -
     link.symlink_to(outside.parent)
     moment = time.time() - 2 * DAY
     os.utime(link, (moment, moment), follow_symlinks=False)
-    assert janitor.sweep_files() == 1
+    assert sweeper.sweep() == 1
     assert not link.is_symlink()
     assert outside.exists()
 
 
-def test_a_sweep_of_nothing_removes_nothing(janitor: Janitor) -> None:
-    assert janitor.sweep_files() == 0
+def test_a_sweep_of_nothing_removes_nothing(sweeper: FileSweeper) -> None:
+    assert sweeper.sweep() == 0
 
 
 def test_two_sweeps_and_threads_that_clean_up_at_the_same_time_get_along(
-    disk: Disk, redis: Redis, config: Config, store: ThreadStore
+    disk: Disk, config: Config, store: ThreadStore
 ) -> None:
     paths = [disk.folder(f"tmp/{uuid4().hex}-abc", HOUR) for _ in range(300)]
     paths += [disk.put(f"results/7/a-{uuid4().hex}.zip", 2 * HOUR) for _ in range(300)]
-    janitors = [Janitor(redis, config, store) for _ in range(2)]
-    threads = [threading.Thread(target=each.sweep_files) for each in janitors]
+    sweepers = [FileSweeper(config, store) for _ in range(2)]
+    threads = [threading.Thread(target=each.sweep) for each in sweepers]
     for thread in threads:
         thread.start()
     for path in paths[::-1]:
@@ -196,7 +195,7 @@ def test_the_leading_janitor_sweeps_in_the_background_and_a_download_is_gone(
     app: Flask,
     people: People,
     disk: Disk,
-    janitor: Janitor,
+    config: Config,
     redis: Redis,
     store: ThreadStore,
     monkeypatch: pytest.MonkeyPatch,
@@ -208,8 +207,9 @@ def test_the_leading_janitor_sweeps_in_the_background_and_a_download_is_gone(
     assert client.get(address, headers=headers, buffered=True).data == b"content"
     redis.delete(f"rq:job:{thread_id}")
     assert client.get(address, headers=headers, buffered=True).status_code == 404  # before anything was swept
-    monkeypatch.setattr(janitors, "_FILES_SECONDS", 0.1)
-    janitor._files_at = 0
+    monkeypatch.setattr(file_sweeper, "_BETWEEN_SECONDS", 0.1)
+    monkeypatch.setattr(file_sweeper, "_FIRST_SECONDS", 0)
+    janitor = Janitor(redis, config, store)
     janitor.start()
     try:
         wait_for(lambda: not file.exists())

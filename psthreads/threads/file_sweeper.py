@@ -1,0 +1,71 @@
+"""Removes the files of threads that do not exist any more, a little at a time. The leading janitor calls it."""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Collection, Iterator
+from contextlib import suppress
+from typing import Final
+
+from psthreads.documents.layout import Documents
+from psthreads.domain.config import DAY, Config
+from psthreads.domain.errors import ThreadNotFound
+from psthreads.threads.store import ThreadStore
+
+_FIRST_SECONDS: Final = 120.0
+_BETWEEN_SECONDS: Final = 600.0
+_SLICE_SECONDS: Final = 0.02
+_log = logging.getLogger(__name__)
+
+
+class FileSweeper:
+    """Sweeps the documents' disk every ten minutes, in slices too short to delay a request."""
+
+    def __init__(self, config: Config, store: ThreadStore) -> None:
+        self._store = store
+        self._documents = Documents(config.documents)
+        # No thread writes to a file for longer, whatever limit its process has.
+        self._longest = max(DAY, config.time_limit)
+        self._steps: Iterator[int] | None = None
+        self._due = time.monotonic() + _FIRST_SECONDS
+        self._removed = 0
+
+    def sweep_when_due(self) -> None:
+        """Do the next slice of a sweep when it is time. Raises Unavailable, and OSError for a disk that fails."""
+        if time.monotonic() < self._due:
+            return
+        try:
+            if removed := self.sweep(_SLICE_SECONDS):
+                _log.info("%d files of threads that are gone were removed", removed)
+        finally:
+            if self._steps is None:
+                self._due = time.monotonic() + _BETWEEN_SECONDS
+
+    def sweep(self, seconds: float = math.inf) -> int:
+        """Remove files of threads that do not exist any more, for about so long; return how many a whole sweep removed.
+
+        That is 0 until the sweep is complete. Raises Unavailable.
+        """
+        if self._steps is None:
+            self._steps, self._removed = self._documents.sweep(self._store.existing, self._unfinished, self._longest), 0
+        until = time.monotonic() + seconds
+        try:
+            for removed in self._steps:
+                self._removed += removed
+                if time.monotonic() >= until:
+                    return 0
+        except BaseException:
+            self._steps = None
+            raise
+        self._steps = None
+        return self._removed
+
+    def _unfinished(self, thread_ids: Collection[str]) -> set[str]:
+        unfinished = set()
+        for thread_id in thread_ids:
+            with suppress(ThreadNotFound):
+                if not self._store.fetch(thread_id).status.is_final:
+                    unfinished.add(thread_id)
+        return unfinished
