@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 
 from psthreads.admin.doctor import refuse_unless_safe
 from psthreads.authoring.plugins import load_all
-from psthreads.domain.config import Config
+from psthreads.domain.config import FOR_WEB, Config
 from psthreads.domain.errors import PsthreadsError
+from psthreads.system.privileges import ROOT, runs_as_root
 from psthreads.worker.supervisor import Supervisor
 
 
 def main() -> int:
     """Keep WORKERS worker processes running until told to stop; return the exit code."""
+    if FOR_WEB & os.environ.keys():
+        # Workers, and the code of plug-ins that they run, could read the environment of this program as it started.
+        environment = {name: value for name, value in os.environ.items() if name not in FOR_WEB}
+        os.execve(sys.executable, sys.orig_argv, environment)  # noqa: S606 (our own program) # nosec B606
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s")
+    if runs_as_root():
+        logging.getLogger(__name__).warning(ROOT)
     try:
         config = Config.from_env()
         load_all(config.processes)  # A broken plug-in is reported once, here, and not by every worker for ever.

@@ -28,6 +28,7 @@ from psthreads.database.connection import connect, durability_warning, translate
 from psthreads.domain.config import Config
 from psthreads.domain.errors import ConfigError, Unavailable
 from psthreads.identity.directory import Directory
+from psthreads.system.privileges import ROOT, runs_as_root
 from psthreads.threads.engine import Engine
 from psthreads.threads.janitor import Janitor
 from psthreads.threads.store import ThreadStore
@@ -225,7 +226,13 @@ def life(redis: Redis, config: Config) -> Iterator[Problem]:
         )
 
 
-_SETTINGS: Final[tuple[Callable[[Config], Iterator[Problem]], ...]] = (redis_url, documents)
+def user(_config: Config) -> Iterator[Problem]:
+    """Check that this program, and so probably the others, has a user of its own."""
+    if runs_as_root():
+        yield _warning(ROOT, "Run it as a user of its own.")
+
+
+_SETTINGS: Final[tuple[Callable[[Config], Iterator[Problem]], ...]] = (redis_url, documents, user)
 _OF_WEB: Final[tuple[Callable[[Config], Iterator[Problem]], ...]] = (secret_key, address, debug)
 _OF_REDIS: Final[tuple[Callable[[Redis], Iterator[Problem]], ...]] = (durability, version, clock, rights)
 

@@ -15,7 +15,7 @@ def fork_child(work: Callable[[], int]) -> int:
     """Fork a child that does the work, and return its process id. Call it within `context.shield()`.
 
     The child's exit status is the value that the work returns, or 1 if it raises. Its signals have their default
-    handlers, and it dies with this process. The caller waits for it with `os.waitpid`.
+    handlers, its environment is empty, and it dies with this process. The caller waits for it with `os.waitpid`.
     """
     parent = os.getpid()
     with warnings.catch_warnings():
@@ -33,6 +33,7 @@ def _be_child(parent: int, work: Callable[[], int]) -> None:
         for number in (signal.SIGALRM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGTERM, signal.SIGINT):
             signal.signal(number, signal.SIG_DFL)
         die_with_parent(parent)
+        os.environ.clear()  # A stylesheet has no use for it.
         gc.freeze()  # The child must not close the parent's objects.
         code = work()
     finally:

@@ -24,8 +24,10 @@ _RATE: Final = re.compile(r"[1-9][0-9]{0,6} ?/ ?([1-9][0-9]{0,3} )?(second|minut
 _ISSUER: Final = re.compile(r"(https://[^\s/?#@]+|http://(127\.0\.0\.1|localhost|\[::1\])(:\d+)?)(/[^\s?#]*)?\Z")
 
 
-def _setting(env: str, default: Any, read: Callable[[str], Any], least: float | None = None) -> Any:
-    return field(default=default, metadata={"env": env, "read": read, "least": least})
+def _setting(
+    env: str, default: Any, read: Callable[[str], Any], least: float | None = None, *, for_web: bool = False
+) -> Any:
+    return field(default=default, metadata={"env": env, "read": read, "least": least, "for_web": for_web})
 
 
 def _number(text: str) -> float:
@@ -89,7 +91,7 @@ class Config:
     port: int = _setting("PORT", 8000, int, 0)
     host: str = _setting("HOST", "127.0.0.1", str)
     workers: int = _setting("WORKERS", 2, int, 1)
-    secret_key: str = _setting("SECRET_KEY", "", str)
+    secret_key: str = _setting("SECRET_KEY", "", str, for_web=True)
     documents: Path = _setting("PSTHREADS_DOCUMENTS", Path("var/documents"), Path)  # noqa: RUF009 (a path is a frozen value)
     queue: str = _setting("PSTHREADS_QUEUE", "psthreads", str)
     processes: tuple[str, ...] = _setting("PSTHREADS_PROCESSES", ("psthreads.processes",), _words)
@@ -116,7 +118,7 @@ class Config:
     oauth_expires: int = _setting("PSTHREADS_OAUTH_EXPIRES", 3600, int, 1)
     oidc_issuer: str = _setting("PSTHREADS_OIDC_ISSUER", "", _issuer)
     oidc_client_id: str = _setting("PSTHREADS_OIDC_CLIENT_ID", "", str)
-    oidc_client_secret: str = _setting("PSTHREADS_OIDC_CLIENT_SECRET", "", str)
+    oidc_client_secret: str = _setting("PSTHREADS_OIDC_CLIENT_SECRET", "", str, for_web=True)
     oidc_username_claim: str = _setting("PSTHREADS_OIDC_USERNAME_CLAIM", "preferred_username", str)
     oidc_admin_claim: str = _setting("PSTHREADS_OIDC_ADMIN_CLAIM", "", str)
     session_idle: float = _setting("PSTHREADS_SESSION_IDLE", 8 * 3600, _number, 1)
@@ -131,8 +133,8 @@ class Config:
 
     production: bool = _setting("PSTHREADS_PRODUCTION", False, _truth)
     proxies: int = _setting("PSTHREADS_PROXIES", 0, int, 0)
-    certificate: str = _setting("PSTHREADS_CERTIFICATE", "", str)
-    private_key: str = _setting("PSTHREADS_PRIVATE_KEY", "", str)
+    certificate: str = _setting("PSTHREADS_CERTIFICATE", "", str, for_web=True)
+    private_key: str = _setting("PSTHREADS_PRIVATE_KEY", "", str, for_web=True)
     debug: bool = _setting("FLASK_DEBUG", False, _truth)
 
     explicit: frozenset[str] = field(default=frozenset(), compare=False, repr=False)
@@ -183,3 +185,6 @@ class Config:
 
 SETTINGS: Final[tuple[Field[Any], ...]] = tuple(each for each in fields(Config) if "env" in each.metadata)
 """The fields of Config that are settings. Their `metadata` has the variable, `env`, and the least value, `least`."""
+
+FOR_WEB: Final = frozenset(each.metadata["env"] for each in SETTINGS if each.metadata["for_web"])
+"""The variables that only web processes may see: workers run the code of plug-ins."""

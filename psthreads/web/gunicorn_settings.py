@@ -17,6 +17,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from psthreads.domain.config import Config
+from psthreads.system.privileges import ROOT, runs_as_root
 
 _POLL_SECONDS: Final = 0.5
 _DESCRIPTORS: Final = 65_536
@@ -41,8 +42,10 @@ if _config.certificate:
 
 
 def on_starting(server: Any) -> None:
-    """Raise the limit of open files; in production, refuse to start where that would be unsafe."""
+    """Raise the limit of open files, and warn of root; in production, refuse to start where that would be unsafe."""
     _allow_streams()
+    if runs_as_root():
+        server.log.warning(ROOT)
     if not _config.production:
         return
     # The addresses and the certificate that gunicorn uses in the end: its own options may differ from our settings.

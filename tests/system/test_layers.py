@@ -39,11 +39,14 @@ def test_only_config_reads_the_servers_environment() -> None:
         for path in PACKAGE.rglob("*.py")
         if "os.environ" in path.read_text() or "os.getenv" in path.read_text()
     }
-    # The client's settings are its own; the others hand the whole environment on to the programs that they start.
+    # The client's settings are its own; the others hand the environment on to the programs that they start, whole or
+    # in part, or empty it.
     others = {
+        "authoring/children.py",
         "client/settings.py",
         "local/machine.py",
         "local/programs.py",
+        "run_workers.py",
         "web/gunicorn_settings.py",
         "worker/supervisor.py",
     }

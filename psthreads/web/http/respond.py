@@ -251,8 +251,17 @@ def describe(thread: Thread) -> dict[str, Any]:
     return content
 
 
+@lru_cache(maxsize=512)
+def own_xml(xml: str) -> str:
+    """Return the thread's own XML, written again: what is in Redis may have been changed there."""
+    return "".join(etree.tostring(element, encoding="unicode", with_tail=False) for element in _elements(xml))
+
+
 def _elements(xml: str) -> list[etree._Element]:
-    return list(etree.fromstring(f"<xml>{xml}</xml>", _PARSER)) if xml else []
+    try:
+        return list(etree.fromstring(f"<xml>{xml}</xml>", _PARSER).iterchildren("*")) if xml else []
+    except etree.XMLSyntaxError:
+        return []
 
 
 def _element(element: etree._Element) -> Any:
