@@ -6,6 +6,9 @@ import os
 import select
 import signal
 from contextlib import suppress
+from typing import Final
+
+_LONGEST_SECONDS: Final = 3600.0
 
 
 class Wakeup:
@@ -27,7 +30,8 @@ class Wakeup:
 
     def wait(self, seconds: float) -> None:
         """Wait until `wake` was called since the last wait, at most so many seconds."""
-        select.select([self._read], [], [], max(0.0, seconds))
+        # A select takes no infinite time; an early end of the wait harms nobody.
+        select.select([self._read], [], [], min(max(0.0, seconds), _LONGEST_SECONDS))
         with suppress(BlockingIOError):
             while os.read(self._read, 4096):
                 pass

@@ -31,6 +31,7 @@ from psthreads.threads.store import ThreadStore
 _LOCK: Final = "ps:janitor"
 _SWEEP_SECONDS: Final = 1.0
 _LEADS_SECONDS: Final = 3
+_STOP_SECONDS: Final = 2.0
 _log = logging.getLogger(__name__)
 
 
@@ -60,10 +61,14 @@ class Janitor:
         self._thread.start()
 
     def stop(self) -> None:
-        """Stop sweeping, and let another janitor lead at once."""
+        """Stop sweeping, and let another janitor lead at once; wait for a Redis that does not answer 2 s at most."""
         self._stopped.set()
-        if self._thread is not None:
-            self._thread.join()
+        if self._thread is None:
+            self._withdraw()
+        else:
+            self._thread.join(_STOP_SECONDS)
+
+    def _withdraw(self) -> None:
         with suppress(RedisError, Unavailable):
             if self._settings is not None:
                 self._settings.withdraw()
@@ -128,7 +133,7 @@ class Janitor:
             with suppress(RedisError, Unavailable):
                 self._agree()
             if self._stopped.wait(_SWEEP_SECONDS):
-                return
+                return self._withdraw()
             try:
                 for sentence in self.sweep():
                     _log.warning(sentence)

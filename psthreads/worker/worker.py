@@ -11,28 +11,32 @@ import logging
 import os
 import signal
 import sys
-import time
 from collections.abc import Callable
 from typing import Any, Final
 
 from redis import Redis
 from redis.exceptions import RedisError
 
-from psthreads.authoring.context import Cancelled, Interrupted, ShutDown, TimedOut
+from psthreads.authoring.context import ShutDown, TimedOut
 from psthreads.authoring.plugins import load_all
 from psthreads.database.connection import connect
 from psthreads.domain.config import Config
 from psthreads.domain.errors import PsthreadsError, Unavailable
 from psthreads.domain.model import Outcome, Ownership, Status
+from psthreads.system.clock import steady
 from psthreads.system.parent_death import die_with_parent
 from psthreads.system.wakeup import Wakeup
 from psthreads.threads.jobs import ThreadJob
 from psthreads.threads.store import ThreadStore
+from psthreads.worker.deadline import Deadline
+from psthreads.worker.heartbeat import HeartbeatThread
 from psthreads.worker.horse import SIGNALS, Horse, persistently
 from psthreads.worker.rq_adapter import RQWorker, UnreadableJob
 
+LEAVE_SECONDS: Final = 3.0
+"""How long a worker that is told to stop may wait for Redis, beyond the time in which its thread may clean up."""
+
 _AGAIN_SECONDS: Final = 0.5
-_LAST_WORDS_SECONDS: Final = 0.1  # in which a horse that is killed by force may still write its last report
 _log = logging.getLogger(__name__)
 
 
@@ -45,10 +49,10 @@ class ThreadWorker:
         self._store = store
         self._wakeup = Wakeup()
         self._rq = RQWorker(redis, config, self)
+        self._heartbeat = HeartbeatThread(store, self._rq, config.heartbeat, self._wakeup)
         self._pid = os.getpid()
         self._horse_pid = 0  # also 0 where there is no horse
         self._stops = False
-        self._checks_now = False
 
     def serve(self) -> None:
         """Run threads until a signal stops the process. While Redis does not answer, try again."""
@@ -57,6 +61,7 @@ class ThreadWorker:
             signal.signal(number, self._stop)
         signal.signal(signal.SIGCHLD, lambda *_: None)  # so that it ends a wait
         self._wakeup.wake_on_signals()
+        self._heartbeat.start()
         gc.collect()
         gc.freeze()  # What is loaded by now need not be copied when a horse's collector runs.
         while not self._stops:
@@ -139,37 +144,33 @@ class ThreadWorker:
 
     def _watch(self, job: ThreadJob, token: str) -> None:
         """Wait until the horse is gone; interrupt it, then kill it, where it must end. Then end its thread."""
-        deadline = _Deadline(*self._horse.limits(job), self._config)
-        next_beat = time.monotonic()
-        while (status := self._reap()) is None:
-            now = time.monotonic()
-            if now >= next_beat or self._checks_now:
-                self._checks_now = False
-                next_beat = now + self._config.heartbeat
-                self._beat(job, token, deadline)
-            reason = deadline.due(now, stopping=self._stops)
-            if reason is not None:
-                self._signal(SIGNALS[reason], os.kill)
-            if now >= deadline.kill_at:
-                self.kill()
-                deadline.was_killed = True
-                deadline.kill_at = float("inf")
-            self._wakeup.wait(min(next_beat, deadline.kill_at, deadline.limit_at) - time.monotonic())
+        deadline = Deadline(*self._horse.limits(job), self._config)
+        self._heartbeat.begin(job, token)
+        try:
+            while (status := self._reap()) is None:
+                self._heed(deadline)
+                now = steady()
+                reason = deadline.due(now, stopping=self._stops)
+                if reason is not None:
+                    self._signal(SIGNALS[reason], os.kill)
+                if now >= deadline.kill_at:
+                    self.kill()
+                    deadline.was_killed = True
+                    deadline.kill_at = float("inf")
+                self._wakeup.wait(deadline.next - now)
+        finally:
+            self._heartbeat.end()
         self._settle(job, token, deadline, status)
 
-    def _beat(self, job: ThreadJob, token: str, deadline: _Deadline) -> None:
-        try:
-            heartbeat = self._store.beat(job.id, token)
-            if heartbeat.ownership is not Ownership.DISOWNED:
-                # RQ would write the record of an execution again that has just ended.
-                self._rq.renew(job)
-        except (Unavailable, RedisError) as error:
-            _log.warning("No heartbeat for thread %s: %s", job.id, error)
+    def _heed(self, deadline: Deadline) -> None:
+        """Take in the answer to the latest heartbeat."""
+        beat = self._heartbeat.latest()
+        if beat is None:
             return
-        if heartbeat.ownership is Ownership.DISOWNED:
-            deadline.kill_at = 0.0
-        elif heartbeat.ownership is Ownership.CANCELLING:
-            deadline.cancel(heartbeat.since, forced=heartbeat.forced)
+        if beat.answer.ownership is Ownership.DISOWNED:
+            deadline.disown()
+        elif beat.answer.ownership is Ownership.CANCELLING:
+            deadline.cancel(beat.answer.since, forced=beat.answer.forced)
 
     def _reap(self) -> int | None:
         """Return the exit code of a horse that has ended, None while it runs; end what it left in its process group."""
@@ -181,7 +182,7 @@ class ThreadWorker:
         self._horse_pid = 0
         return os.waitstatus_to_exitcode(status)
 
-    def _settle(self, job: ThreadJob, token: str, deadline: _Deadline, code: int) -> None:
+    def _settle(self, job: ThreadJob, token: str, deadline: Deadline, code: int) -> None:
         """End the thread for a horse that could not; without effect where it did."""
         detail = ""
         if deadline.was_killed:
@@ -223,50 +224,18 @@ class ThreadWorker:
 
     def check(self) -> None:
         """Have the running thread's state checked now, not only at the next heartbeat."""
-        self._checks_now = True
-        self._wakeup.wake()
+        self._heartbeat.hurry()
 
     def _stop(self, *_: Any) -> None:
         """Take no new thread, and give the running one back or end it."""
         self._stops = True
+        # Whatever Redis does, the process is gone in time: the janitor finds what is not written by then.
+        signal.signal(signal.SIGALRM, self._leave)
+        signal.setitimer(signal.ITIMER_REAL, LEAVE_SECONDS + (self._config.shutdown if self._horse_pid else 0))
 
-
-class _Deadline:
-    """Why and when a horse must end. Times are seconds on the monotonic clock."""
-
-    def __init__(self, limit: float, killable: bool, config: Config) -> None:  # noqa: FBT001 (both are the process's limits)
-        self.limit = limit
-        self.limit_at = time.monotonic() + limit
-        self.kill_at = float("inf")
-        self.reason: type[Interrupted] | None = None
-        self.was_killed = False
-        self.is_forced = False
-        # A process that must not be killed has as long as it needs, but for a forced cancel and the worker's own end.
-        self._grace = config.grace if killable else float("inf")
-        self._shutdown = config.shutdown
-        self._is_cancelling = False
-
-    def cancel(self, since: float, *, forced: bool) -> None:
-        """Note a request to cancel that was made `since` seconds ago."""
-        self._is_cancelling = True
-        self.is_forced = self.is_forced or forced
-        grace = _LAST_WORDS_SECONDS if forced else max(0.0, self._grace - since)
-        self.kill_at = min(self.kill_at, time.monotonic() + grace)
-
-    def due(self, now: float, *, stopping: bool) -> type[Interrupted] | None:
-        """Return once the reason to interrupt the horse, which is killed at `kill_at` if it goes on."""
-        if self.reason is None:
-            if self._is_cancelling:
-                self.reason = Cancelled
-            elif now >= self.limit_at:
-                self.reason = TimedOut
-                self.limit_at = float("inf")
-                self.kill_at = min(self.kill_at, now + self._grace)
-            elif stopping:
-                self.reason = ShutDown
-                self.kill_at = min(self.kill_at, now + self._shutdown)
-            return self.reason
-        return None
+    def _leave(self, *_: Any) -> None:
+        self.kill()
+        os._exit(0)
 
 
 def main(config: Config, parent: int) -> None:
