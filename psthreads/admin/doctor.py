@@ -26,7 +26,7 @@ from psthreads.authoring.registry import Registry
 from psthreads.database import shared_settings
 from psthreads.database.connection import connect, durability_warning, translate_errors
 from psthreads.domain.config import Config
-from psthreads.domain.errors import ConfigError, Unavailable
+from psthreads.domain.errors import ConfigError, StoreRefuses, Unavailable
 from psthreads.identity.directory import Directory
 from psthreads.system.privileges import ROOT, runs_as_root
 from psthreads.threads.engine import Engine
@@ -173,7 +173,7 @@ def durability(redis: Redis) -> Iterator[Problem]:
 
 def version(redis: Redis) -> Iterator[Problem]:
     """Check that Redis is recent enough."""
-    with translate_errors(redis):
+    with translate_errors():
         try:
             server = redis.info("server")
         except NoPermissionError:
@@ -185,7 +185,7 @@ def version(redis: Redis) -> Iterator[Problem]:
 
 def clock(redis: Redis) -> Iterator[Problem]:
     """Check that the clocks of this machine and of Redis agree."""
-    with translate_errors(redis):
+    with translate_errors():
         before = time.time()
         seconds, micros = redis.time()
         drift = seconds + micros / 1e6 - (before + time.time()) / 2
@@ -198,7 +198,7 @@ def clock(redis: Redis) -> Iterator[Problem]:
 
 def rights(redis: Redis) -> Iterator[Problem]:
     """Check that our user of Redis has only the permissions that it needs."""
-    with translate_errors(redis):
+    with translate_errors():
         try:
             # Only a user without limits may call this: none of deploy/psthreads.acl may.
             redis.execute_command("ACL", "LIST")  # type: ignore[no-untyped-call] # redis-py's own
@@ -262,10 +262,10 @@ def refuse_unless_safe(config: Config, *, for_web: bool) -> None:
         try:
             if for_web:
                 problems += administrator(redis)
+        except (StoreRefuses, RedisError) as error:
+            problems.append(_unreachable(error))
         except Unavailable:
             pass  # Redis may start later than this program, which waits for it.
-        except RedisError as error:
-            problems.append(_unreachable(error))
     if serious := [str(problem) for problem in problems if problem.severity is Severity.SERIOUS]:
         listed = "\n".join(f"- {problem}" for problem in serious)
         raise ConfigError(f"This server would not be safe, and PSTHREADS_PRODUCTION is set:\n{listed}")

@@ -203,7 +203,7 @@ class Audit:
         latest = f"({before}" if before else "+"
         if query.until and not (before and int(before.partition("-")[0]) < query.until):
             latest = f"({query.until}-0"
-        with translate_errors(self._redis):
+        with translate_errors():
             rows = self._redis.xrevrange(KEY, latest, str(query.since) if query.since else "-", count=size)
         entries = tuple(AuditEntry.parse(*row) for row in cast("list[tuple[bytes, dict[bytes, bytes]]]", rows))
         return AuditPage(entries, entries[-1].id if len(entries) == size else "")

@@ -1,22 +1,20 @@
-"""The connection to Redis: with retries, time limits and a bounded pool."""
+"""The connection to Redis: with retries, time limits and a bounded pool. Its errors are explained in refusals.py."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final, cast
+from typing import Any, Final, cast
 
-from redis import BlockingConnectionPool, Redis
+from redis import BlockingConnectionPool, Connection, Redis
 from redis.backoff import ExponentialBackoff
+from redis.connection import parse_url
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import OutOfMemoryError, ReadOnlyError, ResponseError
-from redis.exceptions import TimeoutError as RedisTimeoutError
+from redis.exceptions import RedisError, ResponseError
 from redis.retry import Retry
 
-from psthreads.domain.errors import Unavailable
+from psthreads.database import refusals
 
-# redis-py has no class of its own for these: the disk is full, a replica is missing, a script runs on.
-_REFUSALS: Final = ("MISCONF", "NOREPLICAS", "MASTERDOWN", "BUSY ")
 _ANSWER_SECONDS: Final = 10.0
 _CONNECT_SECONDS: Final = 5.0
 
@@ -27,8 +25,9 @@ def connect(url: str, connections: int = 64) -> Redis:
     A lost connection is retried three times within about half a second; an answer may take 10 s, once.
     At most `connections` are open at once, and a request for one more waits.
     """
-    pool = BlockingConnectionPool.from_url(
-        url,
+    options: dict[str, Any] = parse_url(url)  # type: ignore[no-untyped-call] # redis-py's own
+    pool = BlockingConnectionPool(  # type: ignore[no-untyped-call] # as above
+        connection_class=_self_closing(options.pop("connection_class", Connection)),
         max_connections=connections,
         timeout=_ANSWER_SECONDS,
         socket_timeout=_ANSWER_SECONDS,
@@ -36,6 +35,7 @@ def connect(url: str, connections: int = 64) -> Redis:
         # redis-py's clients made from a URL do not retry by themselves.
         # A request that timed out is not sent again: each time would take as long.
         retry=Retry(ExponentialBackoff(cap=0.25, base=0.05), 3, supported_errors=(RedisConnectionError,)),
+        **options,
     )
     return Redis.from_pool(pool)
 
@@ -45,7 +45,7 @@ def durability_warning(redis: Redis) -> str:
 
     Raises Unavailable. A Redis that does not show its settings gets no warning.
     """
-    with translate_errors(redis):
+    with translate_errors():
         try:
             settings = cast("dict[str, str]", redis.config_get("appendonly", "appendfsync", "maxmemory-policy"))
         except ResponseError:
@@ -60,15 +60,30 @@ def durability_warning(redis: Redis) -> str:
 
 
 @contextmanager
-def translate_errors(redis: Redis) -> Iterator[None]:
-    """Raise Unavailable for errors of redis-py that mean that Redis is away or takes no writes."""
+def translate_errors() -> Iterator[None]:
+    """Raise Unavailable, with the reason as its message, for errors of redis-py that are not our own mistakes."""
     try:
         yield
-    except (RedisConnectionError, RedisTimeoutError, OutOfMemoryError) as error:
-        raise Unavailable from error
-    except ResponseError as error:
-        if isinstance(error, ReadOnlyError) or str(error).startswith(_REFUSALS):
-            # After a failover the old connections lead to a server that is no master any more.
-            redis.connection_pool.disconnect()
-            raise Unavailable from error
-        raise
+    except RedisError as error:
+        if (problem := refusals.explain(error)) is None:
+            raise
+        raise problem from error
+
+
+def _self_closing(kind: type[Any]) -> type[Any]:
+    """Return a class of connections that close once their server turns out not to be the one that takes writes.
+
+    After a failover the old connections lead to a server that is no primary any more. Each closes when it comes back
+    to the pool: to close those of others, which wait for an answer, would end their requests as well.
+    """
+
+    class SelfClosing(kind):  # type: ignore[misc] # one of redis-py's three classes
+        def read_response(self, *args: Any, **options: Any) -> Any:
+            try:
+                return super().read_response(*args, **options)
+            except ResponseError as error:
+                if refusals.is_misdirected(error):
+                    self.mark_for_reconnect()
+                raise
+
+    return SelfClosing

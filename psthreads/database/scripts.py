@@ -51,7 +51,7 @@ class Scripts:
         self._scripts = {name: SafeScript(redis, prelude + _filled_in(source, texts)) for name, source in own.items()}
 
     def run(self, name: str, *args: str | bytes | float | dict[str, Any]) -> Any:
-        """Return the script's answer; raise Unavailable when Redis is away or takes no writes.
+        """Return the script's answer; raise Unavailable with the reason why Redis does not give one.
 
         A dictionary is passed as JSON. Lua's cjson cannot tell an empty list in it from an empty object, and reads
         numbers as doubles.
@@ -59,7 +59,7 @@ class Scripts:
         values: Sequence[Any] = args
         if dict in map(type, args):
             values = [json.dumps(each) if isinstance(each, dict) else each for each in args]
-        with translate_errors(self._redis):
+        with translate_errors():
             return self._scripts[name](args=values)
 
 

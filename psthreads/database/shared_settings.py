@@ -98,7 +98,7 @@ class SharedSettings:
 
     def withdraw(self) -> None:
         """Stop counting this process as running; raise Unavailable."""
-        with translate_errors(self._redis):
+        with translate_errors():
             self._redis.zrem(_PROCESSES, json.dumps(self._record))
 
     @cached_property
@@ -109,7 +109,7 @@ class SharedSettings:
 
 def differences(redis: Redis, config: Config) -> list[Difference]:
     """Return the differences of all running processes, and of this environment; raise Unavailable."""
-    with translate_errors(redis):
+    with translate_errors():
         in_force = _decoded(cast("dict[bytes, bytes]", redis.hgetall(_IN_FORCE)))
     running = _running(redis)
     return list(_differences([*running, _record("this environment", config)], in_force, running))
@@ -130,7 +130,7 @@ def _decoded(stored: Mapping[bytes, bytes]) -> dict[str, str]:
 
 
 def _running(redis: Redis) -> list[dict[str, Any]]:
-    with translate_errors(redis):
+    with translate_errors():
         seconds, _ = redis.time()
         records = cast("list[bytes]", redis.zrange(_PROCESSES, seconds * 1000, "+inf", byscore=True))
     return [json.loads(record) for record in records]

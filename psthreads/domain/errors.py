@@ -166,5 +166,13 @@ class Unavailable(PsthreadsError):
     status = 503
     code = "0503"
 
-    def __init__(self, message: str = "The store does not answer: try again in a few seconds.") -> None:
+    def __init__(self, message: str = "Redis cannot be reached: try again in a few seconds.") -> None:
         super().__init__(message)
+
+
+class StoreFull(Unavailable):
+    """Redis has used all the memory that it may."""
+
+
+class StoreRefuses(Unavailable):
+    """Redis refuses this program's user, or is none that psthreads can use. That does not pass by itself."""

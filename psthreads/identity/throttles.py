@@ -57,14 +57,14 @@ class Throttles:
 
     def admit_guess(self, account: str, address: str) -> None:
         """Raise TooManyRequests after too many wrong guesses at the account, existing or not, or from the address."""
-        with translate_errors(self._redis):
+        with translate_errors():
             for limit in (self._of_account(account), self._of_address(address)):
                 if not self._windows.test(limit.rate, limit.kind, limit.name):
                     raise self._refusal(limit, _GUESSES)
 
     def count_guess(self, account: str, address: str) -> None:
         """Count a wrong password."""
-        with translate_errors(self._redis):
+        with translate_errors():
             for limit in (self._of_account(account), self._of_address(address)):
                 self._windows.hit(limit.rate, limit.kind, limit.name)
 
@@ -74,7 +74,7 @@ class Throttles:
         A right one is never refused: nobody guesses 256 bits, and its holder should not wait for the guesses of others.
         """
         limit = self._of_address(address)
-        with translate_errors(self._redis):
+        with translate_errors():
             if not self._windows.hit(limit.rate, limit.kind, limit.name):
                 raise self._refusal(limit, _GUESSES)
 
@@ -87,7 +87,7 @@ class Throttles:
             limits.append((_Limit(self._per_group, "starts-in", str(group_id)), _STARTS_IN_GROUP, group))
         if not limits:
             return
-        with translate_errors(self._redis):
+        with translate_errors():
             # Both are tested before either counts, so that a refusal by one does not use up the other.
             for check in (self._windows.test, self._windows.hit):
                 for limit, sentence, name in limits:

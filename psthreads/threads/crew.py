@@ -50,7 +50,7 @@ def lifetime(config: Config) -> int:
 
 def look(redis: Redis, config: Config) -> Crew:
     """Return the workers, read in two round trips. Raises Unavailable."""
-    with translate_errors(redis):
+    with translate_errors():
         keys = sorted(_keys(redis, config.queue))
         with redis.pipeline(transaction=False) as pipeline:
             pipeline.zrevrange(_LOST, 0, 9, withscores=True)
@@ -70,7 +70,7 @@ def look(redis: Redis, config: Config) -> Crew:
 
 def count(redis: Redis, queue: str) -> int:
     """Return how many workers are alive. Raises Unavailable."""
-    with translate_errors(redis):
+    with translate_errors():
         keys = _keys(redis, queue)
         return int(redis.exists(*keys)) if keys else 0
 

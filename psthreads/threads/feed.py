@@ -150,7 +150,7 @@ class Feed:
         """Make sure that the feed is read within the block, from before the block on."""
         with self._lock:
             if self._reader is None:
-                with translate_errors(self._redis):
+                with translate_errors():
                     newest = cast("list[tuple[bytes, Any]]", self._redis.xrevrange(FEED, count=1))
                 self._last_id = newest[0][0].decode() if newest else "0-0"
                 self._changes.clear()
@@ -208,7 +208,7 @@ class Feed:
     def _earlier(self, since: str) -> list[Change]:
         if not since:
             return []
-        with translate_errors(self._redis):
+        with translate_errors():
             oldest = cast("list[Any]", self._redis.xrange(FEED, count=1))
             if not oldest or _order(oldest[0][0].decode()) > _order(since):
                 raise Behind

@@ -77,7 +77,7 @@ class Janitor:
 
     def sweep(self) -> list[str]:
         """Check all threads once; return a sentence for each action. Raises Unavailable."""
-        with translate_errors(self._redis):
+        with translate_errors():
             self._leads = self._lead()
             if not self._leads:
                 self._seen.clear()
@@ -108,7 +108,7 @@ class Janitor:
     @staticmethod
     def has_leader(redis: Redis) -> bool:
         """Return whether some janitor leads now. Raises Unavailable."""
-        with translate_errors(redis):
+        with translate_errors():
             return bool(redis.exists(_LOCK))
 
     def _lead(self) -> bool:

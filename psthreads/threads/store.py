@@ -105,7 +105,7 @@ class ThreadStore:
 
         Raises IdempotencyConflict where the key stands for another request.
         """
-        with translate_errors(self._redis):
+        with translate_errors():
             stored, thread_id = self._redis.hmget(_idempotency_key(by, key), ["fingerprint", "thread"])
         if stored is not None and stored != fingerprint.encode():
             raise IdempotencyConflict
@@ -115,7 +115,7 @@ class ThreadStore:
 
     def fetch(self, thread_id: str) -> Thread:
         """Return the thread in its current state; raise ThreadNotFound."""
-        with translate_errors(self._redis):
+        with translate_errors():
             return self.parse(thread_id, cast("bytes | None", self._redis.hget(*self.location(thread_id))))
 
     def location(self, thread_id: str) -> tuple[str, str]:
@@ -168,7 +168,7 @@ class ThreadStore:
 
     def fetch_many(self, thread_ids: Sequence[str]) -> tuple[list[Thread], int]:
         """Return those of the threads that exist, and the version of the permissions, in one round trip."""
-        with translate_errors(self._redis), self._redis.pipeline(transaction=False) as pipeline:
+        with translate_errors(), self._redis.pipeline(transaction=False) as pipeline:
             pipeline.get(_ACCESS)
             for thread_id in thread_ids:
                 pipeline.hget(*self.location(thread_id))
@@ -178,7 +178,7 @@ class ThreadStore:
 
     def access_version(self) -> int:
         """Return the version of the permissions: how often one changed."""
-        with translate_errors(self._redis):
+        with translate_errors():
             return int(cast("bytes | None", self._redis.get(_ACCESS)) or 0)
 
     def cancel(self, thread_id: str, by: Origin, *, force: bool = False) -> tuple[Thread, str]:
@@ -202,7 +202,7 @@ class ThreadStore:
 
     def values(self, thread_id: str) -> dict[str, Any]:
         """Return the parameters with which the thread was started; raise ThreadNotFound."""
-        with translate_errors(self._redis):
+        with translate_errors():
             data = cast("bytes | None", self._redis.hget(jobs.key(thread_id), "data"))
         if data is None:
             raise ThreadNotFound(thread_id)
@@ -275,7 +275,7 @@ class ThreadStore:
 
     def existing(self, thread_ids: Collection[str]) -> set[str]:
         """Return those of the ids that belong to a stored thread, in one round trip."""
-        with translate_errors(self._redis), self._redis.pipeline(transaction=False) as pipeline:
+        with translate_errors(), self._redis.pipeline(transaction=False) as pipeline:
             for thread_id in thread_ids:
                 pipeline.exists(jobs.key(thread_id))
             return {each for each, exists in zip(thread_ids, pipeline.execute(), strict=True) if exists}

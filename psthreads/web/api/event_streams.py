@@ -28,7 +28,6 @@ _RETRY_SECONDS: Final = 1.0
 _PAUSE_SECONDS: Final = 0.25  # between two reads of many threads
 _RETRY: Final = "retry: 1000\n\n"  # milliseconds until a browser reconnects
 _COMMENT: Final = ":\n\n"
-_AWAY: Final = ": the store does not answer\n\n"
 _FIRST_THREADS: Final = 200
 _SENT_THREADS: Final = 1_000
 
@@ -71,8 +70,8 @@ class ThreadStream:
             try:
                 with self.feed.follow(self.thread_id) as follower:
                     yield from self._follow(follower, first)
-            except Unavailable:
-                yield _AWAY
+            except Unavailable as error:
+                yield f": {error.message}\n\n"
                 time.sleep(_RETRY_SECONDS)
             except (NotSignedIn, NotAllowed, NotFound):
                 return  # A client that reconnects gets the reason.
@@ -86,8 +85,8 @@ class ThreadStream:
             try:
                 snapshot = follower.snapshot(first, again=again)
                 self.watch.check(snapshot.access, (snapshot.thread,))
-            except Unavailable:
-                yield _AWAY
+            except Unavailable as error:
+                yield f": {error.message}\n\n"
                 time.sleep(_RETRY_SECONDS)
                 continue
             thread, log = snapshot.thread, snapshot.log
@@ -145,8 +144,8 @@ class AllThreadsStream:
                     return  # The client is too slow: when it reconnects, it gets the active threads.
                 yield _event("reset", {"message": "Too much has changed meanwhile: what is active now follows."})
                 since = ""
-            except Unavailable:
-                yield _AWAY
+            except Unavailable as error:
+                yield f": {error.message}\n\n"
                 time.sleep(_RETRY_SECONDS)
             except (NotSignedIn, NotAllowed, NotFound):
                 return

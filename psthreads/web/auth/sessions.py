@@ -43,7 +43,7 @@ class Sessions(SecureCookieSessionInterface):
     def need_key(self, app: Flask) -> None:
         """Set the key that signs cookies, if it is not set. Raises Unavailable when Redis does not answer."""
         if not app.secret_key:
-            with translate_errors(self._redis):
+            with translate_errors():
                 self._redis.set(_SHARED_KEY, secrets.token_hex(32), nx=True)
                 app.secret_key = self._redis.get(_SHARED_KEY)
 

@@ -10,6 +10,7 @@ from flask import Flask, Response, redirect, render_template, request, url_for
 from redis.exceptions import RedisError
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestedRangeNotSatisfiable
 
+from psthreads.database import refusals
 from psthreads.domain.errors import NotSignedIn, PsthreadsError, Unavailable
 from psthreads.web.http import respond
 from psthreads.web.http.headers import as_page
@@ -26,6 +27,7 @@ _SENTENCES: Final = {
     416: "The file is not that long: ask for a part that there is, or for all of it.",
     500: "Something went wrong here; it was written to the server's log.",
 }
+_REFUSED: Final = "Redis refused a command; the server's log says which and why."
 _log = logging.getLogger(__name__)
 
 
@@ -80,7 +82,7 @@ def _http(error: HTTPException) -> Response:
 
 def _redis(error: RedisError) -> Response:
     _log.warning("Redis: %s", error)
-    return answer(Unavailable())
+    return answer(refusals.explain(error) or Unavailable(_REFUSED))
 
 
 def _unexpected(error: Exception) -> Response:

@@ -131,7 +131,7 @@ def test_web_and_worker_do_their_work_through_tls_with_a_password(
 
 
 def refuses(url: str) -> None:
-    with connect(url) as client, pytest.raises(Unavailable), translate_errors(client):
+    with connect(url) as client, pytest.raises(Unavailable), translate_errors():
         Directory(client).members()
 
 
