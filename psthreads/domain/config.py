@@ -21,6 +21,7 @@ _FALSE: Final = frozenset({"0", "false", "no", "off"})
 _LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 _PREFIX: Final = re.compile(r"(/[A-Za-z0-9._~-]+)+\Z")
 _RATE: Final = re.compile(r"[1-9][0-9]{0,6} ?/ ?([1-9][0-9]{0,3} )?(second|minute|hour|day)s?\Z")
+_ORIGIN: Final = re.compile(r"https?://([a-z0-9._-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?\Z")
 _ISSUER: Final = re.compile(r"(https://[^\s/?#@]+|http://(127\.0\.0\.1|localhost|\[::1\])(:\d+)?)(/[^\s?#]*)?\Z")
 
 
@@ -77,6 +78,14 @@ def _issuer(text: str) -> str:
     return text
 
 
+def _origins(text: str) -> tuple[str, ...]:
+    origins = tuple(word.lower().rstrip("/") for word in _words(text))
+    for origin in origins:
+        if not _ORIGIN.match(origin):
+            raise ValueError(f"'{origin}' is no origin such as https://ps.example")
+    return origins
+
+
 def _level(text: str) -> str:
     if text.upper() not in _LEVELS:
         raise ValueError(f"it must be one of {', '.join(_LEVELS)}")
@@ -91,6 +100,7 @@ class Config:
     port: int = _setting("PORT", 8000, int, 0)
     host: str = _setting("HOST", "127.0.0.1", str)
     workers: int = _setting("WORKERS", 2, int, 1)
+    origins: tuple[str, ...] = _setting("PSTHREADS_ORIGINS", (), _origins)
     secret_key: str = _setting("SECRET_KEY", "", str, for_web=True)
     documents: Path = _setting("PSTHREADS_DOCUMENTS", Path("var/documents"), Path)  # noqa: RUF009 (a path is a frozen value)
     queue: str = _setting("PSTHREADS_QUEUE", "psthreads", str)

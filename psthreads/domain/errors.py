@@ -64,6 +64,17 @@ class NotAllowed(PsthreadsError):
     code = "0403"
 
 
+class ForeignRequest(NotAllowed):
+    """A browser sends this for a page of another site, which could act with its member's credentials."""
+
+    def __init__(self, origin: str) -> None:
+        site = f"'{origin}'" if origin else "another site"
+        super().__init__(
+            f"This request comes from {site}, not from a page of this server, so nothing was done. If this server has "
+            "that name, an administrator can add it to PSTHREADS_ORIGINS."
+        )
+
+
 class NotFound(PsthreadsError):
     """Something does not exist, or is hidden from the caller."""
 

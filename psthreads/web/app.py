@@ -53,6 +53,7 @@ def create_app(config: Config) -> Flask:
     sessions.install(app, Sessions(services.redis, config.session_idle, config.session_life))
     csrf.install(app)
     error_handlers.install(app)
+    app.before_request(services.origins.refuse_foreign)
     guard = Guard(services)
     for number, prefix in enumerate(("", *config.prefixes)):
         for blueprint in (

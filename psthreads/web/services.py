@@ -22,6 +22,7 @@ from psthreads.threads.janitor import Janitor
 from psthreads.threads.scripts import ThreadScripts
 from psthreads.threads.search import ThreadSearch
 from psthreads.threads.store import ThreadStore
+from psthreads.web.http.origins import Origins
 from psthreads.web.http.stream_limit import StreamLimit
 
 
@@ -42,6 +43,7 @@ class Services:
     registry: Registry
     janitor: Janitor
     stream_limit: StreamLimit
+    origins: Origins
 
     @classmethod
     def make(cls, config: Config) -> Self:
@@ -64,5 +66,6 @@ class Services:
             documents=Documents(config.documents),
             registry=registry,
             stream_limit=StreamLimit(config.streams),
+            origins=Origins(config.origins),
             janitor=Janitor(redis, config, store, SharedSettings(redis, config, "web")),
         )

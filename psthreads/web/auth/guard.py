@@ -19,6 +19,8 @@ from psthreads.identity.directory import Directory
 from psthreads.threads.store import ThreadStore
 from psthreads.web.auth import csrf
 from psthreads.web.auth.sessions import of_cookie
+from psthreads.web.http.origins import may_be_foreign
+from psthreads.web.http.parameters import is_page
 from psthreads.web.services import Services
 
 _SAFE: Final = frozenset({"GET", "HEAD"})
@@ -81,9 +83,9 @@ class Guard:
         caller = self._identify(acts=True)
         if process is None:
             raise NotAllowed("There is no such process.")
-        if g.has_session and request.method in _SAFE:
-            # A link on a page of another site sends the cookie along.
-            raise NotAllowed("With a browser's session, start work with POST and the page's own token.")
+        if request.method in _SAFE and (g.has_session or (g.has_password and may_be_foreign(request))):
+            # A link on a page of another site sends the cookie or the password along.
+            raise NotAllowed("In a browser, start work with POST from a page of this server.")
         g.process = process
         if not access.may_start(caller, process.role):
             if caller.group is None:
@@ -141,6 +143,7 @@ class Guard:
         ):
             raise NotAllowed(problem)
         context.has_session = isinstance(credential, Session)
+        context.has_password = isinstance(credential, Password)
         if context.has_session and current.method not in _SAFE and not reads_form:
             # Browsers send the cookie by themselves; no other credential can be used by another site.
             csrf.check_token()
@@ -209,8 +212,11 @@ def read_credential(current: Request) -> Credential:
         if parsed is not None and parsed.type == "bearer" and parsed.token:
             return Token(parsed.token)
         if parsed is not None and parsed.type == "basic" and parsed.username is not None:
-            return Password(parsed.username, parsed.password or "")
-        raise NotSignedIn("The Authorization header is neither Basic nor Bearer, or cannot be read.")
+            if not is_page():
+                return Password(parsed.username, parsed.password or "")
+            # A browser sends it by itself once it has been asked for it: its member signs in at a page by the cookie.
+        else:
+            raise NotSignedIn("The Authorization header is neither Basic nor Bearer, or cannot be read.")
     session = of_cookie()
     if session is None:
         raise NotSignedIn

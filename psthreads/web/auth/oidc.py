@@ -39,7 +39,7 @@ def add_to(blueprint: Blueprint, services: Services) -> None:
 
     @blueprint.get("/sign-in/oidc")
     def oidc() -> AnyResponse:
-        redirection = need_provider().redirect(url_for("pages.oidc_callback", _external=True))
+        redirection = need_provider().redirect(services.origins.absolute(url_for("pages.oidc_callback")))
         session[_FOLLOWING] = own_path(request.args.get("next", ""))
         return redirection
 

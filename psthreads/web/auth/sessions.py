@@ -47,6 +47,11 @@ class Sessions(SecureCookieSessionInterface):
                 self._redis.set(_SHARED_KEY, secrets.token_hex(32), nx=True)
                 app.secret_key = self._redis.get(_SHARED_KEY)
 
+    def get_cookie_name(self, app: Flask) -> str:
+        """Return the cookie's name. Over TLS no other host of the same domain can set one with this prefix."""
+        name = super().get_cookie_name(app)
+        return f"__Host-{name}" if self.get_cookie_secure(app) else name
+
     def get_cookie_secure(self, app: Flask) -> bool:  # noqa: ARG002 (as Flask calls it)
         """Return whether browsers may send the cookie through TLS only: everywhere but on the machine itself.
 

@@ -12,11 +12,12 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestedRangeN
 
 from psthreads.database import refusals
 from psthreads.domain.errors import NotSignedIn, PsthreadsError, Unavailable
-from psthreads.web.http import respond
+from psthreads.web.http import origins, respond
 from psthreads.web.http.headers import as_page
 from psthreads.web.http.parameters import is_page
 
-_CHALLENGE: Final = 'Basic realm="psthreads", charset="UTF-8", Bearer realm="psthreads"'
+_BEARER: Final = 'Bearer realm="psthreads"'
+_CHALLENGE: Final = f'Basic realm="psthreads", charset="UTF-8", {_BEARER}'
 _RETRY_AFTER: Final = "5"
 _SENTENCES: Final = {
     400: "The request cannot be understood: check how it was put together.",
@@ -43,13 +44,14 @@ def answer(problem: PsthreadsError) -> Response:
     """Answer with the error: XML or JSON for a service, HTML for a page."""
     headers = {}
     if isinstance(problem, NotSignedIn):
-        headers["WWW-Authenticate"] = _CHALLENGE
+        # A browser that was asked for a password would send it from then on, also for pages of other sites.
+        headers["WWW-Authenticate"] = _BEARER if origins.is_browser(request) else _CHALLENGE
     if problem.status in {429, 503}:
         headers["Retry-After"] = str(getattr(problem, "retry_after", _RETRY_AFTER))
+    if isinstance(problem, NotSignedIn) and (is_page() or origins.is_navigation(request)):
+        return _as_response(redirect(_sign_in_page()))
     if not is_page():
         return respond.error(problem, headers)
-    if isinstance(problem, NotSignedIn):
-        return _as_response(redirect(_sign_in_page()))
     return _page(problem, headers)
 
 

@@ -1,0 +1,87 @@
+"""Where a request comes from: this server's own pages, another site's, or a program; and this server's own addresses.
+
+A browser sends a session's cookie and the password of HTTP Basic by itself, also for a form on another site. What it
+says of the site in `Sec-Fetch-Site` or `Origin` no page can change.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+from urllib.parse import urlsplit
+
+from flask import Request, request
+
+from psthreads.domain.errors import ForeignRequest
+
+SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+_BEARER: Final = "bearer "
+_OWN_SITES: Final = frozenset({"same-origin", "none"})  # none: typed, or from a bookmark
+
+
+class Origins:
+    """The origins of this server, such as `https://ps.example`; without any, whatever `Host` says is one."""
+
+    def __init__(self, own: tuple[str, ...]) -> None:
+        self._own = own
+
+    def refuse_foreign(self) -> None:
+        """Raise ForeignRequest for a request of another site that could act with what the browser sends by itself.
+
+        A safe method changes nothing, and no page of another site can make a browser send a Bearer token.
+        """
+        environ = request.environ
+        if environ["REQUEST_METHOD"] in SAFE_METHODS:
+            return
+        if environ.get("HTTP_AUTHORIZATION", "")[: len(_BEARER)].lower() == _BEARER:
+            return
+        site, origin = environ.get("HTTP_SEC_FETCH_SITE"), environ.get("HTTP_ORIGIN")
+        if site is not None:
+            is_foreign = site.lower() not in _OWN_SITES
+        else:
+            is_foreign = origin is not None and not self._is_own(origin)
+        if is_foreign:
+            raise ForeignRequest(origin or "")
+
+    def absolute(self, path: str) -> str:
+        """Return the address of a path of this server: with the setting made of it, and not of `Host`."""
+        own = request.host_url.rstrip("/")
+        if self._own and own not in self._own:
+            own = self._own[0]
+        return own + path
+
+    def _is_own(self, origin: str) -> bool:
+        origin = origin.lower()
+        # Behind a proxy that does not say that it ends TLS, the scheme here is another one.
+        return origin in self._own if self._own else urlsplit(origin).netloc == request.host.lower()
+
+
+def is_navigation(current: Request) -> bool:
+    """Return whether a person opens this address in a browser, without credentials that are no cookie."""
+    environ = current.environ
+    if environ["REQUEST_METHOD"] not in SAFE_METHODS or "HTTP_AUTHORIZATION" in environ:
+        return False
+    mode = environ.get("HTTP_SEC_FETCH_MODE")
+    return mode == "navigate" if mode is not None else _accepts_page(current)
+
+
+def is_browser(current: Request) -> bool:
+    """Return whether a browser sends this, which would answer a challenge for HTTP Basic in a window of its own."""
+    environ = current.environ
+    # By plain HTTP browsers send no Sec-Fetch-Mode.
+    is_script = "HTTP_HX_REQUEST" in environ or "text/event-stream" in environ.get("HTTP_ACCEPT", "")
+    return "HTTP_SEC_FETCH_MODE" in environ or is_script or _accepts_page(current)
+
+
+def _accepts_page(current: Request) -> bool:
+    # Java's HttpURLConnection asks for HTML too, and waits for the challenge.
+    is_java = current.environ.get("HTTP_USER_AGENT", "").startswith("Java/")
+    return "text/html" in current.environ.get("HTTP_ACCEPT", "") and not is_java
+
+
+def may_be_foreign(current: Request) -> bool:
+    """Return whether a page of another site may have made a browser send this GET, which carries no Origin."""
+    site = current.environ.get("HTTP_SEC_FETCH_SITE")
+    if site is not None:
+        return site.lower() not in _OWN_SITES
+    # By plain HTTP there is no such header, and every browser calls itself Mozilla.
+    return bool(current.environ.get("HTTP_USER_AGENT", "").startswith("Mozilla/"))
