@@ -227,6 +227,11 @@ class Context:
         """Write all changes now; raises Unavailable if the store cannot be reached."""
         self._outbox.flush()
 
+    @property
+    def mask(self) -> Masker:
+        """The masker of the thread's texts."""
+        return self._outbox.mask
+
     def masked(self, text: str) -> str:
         """Mask whatever looks like a secret in the text."""
         return self._outbox.mask(text)

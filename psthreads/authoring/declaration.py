@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import re
 from string import Formatter
 from typing import Final
@@ -10,6 +9,7 @@ from typing import Final
 from lxml import etree
 
 from psthreads.authoring.process import Process, Scope
+from psthreads.authoring.returned import is_deferred
 from psthreads.domain.access import Role
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}\Z")
@@ -42,9 +42,11 @@ def _check_function(process: Process) -> None:
         raise ValueError(
             "its name must consist of at most 64 letters, digits, '_' and '-', and start with a letter or a digit"
         )
-    deferred = (inspect.iscoroutinefunction, inspect.isgeneratorfunction, inspect.isasyncgenfunction)
-    if any(is_deferred(process.function) for is_deferred in deferred):
-        raise ValueError("its function must do the work when it is called: without async, and without yield")
+    if is_deferred(process.function):
+        raise ValueError(
+            "its function must do the work when it is called: without async, such as by asyncio.run(…) in it, and "
+            "without yield"
+        )
 
 
 def _check_route(process: Process) -> None:

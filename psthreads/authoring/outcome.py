@@ -6,6 +6,7 @@ import traceback
 from dataclasses import replace
 from typing import Any, Final
 
+from psthreads.authoring import returned as values
 from psthreads.authoring.context import Cancelled, Context, Interrupted, ShutDown, TimedOut
 from psthreads.domain.errors import PsthreadsError
 from psthreads.domain.model import Level, Outcome, Status
@@ -43,9 +44,13 @@ def is_uncaught(error: BaseException | None) -> bool:
 
 
 def _judge(returned: Any, context: Context) -> Outcome:
+    if sentence := values.undone(returned):
+        return Outcome(Status.FAILED, sentence)
     if isinstance(returned, Outcome):
         # Only a request makes a thread `cancelled`.
-        return replace(returned, status=Status.FAILED) if returned.status is Status.CANCELLED else returned
+        status = Status.FAILED if returned.status is Status.CANCELLED else returned.status
+        return replace(returned, status=status, result=_kept(returned.result, context))
+    result = None if isinstance(returned, str) else _kept(returned, context)
     if context.errors:
         default = f"Ended with {context.errors:,} error{'s' if context.errors > 1 else ''}"
         status = Status.FAILED
@@ -55,4 +60,14 @@ def _judge(returned: Any, context: Context) -> Outcome:
     else:
         default = context.last_message or "Completed"
         status = Status.COMPLETED
-    return Outcome(status, returned if isinstance(returned, str) and returned else default)
+    return Outcome(status, returned if isinstance(returned, str) and returned else default, result)
+
+
+def _kept(value: Any, context: Context) -> Any:
+    """Return the value as it is stored; None, after a warning, for one that cannot be."""
+    try:
+        return values.plain(value, context.mask)
+    except ValueError as error:
+        # The work is done: a failed thread would be started again for nothing.
+        context.warning(f"What the function returned is not kept as the thread's result: {error}.")
+        return None

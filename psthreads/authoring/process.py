@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from urllib.parse import quote
 
 from psthreads.authoring.parameter import Parameter, Value, as_text
+from psthreads.authoring.returned import is_deferred
 from psthreads.documents.layout import GroupFolder
 from psthreads.documents.loading_zone import LoadingZone
 from psthreads.domain.access import Group, Member, Role
@@ -110,7 +111,11 @@ class Process:
         """Register a check that runs before a thread is started; usable as a decorator.
 
         The check refuses the start by raising BadParameter or DocumentNotFound. An Answer that it returns is sent
-        in place of a thread.
+        in place of a thread. Raises ValueError for a function that is async or has a yield.
         """
+        if is_deferred(function):
+            raise ValueError(
+                f"A check of the process '{self.name}' must decide when it is called: without async or yield"
+            )
         self.checks.append(function)
         return function

@@ -5,11 +5,12 @@ Attributes, elements and statuses that this client does not know are kept, and a
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final, cast
+from typing import Any, Final, cast
 
 from lxml import etree
 
@@ -50,7 +51,8 @@ class RemoteElement:
 class RemoteThread:
     """A thread, read from the answer `xml`. Times are None where they are not in it.
 
-    `status` is a Status, or the server's word where this client does not know it.
+    `status` is a Status, or the server's word where this client does not know it. `result` is the value that the
+    process returned, None where it returned none, and in lists.
     """
 
     id: str
@@ -68,6 +70,7 @@ class RemoteThread:
     ended: datetime | None
     heard: datetime | None
     xml: str
+    result: Any = None
 
     @property
     def is_final(self) -> bool:
@@ -210,6 +213,7 @@ def _root(text: str) -> etree._Element:
 def _thread(element: etree._Element, text: str | None = None) -> RemoteThread:
     status = element.get("status", "")
     own = [child for child in element if isinstance(child.tag, str)]
+    result = next((child for child in own if child.tag == "result" and child.get("type") == "json"), None)
     return RemoteThread(
         id=element.get("id", ""),
         name=element.get("name", ""),
@@ -220,7 +224,7 @@ def _thread(element: etree._Element, text: str | None = None) -> RemoteThread:
         elements=tuple(
             RemoteElement(etree.QName(child).localname, cast("dict[str, str]", dict(child.attrib)), _content(child))
             for child in own
-            if child.tag != "message"
+            if child.tag != "message" and child is not result
         ),
         cancelling=element.get("cancelling") == "true",
         warnings=_number(element.get("warnings"), 0),
@@ -230,7 +234,14 @@ def _thread(element: etree._Element, text: str | None = None) -> RemoteThread:
         ended=_timestamp(element.get("ended")),
         heard=_timestamp(element.get("heard")),
         xml=text if text is not None else etree.tostring(element, encoding="unicode", with_tail=False),
+        result=None if result is None else _json(_content(result)),
     )
+
+
+def _json(text: str) -> Any:
+    with suppress(ValueError, RecursionError):
+        return json.loads(text)
+    return None
 
 
 def _parameter(element: etree._Element) -> RemoteParameter:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import sys
@@ -49,8 +50,11 @@ def whole(thread: RemoteThread) -> list[str]:
 
 
 def results(thread: RemoteThread) -> list[str]:
-    """Return a line for each element of the thread's own XML with text, such as the name of its file."""
-    return [f"  {plain(element.name)}: {text}" for element in thread.elements if (text := plain(element.text))]
+    """Return a line for each element of the thread's own XML with text, such as its file's name, and for its result."""
+    lines = [f"  {plain(element.name)}: {text}" for element in thread.elements if (text := plain(element.text))]
+    if thread.result is not None:
+        lines.append(f"  result: {plain(json.dumps(thread.result, ensure_ascii=False))}")
+    return lines
 
 
 def watch(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import lru_cache
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 # The complement of XML 1.0, section 2.2: the characters that XML cannot carry.
 _NOT_XML: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -18,6 +18,9 @@ SERVER_WIDE: Final = -1
 
 MAX_TEXT: Final = 16 * 1024
 """The longest message or log line, in characters. A longer one is cut, and says so."""
+
+MAX_RESULT: Final = 64 * 1024
+"""The largest value that a process may return, in bytes of JSON."""
 
 
 class Status(StrEnum):
@@ -112,7 +115,8 @@ class Thread:
     `xml` is the thread-specific XML: well-formed elements in a stable order. `heard` is the time of the worker's last
     heartbeat, `reported` that of the process's last report, `cancel_asked` that of the request to cancel. `worker` is
     the name of the current or last worker. `rates` is a JSON object with the rate of each progress bar, in units per
-    second. `rev` counts the visible changes, without those of `heard`.
+    second. `rev` counts the visible changes, without those of `heard`. `has_result` is true where the process returned
+    a value; `result` is that value as JSON, and empty in lists, which are read without it.
     """
 
     id: str
@@ -139,6 +143,8 @@ class Thread:
     rates: str = ""
     reported: int = 0
     rev: int = 0
+    has_result: bool = False
+    result: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,14 +159,20 @@ class ThreadPage:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a thread ended: a final status, and a sentence with the reason."""
+    """How a thread ended: a final status, a sentence with the reason, and the result as a JSON value, None for none.
+
+    Raises ValueError for a status that is not final, and TypeError for a message that is no text.
+    """
 
     status: Status
     message: str
+    result: Any = None
 
     def __post_init__(self) -> None:
         if not self.status.is_final:
             raise ValueError(f"An outcome is final, and '{self.status}' is not")
+        if not isinstance(self.message, str):
+            raise TypeError(f"The message of an outcome is a text, and not a {type(self.message).__name__}")
 
 
 class Ownership(StrEnum):

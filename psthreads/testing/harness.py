@@ -77,6 +77,7 @@ class Run:
     - `events` are the numbered lines of the log; `messages` are all messages of the thread, in order.
     - `results` are the result files by the name that the process gave; `filenames` are their names for a download.
     - `documents` are the group's after the run, and `loading_zone` the files in the member's loading zone, by path.
+    - `result` is the value that the function returned, as JSON carries it: None where it returned none or a text.
     - `leftovers` are the temporary files and folders that were not removed; there should be none.
     """
 
@@ -96,6 +97,7 @@ class Run:
     documents: Mapping[str, bytes] = field(default_factory=dict)
     loading_zone: Mapping[str, bytes] = field(default_factory=dict)
     leftovers: tuple[str, ...] = ()
+    result: Any = None
 
     @property
     def log(self) -> list[str]:
@@ -172,6 +174,7 @@ def run(
             documents=contents(sandbox.folder),
             loading_zone=contents(sandbox.zone),
             leftovers=sandbox.leftovers(),
+            result=outcome.result if outcome else None,
         )
 
 

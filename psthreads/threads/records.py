@@ -97,6 +97,7 @@ def thread_from(thread_id: str, meta: Mapping[str, Any]) -> Thread:
         rates=meta.get("rates", ""),
         reported=meta.get("reported", 0),
         rev=meta["rev"],
+        has_result=meta.get("has_result", False),
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from typing import Any, Final, cast
 
 from redis import Redis
@@ -54,6 +55,7 @@ FEED: Final = "ps:feed"
 their version.
 """
 _ACCESS: Final = "ps:access"
+_RESULT_FIELD: Final = "returned"  # of the job's hash, as in lua/finish.lua; RQ has a field `result` of its own
 
 
 class ThreadStore:
@@ -114,9 +116,19 @@ class ThreadStore:
     # For people.
 
     def fetch(self, thread_id: str) -> Thread:
-        """Return the thread in its current state; raise ThreadNotFound."""
+        """Return the thread in its current state, with its result; raise ThreadNotFound."""
         with translate_errors():
-            return self.parse(thread_id, cast("bytes | None", self._redis.hget(*self.location(thread_id))))
+            meta = cast("bytes | None", self._redis.hget(*self.location(thread_id)))
+        return self.with_result(self.parse(thread_id, meta))
+
+    def with_result(self, thread: Thread) -> Thread:
+        """Return the thread with the value that its process returned; one round trip, where there is one."""
+        if not thread.has_result or thread.result:
+            return thread
+        # Beside `meta`, so that no list and no search reads it.
+        with translate_errors():
+            result = cast("bytes | None", self._redis.hget(jobs.key(thread.id), _RESULT_FIELD))
+        return replace(thread, result=(result or b"").decode())
 
     def location(self, thread_id: str) -> tuple[str, str]:
         """Return the hash and the field that `parse` takes, for a script that reads them on its way."""
@@ -164,7 +176,8 @@ class ThreadStore:
         answer = self._run("log", thread_id, first, size, _FOLLOWED_BYTES)
         if not answer:
             raise ThreadNotFound(thread_id)
-        return parse_snapshot(thread_id, answer, size, None)
+        snapshot = parse_snapshot(thread_id, answer, size, None)
+        return replace(snapshot, thread=self.with_result(snapshot.thread))
 
     def fetch_many(self, thread_ids: Sequence[str]) -> tuple[list[Thread], int]:
         """Return those of the threads that exist, and the version of the permissions, in one round trip."""
@@ -190,7 +203,7 @@ class ThreadStore:
         if not answer:
             raise ThreadNotFound(thread_id)
         worker, meta = answer
-        return thread_from(thread_id, json.loads(meta)), worker.decode()
+        return self.with_result(thread_from(thread_id, json.loads(meta))), worker.decode()
 
     def delete(self, thread_id: str, by: Origin) -> None:
         """Remove a final thread with its log; raise ThreadNotFound, and Conflict for a thread that is not final."""
@@ -246,9 +259,9 @@ class ThreadStore:
 
         The status is `cancelled` for a cancelling thread, whatever the outcome. `detail` is one more line for the log.
         """
-        answer = self._run(
-            "finish", thread_id, token, outcome.status, self._mask(clean(outcome.message)), self._mask(clean(detail))
-        )
+        result = "" if outcome.result is None else json.dumps(outcome.result, ensure_ascii=False)
+        message = self._mask(clean(outcome.message))
+        answer = self._run("finish", thread_id, token, outcome.status, message, self._mask(clean(detail)), result)
         return Status(answer.decode()) if answer else None
 
     def abandon(self, thread_id: str, why: str, token: str = "") -> str:

@@ -244,6 +244,8 @@ def describe(thread: Thread) -> dict[str, Any]:
         if timestamp := getattr(thread, name):
             content[name] = iso(timestamp)
     content |= {"warnings": thread.warnings, "errors": thread.errors, "message": thread.message}
+    if thread.result:
+        content["result"] = json.loads(thread.result)
     for element in _elements(thread.xml):
         name = _camel(element.tag)
         if name not in content:

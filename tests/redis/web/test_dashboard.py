@@ -256,7 +256,9 @@ def test_the_page_of_a_thread_tells_its_story(signed: Signed, people: People, re
     store.cancel(thread, BY)
     assert "Cancel requested by jjones" in story()
     assert "Kill it now" in client.get(path).text
-    store.finish(thread, "t2", Outcome(Status.COMPLETED, "Done"))
+    assert "Result" not in story()
+    store.finish(thread, "t2", Outcome(Status.COMPLETED, "Done", result={"<b>": 1}))
+    assert texts(client.get(path).text, "//section[h2='Result']/pre") == ['{ "<b>": 1 }']
     end = story()
     assert "Cancelled" in end
     assert "ran for " in end

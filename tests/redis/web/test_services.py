@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import threading
 import time
@@ -239,6 +240,36 @@ def test_log_pages_add_up_to_the_whole_log_with_its_gap_told(
     assert len(xml(web("GET", f"{base}?level=INFO&page-size=10"))) == 10
     assert len(xml(web("GET", f"{base}?level=ERROR"))) == 0
     assert small.finish(thread_id, "t", Outcome(Status.COMPLETED, "done")) is Status.COMPLETED
+
+
+def test_a_result_is_shown_with_its_thread_in_every_form_and_never_in_a_list(
+    web: Web, thread_id: str, store: ThreadStore
+) -> None:
+    assert store.claim(thread_id, "t", "worker")
+    assert store.begin(thread_id, "t")
+    store.report(thread_id, "t", Report(1, xml='<zip>a.zip</zip><result of="own">b</result>'))
+    value = {"words": [1, None, 2**63], "<&]]>": "\u2028 é"}
+    store.finish(thread_id, "t", Outcome(Status.COMPLETED, "Done", result=value))
+    base = "/groups/acme/threads"
+    thread = xml(web("GET", f"{base}/{thread_id}/progress"))
+    assert [child.tag for child in thread] == ["message", "zip", "result", "result"]
+    assert dict(thread[-1].attrib) == {"type": "json"}
+    assert json.loads(thread[-1].text or "") == value
+    assert web("GET", f"{base}/{thread_id}/progress.json").json["result"] == value  # type: ignore[index]
+    assert web("POST", f"{base}/{thread_id}/cancel.json").json["thread"]["result"] == value  # type: ignore[index]
+    listed = web("GET", f"{base}.json?status=finished").json["threads"][0]  # type: ignore[index]
+    assert (listed["id"], listed["result"]) == (thread_id, {"of": "own", "text": "b"})
+    assert len(xml(web("GET", f"{base}?status=finished"))[0].findall("result")) == 1
+    stream = web("GET", f"{base}/{thread_id}/events").text
+    data = stream.partition("event: status\ndata: ")[2].partition("\n\n")[0]
+    assert json.loads(data)["result"] == value
+
+
+@pytest.mark.parametrize("value", [0, False, "", [], {}])
+def test_a_value_that_is_false_is_a_result(web: Web, thread_id: str, store: ThreadStore, value: object) -> None:
+    assert store.claim(thread_id, "t", "worker")
+    store.finish(thread_id, "t", Outcome(Status.COMPLETED, "Done", result=value))
+    assert web("GET", f"/groups/acme/threads/{thread_id}/progress.json").json["result"] == value  # type: ignore[index]
 
 
 def test_at_most_thirty_seconds_are_waited(web: Web, redis: Redis) -> None:

@@ -41,6 +41,12 @@ def test_the_exit_code_of_a_watched_start_is_the_threads_end(
     assert scripted.asked[0].form == {"warn": ["true"], "wait": ["a=b"]}
 
 
+def test_a_result_is_printed_on_a_line_of_its_own(run: CommandLine, scripted: Scripted) -> None:
+    inside = '<message>Over</message><zip>a.zip</zip><result type="json">{"a": ["&lt;", "\u202e"]}</result>'
+    scripted.say(PROGRESS, Answer(200, thread_xml("completed", inside)))
+    assert run("progress", ID, "-g", "acme").stdout.splitlines()[-2:] == ["  zip: a.zip", '  result: {"a": ["<", ""]}']
+
+
 def test_a_start_that_is_not_watched_prints_the_thread_and_returns(run: CommandLine, scripted: Scripted) -> None:
     scripted.say(START, Answer(202, running()))
     done = run("start", "validate", "-g", "acme")

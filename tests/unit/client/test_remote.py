@@ -56,6 +56,27 @@ def test_what_the_client_does_not_know_is_kept_and_not_in_the_way(client: Client
     assert thread.xml == xml
 
 
+@pytest.mark.parametrize(
+    ("element", "value", "others"),
+    [
+        ('<result type="json">{"a": [1, "&lt;"]}</result>', {"a": [1, "<"]}, []),
+        ('<result type="json">false</result>', False, []),
+        ("<result>a file</result>", None, ["result"]),
+        ('<result/><result type="json">[]</result>', [], ["result"]),
+        ('<result type="json">{</result>', None, []),
+        (f'<result type="json">{"[" * 100_000}</result>', None, []),
+        ("", None, []),
+    ],
+)
+def test_the_result_is_the_value_that_the_process_returned(
+    client: Client, scripted: Scripted, element: str, value: object, others: list[str]
+) -> None:
+    scripted.say(PROGRESS, Answer(200, thread_xml("completed", f"<message>Done</message>{element}")))
+    thread = client.progress(ID, "acme")
+    assert thread.result == value
+    assert [element.name for element in thread.elements] == others
+
+
 def test_an_unknown_status_with_an_end_is_final(client: Client, scripted: Scripted) -> None:
     scripted.say(PROGRESS, Answer(200, thread_xml("archived", attributes='ended="2022-05-16T12:14:01Z"')))
     assert client.wait(ID, "acme").status == "archived"

@@ -35,7 +35,7 @@ def add_to(blueprint: Blueprint, services: Services, guard: Guard) -> None:
 
     @blueprint.get("/threads/<thread>")
     def thread(thread: str, **_: str) -> str:
-        target = guard.thread(thread)
+        target = services.store.with_result(guard.thread(thread))
         process = services.registry.find(target.process)
         now = int(time.time() * 1000)
         return render_template(
@@ -44,6 +44,7 @@ def add_to(blueprint: Blueprint, services: Services, guard: Guard) -> None:
             log=services.store.log(target.id, -_TAIL, _TAIL),
             bars=[(bar, _time_left(target, bar, now)) for bar in respond.bars(target)],
             results=respond.results(target),
+            result=json.dumps(json.loads(target.result), indent=2, ensure_ascii=False) if target.result else "",
             parameters=_visible(services.store.values(target.id), mask),
             history=list(_timeline(target, now)),
             may_start=process is not None and _may_start(process),
