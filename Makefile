@@ -73,8 +73,9 @@ format: $(VENV)/.dev  ## format the code
 bench: $(VENV)/.dev  ## measure, print the ratios and write them to var/bench.json
 	@$(BIN)/python -m bench
 
-chaos: $(VENV)/.dev  ## kill workers, web processes and Redis at random, and prove that nothing is lost; SEED=7 THREADS=2000
-	@$(BIN)/python -m chaos $(if $(SEED),--seed $(SEED)) $(if $(THREADS),--threads $(THREADS))
+chaos: $(VENV)/.dev  ## kill, pause and cut off programs at random, and prove that nothing is lost; SEED=7 THREADS=2000 FAULTS="cut stall" DURATION=300
+	@$(BIN)/python -m chaos $(if $(SEED),--seed $(SEED)) $(if $(THREADS),--threads $(THREADS)) \
+		$(if $(FAULTS),--faults "$(FAULTS)") $(if $(DURATION),--seconds $(DURATION))
 
 fuzz: $(VENV)/.dev  ## send 50,000 random requests to a real web process; SEED=7 FUZZ=50000
 	@FUZZ_REQUESTS=$(or $(FUZZ),50000) FUZZ_SEED=$(or $(SEED),7) $(BIN)/python -m pytest -q -s tests/system/web/test_fuzz.py

@@ -4,66 +4,37 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import sys
 import tempfile
-import threading
 import time
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 from chaos.clients import Clients
+from chaos.counting import COUNTS, Breach, Evidence
+from chaos.faults import WEIGHTS
 from chaos.storm import Storm
+from chaos.trails import executions
+from chaos.watch import Watch
 from chaos.world import World, wait_until
 from psthreads.audit.entries import SETUP
 from psthreads.database.connection import connect
 from psthreads.domain.access import Role
-from psthreads.domain.errors import PsthreadsError, ThreadNotFound
+from psthreads.domain.errors import ThreadNotFound
 from psthreads.domain.model import Status, Thread
 from psthreads.identity.directory import Directory
 from psthreads.threads.store import ThreadStore
 from psthreads.worker.horse import persistently
 
 _STILL_SECONDS: Final = 60.0  # a thread is stuck when, after the storm, none has ended for so long
-_BROKEN: Final = ("lost", "stuck", "flipped", "ran twice", "unexplained", "misplaced", "slots held", "wrong answers")
-_QUIT: Final = "Its process ended by itself, with exit code 0"
 _READY_SECONDS: Final = 60.0
-_RECOVERY_SECONDS: Final = 4.0  # a detection is timed only where Redis was left alone, and for so long before
-
-
-class Watch:
-    """Looks at the store ten times a second, and notes when a thread ended or was queued again."""
-
-    def __init__(self, store: ThreadStore, clients: Clients) -> None:
-        self._store = store
-        self._clients = clients
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._look, name="watch")
-        self.changes: dict[str, list[tuple[float, Status]]] = {}
-
-    def start(self) -> None:
-        """Begin to look."""
-        self._thread.start()
-
-    def end(self) -> None:
-        """Stop looking."""
-        self._ended.set()
-        self._thread.join()
-
-    def _look(self) -> None:
-        while not self._ended.wait(0.1):
-            with self._clients.seen.lock:
-                ids = list(self._clients.seen.kinds)
-            for thread_id in ids:
-                changes = self.changes.setdefault(thread_id, [])
-                if changes and changes[-1][1].is_final:
-                    continue
-                try:
-                    status = self._store.fetch(thread_id).status
-                except PsthreadsError:
-                    continue
-                if not changes or changes[-1][1] is not status:
-                    changes.append((time.monotonic(), status))
+_SECONDS_EACH: Final = 0.7  # of storm for each thread, by default
+_MOST_SHOWN: Final = 8
+_TARGET: Final = Path("var/chaos.json")
+_TRAILS: Final = Path("var/chaos")
 
 
 def main() -> int:
@@ -71,36 +42,49 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="make chaos", description=__doc__)
     parser.add_argument("--threads", type=int, default=200)
     parser.add_argument("--seed", type=int, default=int(time.time()))
-    parser.add_argument("--supervisors", type=int, default=2)
-    parser.add_argument("--workers", type=int, default=2, help="for each supervisor")
+    parser.add_argument("--seconds", type=float, default=0, help="over which the starts are spread")
+    parser.add_argument("--faults", type=_faults, default=tuple(WEIGHTS), help=f"some of: {' '.join(WEIGHTS)}")
+    parser.add_argument("--machines", type=int, default=3)
+    parser.add_argument("--workers", type=int, default=2, help="on each machine")
     arguments = parser.parse_args()
+    arguments.seconds = arguments.seconds or max(20.0, _SECONDS_EACH * arguments.threads)
     print(f"A storm over {arguments.threads} threads, seed {arguments.seed}.", flush=True)
     with tempfile.TemporaryDirectory(prefix="psthreads-chaos-") as name:
         figures = _blow(Path(name), arguments)
-    is_kept = not any(figures[name] for name in _BROKEN)
+        is_kept = not any(figures[count] for count in COUNTS)
+        if not is_kept:
+            shutil.rmtree(_TRAILS, ignore_errors=True)
+            shutil.copytree(name, _TRAILS, ignore=shutil.ignore_patterns("*.sock"))
     width = max(map(len, figures))
     for figure, value in figures.items():
         print(f"  {figure:<{width}}  {value:g}")
-    target = Path("var/chaos.json")
-    target.parent.mkdir(exist_ok=True)
-    target.write_text(json.dumps({"seed": arguments.seed, **figures}, indent=2) + "\n")
-    print("Every promise was kept." if is_kept else "A promise was broken.")
+    _TARGET.parent.mkdir(exist_ok=True)
+    _TARGET.write_text(json.dumps({"seed": arguments.seed, **figures}, indent=2) + "\n")
+    print("Every promise was kept." if is_kept else f"A promise was broken: seed {arguments.seed}, logs in {_TRAILS}.")
     return 0 if is_kept else 1
 
 
+def _faults(text: str) -> tuple[str, ...]:
+    names = tuple(text.replace(",", " ").split())
+    if unknown := [name for name in names if name not in WEIGHTS]:
+        raise argparse.ArgumentTypeError(f"there is no fault '{unknown[0]}', only {', '.join(WEIGHTS)}")
+    return names
+
+
 def _blow(folder: Path, arguments: argparse.Namespace) -> dict[str, float]:
-    marks = folder / "marks"
-    with World(folder, arguments.supervisors, arguments.workers) as world, connect(world.config.redis_url) as redis:
+    trails = folder / "trails"
+    trails.mkdir()
+    with World(folder, arguments.machines, arguments.workers) as world, connect(world.config.redis_url) as redis:
         store = ThreadStore(redis, world.config)
         directory = Directory(redis)
         member = directory.by(SETUP).add_member("storm", "a password for a storm")
         group = directory.by(SETUP).add_group("storm")
         directory.by(SETUP).set_membership(member, group, Role.MANAGER)
-        clients = Clients(
-            world.address, directory.by(SETUP).create_token(member, "storm"), marks, arguments.threads, arguments.seed
-        )
-        storm, watch = Storm(world, arguments.seed), Watch(store, clients)
-        if not wait_until(lambda: len(world.workers()) == arguments.supervisors * arguments.workers, _READY_SECONDS):
+        token = directory.by(SETUP).create_token(member, "storm")
+        clients = Clients(world.address, token, trails, arguments.threads, arguments.seed, arguments.seconds)
+        storm = Storm(world, redis, arguments.seed, arguments.faults)
+        watch = Watch(store, clients, trails, world.config.documents, world.config.lost_after)
+        if not wait_until(lambda: len(world.workers()) == arguments.machines * arguments.workers, _READY_SECONDS):
             raise TimeoutError("The workers did not start.")
         begun = time.monotonic()
         for part in (clients, watch, storm):
@@ -108,103 +92,74 @@ def _blow(folder: Path, arguments: argparse.Namespace) -> dict[str, float]:
         clients.wait_for_starts()
         wait_until(lambda: len(clients.seen.final) > 0.9 * arguments.threads, _READY_SECONDS + arguments.threads / 4)
         storm.end()
-        stuck = _wait_for_the_last(store, clients)
+        _wait_for_the_last(store, clients)
         clients.end()
         watch.end()
         clients.look_again()
         took = time.monotonic() - begun
-        print(f"  faults: {', '.join(f'{count} {name}' for name, count in storm.struck.most_common())}")
+        print(f"  faults: {', '.join(f'{count} {name}' for name, count in storm.counts().most_common())}")
+        if absent := set(arguments.faults) - set(storm.counts()):
+            print(f"  left out: {', '.join(sorted(absent))}")
+        threads = _as_stored(store, clients)
+        evidence = Evidence(world.config, threads, clients, watch, executions(trails), storm.strikes)
+        breaches = [*evidence.breaches(), *(Breach("wrong answers", "", sentence) for sentence in clients.seen.wrong)]
+        _show(evidence, breaches, begun)
+        statuses = Counter(thread.status for thread in threads.values() if thread is not None)
+        counts = Counter(breach.count for breach in breaches)
         # Every thread has ended: none may hold a place in its group.
-        slots_held = sum(redis.exists(f"ps:slots:{group.id}{kind}") for kind in ("", ":changes"))
-        figures = _judge(store, _as_stored(store, clients), clients, watch, storm, marks, stuck)
-        return figures | {"slots held": slots_held if not stuck else 0, "seconds": round(took)}
+        held = sum(redis.exists(f"ps:slots:{group.id}{kind}") for kind in ("", ":changes"))
+        counts["slots held"] = held if not counts["stuck"] else 0
+        final = {each.value: statuses[each] for each in Status if each.is_final}
+        counts["misplaced"] = abs(store.page("finished", size=1).total - sum(final.values()))
+        seen = clients.seen
+        cancels = [seen.cancelled[each] - asked for each, asked in seen.asked.items() if each in seen.cancelled]
+        return {
+            "accepted": len(threads),
+            **final,
+            "restarts": sum(thread.restarts for thread in threads.values() if thread is not None),
+            **{name: counts[name] for name in COUNTS},
+            "slowest detection on its machine, s": _slowest(evidence, watched=True),
+            "slowest detection elsewhere, s": _slowest(evidence, watched=False),
+            "slowest cancel, s": round(max(cancels, default=0.0), 1),
+            "seconds": round(took),
+        }
+
+
+def _show(evidence: Evidence, breaches: Sequence[Breach], begun: float) -> None:
+    """Print the first broken promises, and the trails of their threads."""
+    for breach in breaches[: 4 * _MOST_SHOWN]:
+        print(f"  {breach.count}: {breach.thread_id} {breach.sentence}")
+    for thread_id in list(dict.fromkeys(breach.thread_id for breach in breaches if breach.thread_id))[:_MOST_SHOWN]:
+        print("\n".join(f"    {line}" for line in evidence.trail(thread_id, begun)))
+
+
+def _slowest(evidence: Evidence, *, watched: bool) -> float:
+    times = (each.seconds for each in evidence.detections if each.lost.watched is watched)
+    return round(max(times, default=0.0), 1)
 
 
 def _as_stored(store: ThreadStore, clients: Clients) -> dict[str, Thread | None]:
     """Return every accepted thread from the store, None for one that is missing."""
-    found: dict[str, Thread | None] = {}
+    threads: dict[str, Thread | None] = {}
     for thread_id in clients.seen.kinds:
         try:
-            found[thread_id] = persistently(lambda: store.fetch(thread_id))  # noqa: B023 (called at once)
+            threads[thread_id] = persistently(lambda: store.fetch(thread_id))  # noqa: B023 (called at once)
         except ThreadNotFound:
-            found[thread_id] = None
-    return found
+            threads[thread_id] = None
+    return threads
 
 
-def _wait_for_the_last(store: ThreadStore, clients: Clients) -> int:
-    """Wait until every accepted thread has ended; return how many are stuck."""
+def _wait_for_the_last(store: ThreadStore, clients: Clients) -> None:
+    """Wait until every accepted thread has ended, or until none has for a while."""
     left, since = len(clients.seen.kinds), time.monotonic()
     while True:
         threads = _as_stored(store, clients).values()
         now = sum(1 for thread in threads if thread is not None and not thread.status.is_final)
         if not now or time.monotonic() - since > _STILL_SECONDS:
-            return now
+            return
         if now != left:
             left, since = now, time.monotonic()
         time.sleep(0.2)
-
-
-def _judge(
-    store: ThreadStore,
-    threads: dict[str, Thread | None],
-    clients: Clients,
-    watch: Watch,
-    storm: Storm,
-    marks: Path,
-    stuck: int,
-) -> dict[str, float]:
-    seen = clients.seen
-    ended = Counter(thread.status for thread in threads.values() if thread is not None)
-    lines = [line.split() for line in marks.read_text().splitlines()] if marks.exists() else []
-    runs = Counter(thread_id for thread_id, _ in lines)
-    twice = 0
-    for thread_id, times in runs.items():
-        thread = threads.get(thread_id)
-        twice += times > 1 + (thread.restarts if thread is not None else 0)
-    broken_cancels = [
-        thread_id for thread_id in seen.asked if (found := threads[thread_id]) and found.status is not Status.CANCELLED
-    ]
-    listed = store.page("finished", size=1).total
-    cancels = [
-        seen.cancelled[thread_id] - asked for thread_id, asked in seen.asked.items() if thread_id in seen.cancelled
-    ]
-    for sentence in (*seen.wrong[:5], *(f"not cancelled: {thread_id}" for thread_id in broken_cancels)):
-        print(f"  {sentence}")
-    return {
-        "accepted": len(seen.kinds),
-        "completed": ended[Status.COMPLETED],
-        "failed": ended[Status.FAILED],
-        "cancelled": ended[Status.CANCELLED],
-        "restarts": sum(thread.restarts for thread in threads.values() if thread is not None),
-        "unexplained": sum(not _is_explained(thread, seen.kinds) for thread in threads.values() if thread is not None),
-        "lost": sum(thread is None for thread in threads.values()),
-        "stuck": stuck,
-        "flipped": len(seen.flipped) + len(broken_cancels),
-        "ran twice": twice,
-        "misplaced": abs(listed - sum(ended[status] for status in ended if status.is_final)),
-        "wrong answers": len(seen.wrong),
-        "slowest detection, s": round(_slowest_detection(watch, storm, {pid: thread for thread, pid in lines}), 1),
-        "slowest cancel, s": round(max(cancels, default=0.0), 1),
-    }
-
-
-def _is_explained(thread: Thread, kinds: dict[str, str]) -> bool:
-    """Return whether a failed thread names a reason that its kind or the storm's faults explain."""
-    reasons = ["Killed by signal 9", "Worker lost", "Worker restarted"]
-    reasons += {"failing": ["ValueError: as it should"], "quitting": [_QUIT]}.get(kinds[thread.id], [])
-    return thread.status is not Status.FAILED or thread.message in reasons
-
-
-def _slowest_detection(watch: Watch, storm: Storm, ran: dict[str, str]) -> float:
-    """Return the longest time from a horse's death to its thread's end or return to the queue, while Redis is well."""
-    slowest = 0.0
-    for killed, pid in storm.killed:
-        for at, status in watch.changes.get(ran.get(str(pid), ""), []):
-            if at > killed and (status.is_final or status is Status.INITIALISED):
-                if not any(killed - _RECOVERY_SECONDS < struck < at for struck in storm.redis_struck):
-                    slowest = max(slowest, at - killed)
-                break
-    return slowest
 
 
 if __name__ == "__main__":

@@ -18,7 +18,8 @@ from psthreads.domain.model import Status
 
 _AGAIN_SECONDS: Final = 0.2
 _ANSWER_SECONDS: Final = 40.0
-_SECONDS: Final = (0.05, 1.5)
+_CANCELLED: Final = 0.25  # of the threads, about
+_SECONDS: Final = (0.05, 3.0)
 _POLLERS: Final = 3
 _STARTERS: Final = 4
 
@@ -61,13 +62,18 @@ class Seen:
 
 
 class Clients:
-    """Clients with one administrator's token, which repeat each request until it is answered."""
+    """Clients with one administrator's token, which repeat each request until it is answered.
 
-    def __init__(self, address: str, token: str, marks: Path, count: int, seed: int) -> None:
+    They spread the starts over some seconds.
+    """
+
+    def __init__(self, address: str, token: str, trails: Path, count: int, seed: int, seconds: float) -> None:
         self._address = address
         self._headers = {"Authorization": f"Bearer {token}", "Accept": "application/json"}
-        self._marks = marks
+        self._trails = trails
         self._count = count
+        self._lull = 2 * _STARTERS * seconds / count
+        self._calm = 2 * seconds / (_CANCELLED * count)
         self._seed = seed
         self._ended = threading.Event()
         self._give_up = float("inf")
@@ -99,6 +105,12 @@ class Clients:
             for thread_id in self.seen.kinds:
                 self._look(session, thread_id)
 
+    def download(self, thread_id: str, filename: str) -> bytes:
+        """Return a result of a thread, as a member of its group gets it; nothing where it is not to be had."""
+        url = f"{self._address}/groups/storm/threads/{thread_id}/results/{filename}"
+        answer = requests.get(url, headers=self._headers, timeout=_ANSWER_SECONDS)
+        return answer.content if answer.ok else b""
+
     def _threads(self, count: int, work: Callable[[int, random.Random], None]) -> list[threading.Thread]:
         return [
             threading.Thread(target=work, args=(number, random.Random(f"{self._seed} {work.__name__} {number}")))  # noqa: S311 (a storm need not be secret)
@@ -106,15 +118,16 @@ class Clients:
         ]
 
     def _start_all(self, number: int, draw: random.Random) -> None:
+        kinds = sorted(KINDS)
         with requests.Session() as session:
             for _ in range(number, self._count, _STARTERS):
-                kind = draw.choice(KINDS)
-                form = {"marks": str(self._marks), "seconds": f"{draw.uniform(*_SECONDS):.2f}"}
+                kind = draw.choice(kinds)
+                form = {"trail": str(self._trails), "seconds": f"{draw.uniform(*_SECONDS):.2f}"}
                 path = f"/members/storm/groups/storm/chaos/{kind}"
                 answer = self._ask(session, "POST", path, data=form, headers={"Idempotency-Key": uuid4().hex})
                 with self.seen.lock:
                     self.seen.kinds[answer["id"]] = kind
-                time.sleep(draw.uniform(0, 0.4))
+                time.sleep(draw.uniform(0, self._lull))
 
     def _poll(self, _number: int, draw: random.Random) -> None:
         with requests.Session() as session:
@@ -133,7 +146,7 @@ class Clients:
 
     def _cancel(self, _number: int, draw: random.Random) -> None:
         with requests.Session() as session:
-            while not self._ended.wait(draw.uniform(0.1, 0.8)):
+            while not self._ended.wait(draw.uniform(0, self._calm)):
                 with self.seen.lock:
                     candidates = [known for known in self.seen.kinds if known not in self.seen.final]
                 if candidates:

@@ -1,142 +1,86 @@
-"""The faults, drawn from a seed, one after the other while threads run."""
+"""Draws faults from a seed and lets them strike, one after the other, while threads run."""
 
 from __future__ import annotations
 
 import random
-import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Collection
+from dataclasses import dataclass
 from typing import Final
 
-from chaos.world import World, children, kin, strike
+from redis import Redis
 
-_LULL_SECONDS: Final = (0.2, 1.0)
-_PAUSE_SECONDS: Final = (1.0, 9.0)
-_AWAY_SECONDS: Final = (0.1, 2.0)
+from chaos.faults import WEIGHTS, Faults, Hit, Lost
+from chaos.world import World
+
+_LULL_SECONDS: Final = (0.3, 2.2)
+
+
+@dataclass(frozen=True, slots=True)
+class Strike:
+    """One fault that struck. Times are seconds on the monotonic clock."""
+
+    at: float
+    until: float
+    name: str
+    place: str
+    losses: tuple[Lost, ...]
 
 
 class Storm:
-    """Strikes at random until it is told to end. `struck` counts the faults by name."""
+    """Strikes until it is told to end."""
 
-    def __init__(self, world: World, seed: int) -> None:
-        self._world = world
+    def __init__(self, world: World, redis: Redis, seed: int, names: Collection[str]) -> None:
         self._random = random.Random(seed)  # noqa: S311 (a storm need not be secret)
+        self._faults = Faults(world, self._random, redis)
+        self._names = [name for name in WEIGHTS if name in names]
+        self._deck: list[str] = []
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._blow, name="storm")
-        self._paused: list[tuple[float, int]] = []
-        self.struck: Counter[str] = Counter()
-        self.killed: list[tuple[float, int]] = []
-        """When which horse was killed, or lost its worker: on the monotonic clock, and its process id."""
-        self.redis_struck: list[float] = []
-        """When Redis was killed or paused."""
-        self._faults: list[tuple[int, str, Callable[[], bool]]] = [
-            (8, "horse killed", self._kill_horse),
-            (5, "worker killed", self._kill_worker),
-            (4, "worker and horse killed", self._kill_both),
-            (4, "worker paused", self._pause_worker),
-            (2, "horse paused", self._pause_horse),
-            (2, "worker told to stop", self._stop_worker),
-            (1, "supervisor killed", self._kill_supervisor),
-            (1, "supervisor told to stop", self._stop_supervisor),
-            (3, "web killed", self._kill_web),
-            (1, "Redis killed", self._kill_redis),
-            (1, "Redis paused", self._pause_redis),
-        ]
+        self._lasting: list[tuple[float, Hit]] = []
+        self.strikes: list[Strike] = []
+        self.missed: Counter[str] = Counter()
+        """How often a fault was drawn that had nothing to strike, or that this computer cannot have."""
 
     def start(self) -> None:
         """Begin to strike."""
         self._thread.start()
 
     def end(self) -> None:
-        """Stop striking, and let everything that stands still go on."""
+        """Stop striking, and end what still lasts."""
         self._ended.set()
         self._thread.join()
-        self._wake(float("inf"))
+        self._mend(float("inf"))
+
+    def counts(self) -> Counter[str]:
+        """Return how often each fault struck."""
+        return Counter(strike.name for strike in self.strikes)
 
     def _blow(self) -> None:
-        weights = [weight for weight, _, _ in self._faults]
         while not self._ended.wait(self._random.uniform(*_LULL_SECONDS)):
-            self._wake(time.monotonic())
-            _, name, fault = self._random.choices(self._faults, weights)[0]
-            if fault():
-                self.struck[name] += 1
+            self._mend(time.monotonic())
+            name = self._draw()
+            at = time.monotonic()
+            hit: Hit | None = getattr(self._faults, name.replace("-", "_"))()
+            if hit is None:
+                self.missed[name] += 1
+                continue
+            until = time.monotonic() + hit.seconds
+            self.strikes.append(Strike(at, until, name, hit.place, hit.losses))
+            if hit.mend is not None:
+                self._lasting.append((until, hit))
 
-    def _wake(self, now: float) -> None:
-        for due, pid in list(self._paused):
-            if due <= now:
-                strike(pid, signal.SIGCONT)
-                self._paused.remove((due, pid))
+    def _draw(self) -> str:
+        # A deck has each fault, so that no storm of some length is without one.
+        if not self._deck:
+            self._deck = [name for name in self._names for _ in range(WEIGHTS[name])]
+            self._random.shuffle(self._deck)
+        return self._deck.pop()
 
-    def _kill_horse(self) -> bool:
-        horses = self._world.horses()
-        return bool(horses) and self._kill(self._random.choice(horses).pid)
-
-    def _kill_worker(self) -> bool:
-        workers = self._world.workers()
-        if not workers:
-            return False
-        worker = self._random.choice(workers)
-        now = time.monotonic()
-        self.killed += [(now, horse.pid) for horse in kin(worker)]
-        return strike(worker.pid, signal.SIGKILL)
-
-    def _kill_both(self) -> bool:
-        workers = self._world.workers()
-        if not workers:
-            return False
-        worker = self._random.choice(workers)
-        horses = kin(worker)
-        strike(worker.pid, signal.SIGKILL)
-        for horse in horses:
-            self._kill(horse.pid)
-        return True
-
-    def _kill(self, horse: int) -> bool:
-        self.killed.append((time.monotonic(), horse))
-        return strike(horse, signal.SIGKILL)
-
-    def _pause(self, pids: list[int]) -> bool:
-        if not pids:
-            return False
-        pid = self._random.choice(pids)
-        self._paused.append((time.monotonic() + self._random.uniform(*_PAUSE_SECONDS), pid))
-        return strike(pid, signal.SIGSTOP)
-
-    def _pause_worker(self) -> bool:
-        return self._pause([worker.pid for worker in self._world.workers()])
-
-    def _pause_horse(self) -> bool:
-        return self._pause([horse.pid for horse in self._world.horses()])
-
-    def _stop_worker(self) -> bool:
-        workers = self._world.workers()
-        return bool(workers) and strike(self._random.choice(workers).pid, signal.SIGTERM)
-
-    def _supervisor(self, number: signal.Signals) -> bool:
-        process = self._random.choice(self._world.supervisors).process
-        return process is not None and strike(process.pid, number)
-
-    def _kill_supervisor(self) -> bool:
-        return self._supervisor(signal.SIGKILL)
-
-    def _stop_supervisor(self) -> bool:
-        return self._supervisor(signal.SIGTERM)
-
-    def _kill_web(self) -> bool:
-        process = self._world.web.process
-        if process is None:
-            return False
-        victims = [process.pid, *(child.pid for child in children(self._world.web))]
-        return strike(self._random.choice(victims), signal.SIGKILL)
-
-    def _kill_redis(self) -> bool:
-        self.redis_struck.append(time.monotonic())
-        self._world.restart_redis(self._random.uniform(*_AWAY_SECONDS))
-        return True
-
-    def _pause_redis(self) -> bool:
-        self.redis_struck.append(time.monotonic())
-        self._paused.append((time.monotonic() + self._random.uniform(*_AWAY_SECONDS), self._world.redis.pid))
-        return strike(self._world.redis.pid, signal.SIGSTOP)
+    def _mend(self, now: float) -> None:
+        for due, hit in list(self._lasting):
+            if due <= now and hit.mend is not None:
+                hit.mend()
+                self._lasting.remove((due, hit))

@@ -1,4 +1,7 @@
-"""The programs that the storm goes through, each kept running by somebody who starts it again."""
+"""The programs that the storm goes through, each kept running by somebody who starts it again.
+
+Every supervisor stands for a machine: it has a way of its own to Redis, which can be cut, and can be forbidden to fork.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +12,15 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Final, Self
 
 import psutil
 
+from chaos.fork_limit import ForkLimit
+from chaos.proxy import Proxy
+from chaos.trails import MACHINE
 from psthreads.domain.config import Config
 from psthreads.domain.errors import ConfigError
 from psthreads.local.programs import SUPERVISOR, WEB, free_port, start
@@ -36,45 +43,94 @@ class Program:
     def start(self) -> None:
         """Start it; its output goes to the log."""
         with self._log.open("ab") as log:
-            self.process = start(self._command, self._config, folder=ROOT, output=log)
+            environment = {MACHINE: self.name}
+            self.process = start(self._command, self._config, folder=ROOT, output=log, environment=environment)
 
     def keep(self) -> None:
         """Start it again if it has died."""
         if self.process is not None and self.process.poll() is not None:
             self.start()
 
+    def children(self) -> list[psutil.Process]:
+        """Return the processes that the program started itself."""
+        if self.process is None:
+            return []
+        try:
+            return kin(psutil.Process(self.process.pid))
+        except psutil.NoSuchProcess:
+            return []
+
+    def family(self) -> list[psutil.Process]:
+        """Return the program's process and whatever came from it, also what has left it."""
+        # The environment of a process says where it came from, whoever its parent is by now.
+        members = []
+        for process in psutil.process_iter():
+            with suppress(psutil.Error):
+                if process.environ().get(MACHINE) == self.name:
+                    members.append(process)
+        return members
+
     def stop(self) -> None:
         """End it, and whatever it started."""
+        if self.process is None:
+            return
+        strike(self.process.pid, signal.SIGTERM)
+        try:
+            self.process.wait(40)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+
+class Machine(Program):
+    """A supervisor with its workers, and their way to Redis."""
+
+    def __init__(self, name: str, config: Config, folder: Path) -> None:
+        self.proxy = Proxy(config.redis_url)
+        self.fork_limit = ForkLimit(name)
+        super().__init__(name, replace(config, redis_url=self.proxy.url), SUPERVISOR, folder / f"{name}.log")
+
+    def start(self) -> None:
+        """Start the supervisor."""
+        super().start()
         if self.process is not None:
-            left = family(self.process.pid)
-            self.process.terminate()
-            try:
-                self.process.wait(40)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait()
-            for process in left:
-                strike(process.pid, signal.SIGKILL)
+            self.fork_limit.hold(self.process.pid)
+
+    def workers(self) -> list[psutil.Process]:
+        """Return the worker processes that live now."""
+        # What a worker left behind may have become a child of the supervisor.
+        return [child for child in self.children() if is_worker(child)]
+
+    def horses(self) -> list[int]:
+        """Return the process ids of the workers' children."""
+        return [horse.pid for worker in self.workers() for horse in kin(worker)]
+
+    def set_forking(self, *, may_fork: bool) -> None:
+        """Let the supervisor and its workers fork or not."""
+        pids = [worker.pid for worker in self.workers()]
+        self.fork_limit.set([*pids, *([self.process.pid] if self.process else [])], may_fork=may_fork)
 
 
 class World:
     """Redis, a web process and supervisors with workers, on this machine. A context manager."""
 
-    def __init__(self, folder: Path, supervisors: int, workers: int) -> None:
+    def __init__(self, folder: Path, machines: int, workers: int) -> None:
+        self.folder = folder
         self.redis = RedisServer(folder / "redis", tied=False)  # The storm starts it again, and ends before it.
         self.config = Config(
             redis_url=self.redis.url,
             port=free_port(),
             workers=workers,
+            group_threads=machines * workers,
             documents=folder / "documents",
             processes=("chaos.processes",),
-            grace=3,
+            grace=1,
+            heartbeat=0.5,
+            lost_after=3,
+            shutdown=2,
         )
         self.web = Program("web", self.config, WEB, folder / "web.log")
-        self.supervisors = [
-            Program(f"supervisor {number}", self.config, SUPERVISOR, folder / f"worker{number}.log")
-            for number in range(supervisors)
-        ]
+        self.machines = [Machine(f"machine{number}", self.config, folder) for number in range(machines)]
         self._ended = threading.Event()
         self._keeper = threading.Thread(target=self._keep, name="keeper")
 
@@ -85,11 +141,7 @@ class World:
 
     def workers(self) -> list[psutil.Process]:
         """Return the worker processes that live now."""
-        return [child for supervisor in self.supervisors for child in children(supervisor)]
-
-    def horses(self) -> list[psutil.Process]:
-        """Return the horses that live now."""
-        return [horse for worker in self.workers() for horse in kin(worker)]
+        return [worker for machine in self.machines for worker in machine.workers()]
 
     def restart_redis(self, pause: float) -> None:
         """Kill Redis as a crash would, and start it again after a pause in seconds."""
@@ -103,7 +155,10 @@ class World:
 
     def __enter__(self) -> Self:
         self.redis.start()
-        for program in (self.web, *self.supervisors):
+        for machine in self.machines:
+            machine.proxy.__enter__()
+            machine.fork_limit.create()
+        for program in (self.web, *self.machines):
             program.start()
         self._keeper.start()
         return self
@@ -111,24 +166,20 @@ class World:
     def __exit__(self, *_: object) -> None:
         self._ended.set()
         self._keeper.join()
-        for program in (*self.supervisors, self.web):
+        programs = (*self.machines, self.web)
+        for program in programs:
             program.stop()
+        for process in (process for program in programs for process in program.family()):
+            strike(process.pid, signal.SIGKILL)
         self.redis.stop()
+        for machine in self.machines:
+            machine.proxy.__exit__()
+            machine.fork_limit.remove()
 
     def _keep(self) -> None:
         while not self._ended.wait(_POLL_SECONDS):
-            for program in (self.web, *self.supervisors):
+            for program in (self.web, *self.machines):
                 program.keep()
-
-
-def children(program: Program) -> list[psutil.Process]:
-    """Return the processes that the program started itself."""
-    if program.process is None:
-        return []
-    try:
-        return kin(psutil.Process(program.process.pid))
-    except psutil.NoSuchProcess:
-        return []
 
 
 def kin(process: psutil.Process) -> list[psutil.Process]:
@@ -139,12 +190,12 @@ def kin(process: psutil.Process) -> list[psutil.Process]:
         return []
 
 
-def family(pid: int) -> list[psutil.Process]:
-    """Everything below a process."""
+def is_worker(process: psutil.Process) -> bool:
+    """Return whether this child of a supervisor is a worker's process."""
     try:
-        return list(psutil.Process(pid).children(recursive=True))
-    except psutil.NoSuchProcess:
-        return []
+        return os.getsid(process.pid) == process.pid and any("worker.worker" in word for word in process.cmdline())
+    except (psutil.Error, OSError):
+        return False
 
 
 def strike(pid: int, number: signal.Signals) -> bool:

@@ -1,0 +1,206 @@
+"""Holds what clients, the store, the trails and the watch have seen against each other, and counts broken promises."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from chaos.clients import Clients
+from chaos.faults import PRECISE, REDIS, Lost
+from chaos.processes import KINDS, LIMIT_SECONDS
+from chaos.storm import Strike
+from chaos.trails import Execution
+from chaos.watch import Watch, digest
+from psthreads.domain.config import Config
+from psthreads.domain.model import Status, Thread
+
+OWN_MACHINE_SECONDS: Final = 2.0
+"""In which the machine of a lost worker has to notice it."""
+
+_RECOVERY_SECONDS: Final = 3.0  # a detection is timed only where nothing else was struck, and for so long before
+_KILL_SECONDS: Final = 2.0  # after the grace
+_QUIT: Final = "Its process ended by itself, with exit code 0"
+_REASONS: Final = ("Killed by signal 9", "Worker lost", "Worker restarted")
+_KINDS_REASONS: Final[Mapping[str, str]] = {
+    "failing": "ValueError: as it should",
+    "quitting": _QUIT,
+    "endless": f"Timed out after {LIMIT_SECONDS:g} s",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Breach:
+    """A broken promise: which count it belongs to, whose it is, and a sentence with what was seen."""
+
+    count: str
+    thread_id: str
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Detection:
+    """How long it took until the store recorded that an execution was lost."""
+
+    seconds: float
+    thread_id: str
+    lost: Lost
+
+
+COUNTS: Final = (
+    *("lost", "stuck", "flipped", "ran twice", "unexplained", "overlap", "orphans", "results changed", "overtime"),
+    *("late detections", "misplaced", "slots held", "wrong answers"),
+)
+"""What is counted; each must be 0."""
+
+
+class Evidence:
+    """What was seen of all threads in one storm."""
+
+    def __init__(
+        self,
+        config: Config,
+        threads: Mapping[str, Thread | None],
+        clients: Clients,
+        watch: Watch,
+        executions: Sequence[Execution],
+        strikes: Sequence[Strike],
+    ) -> None:
+        self._config = config
+        self._threads = threads
+        self._clients = clients
+        self._kinds = clients.seen.kinds
+        self._watch = watch
+        self._executions = executions
+        self._strikes = strikes
+        self.detections = tuple(self._detections())
+
+    def breaches(self) -> Iterator[Breach]:
+        """Return every broken promise that belongs to a thread."""
+        yield from self._of_the_store()
+        yield from self._overlaps()
+        yield from self._of_files()
+        yield from self._too_long()
+
+    def trail(self, thread_id: str, begun: float) -> Iterator[str]:
+        """Return what happened to a thread, and what struck meanwhile, in order of time."""
+        lines = [
+            (change.at, f"{change.status.value}, restart {change.restarts}: {change.message}")
+            for change in self._watch.changes.get(thread_id, [])
+        ]
+        places, runs = {REDIS}, []
+        for run in self._executions:
+            if run.thread_id == thread_id:
+                places.add(run.machine)
+                runs.append(run.began)
+                lines.append((run.began, f"process {run.pid} begins on {run.machine}"))
+                lines.append((run.last, f"process {run.pid} or a child of it is last at work"))
+                lines += [(run.ended, f"process {run.pid} leaves its function")] if run.ended else []
+        if not lines:
+            return
+        first, last = min(runs, default=0.0), max(lines)[0]
+        lines += [
+            (strike.at, f"({strike.name} at {strike.place} for {strike.until - strike.at:.1f} s)")
+            for strike in self._strikes
+            if strike.place in places and strike.until > first - _RECOVERY_SECONDS and strike.at < last
+        ]
+        yield f"thread {thread_id}, {self._kinds.get(thread_id, 'of another group')}"
+        yield from (f"  {at - begun:8.2f} s  {line}" for at, line in sorted(lines))
+
+    def _of_the_store(self) -> Iterator[Breach]:
+        seen = self._clients.seen
+        runs = Counter(run.thread_id for run in self._executions)
+        for thread_id, thread in self._threads.items():
+            if thread is None:
+                yield Breach("lost", thread_id, "is not in the store")
+                continue
+            if not thread.status.is_final:
+                yield Breach("stuck", thread_id, f"is {thread.status.value}: {thread.message}")
+            if thread_id in seen.flipped:
+                yield Breach("flipped", thread_id, "changed after its end")
+            if thread_id in seen.asked and thread.status is not Status.CANCELLED:
+                yield Breach("flipped", thread_id, f"was cancelled, and is {thread.status.value}")
+            if runs[thread_id] > 1 + thread.restarts:
+                yield Breach("ran twice", thread_id, f"ran {runs[thread_id]} times, with {thread.restarts} restarts")
+            if thread.status is Status.FAILED and not self._is_explained(thread):
+                yield Breach("unexplained", thread_id, f"failed: {thread.message}")
+
+    def _is_explained(self, thread: Thread) -> bool:
+        return thread.message in {*_REASONS, _KINDS_REASONS.get(self._kinds[thread.id], "")}
+
+    def _overlaps(self) -> Iterator[Breach]:
+        """Compare the executions of each thread, and those of all threads that exclude each other."""
+        rivals = defaultdict(list)
+        for run in self._executions:
+            is_exclusive = KINDS[self._kinds[run.thread_id]].exclusive
+            rivals["exclusive" if is_exclusive else run.thread_id].append(run)
+        for runs in rivals.values():
+            for number, run in enumerate(runs):
+                for other in runs[number + 1 :]:
+                    if seconds := run.overlap(other):
+                        whose = "the same thread" if other.thread_id == run.thread_id else f"thread {other.thread_id}"
+                        sentence = f"process {run.pid} worked beside process {other.pid} of {whose} for {seconds:.2f} s"
+                        yield Breach("overlap", run.thread_id, sentence)
+
+    def _of_files(self) -> Iterator[Breach]:
+        for thread_id, sentence in self._watch.orphans.values():
+            yield Breach("orphans", thread_id, sentence)
+        for thread_id, sentence in self._watch.changed.items():
+            yield Breach("results changed", thread_id, sentence)
+        for thread_id, files in self._watch.files.items():
+            thread = self._threads[thread_id]
+            for name, content in files.items():
+                path = Path(name)
+                is_result = path.parts[0] == "results" and thread is not None and thread.status is Status.COMPLETED
+                if is_result and digest(self._clients.download(thread_id, path.name)) != content:
+                    yield Breach("results changed", thread_id, f"the download of {path.name} is another file")
+
+    def _too_long(self) -> Iterator[Breach]:
+        config = self._config
+        # A worker that stands still is noticed when its lease is over, and enforces nothing until then.
+        longest = LIMIT_SECONDS + config.grace + _KILL_SECONDS + config.lost_after
+        for run in self._executions:
+            if self._kinds[run.thread_id] == "endless" and run.last - run.began > longest:
+                yield Breach("overtime", run.thread_id, f"process {run.pid} worked for {run.last - run.began:.1f} s")
+        for each in self.detections:
+            if each.seconds > (OWN_MACHINE_SECONDS if each.lost.watched else config.lost_after):
+                sentence = f"process {each.lost.pid} was lost, which was recorded {each.seconds:.1f} s later"
+                yield Breach("late detections", each.thread_id, sentence)
+
+    def _detections(self) -> Iterator[Detection]:
+        """Return how long each lost execution took to be recorded, where nothing else was in the way."""
+        for strike in self._strikes:
+            for lost in strike.losses:
+                run = self._run_of(lost)
+                recorded = self._recorded(run, lost) if run is not None else None
+                if run is not None and recorded is not None and not self._is_disturbed(strike, recorded):
+                    yield Detection(recorded - lost.at, run.thread_id, lost)
+
+    def _recorded(self, run: Execution, lost: Lost) -> float | None:
+        """Return when the store said that the execution was lost, None for one that was cut off and went on."""
+        restarts = 0
+        for change in self._watch.changes.get(run.thread_id, []):
+            if change.at > lost.at and (change.status.is_final or change.restarts > restarts):
+                return change.at if change.status is not Status.COMPLETED else None
+            restarts = change.restarts
+        return None
+
+    def _is_disturbed(self, strike: Strike, recorded: float) -> bool:
+        """Return whether another fault kept the machine or Redis from seeing what this one did."""
+        return any(
+            other is not strike
+            and other.name not in PRECISE
+            and other.place in {REDIS, strike.place}
+            and strike.at - _RECOVERY_SECONDS < other.until
+            and other.at < recorded
+            for other in self._strikes
+        )
+
+    def _run_of(self, lost: Lost) -> Execution | None:
+        """Return the execution that was lost, None for one that had ended before."""
+        for run in reversed(self._executions):
+            if run.pid == lost.pid and run.began < lost.at:
+                return run if run.ended is None or run.ended > lost.at else None
+        return None

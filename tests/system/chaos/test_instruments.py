@@ -1,0 +1,82 @@
+"""What the storm finds and forbids on a real system."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from chaos.fork_limit import ForkLimit
+from chaos.trails import MACHINE, Trail, processes
+from tests.support.machine import Missing
+from tests.support.needs import leave_out
+from tests.support.waiting import wait_for
+
+ID = "c" * 32
+FORKS = """
+import os, sys
+for _ in sys.stdin:
+    try:
+        child = os.fork()
+        if not child:
+            os._exit(0)
+        os.waitpid(child, 0)
+        print("forked", flush=True)
+    except BlockingIOError:
+        print("refused", flush=True)
+"""
+
+
+@pytest.fixture
+def trails(tmp_path: Path) -> Iterator[Path]:
+    yield tmp_path
+    for _, process in processes(tmp_path):
+        if process.pid != os.getpid():
+            process.kill()
+
+
+def found(trails: Path) -> set[int]:
+    return {process.pid for thread_id, process in processes(trails) if thread_id == ID}
+
+
+def test_every_process_of_an_execution_is_found_wherever_it_went(trails: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(MACHINE, "machine0")
+    trail = Trail(ID, str(trails))
+    with trail:
+        program, detached = trail.start_program(), trail.start_program(own_session=True)
+        trail.start_daemon()
+    wait_for(lambda: {os.getpid(), program.pid, detached.pid} < found(trails), 5)
+    for process in (program, detached):
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    wait_for(lambda: len(found(trails) - {os.getpid()}) == 1, 5)  # the daemon
+
+
+def test_a_machine_forks_again_once_it_may(tmp_path: Path) -> None:
+    limit = ForkLimit("test")
+    limit.create()
+    try:
+        if not limit.is_possible:
+            leave_out(Missing("Forking cannot be forbidden here: neither by a control group nor by RLIMIT_NPROC."))
+        with subprocess.Popen([sys.executable, "-c", FORKS], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as program:
+            limit.hold(program.pid)
+
+            def answer() -> bytes:
+                assert program.stdin
+                assert program.stdout
+                program.stdin.write(b"fork\n")
+                program.stdin.flush()
+                return program.stdout.readline().strip()
+
+            assert answer() == b"forked"
+            limit.set([program.pid], may_fork=False)
+            assert answer() == b"refused"
+            limit.set([program.pid], may_fork=True)
+            assert answer() == b"forked"
+    finally:
+        limit.remove()
