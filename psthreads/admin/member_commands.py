@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import click
 
 from psthreads.admin import shell
-from psthreads.admin.shell import as_json, say, show, with_reason
+from psthreads.admin.shell import as_json, keep_threads, say, show, with_reason
 from psthreads.domain.access import Role
 from psthreads.domain.errors import BadParameter
 from psthreads.domain.model import iso
@@ -103,12 +103,14 @@ def _member_unlock(member: str) -> None:
 
 @member.command("remove")
 @click.argument("member")
+@keep_threads
 @with_reason
-def _member_remove(member: str) -> None:
+def _member_remove(member: str, *, keep_threads: bool) -> None:
     """Remove a member with their memberships, sessions and tokens."""
     account = shell.directory().find_member(member)
-    shell.changes().remove_member(account)
-    say(f"Member '{account.username}' is removed.")
+    shell.changes().remove_member(account, keep_threads=keep_threads)
+    cancelled = "" if keep_threads else shell.cancel_waiting(account)
+    say(f"Member '{account.username}' is removed.{cancelled}")
 
 
 @group.command("add")
@@ -152,13 +154,15 @@ def _membership_set(member: str, group: str, role: str) -> None:
 @membership.command("remove")
 @click.argument("member")
 @click.argument("group")
+@keep_threads
 @with_reason
-def _membership_remove(member: str, group: str) -> None:
+def _membership_remove(member: str, group: str, *, keep_threads: bool) -> None:
     """End a member's membership in a group."""
     directory = shell.directory()
     account, place = directory.find_member(member), directory.find_group(group)
-    shell.changes().remove_membership(account, place)
-    say(f"Member '{account.username}' is no longer in group '{place.name}'.")
+    shell.changes().remove_membership(account, place, keep_threads=keep_threads)
+    cancelled = "" if keep_threads else shell.cancel_waiting(account, place)
+    say(f"Member '{account.username}' is no longer in group '{place.name}'.{cancelled}")
 
 
 @membership.command("list")

@@ -16,11 +16,19 @@ import click
 from redis import Redis
 
 from psthreads.audit.entries import Origin
+from psthreads.authoring.registry import Registry
 from psthreads.database.connection import connect
+from psthreads.domain.access import Group, Member
 from psthreads.domain.config import Config
+from psthreads.domain.model import SERVER_WIDE
 from psthreads.identity.administration import Administration
 from psthreads.identity.directory import Directory
 from psthreads.identity.throttles import Throttles
+from psthreads.threads import departures
+from psthreads.threads.engine import Engine
+from psthreads.threads.scripts import ThreadScripts
+from psthreads.threads.search import ThreadSearch
+from psthreads.threads.store import ThreadStore
 
 _DIRECTORY: Final = "psthreads.directory"
 _REASON: Final = "psthreads.reason"
@@ -34,6 +42,9 @@ def _keep_reason(context: click.Context, _: click.Parameter, reason: str) -> Non
 
 with_reason = click.option(
     "--reason", default="", metavar="TEXT", expose_value=False, callback=_keep_reason, help="Why, for the audit."
+)
+keep_threads = click.option(
+    "--keep-threads", is_flag=True, help="Let the member's waiting threads run, which are cancelled otherwise."
 )
 of_member = click.option("--member", "member_ref", required=True, metavar="MEMBER", help="Username or id.")
 
@@ -61,8 +72,23 @@ def directory() -> Directory:
 
 def changes() -> Administration:
     """Return the directory's changes, on behalf of the user of this machine who typed the command."""
-    reason = click.get_current_context().meta.get(_REASON, "")
-    return directory().by(Origin(f"console:{_user()}", reason=reason))
+    return directory().by(_origin())
+
+
+def cancel_waiting(member: Member, group: Group | None = None) -> str:
+    """Cancel the member's waiting threads, in the group or in all; return a sentence on their number, or ''."""
+    config = Config.from_env()
+    connection = redis(config)
+    scripts = ThreadScripts(connection, config)
+    engine = Engine(connection, config, ThreadStore(connection, config, scripts), Registry())
+    number = departures.cancel_waiting(
+        engine, ThreadSearch(scripts), _origin(), member.id, group.id if group else SERVER_WIDE
+    )
+    return f" {number:,} waiting threads are cancelled." if number else ""
+
+
+def _origin() -> Origin:
+    return Origin(f"console:{_user()}", reason=click.get_current_context().meta.get(_REASON, ""))
 
 
 def _user() -> str:

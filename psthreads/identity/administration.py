@@ -80,12 +80,16 @@ class Administration:
             raise MemberNotFound(member.username)
         return bool(unlocked)
 
-    def remove_member(self, member: Member) -> None:
+    def remove_member(self, member: Member, *, keep_threads: bool = False) -> None:
         """Remove the member with its memberships, sessions, tokens and clients. Its id is never used again.
+
+        Its waiting threads are refused when they would begin, but for `keep_threads`.
 
         Raises MemberNotFound, and Conflict where administrators would remove themselves, or the last one.
         """
-        self._check(self._run("remove", "member", member.id, self._origin), member, "remove")
+        self._check(
+            self._run("remove", "member", member.id, self._origin, "1" if keep_threads else ""), member, "remove"
+        )
 
     # Groups.
 
@@ -109,9 +113,12 @@ class Administration:
         self._link(member, group, role.value)
         return Membership(member, group, role)
 
-    def remove_membership(self, member: Member, group: Group) -> None:
-        """End the membership; raise MemberNotFound, GroupNotFound, or NotFound where there is none."""
-        self._link(member, group, "")
+    def remove_membership(self, member: Member, group: Group, *, keep_threads: bool = False) -> None:
+        """End the membership; raise MemberNotFound, GroupNotFound, or NotFound where there is none.
+
+        The member's waiting threads in the group are refused when they would begin, but for `keep_threads`.
+        """
+        self._link(member, group, "", keep_threads=keep_threads)
 
     # Tokens and clients.
 
@@ -191,8 +198,8 @@ class Administration:
         if verdict in _REFUSALS:
             raise Conflict(_REFUSALS[verdict].format(verb if verdict == b"self" else member.username))
 
-    def _link(self, member: Member, group: Group, role: str) -> None:
-        verdict = self._run("link", member.id, group.id, role, self._origin)
+    def _link(self, member: Member, group: Group, role: str, *, keep_threads: bool = False) -> None:
+        verdict = self._run("link", member.id, group.id, role, self._origin, "1" if keep_threads else "")
         if verdict == b"member":
             raise MemberNotFound(member.username)
         if verdict == b"group":

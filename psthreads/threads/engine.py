@@ -61,6 +61,7 @@ class Engine:
             group_name=group.name if group else "",
             restartable=process.restartable,
             exclusive=process.exclusive,
+            role=process.role,
             fields=jobs.fields(
                 thread_id=new_id,
                 process=process.name,

@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import Any, Literal
 
 from psthreads.audit.entries import Origin
+from psthreads.domain.access import Role
 from psthreads.domain.model import Event, Level, LogPage, Ownership, Status, Thread
 from psthreads.threads import log_format
 
@@ -18,7 +19,10 @@ Kind = Status | Literal["active", "finished"]
 
 @dataclass(frozen=True, slots=True)
 class NewThread:
-    """A thread to create. `by` is who starts it, `fields` are the hash of its RQ job."""
+    """A thread to create. `by` is who starts it, `fields` are the hash of its RQ job.
+
+    With a `role`, a member who starts it must still have it, or a higher one, when the thread begins.
+    """
 
     id: str
     name: str
@@ -31,6 +35,7 @@ class NewThread:
     restartable: bool
     exclusive: bool
     fields: Mapping[str, Any]
+    role: Role | None = None
 
 
 @dataclass(frozen=True, slots=True)

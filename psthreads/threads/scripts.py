@@ -6,6 +6,7 @@ from redis import Redis
 
 from psthreads.database import shared_settings
 from psthreads.database.scripts import Scripts
+from psthreads.domain.access import Role
 from psthreads.domain.config import Config
 from psthreads.domain.model import Status
 from psthreads.threads import jobs
@@ -20,6 +21,7 @@ class ThreadScripts(Scripts):
             **shared_settings.constants(config),
             "STATUSES": list(Status),
             "FINAL": {status: True for status in Status if status.is_final},
+            "ROLES": {role.value: position for position, role in enumerate(Role)},
             "RQ_STATUS": {status: jobs.rq_status(status) for status in Status},
             # A worker that beats more slowly than others must not lose its threads between two beats.
             "SHORTEST_LEASE": int(2000 * config.heartbeat),

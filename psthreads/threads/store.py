@@ -86,6 +86,8 @@ class ThreadStore:
             **dict.fromkeys(("started", "ended", "heard", "warnings", "errors", "restarts"), 0),
             **dict.fromkeys(("log_head", "log_head_bytes", "log_tail", "log_tail_bytes", "log_dropped"), 0),
         }
+        if new.role is not None and new.by.member_id is not None:
+            meta |= {"byid": str(new.by.member_id), "role": new.role.value}
         args: dict[str, Any] = {
             "thread": new.id,
             "meta": meta,

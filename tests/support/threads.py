@@ -17,7 +17,7 @@ from psthreads.threads.store import ThreadStore
 from tests.support.waiting import wait_for
 
 JONES = Member(1, "jjones")
-BY = Origin("jjones", 1, "192.0.2.7")
+BY = Origin("jjones", None, "192.0.2.7")  # no member of a directory, which these tests do without
 ACME = Group(7, "acme")
 
 

@@ -9,6 +9,7 @@
 -- ps:locked            sorted set: ids of the members whose account is locked, by since when
 -- ps:last-id:<kind>    counter: ids are never given twice
 -- ps:memberships:<id>  hash of a member: group id -> role; ps:members-of:<id> of a group: member id -> role
+-- ps:kept:<id>         hash of a member: group id, or 'all' -> until when accepted threads may begin without the right
 -- ps:groups-by-name:<id>  sorted set of a member: names of its groups; ps:members-by-name:<id> of a group: of members
 -- ps:access            counter: the version of who may do what
 -- ps:token:<sha256>    hash: member, name or client, reach (the scope), created, expires
@@ -35,6 +36,12 @@ local function changed()
 end
 
 local function record(kind, id) return 'ps:' .. kind .. ':' .. id end
+
+-- Let threads begin that the member has started by now in the group, or in all: the right that ends is kept for them.
+local function keep_threads(member, scope)
+  redis.call('HSET', 'ps:kept:' .. member, scope, clock())
+  redis.call('PEXPIRE', 'ps:kept:' .. member, 366 * 86400000)
+end
 
 -- Remove a client and its access tokens, whose number is bounded.
 local function drop_client(id)

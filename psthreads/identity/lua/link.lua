@@ -1,4 +1,4 @@
--- ARGV: member id, group id, role, or '' to end the membership, origin (JSON).
+-- ARGV: member id, group id, role, or '' to end the membership, origin (JSON), '1' to let waiting threads begin.
 -- Returns 'done', or what does not exist: 'member', 'group', 'membership'.
 local member, group, role, origin = ARGV[1], ARGV[2], ARGV[3], cjson.decode(ARGV[4])
 local username = redis.call('HGET', record('member', member), 'username')
@@ -10,6 +10,7 @@ if role == '' and not former then return 'membership' end
 if role == former then return 'done' end  -- A call that changes nothing leaves no entry.
 changed()
 if role == '' then
+  if ARGV[5] == '1' then keep_threads(member, group) end
   redis.call('HDEL', LINKS.group .. group, member)
   redis.call('HDEL', LINKS.member .. member, group)
   redis.call('ZREM', SORTED_LINKS.group .. group, string.lower(username))

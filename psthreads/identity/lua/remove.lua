@@ -1,4 +1,4 @@
--- ARGV: 'member' or 'group', id, origin (JSON). Memberships go with it, and a member's tokens and clients. Returns
+-- ARGV: 'member' or 'group', id, origin (JSON), '1' to let a member's waiting threads begin. Memberships go with it, and a member's tokens and clients. Returns
 -- 'done', 'none' where it does not exist, or why a member cannot be removed: 'self', 'last'.
 local kind, id, origin = ARGV[1], ARGV[2], cjson.decode(ARGV[3])
 local description = describe(kind, id)
@@ -12,6 +12,7 @@ for _, other in ipairs(redis.call('HKEYS', LINKS[kind] .. id)) do
   redis.call('ZREM', SORTED_LINKS[OTHER[kind]] .. other, key)
 end
 if kind == 'member' then
+  if ARGV[4] == '1' then keep_threads(id, 'all') end
   for _, digest in ipairs(redis.call('HVALS', TOKENS_OF .. id)) do redis.call('DEL', TOKEN .. digest) end
   for _, client in ipairs(redis.call('HVALS', CLIENTS_OF .. id)) do drop_client(client) end
   redis.call('DEL', TOKENS_OF .. id, CLIENTS_OF .. id)

@@ -32,12 +32,16 @@ def values_of(failed_form: str) -> Callable[..., str]:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A confirmation before something that must not happen by mistake. An audited action also asks for a reason."""
+    """A confirmation before something that must not happen by mistake. An audited action also asks for a reason.
+
+    `waiting` is a sentence on threads that the action cancels; the page then offers to keep them.
+    """
 
     title: str
     button: str
     note: str
     is_audited: bool = True
+    waiting: str = ""
 
 
 def is_confirmed() -> bool:

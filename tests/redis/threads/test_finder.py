@@ -298,7 +298,7 @@ def test_what_is_done_to_threads_is_written_down_with_it(redis: Redis, store: Th
     assert entries[-1] == {
         b"act": b"thread.delete",
         b"by": b"jjones",
-        b"byid": b"1",
+        b"byid": b"",
         b"address": b"192.0.2.7",
         b"subject": b"Nightly",
         b"id": thread.encode(),

@@ -265,7 +265,7 @@ def test_an_auditor_exports_what_the_web_wrote(guarded: Guarded) -> None:
     config = replace(guarded.config, redis_url=guarded.url("auditor"))
     result = operate(config, "admin audit export --act group.add")
     assert result.exit_code == 0, result.output
-    assert ",group.add,setup,,,acme," in result.stdout
+    assert '"group.add","setup","","","acme",' in result.stdout
 
 
 def refused(guarded: Guarded, user: str, command: str) -> None:

@@ -12,6 +12,7 @@ from psthreads.domain.errors import BadParameter, NotFound
 from psthreads.identity.directory import Directory
 from psthreads.web.http.audit_origin import request_origin
 from psthreads.web.pages import forms
+from psthreads.web.pages.people import departures
 from psthreads.web.pages.people.member import question_of_removal, ref
 from psthreads.web.services import Services
 
@@ -60,8 +61,8 @@ def add_to(blueprint: Blueprint, services: Services) -> None:
             member = directory.find_member(forms.text("member"))
             if not forms.is_confirmed():
                 back = url_for("pages.group_members", group=g.caller.group.name)
-                return forms.ask(question_of_removal(member, g.caller.group.name), ("member",), back)
-            directory.by(request_origin()).remove_membership(member, g.caller.group)
+                return forms.ask(question_of_removal(member, g.caller.group), ("member",), back)
+            departures.remove(member, g.caller.group)
         except (BadParameter, NotFound) as error:
             return Response(render(error.message), error.status)
         return redirect(url_for("pages.group_members", group=g.caller.group.name, done="ended"), 303)

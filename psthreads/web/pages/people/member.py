@@ -9,7 +9,7 @@ from typing import Final
 from flask import Blueprint, Response, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
-from psthreads.domain.access import Member, Role
+from psthreads.domain.access import Group, Member, Role
 from psthreads.domain.errors import BadParameter, Conflict, MemberNotFound, NotFound
 from psthreads.identity import passwords
 from psthreads.identity.directory import Directory
@@ -17,7 +17,7 @@ from psthreads.identity.records import Account
 from psthreads.web.http.audit_origin import request_origin
 from psthreads.web.pages import forms
 from psthreads.web.pages.forms import Question
-from psthreads.web.pages.people import tokens
+from psthreads.web.pages.people import departures, tokens
 from psthreads.web.pages.people.tokens import Secret
 from psthreads.web.services import Services
 
@@ -45,7 +45,7 @@ class _MemberAction:
 
     path: str
     run: Callable[[Directory, Member], str | Secret]
-    ask: Callable[[Member], Question | None] | None = None
+    ask: Callable[[Directory, Member], Question | None] | None = None
     fields: tuple[str, ...] = ()
 
 
@@ -99,7 +99,10 @@ def add_to(blueprint: Blueprint, services: Services) -> None:
         blueprint.add_url_rule(path, endpoint, view, methods=["POST"])
 
     def ask(member: Member, problem: str = "") -> str:
-        return render_template("remove.html", kind="member", name=member.username, ref=ref(member), problem=problem)
+        waiting = departures.waiting(member)
+        return render_template(
+            "remove.html", kind="member", name=member.username, ref=ref(member), waiting=waiting, problem=problem
+        )
 
     @blueprint.get("/dashboard/members/<member>/remove")
     def member_remove(member: str) -> str:
@@ -110,7 +113,7 @@ def add_to(blueprint: Blueprint, services: Services) -> None:
         target = directory.find_member(member)
         try:
             forms.check_typed(target.username)
-            directory.by(request_origin()).remove_member(target)
+            departures.remove(target)
         except (BadParameter, Conflict) as error:
             return Response(ask(target, error.message), error.status)
         return redirect(url_for("pages.members", done="removed"), 303)
@@ -122,7 +125,7 @@ def _view_of(directory: Directory, action: _MemberAction) -> Callable[[str], Any
     def view(member: str) -> AnyResponse | str:
         account = directory.account(member)
         try:
-            if action.ask and not forms.is_confirmed() and (question := action.ask(account.member)):
+            if action.ask and not forms.is_confirmed() and (question := action.ask(directory, account.member)):
                 return forms.ask(question, action.fields, url_for("pages.member", member=ref(account.member)))
             result = action.run(directory, account.member)
         except MemberNotFound:
@@ -168,7 +171,7 @@ def _set_role(directory: Directory, member: Member) -> str:
 
 
 def _remove_role(directory: Directory, member: Member) -> str:
-    directory.by(request_origin()).remove_membership(member, directory.find_group(forms.text("group")))
+    departures.remove(member, directory.find_group(forms.text("group")))
     return "role-removed"
 
 
@@ -188,7 +191,7 @@ def _remove_client(directory: Directory, member: Member) -> str:
     return "client-removed"
 
 
-def _ask_administrator(member: Member) -> Question:
+def _ask_administrator(_directory: Directory, member: Member) -> Question:
     if forms.text("admin") == "on":
         note = "Administrators can see, start and stop everything on this server, and manage members and groups."
         return Question(f"Make {member.username} an administrator?", "Make administrator", note)
@@ -196,24 +199,25 @@ def _ask_administrator(member: Member) -> Question:
     return Question(f"Remove the administrator rights of {member.username}?", "Remove rights", note)
 
 
-def _ask_password(member: Member) -> Question | None:
+def _ask_password(_directory: Directory, member: Member) -> Question | None:
     if request.form.get("password", ""):
         return None  # It was typed on purpose, and a confirmation page would have to hold it.
     note = "The old password stops working and the sessions end. The new password is shown once."
     return Question(f"Generate a new password for {member.username}?", "Generate password", note)
 
 
-def question_of_removal(member: Member, group: str) -> Question:
+def question_of_removal(member: Member, group: Group) -> Question:
     """Return the question before a member leaves a group."""
-    title = f"Remove {member.username} from {group}?"
-    return Question(title, "Remove member", "The member loses access to the group at once. Their threads stay.")
+    title = f"Remove {member.username} from {group.name}?"
+    note = "The member loses access to the group at once. Their threads stay."
+    return Question(title, "Remove member", note, waiting=departures.waiting(member, group))
 
 
-def _ask_remove_role(member: Member) -> Question:
-    return question_of_removal(member, forms.text("group"))
+def _ask_remove_role(directory: Directory, member: Member) -> Question:
+    return question_of_removal(member, directory.find_group(forms.text("group")))
 
 
-def _ask_remove_client(member: Member) -> Question:
+def _ask_remove_client(_directory: Directory, member: Member) -> Question:
     note = "The client and its access tokens stop working at once. This cannot be undone."
     return Question(f"Remove client {forms.text('name')} of {member.username}?", "Remove client", note)
 
@@ -226,7 +230,7 @@ _ACTIONS: Final = (
     _MemberAction("roles", _set_role),
     _MemberAction("roles/remove", _remove_role, _ask_remove_role, ("group",)),
     _MemberAction("tokens", tokens.create),
-    _MemberAction("tokens/revoke", _revoke_token, tokens.ask_revoke, ("name",)),
+    _MemberAction("tokens/revoke", _revoke_token, lambda _, member: tokens.ask_revoke(member), ("name",)),
     _MemberAction("clients", _add_client),
     _MemberAction("clients/remove", _remove_client, _ask_remove_client, ("name",)),
 )
