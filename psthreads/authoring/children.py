@@ -8,6 +8,7 @@ import signal
 import warnings
 from collections.abc import Callable
 
+from psthreads.authoring.interrupts import WAKE
 from psthreads.system.parent_death import die_with_parent
 
 
@@ -30,7 +31,7 @@ def fork_child(work: Callable[[], int]) -> int:
 def _be_child(parent: int, work: Callable[[], int]) -> None:
     code = 1
     try:
-        for number in (signal.SIGALRM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGTERM, signal.SIGINT):
+        for number in (WAKE, signal.SIGALRM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGTERM, signal.SIGINT):
             signal.signal(number, signal.SIG_DFL)
         die_with_parent(parent)
         os.environ.clear()  # A stylesheet has no use for it.

@@ -8,13 +8,12 @@ process's own code, never in the middle of a report.
 from __future__ import annotations
 
 import shutil
-import signal
 import tempfile
-import threading
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
+from types import FrameType
 
 from lxml import etree
 
@@ -53,6 +52,8 @@ class Context:
         interval: float = 0.5,
         mask: Masker | None = None,
         loading_zone: LoadingZone | None = None,
+        on_lost: Callable[[], None] = lambda: None,
+        patience: float = 5.0,
     ) -> None:
         self.thread_id = thread_id
         self.member = member
@@ -62,12 +63,9 @@ class Context:
         self._results = results
         self._scratch = scratch
         self._at_end: list[Callable[[], object]] = []
-        self._outbox = Outbox(
-            reporter, redis_time=redis_time, interval=interval, mask=mask, on_lost=self._interrupt_self
-        )
-        self._main = threading.get_ident()
+        self._outbox = Outbox(reporter, redis_time=redis_time, interval=interval, mask=mask, on_lost=on_lost)
         # The reports until the interrupt are written at once, in case the process is killed later.
-        self._interrupts = Interrupts(self._outbox.flush_soon)
+        self._interrupts = Interrupts(self._outbox.flush_soon, patience)
 
     # For processes.
 
@@ -199,13 +197,23 @@ class Context:
             except Exception as error:  # noqa: BLE001 (whatever one raises, the others are called)
                 self.log(f"Cleaning up failed: {type(error).__name__}: {error}", Level.WARN)
 
-    def interrupt(self, reason: Interrupted) -> None:
+    def interrupt(self, reason: Interrupted, frame: FrameType | None = None) -> None:
         """Raise the reason in the process's code: now, or at the end of the current report.
 
-        For a signal handler in the main Python thread. Only the first reason counts, and it is raised once: a second
-        exception would cut the `finally` blocks short.
+        For a signal handler in the main Python thread, with the frame that it interrupts. Only the first reason counts;
+        a further call raises it again only where the process swallowed it.
         """
-        self._interrupts.deliver(reason)
+        self._interrupts.deliver(reason, frame)
+
+    @property
+    def is_interrupted(self) -> bool:
+        """True from the first interrupt on."""
+        return self._interrupts.reason is not None
+
+    @property
+    def is_interruptible(self) -> bool:
+        """True until the interrupts are stopped, at the end of the process's function."""
+        return not self._interrupts.is_over
 
     def stop_interrupts(self) -> Interrupted | None:
         """Raise no more interrupts; returns the interrupt that came, if any."""
@@ -254,9 +262,3 @@ class Context:
     def _make_space(self) -> None:
         with self._interrupts:
             self._outbox.make_space(lambda: self._interrupts.reason is not None)
-
-    def _interrupt_self(self) -> None:
-        # The worker sends the same signal, but later, and not at all if it hangs.
-        interrupts = self._interrupts
-        if not interrupts.is_over and interrupts.reason is None and callable(signal.getsignal(signal.SIGUSR1)):
-            signal.pthread_kill(self._main, signal.SIGUSR1)

@@ -27,9 +27,10 @@ def conclude(context: Context, returned: Any, error: BaseException | None, limit
         context.log(f"Uncaught {type(error).__name__}: {error}", Level.ERROR, detail=trace)
     if isinstance(interrupt, TimedOut):
         return Outcome(Status.FAILED, f"Timed out after {limit:g} s")
-    if isinstance(interrupt, ShutDown) and error is interrupt and returned is NOTHING:
+    is_stopped = interrupt is not None and _is_only(error, interrupt)
+    if isinstance(interrupt, ShutDown) and is_stopped and returned is NOTHING:
         return None
-    if isinstance(interrupt, Cancelled) and error is interrupt:
+    if isinstance(interrupt, Cancelled) and is_stopped:
         return Outcome(Status.CANCELLED, "Cancelled")  # The store knows by whom.
     if isinstance(error, PsthreadsError) and returned is NOTHING:
         return Outcome(Status.FAILED, error.message)
@@ -41,6 +42,13 @@ def conclude(context: Context, returned: Any, error: BaseException | None, limit
 def is_uncaught(error: BaseException | None) -> bool:
     """Tell whether this is a fault of the process, and not an interrupt or an error with a message for people."""
     return error is not None and not isinstance(error, (Interrupted, PsthreadsError))
+
+
+def _is_only(error: BaseException | None, interrupt: Interrupted) -> bool:
+    """Return whether the error is the interrupt, or a group of nothing else, as a task group makes one."""
+    if isinstance(error, BaseExceptionGroup):
+        return error.split(lambda leaf: leaf is interrupt)[1] is None
+    return error is interrupt
 
 
 def _judge(returned: Any, context: Context) -> Outcome:

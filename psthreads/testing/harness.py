@@ -152,7 +152,7 @@ def run(
         outcome = conclude(context, returned, error, process.time_limit or Config().time_limit)
         for report in context.close():
             sandbox.report(report)
-        if isinstance(error, KeyboardInterrupt):
+        if isinstance(error, KeyboardInterrupt) and not isinstance(error, Interrupted):
             raise error
         status, message = _ending(process, context, outcome, member)
         return Run(

@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
-from types import FrameType
 from typing import Any, Final, TypeVar
 
 from psthreads.authoring.capture import logging_into, output_into
-from psthreads.authoring.context import Cancelled, Context, Interrupted, ShutDown, TimedOut
+from psthreads.authoring.context import Context, ShutDown
 from psthreads.authoring.outcome import NOTHING, conclude, is_uncaught
 from psthreads.authoring.parameter import Parameter
 from psthreads.authoring.process import Process
@@ -30,15 +28,9 @@ from psthreads.domain.masking import Masker
 from psthreads.domain.model import SERVER_WIDE, Level, Outcome, Ownership, Report, Status, Thread
 from psthreads.threads.jobs import ThreadJob
 from psthreads.threads.store import ThreadStore
+from psthreads.worker.stop_request import StopRequest
 
 T = TypeVar("T")
-
-SIGNALS: Final[Mapping[type[Interrupted], signal.Signals]] = {
-    Cancelled: signal.SIGUSR1,
-    ShutDown: signal.SIGUSR2,
-    TimedOut: signal.SIGALRM,
-}
-"""The signal by which a worker asks its horse to stop, for each reason."""
 
 _AGAIN_SECONDS: Final = 0.25
 _log = logging.getLogger(__name__)
@@ -53,6 +45,7 @@ class Horse:
         self._registry = registry
         self._documents = Documents(config.documents)
         self._mask = Masker(config.mask)
+        self.stop_request = StopRequest()
 
     def limits(self, job: ThreadJob) -> tuple[float, bool]:
         """Return how long the job may run, in seconds, and whether it is killed when it does not stop in time."""
@@ -64,7 +57,7 @@ class Horse:
 
     def run(self, job: ThreadJob, token: str) -> None:
         """Run the thread to its end, and write how it ended."""
-        if SIGNALS[ShutDown] in signal.sigpending():
+        if self.stop_request.reason is ShutDown:
             # The worker is stopping, and the process has not begun: another worker can run the thread.
             persistently(lambda: self._store.abandon(job.id, "Worker restarted", token))
             return
@@ -133,6 +126,8 @@ class Horse:
             redis_time=redis_time,
             interval=self._config.report_interval,
             mask=self._mask,
+            on_lost=self.stop_request.stop_here,
+            patience=self._config.grace / 2,
         )
 
     def _perform(self, process: Process, context: Context, values: dict[str, Any]) -> Outcome | None:
@@ -143,7 +138,7 @@ class Horse:
         try:
             with self._captured(context):
                 try:
-                    _handle_signals(context)
+                    self.stop_request.listen(context)
                     context.start()
                     returned = process.function(context, **values)
                 finally:
@@ -188,14 +183,3 @@ def persistently(write: Callable[[], T]) -> T:
                 _log.warning("%s Trying again until it does.", error)
                 is_logged = True
             time.sleep(_AGAIN_SECONDS)
-
-
-def _handle_signals(context: Context) -> None:
-    reasons = {number: reason for reason, number in SIGNALS.items()}
-
-    def interrupt(number: int, _frame: FrameType | None) -> None:
-        context.interrupt(reasons[signal.Signals(number)]())
-
-    for number in reasons:
-        signal.signal(number, interrupt)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS.values())

@@ -17,7 +17,8 @@ from typing import Any, Final
 from redis import Redis
 from redis.exceptions import RedisError
 
-from psthreads.authoring.context import ShutDown, TimedOut
+from psthreads.authoring.context import Interrupted, ShutDown, TimedOut
+from psthreads.authoring.interrupts import WAKE
 from psthreads.authoring.plugins import load_all
 from psthreads.database.connection import connect
 from psthreads.domain.config import Config
@@ -28,9 +29,10 @@ from psthreads.system.parent_death import die_with_parent
 from psthreads.system.wakeup import Wakeup
 from psthreads.threads.jobs import ThreadJob
 from psthreads.threads.store import ThreadStore
+from psthreads.worker.cause_of_death import cause_of_death
 from psthreads.worker.deadline import Deadline
 from psthreads.worker.heartbeat import HeartbeatThread
-from psthreads.worker.horse import SIGNALS, Horse, persistently
+from psthreads.worker.horse import Horse, persistently
 from psthreads.worker.rq_adapter import RQWorker, UnreadableJob
 
 LEAVE_SECONDS: Final = 3.0
@@ -133,8 +135,9 @@ class ThreadWorker:
     def _fork(self, job: ThreadJob) -> None:
         sys.stdout.flush()
         sys.stderr.flush()
-        # The horse inherits the mask, and takes the signals when it is ready for them: until then one would kill it.
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS.values())
+        self._horse.stop_request.begin()
+        # The horse inherits the mask, and takes the signal when it is ready for it: until then it would be killed.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {WAKE})
         try:
             self._horse_pid = self._rq.fork(job)
         finally:
@@ -152,7 +155,7 @@ class ThreadWorker:
                 now = steady()
                 reason = deadline.due(now, stopping=self._stops)
                 if reason is not None:
-                    self._signal(SIGNALS[reason], os.kill)
+                    self._interrupt(reason)
                 if now >= deadline.kill_at:
                     self.kill()
                     deadline.was_killed = True
@@ -187,15 +190,13 @@ class ThreadWorker:
         detail = ""
         if deadline.was_killed:
             detail = "It was killed, as was asked" if deadline.is_forced else "It did not stop in time and was killed"
-        if deadline.reason is ShutDown and deadline.was_killed:
+        # A process that gave our signal its default handler is ended by the request itself.
+        was_ended = deadline.was_killed or (deadline.reason is not None and code == -WAKE)
+        if deadline.reason is ShutDown and was_ended:
             self._persist(lambda: self._store.abandon(job.id, "Worker restarted", token))
             return
-        if deadline.reason is TimedOut and deadline.was_killed:
-            message = f"Timed out after {deadline.limit:g} s"
-        elif code < 0:
-            message = f"Killed by signal {-code}"
-        else:
-            message = f"Its process ended by itself, with exit code {code}"
+        is_late = deadline.reason is TimedOut and was_ended
+        message = f"Timed out after {deadline.limit:g} s" if is_late else cause_of_death(code)
         outcome = Outcome(Status.FAILED, message)
         self._persist(lambda: self._store.finish(job.id, token, outcome, detail))
 
@@ -215,12 +216,15 @@ class ThreadWorker:
 
     def kill(self, number: signal.Signals = signal.SIGKILL) -> None:
         """Send a signal to the horse's process group; without effect where there is no horse."""
-        self._signal(number, os.killpg)
+        self._signal(lambda horse: os.killpg(horse, number))
 
-    def _signal(self, number: signal.Signals, send: Callable[[int, int], None]) -> None:
+    def _interrupt(self, reason: type[Interrupted]) -> None:
+        self._signal(lambda horse: self._horse.stop_request.send(horse, reason))
+
+    def _signal(self, send: Callable[[int], None]) -> None:
         if self._horse_pid:  # Process 0 would mean the worker itself.
             with contextlib.suppress(ProcessLookupError, PermissionError):
-                send(self._horse_pid, number)
+                send(self._horse_pid)
 
     def check(self) -> None:
         """Have the running thread's state checked now, not only at the next heartbeat."""

@@ -60,6 +60,7 @@ def context(listener: Listener, tmp_path: Path) -> Context:
         reporter=listener,
         redis_time=1_652_667_241_924,
         interval=0.02,
+        on_lost=lambda: os.kill(os.getpid(), signal.SIGUSR1),
     )
 
 
@@ -175,10 +176,10 @@ def test_work_on_the_whole_server_has_no_documents(listener: Listener, tmp_path:
 
 @contextmanager
 def interruptible(context: Context) -> Iterator[None]:
-    """SIGUSR1 cancels, as in a horse."""
+    """SIGUSR1 cancels."""
 
-    def handle(_number: int, _frame: FrameType | None) -> None:
-        context.interrupt(Cancelled())
+    def handle(_number: int, frame: FrameType | None) -> None:
+        context.interrupt(Cancelled(), frame)
 
     before = signal.signal(signal.SIGUSR1, handle)
     try:

@@ -1,0 +1,185 @@
+"""Processes that do what programs do in practice, and what does not go together with how they are run."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+
+import anyio
+import anyio.lowlevel
+
+from psthreads.authoring.context import Context
+from psthreads.authoring.interrupts import WAKE
+from psthreads.authoring.registry import process
+
+_ROUTE = "/members/{member}/groups/{group}/odd/"
+
+
+def _mark(path: str, text: str) -> None:
+    with Path(path).open("a") as file:
+        file.write(text + "\n")
+
+
+# How an interrupt reaches code that runs below something else.
+
+
+async def _busy(mark: str, pause: Callable[[], object]) -> None:
+    try:
+        while True:
+            await pause()  # type: ignore[misc] # a coroutine
+    finally:
+        _mark(mark, "busy-ended")
+
+
+async def _wait(mark: str, pause: Callable[[float], object]) -> None:
+    _mark(mark, "started")
+    try:
+        await pause(1_000.0)  # type: ignore[misc] # a coroutine
+    finally:
+        _mark(mark, "waiting-ended")
+
+
+async def _with_asyncio(mark: str) -> None:
+    task = asyncio.create_task(_busy(mark, lambda: asyncio.sleep(0)))
+    await _wait(mark, asyncio.sleep)
+    await task
+
+
+async def _with_anyio(mark: str) -> None:
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(_busy, mark, anyio.lowlevel.checkpoint)
+        await _wait(mark, anyio.sleep)
+
+
+async def _in_to_thread(mark: str) -> None:
+    await asyncio.to_thread(_spin, mark)
+
+
+def _spin(mark: str) -> None:
+    _mark(mark, "started")
+    try:
+        while True:
+            time.sleep(0.001)
+    finally:
+        _mark(mark, "busy-ended")
+
+
+def _swallow_all(mark: str) -> None:
+    _mark(mark, "started")
+    for _ in range(3):
+        with suppress(BaseException):
+            time.sleep(1_000)
+
+
+def _in_collected_objects(mark: str) -> None:
+    """Spend nearly all time where Python ignores every exception."""
+    _mark(mark, "started")
+    while True:
+        _Slow()
+
+
+class _Slow:
+    def __del__(self) -> None:
+        end = time.monotonic() + 0.05
+        while time.monotonic() < end:
+            pass
+
+
+def _in_executor(mark: str, work: Callable[[], object], items: int = 20) -> None:
+    with ThreadPoolExecutor(2) as pool:
+        futures = [pool.submit(work) for _ in range(items)]
+        _mark(mark, "started")
+        futures[0].result()
+
+
+def _in_shutdown(mark: str) -> None:
+    with ThreadPoolExecutor(2) as pool:
+        for _ in range(20):
+            pool.submit(time.sleep, 1_000)
+        _mark(mark, "started")
+
+
+def _in_subprocess(mark: str) -> None:
+    with subprocess.Popen(["/bin/sleep", "1000"]) as program:
+        _mark(mark, "started")
+        program.wait()
+
+
+@process(title="Below {how}", route=_ROUTE + "below", killable=False)
+def below(context: Context, how: str, mark: str) -> str:
+    """Works below something that has views of its own on exceptions."""
+    context.message("Running")
+    try:
+        match how:
+            case "asyncio":
+                asyncio.run(_with_asyncio(mark))
+            case "anyio":
+                anyio.run(_with_anyio, mark)
+            case "to-thread":
+                asyncio.run(_in_to_thread(mark))
+            case "bare-except":
+                _swallow_all(mark)
+                _spin(mark)
+            case "collected":
+                _in_collected_objects(mark)
+            case "result":
+                _in_executor(mark, lambda: _spin(mark))
+            case "result-in-c":
+                _in_executor(mark, lambda: time.sleep(1_000))
+            case "shutdown":
+                _in_shutdown(mark)
+            case "subprocess":
+                _in_subprocess(mark)
+    finally:
+        _mark(mark, "finally")
+        time.sleep(1.2)  # Longer than an interrupt waits before it comes again.
+        _mark(mark, "finally-ended")
+        context.log("Cleaned up")
+    return "Ended all the same"
+
+
+# Signals.
+
+
+@process(title="Signalling {how}", route=_ROUTE + "signals", time_limit=3)
+def signals(context: Context, how: str, mark: str = "") -> str:
+    """Uses signals as programs do."""
+    context.message("Running")
+    match how:
+        case "alarm":
+            signal.alarm(1)
+        case "own-alarm":
+            alarms = threading.Event()
+            signal.signal(signal.SIGALRM, lambda *_: alarms.set())
+            signal.setitimer(signal.ITIMER_REAL, 0.05)
+            alarms.wait(5)
+            return f"Heard its alarm: {alarms.is_set()}"
+        case "stray-wake":
+            os.kill(os.getpid(), WAKE)
+            return "Went on"
+        case "terminate":
+            os.kill(os.getpid(), signal.SIGTERM)
+        case "user":
+            os.kill(os.getpid(), signal.SIGUSR1)
+        case "default":
+            signal.signal(WAKE, signal.SIG_DFL)
+        case "ignore":
+            signal.signal(WAKE, signal.SIG_IGN)
+        case "block":
+            signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        case "close-all":
+            os.closerange(3, 4_096)
+    try:
+        _mark(mark or os.devnull, "started")
+        time.sleep(1_000)
+    finally:
+        _mark(mark or os.devnull, "finally")
+    return "Slept"
