@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections import defaultdict
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 _PROC: Final = Path("/proc")
+# The kernel names a process's children only where it was built with CONFIG_PROC_CHILDREN.
+_HAS_CHILDREN: Final = (_PROC / "self" / "task" / str(os.getpid()) / "children").exists()
 _PAGE: Final = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -17,9 +20,10 @@ def descendants(pid: int) -> list[int]:
 
     Processes that start others meanwhile may be missing from it.
     """
+    children_of = _children if _HAS_CHILDREN else _all_children().__getitem__
     family = [pid]
     for each in family:
-        family.extend(_children(each))
+        family.extend(children_of(each))
     return family[1:]
 
 
@@ -49,4 +53,14 @@ def _children(pid: int) -> list[int]:
         for task in (_PROC / str(pid) / "task").iterdir():
             with suppress(OSError):
                 children += map(int, (task / "children").read_text().split())
+    return children
+
+
+def _all_children() -> defaultdict[int, list[int]]:
+    children: defaultdict[int, list[int]] = defaultdict(list)
+    for entry in _PROC.iterdir() if _PROC.is_dir() else ():
+        with suppress(OSError, ValueError, IndexError):
+            # The name of the program stands in brackets, and may contain anything.
+            parent = (entry / "stat").read_text(errors="replace").rpartition(")")[2].split()[1]
+            children[int(parent)].append(int(entry.name))
     return children
