@@ -24,7 +24,7 @@ from redis.exceptions import NoPermissionError, RedisError, ResponseError
 
 from psthreads.authoring.registry import Registry
 from psthreads.database import shared_settings
-from psthreads.database.connection import connect, durability_warning, translate_errors
+from psthreads.database.connection import FULL, NEARLY_FULL, connect, durability_warning, memory, translate_errors
 from psthreads.domain.config import Config
 from psthreads.domain.errors import ConfigError, StoreRefuses, Unavailable
 from psthreads.identity.directory import Directory
@@ -171,6 +171,17 @@ def durability(redis: Redis) -> Iterator[Problem]:
         yield _warning(f"{what}.", f"{remedy} ")
 
 
+def free_memory(redis: Redis) -> Iterator[Problem]:
+    """Check that Redis has memory left for more threads."""
+    used = memory(redis)
+    if used.percentage >= NEARLY_FULL:
+        severity = Severity.SERIOUS if used.percentage >= FULL else Severity.WARNING
+        what = f"Redis is {used}." + (" No thread can be started." if severity is Severity.SERIOUS else "")
+        yield Problem(
+            severity, what, "Delete threads that nobody needs, shorten PSTHREADS_RETENTION, or raise Redis's maxmemory."
+        )
+
+
 def version(redis: Redis) -> Iterator[Problem]:
     """Check that Redis is recent enough."""
     with translate_errors():
@@ -234,7 +245,7 @@ def user(_config: Config) -> Iterator[Problem]:
 
 _SETTINGS: Final[tuple[Callable[[Config], Iterator[Problem]], ...]] = (redis_url, documents, user)
 _OF_WEB: Final[tuple[Callable[[Config], Iterator[Problem]], ...]] = (secret_key, address, debug)
-_OF_REDIS: Final[tuple[Callable[[Redis], Iterator[Problem]], ...]] = (durability, version, clock, rights)
+_OF_REDIS: Final[tuple[Callable[[Redis], Iterator[Problem]], ...]] = (durability, free_memory, version, clock, rights)
 
 
 def examine(config: Config) -> list[Problem]:

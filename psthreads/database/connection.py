@@ -4,19 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, Final, cast
 
 from redis import BlockingConnectionPool, Connection, Redis
 from redis.backoff import ExponentialBackoff
 from redis.connection import parse_url
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import NoPermissionError, RedisError, ResponseError
 from redis.retry import Retry
 
 from psthreads.database import refusals
 
 _ANSWER_SECONDS: Final = 10.0
 _CONNECT_SECONDS: Final = 5.0
+
+FULL: Final = 100
+"""The percentage of its memory at which a Redis refuses to write."""
+
+NEARLY_FULL: Final = 90
+"""The percentage of its memory from which on a Redis is called nearly full."""
 
 
 def connect(url: str, connections: int = 64) -> Redis:
@@ -57,6 +64,32 @@ def durability_warning(redis: Redis) -> str:
     if settings.get("maxmemory-policy", "noeviction") != "noeviction":
         return "Redis may drop accepted threads when its memory is full. Set maxmemory-policy noeviction."
     return ""
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """The memory of a Redis in bytes: how much it uses, and how much it may, 0 for no limit."""
+
+    used: int
+    limit: int
+
+    @property
+    def percentage(self) -> int:
+        """How full it is, 100 and more where it refuses to write."""
+        return 100 * self.used // self.limit if self.limit else 0
+
+    def __str__(self) -> str:
+        return f"{self.percentage} % full: it uses {self.used / 1024**2:,.0f} of {self.limit / 1024**2:,.0f} MiB"
+
+
+def memory(redis: Redis) -> Memory:
+    """Return the memory of this Redis. Raises Unavailable."""
+    with translate_errors():
+        try:
+            values = cast("dict[str, int]", redis.info("memory"))
+        except NoPermissionError:
+            return Memory(0, 0)
+    return Memory(values.get("used_memory", 0), values.get("maxmemory", 0))
 
 
 @contextmanager

@@ -10,10 +10,11 @@ from typing import Any, Final
 
 from redis import Redis
 from redis.commands.core import Script
-from redis.exceptions import NoScriptError
+from redis.exceptions import NoScriptError, OutOfMemoryError
 
 from psthreads.database.connection import translate_errors
 
+_EVEN_FULL: Final = "#!lua flags=allow-oom\n"
 _PLAIN: Final = frozenset(string.ascii_letters + string.digits + ":-_. /")
 
 
@@ -24,13 +25,25 @@ class SafeScript(Script):
     SCRIPT FLUSH between the two makes that fail.
     """
 
-    def __call__(self, keys: Any = None, args: Any = None, client: Any = None) -> Any:
-        """Run the script by its hash, or by its source where Redis does not know the hash."""
+    script: str
+
+    def __call__(self, keys: Any = None, args: Any = None, client: Any = None, *, even_full: bool = False) -> Any:
+        """Run the script by its hash, or by its source where Redis does not know the hash.
+
+        With `even_full`, a Redis that has used all the memory that it may runs it, too. That is for scripts that free
+        memory in the end, or that people need in order to free some.
+        """
         keys, args, client = keys or (), args or (), client or self.registered_client
         try:
-            return client.evalsha(self.sha, len(keys), *keys, *args)
-        except NoScriptError:
-            return client.eval(self.script, len(keys), *keys, *args)
+            try:
+                return client.evalsha(self.sha, len(keys), *keys, *args)
+            except NoScriptError:
+                return client.eval(self.script, len(keys), *keys, *args)
+        except OutOfMemoryError:
+            if not even_full:
+                raise
+            # Redis has refused the script's first write, so that nothing has changed yet.
+            return client.eval(f"{_EVEN_FULL}{self.script}", len(keys), *keys, *args)
 
 
 class Scripts:
@@ -50,17 +63,17 @@ class Scripts:
         prelude = _filled_in("".join((*common, own.pop("common"))), texts)
         self._scripts = {name: SafeScript(redis, prelude + _filled_in(source, texts)) for name, source in own.items()}
 
-    def run(self, name: str, *args: str | bytes | float | dict[str, Any]) -> Any:
+    def run(self, name: str, *args: str | bytes | float | dict[str, Any], even_full: bool = False) -> Any:
         """Return the script's answer; raise Unavailable with the reason why Redis does not give one.
 
         A dictionary is passed as JSON. Lua's cjson cannot tell an empty list in it from an empty object, and reads
-        numbers as doubles.
+        numbers as doubles. With `even_full`, a Redis whose memory is full runs the script, too.
         """
         values: Sequence[Any] = args
         if dict in map(type, args):
             values = [json.dumps(each) if isinstance(each, dict) else each for each in args]
         with translate_errors():
-            return self._scripts[name](args=values)
+            return self._scripts[name](args=values, even_full=even_full)
 
 
 def literal(value: object) -> str:

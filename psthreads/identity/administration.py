@@ -76,7 +76,7 @@ class Administration:
 
     def unlock(self, member: Member) -> bool:
         """Unlock the member's account; return whether it was locked. Raises MemberNotFound."""
-        if (unlocked := self._run("unlock", member.id, 1, self._origin)) < 0:
+        if (unlocked := self._run("unlock", member.id, 1, self._origin, even_full=True)) < 0:
             raise MemberNotFound(member.username)
         return bool(unlocked)
 
@@ -87,9 +87,8 @@ class Administration:
 
         Raises MemberNotFound, and Conflict where administrators would remove themselves, or the last one.
         """
-        self._check(
-            self._run("remove", "member", member.id, self._origin, "1" if keep_threads else ""), member, "remove"
-        )
+        keep = "1" if keep_threads else ""
+        self._check(self._run("remove", "member", member.id, self._origin, keep, even_full=True), member, "remove")
 
     # Groups.
 
@@ -103,7 +102,7 @@ class Administration:
 
         Its id is never used again.
         """
-        if self._run("remove", "group", group.id, self._origin) != b"done":
+        if self._run("remove", "group", group.id, self._origin, even_full=True) != b"done":
             raise GroupNotFound(group.name)
 
     # Memberships.
@@ -158,7 +157,7 @@ class Administration:
     def revoke_token(self, member: Member, name: str) -> None:
         """End a token at once; raise NotFound where the member has none of this name."""
         check_name("name", name)
-        if not self._run("revoke_token", member.id, name, self._origin):
+        if not self._run("revoke_token", member.id, name, self._origin, even_full=True):
             raise NotFound(f"Member '{member.username}' has no token '{name}'.")
 
     def add_client(self, member: Member, name: str, token_scope: TokenScope | None = None) -> tuple[str, str]:
@@ -189,7 +188,7 @@ class Administration:
     def remove_client(self, member: Member, name: str) -> None:
         """Remove a client and end its access tokens at once; raise NotFound where the member has none of this name."""
         check_name("name", name)
-        if not self._run("remove_client", member.id, name, self._origin):
+        if not self._run("remove_client", member.id, name, self._origin, even_full=True):
             raise NotFound(f"Member '{member.username}' has no client '{name}'.")
 
     def _check(self, verdict: bytes, member: Member, verb: str) -> None:

@@ -116,14 +116,17 @@ class Directory:
         `how` is for the audit. Raises NotSignedIn where the stamp has changed.
         """
         origin = Origin(member.username, member.id, address or "")
-        if not self._run("begin_session", member.id, stamp, origin.fields(), how):
+        if not self._run("begin_session", member.id, stamp, origin.fields(), how, even_full=True):
             raise NotSignedIn(_REFUSED)  # The password was changed, or the member removed, a moment ago.
         return Session(member.id, stamp, administration.nonce())
 
     def end_session(self, session: Session, seconds: int, *, address: str | None = None) -> None:
         """End this session, whose cookie would be valid for that many seconds more. The audit records it."""
         origin = Origin("", session.member_id, address or "")  # The script knows the name.
-        self._run("end_session", session.key, max(1, seconds), session.member_id, session.stamp, origin.fields())
+        self._run(
+            *("end_session", session.key, max(1, seconds), session.member_id, session.stamp, origin.fields()),
+            even_full=True,
+        )
 
     def _identify(self, credential: Credential, group_ref: str | None = None) -> Identification | None:
         return _parsed(self._run("identify", *identify_arguments(credential, group_ref)))
@@ -157,13 +160,13 @@ class Directory:
 
             def count() -> None:
                 throttles.count_guess(name, origin)
-                self._run("guessed", name, Origin("", None, origin).fields())
+                self._run("guessed", name, Origin("", None, origin).fields(), even_full=True)
 
             is_right = self.passwords.verify(
                 stored, credential.plain, lambda: throttles.admit_guess(name, origin), count
             )
         if is_right and identification and identification.failures:
-            self._run("unlock", identification.caller.member.id, 0)
+            self._run("unlock", identification.caller.member.id, 0, even_full=True)
         return is_right
 
     # Members.

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import time
 from dataclasses import dataclass
+from functools import partial
 from ipaddress import IPv6Address, ip_address
 from typing import TYPE_CHECKING, Final
 
@@ -48,7 +49,9 @@ class Throttles:
         # The URL only says which kind of Redis this is.
         storage = RedisStorage("redis://", connection_pool=redis.connection_pool, key_prefix=_KEYS)
         storage.lua_moving_window = SafeScript(redis, storage.SCRIPT_MOVING_WINDOW)
-        storage.lua_acquire_moving_window = SafeScript(redis, storage.SCRIPT_ACQUIRE_MOVING_WINDOW)
+        # Guesses are counted in a Redis that is full, too: sign-ins go on there.
+        count = SafeScript(redis, storage.SCRIPT_ACQUIRE_MOVING_WINDOW.decode())
+        storage.lua_acquire_moving_window = partial(count, even_full=True)  # type: ignore[assignment] # called as a script is
         self._windows = MovingWindowRateLimiter(storage)
         self._per_account = parse(config.failures_per_account)
         self._per_address = parse(config.failures_per_address)

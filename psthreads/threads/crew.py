@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
 from redis import Redis
+from redis.exceptions import OutOfMemoryError
 
 from psthreads.database.connection import translate_errors
 from psthreads.domain.config import DAY, Config
@@ -98,7 +100,9 @@ def forget_lost(redis: Redis, queue: str) -> None:
             pipeline.expire(_LOST, DAY)
             for workers in (jobs.workers_key(queue), jobs.WORKERS):
                 pipeline.srem(workers, *lost)
-        pipeline.execute()
+        # A Redis that is full takes the note later. The threads of the lost do not wait for it.
+        with suppress(OutOfMemoryError):
+            pipeline.execute()
 
 
 def _keys(redis: Redis, queue: str) -> list[str]:

@@ -30,7 +30,7 @@ from psthreads.threads.store import ThreadStore
 
 _LOCK: Final = "ps:janitor"
 _SWEEP_SECONDS: Final = 1.0
-_LEADS_SECONDS: Final = 3
+_LEADS_SECONDS: Final = 3  # after which another one leads where the leader died
 _STOP_SECONDS: Final = 2.0
 _log = logging.getLogger(__name__)
 
@@ -77,11 +77,11 @@ class Janitor:
 
     def sweep(self) -> list[str]:
         """Check all threads once; return a sentence for each action. Raises Unavailable."""
+        self._leads = self._store.lead(self._name, _LEADS_SECONDS)
+        if not self._leads:
+            self._seen.clear()
+            return []
         with translate_errors():
-            self._leads = self._lead()
-            if not self._leads:
-                self._seen.clear()
-                return []
             crew.forget_lost(self._redis, self._queue)
         survey = self._store.survey()
         now = time.monotonic()
@@ -110,15 +110,6 @@ class Janitor:
         """Return whether some janitor leads now. Raises Unavailable."""
         with translate_errors():
             return bool(redis.exists(_LOCK))
-
-    def _lead(self) -> bool:
-        # The lock expires when a leader dies.
-        if self._redis.set(_LOCK, self._name, nx=True, ex=_LEADS_SECONDS):
-            return True
-        if self._redis.get(_LOCK) == self._name.encode():
-            self._redis.expire(_LOCK, _LEADS_SECONDS)
-            return True
-        return False
 
     def _agree(self) -> None:
         if self._settings is not None and time.monotonic() >= self._agree_at:

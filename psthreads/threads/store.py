@@ -17,11 +17,12 @@ from redis import Redis
 from psthreads.audit.entries import Origin
 from psthreads.database.connection import translate_errors
 from psthreads.domain.config import Config
-from psthreads.domain.errors import Conflict, IdempotencyConflict, ThreadNotFound
+from psthreads.domain.errors import Conflict, IdempotencyConflict, StoreFull, ThreadNotFound
 from psthreads.domain.masking import Masker
 from psthreads.domain.model import (
     SERVER_WIDE,
     Level,
+    Line,
     LogPage,
     Outcome,
     Ownership,
@@ -47,6 +48,8 @@ from psthreads.threads.scripts import ThreadScripts
 _SCANNED: Final = 5_000  # a page of one level looks at this many lines at most, then says where to go on
 _PAGE_BYTES: Final = 4 * 1024 * 1024  # a page of very long lines is cut short, and says where to go on
 _FOLLOWED_BYTES: Final = 64 * 1024  # what a slow reader of a stream holds in memory
+
+_LINES_WHEN_FULL: Final = 50
 
 FEED: Final = "ps:feed"
 """A capped Redis stream with an entry for each change that people can see.
@@ -201,7 +204,9 @@ class ThreadStore:
 
         Without effect on a final thread. Raises ThreadNotFound.
         """
-        answer = self._run("cancel", thread_id, clean(by.username), "1" if force else "", by.fields(self._mask))
+        answer = self._run(
+            "cancel", thread_id, clean(by.username), "1" if force else "", by.fields(self._mask), even_full=True
+        )
         if not answer:
             raise ThreadNotFound(thread_id)
         worker, meta = answer
@@ -209,7 +214,7 @@ class ThreadStore:
 
     def delete(self, thread_id: str, by: Origin) -> None:
         """Remove a final thread with its log; raise ThreadNotFound, and Conflict for a thread that is not final."""
-        verdict = self._run("delete", thread_id, by.fields(self._mask))
+        verdict = self._run("delete", thread_id, by.fields(self._mask), even_full=True)
         if verdict == b"active":
             raise Conflict("This thread has not ended: cancel it, and delete it once it has.")
         if not verdict:
@@ -231,10 +236,23 @@ class ThreadStore:
 
     def begin(self, thread_id: str, token: str) -> int:
         """Mark a claimed thread as running; return Redis's time in ms, 0 where it must not run."""
-        return int(self._run("begin", thread_id, token))
+        return int(self._run("begin", thread_id, token, even_full=True))
 
     def report(self, thread_id: str, token: str, report: Report) -> Ownership:
         """Write what changed; return whether the execution still owns the thread."""
+        return self._report(thread_id, token, report)
+
+    def report_last(self, thread_id: str, token: str, report: Report) -> Ownership:
+        """Write a report of a process that has ended: in a Redis whose memory is full, with its last lines only.
+
+        The end of a thread must not wait until there is memory again.
+        """
+        try:
+            return self._report(thread_id, token, report)
+        except StoreFull:
+            return self._report(thread_id, token, _shortened(report), even_full=True)
+
+    def _report(self, thread_id: str, token: str, report: Report, *, even_full: bool = False) -> Ownership:
         args: dict[str, Any] = {
             "thread": thread_id,
             "token": token,
@@ -249,11 +267,12 @@ class ThreadStore:
             args["message"] = self._mask(report.message)
         if report.rates:
             args["rates"] = report.rates
-        return Ownership(self._run("report", args, *map(log_format.write, self._mask.lines(report.lines))).decode())
+        lines = map(log_format.write, self._mask.lines(report.lines))
+        return Ownership(self._run("report", args, *lines, even_full=even_full).decode())
 
     def beat(self, thread_id: str, token: str) -> Heartbeat:
         """Renew the execution's lease; return whether the thread is cancelling."""
-        ownership, forced, since = self._run("beat", thread_id, token)
+        ownership, forced, since = self._run("beat", thread_id, token, even_full=True)
         return Heartbeat(Ownership(ownership.decode()), bool(forced), since / 1000)
 
     def finish(self, thread_id: str, token: str, outcome: Outcome, detail: str = "") -> Status | None:
@@ -262,8 +281,8 @@ class ThreadStore:
         The status is `cancelled` for a cancelling thread, whatever the outcome. `detail` is one more line for the log.
         """
         result = "" if outcome.result is None else json.dumps(outcome.result, ensure_ascii=False)
-        message = self._mask(clean(outcome.message))
-        answer = self._run("finish", thread_id, token, outcome.status, message, self._mask(clean(detail)), result)
+        message, detail = self._mask(clean(outcome.message)), self._mask(clean(detail))
+        answer = self._run("finish", thread_id, token, outcome.status, message, detail, result, even_full=True)
         return Status(answer.decode()) if answer else None
 
     def abandon(self, thread_id: str, why: str, token: str = "") -> str:
@@ -272,17 +291,21 @@ class ThreadStore:
         Without a token (for the janitor) only where its lease has run out. Returns "requeued", the final status, or an
         empty text where nothing was to be done.
         """
-        return str(self._run("abandon", thread_id, token, self._mask(clean(why))).decode())
+        return str(self._run("abandon", thread_id, token, self._mask(clean(why)), even_full=True).decode())
 
     # For the janitor.
 
+    def lead(self, name: str, seconds: int) -> bool:
+        """Make this janitor the leader for so long, unless another one leads; return whether it leads."""
+        return bool(self._run("lead", name, seconds, even_full=True))
+
     def recover(self, thread_id: str) -> bool:
         """Queue a thread again that was queued and that no worker has claimed; return whether it was queued."""
-        return bool(self._run("recover", thread_id))
+        return bool(self._run("recover", thread_id, even_full=True))
 
     def unblock(self, group_id: str) -> int:
         """Free slots held by vanished threads and start waiting ones; return the number of slots in use."""
-        return int(self._run("unblock", group_id))
+        return int(self._run("unblock", group_id, even_full=True))
 
     def survey(self, many: int = 100) -> Survey:
         """Return what the janitor has to check, at most `many` of each kind."""
@@ -294,6 +317,14 @@ class ThreadStore:
             for thread_id in thread_ids:
                 pipeline.exists(jobs.key(thread_id))
             return {each for each, exists in zip(thread_ids, pipeline.execute(), strict=True) if exists}
+
+
+def _shortened(report: Report) -> Report:
+    if len(report.lines) <= _LINES_WHEN_FULL:
+        return report
+    lines = report.lines[-_LINES_WHEN_FULL:]
+    gap = f"{len(report.lines) - len(lines):,} lines before this one are lost: Redis was full when the process ended"
+    return replace(report, lines=(Line(lines[0].timestamp, Level.WARN, gap), *lines))
 
 
 def _idempotency_key(by: Origin, key: str) -> str:

@@ -74,7 +74,7 @@ class Horse:
         context = self._context(thread, token, redis_time)
         outcome = self._perform(process, context, values)
         for report in context.close():
-            if persistently(partial(self._store.report, job.id, token, report)) is Ownership.DISOWNED:
+            if persistently(partial(self._store.report_last, job.id, token, report)) is Ownership.DISOWNED:
                 return
         if outcome is None:
             persistently(lambda: self._store.abandon(job.id, "Worker restarted", token))

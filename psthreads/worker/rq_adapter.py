@@ -7,12 +7,13 @@ tests/system/worker/test_rq_contract.py holds what both rely on; ARCHITECTURE.md
 from __future__ import annotations
 
 import signal
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any, Final, Protocol, cast
 
 from redis import Redis
 from redis.client import Pipeline
-from redis.exceptions import RedisError
+from redis.exceptions import OutOfMemoryError, RedisError
 from rq import Queue, Worker, worker_registration
 from rq.command import parse_payload
 from rq.exceptions import DequeueTimeout
@@ -112,7 +113,17 @@ class RQWorker(Worker):
     def renew(self, job: ThreadJob) -> None:
         """Renew the records of the worker and of its execution."""
         if self.execution is not None:
-            self.maintain_heartbeats(job, self.execution)
+            with self._lasting():
+                self.maintain_heartbeats(job, self.execution)
+
+    @contextmanager
+    def _lasting(self) -> Iterator[None]:
+        """Keep the worker's records as they are where Redis has no memory left to write them anew."""
+        try:
+            yield
+        except OutOfMemoryError:
+            for key in (self.key, self.executions_key):
+                self.connection.expire(key, self._lifetime)  # That needs no memory.
 
     def end(self) -> None:
         """Forget the execution, even an unwritten one. The next heartbeat writes that the worker is idle."""
@@ -140,7 +151,8 @@ class RQWorker(Worker):
                 # RQ removes an execution where it ends the job, which our store does: each would stay in this set.
                 writes.delete(self.executions_key)
             if pipeline is None:
-                writes.execute()
+                with self._lasting():
+                    writes.execute()
 
     def handle_payload(self, message: dict[str, Any]) -> None:
         """Handle a command from Redis: our own, or one of RQ's."""

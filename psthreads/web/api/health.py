@@ -6,7 +6,8 @@ from typing import Final
 
 from flask import Blueprint, Response
 
-from psthreads.domain.errors import Unavailable
+from psthreads.database.connection import FULL, NEARLY_FULL, memory
+from psthreads.domain.errors import StoreFull, Unavailable
 from psthreads.domain.model import Status
 from psthreads.web.auth.guard import Guard
 from psthreads.web.http.operation import DeclaredResponse, Operation, Who, declares
@@ -31,6 +32,10 @@ def make_blueprint(services: Services, guard: Guard) -> Blueprint:
         waiting, workers = services.store.count(Status.INITIALISED), services.engine.workers()
         if waiting and not workers:
             raise Unavailable("Threads wait and no worker is alive: start `psthreads worker`.")
-        return Response(f"ok, {waiting} waiting, {workers} workers\n", mimetype="text/plain")
+        used = memory(services.redis)
+        if used.percentage >= FULL:
+            raise StoreFull(f"Redis is {used}. Delete threads that nobody needs any more, or raise its maxmemory.")
+        note = f", Redis is {used}" if used.percentage >= NEARLY_FULL else ""
+        return Response(f"ok, {waiting} waiting, {workers} workers{note}\n", mimetype="text/plain")
 
     return blueprint

@@ -44,8 +44,10 @@ class Sessions(SecureCookieSessionInterface):
         """Set the key that signs cookies, if it is not set. Raises Unavailable when Redis does not answer."""
         if not app.secret_key:
             with translate_errors():
-                self._redis.set(_SHARED_KEY, secrets.token_hex(32), nx=True)
-                app.secret_key = self._redis.get(_SHARED_KEY)
+                if (key := self._redis.get(_SHARED_KEY)) is None:
+                    self._redis.set(_SHARED_KEY, secrets.token_hex(32), nx=True)
+                    key = self._redis.get(_SHARED_KEY)
+                app.secret_key = key
 
     def get_cookie_name(self, app: Flask) -> str:
         """Return the cookie's name. Over TLS no other host of the same domain can set one with this prefix."""

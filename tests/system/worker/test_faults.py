@@ -272,7 +272,8 @@ def test_a_redis_that_takes_no_writes_refuses_starts_and_loses_nothing(
             start(engine, "count")
         go_on.touch()
         wait_for(lambda: "reported" in lines_of(mark))
-        assert not store.fetch(thread.id).status.is_final
+        if how != "out of memory":  # A full Redis still takes the end of a thread.
+            assert not store.fetch(thread.id).status.is_final
         unwritable.mend()
         done = ended(store, thread)
         assert (done.status, done.message) == (Status.COMPLETED, "Saw it through")
