@@ -17,6 +17,7 @@ from psthreads.web.auth import csrf, oauth, sessions
 from psthreads.web.auth.guard import Guard
 from psthreads.web.auth.sessions import Sessions
 from psthreads.web.http import error_handlers
+from psthreads.web.http.bodies import SmallBodies
 from psthreads.web.http.headers import Headers
 from psthreads.web.http.path_parameters import PathParameters
 from psthreads.web.http.respond import own_xml
@@ -46,7 +47,7 @@ def create_app(config: Config) -> Flask:
     app.jinja_env.filters["value"] = as_text
     app.jinja_env.filters.update(formatting.FILTERS)
     app.jinja_env.globals.update(scope.GLOBALS)
-    app.wsgi_app = Headers(PathParameters(app.wsgi_app))  # type: ignore[method-assign] # as Flask's documentation has it
+    app.wsgi_app = SmallBodies(Headers(PathParameters(app.wsgi_app)))  # type: ignore[method-assign] # as Flask's documentation has it
     if count := config.proxies:
         # X-Forwarded headers are trusted for as many entries as there are proxies that add one.
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=count, x_proto=count, x_host=count)  # type: ignore[method-assign]

@@ -24,9 +24,10 @@ _DESCRIPTORS: Final = 65_536
 _config: Final = Config.from_env()
 
 wsgi_app = "psthreads.web.app:create_app_from_env()"
-bind = f"{_config.host}:{_config.port}"
-worker_class = "gevent"
-worker_connections = 2_000
+bind = f"[{_config.host}]:{_config.port}" if ":" in _config.host else f"{_config.host}:{_config.port}"
+worker_class = "psthreads.web.gunicorn_worker.Worker"
+# More than there may be: those that are being closed end in their own time, and must not keep new ones waiting.
+worker_connections = 2_400
 graceful_timeout = 10
 accesslog = None
 control_socket_disable = True  # gunicorn would make it in the home of the user who starts the server.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from select import select
 from typing import Final
@@ -25,7 +25,6 @@ from psthreads.web.http.parameters import value_of
 from psthreads.web.http.stream_limit import StreamLimit
 from psthreads.web.services import Services
 
-_SLOW_SECONDS: Final = 10.0  # how long a client may read nothing before the connection closes; it can resume
 _NAMES: Final = {"text": "log", "jsonl": "jsonl", "xml": "xml"}
 _KINDS: Final = {
     "text": "text/plain; charset=utf-8",
@@ -61,9 +60,7 @@ def make_blueprint(services: Services, guard: Guard, level: ServiceLevel) -> Blu
             first = int(last) + 1
             if thread.status.is_final and int(last) > services.store.log(thread.id, 1, 1).total:
                 return Response(status=204)  # The client has the final status; 204 stops a browser's reconnecting.
-        stream = ThreadStream(
-            services.feed, guard.watch(), ClientConnection().is_closed, thread.id, Level(lowest) if lowest else None
-        )
+        stream = ThreadStream(services.feed, guard.watch(), _is_closed(), thread.id, Level(lowest) if lowest else None)
         return _stream(stream.events(first), services.stream_limit)
 
     @blueprint.get(f"{level.path}/threads/events")
@@ -73,7 +70,7 @@ def make_blueprint(services: Services, guard: Guard, level: ServiceLevel) -> Blu
     def all_events(**_: str) -> Response:
         group = g.caller.group
         stream = AllThreadsStream(
-            services.feed, services.store, guard.watch(), ClientConnection().is_closed, group.id if group else None
+            services.feed, services.store, guard.watch(), _is_closed(), group.id if group else None
         )
         return _stream(stream.events(_last_event_id()), services.stream_limit)
 
@@ -92,7 +89,6 @@ def make_blueprint(services: Services, guard: Guard, level: ServiceLevel) -> Blu
         pieces = LogDownload(services.store, guard.watch(), thread.id, kind).pieces()
         response = Response(pieces, content_type=_KINDS[kind])
         response.headers["Content-Disposition"] = f'attachment; filename="thread-{thread.id}.{_NAMES[kind]}"'
-        ClientConnection()  # for its limit
         return response
 
     return blueprint
@@ -111,25 +107,25 @@ def _last_event_id() -> str:
     return request.headers.get("Last-Event-ID", "").strip() or str(value_of(_LAST)).strip()
 
 
-class ClientConnection:
-    """The client's connection, with a limit on how long it may block. Gunicorn shows it; other servers do not."""
+def _is_closed() -> Callable[[], bool]:
+    """Return a check whether the client has hung up, which otherwise only the next write would notice.
 
-    def __init__(self) -> None:
-        self._socket: socket.socket | None = request.environ.get("gunicorn.socket")
-        if self._socket is not None:
-            self._socket.settimeout(_SLOW_SECONDS)
+    Gunicorn shows the connection; other servers do not.
+    """
+    connection: socket.socket | None = request.environ.get("gunicorn.socket")
 
-    def is_closed(self) -> bool:
-        """Return whether the client has hung up; otherwise only the next write would notice."""
-        if self._socket is None:
+    def is_closed() -> bool:
+        if connection is None:
             return False
         try:
             # Readable means the end, or a next request that came early.
-            return bool(select([self._socket], [], [], 0)[0]) and not self._socket.recv(1, socket.MSG_PEEK)
+            return bool(select([connection], [], [], 0)[0]) and not connection.recv(1, socket.MSG_PEEK)
         except ValueError:
             return False  # TLS does not allow to peek: the next comment that is sent finds out.
         except OSError:
             return True
+
+    return is_closed
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,6 @@ MOST_FILES: Final = 50
 """The most files of a form: each stays open until the last has arrived."""
 
 _CHUNK: Final = 256 * 1024
-_STALLED: Final = 60.0  # seconds without a byte until an upload counts as broken off
 _MOST_PARTS: Final = 100
 _FORM: Final = 1024 * 1024  # bytes of a form besides its files
 _FIELD: Final = 8 * 1024  # bytes of a field
@@ -200,9 +199,6 @@ def _check_length(most: int) -> None:
 
 def _body() -> Iterator[bytes]:
     """Yield the request's body in pieces. Raises ClientDisconnected when it ends too early."""
-    connection = request.environ.get("gunicorn.socket")
-    if connection is not None:
-        connection.settimeout(_STALLED)
     size = 0
     while chunk := request.stream.read(_CHUNK):
         size += len(chunk)
@@ -210,8 +206,6 @@ def _body() -> Iterator[bytes]:
         time.sleep(0)  # A fast sender would otherwise keep a gevent process from its other requests.
     if size != (size if request.content_length is None else request.content_length):
         raise ClientDisconnected
-    if connection is not None:
-        connection.settimeout(None)
     g.is_body_read = True
 
 

@@ -22,7 +22,7 @@ def test_the_web_process_speaks_tls_where_it_has_a_certificate(config: Config, p
     def is_up() -> bool:
         try:
             return requests.get(f"{base}/healthz", verify=certificate, timeout=5).ok
-        except requests.ConnectionError:
+        except requests.RequestException:
             return False
 
     with web(replace(config, certificate=certificate, private_key=str(own.key_path))):
