@@ -10,6 +10,7 @@ from psthreads.authoring import returned as values
 from psthreads.authoring.context import Cancelled, Context, Interrupted, ShutDown, TimedOut
 from psthreads.domain.errors import PsthreadsError
 from psthreads.domain.model import Level, Outcome, Status
+from psthreads.system.memory import shortage
 
 NOTHING: Final = object()
 """The value of `returned` for a function that has not returned."""
@@ -35,8 +36,12 @@ def conclude(context: Context, returned: Any, error: BaseException | None, limit
     if isinstance(error, PsthreadsError) and returned is NOTHING:
         return Outcome(Status.FAILED, error.message)
     if error is not None and returned is NOTHING:
-        return Outcome(Status.FAILED, f"{type(error).__name__}: {error}" if str(error) else type(error).__name__)
+        return Outcome(Status.FAILED, shortage() if isinstance(error, MemoryError) else _described(error))
     return _judge(returned, context)
+
+
+def _described(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 
 
 def is_uncaught(error: BaseException | None) -> bool:

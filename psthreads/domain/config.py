@@ -111,6 +111,7 @@ class Config:
     audit_retention: float = _setting("PSTHREADS_AUDIT_RETENTION", 365 * DAY, _number, 1)
     idempotency: float = _setting("PSTHREADS_IDEMPOTENCY", DAY, _number, 1)
     time_limit: float = _setting("PSTHREADS_TIME_LIMIT", 6 * 3600, _number, 1)
+    memory: int = _setting("PSTHREADS_MEMORY", 2 * 1024**3, int, 0)
     grace: float = _setting("PSTHREADS_GRACE", 10, _number, 0)
     heartbeat: float = _setting("PSTHREADS_HEARTBEAT", 2, _number, 0.05)
     lost_after: float = _setting("PSTHREADS_LOST_AFTER", 6, _number, 0.1)

@@ -25,10 +25,12 @@ from psthreads.domain.config import Config
 from psthreads.domain.errors import PsthreadsError, Unavailable
 from psthreads.domain.model import Outcome, Ownership, Status
 from psthreads.system.clock import steady
+from psthreads.system.memory import confine
 from psthreads.system.parent_death import die_with_parent
 from psthreads.system.wakeup import Wakeup
 from psthreads.threads.jobs import ThreadJob
 from psthreads.threads.store import ThreadStore
+from psthreads.worker import memory_limit
 from psthreads.worker.cause_of_death import cause_of_death
 from psthreads.worker.deadline import Deadline
 from psthreads.worker.heartbeat import HeartbeatThread
@@ -53,6 +55,7 @@ class ThreadWorker:
         self._rq = RQWorker(redis, config, self)
         self._heartbeat = HeartbeatThread(store, self._rq, config.heartbeat, self._wakeup)
         self._pid = os.getpid()
+        self._memory = memory_limit.MemoryLimit(config.memory)
         self._horse_pid = 0  # also 0 where there is no horse
         self._stops = False
 
@@ -120,6 +123,7 @@ class ThreadWorker:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        confine(self._config.memory)
 
     def run(self, job: ThreadJob, token: str) -> None:
         """Run the thread."""
@@ -149,6 +153,7 @@ class ThreadWorker:
         """Wait until the horse is gone; interrupt it, then kill it, where it must end. Then end its thread."""
         deadline = Deadline(*self._horse.limits(job), self._config)
         self._heartbeat.begin(job, token)
+        self._memory.begin()
         try:
             while (status := self._reap()) is None:
                 self._heed(deadline)
@@ -160,7 +165,9 @@ class ThreadWorker:
                     self.kill()
                     deadline.was_killed = True
                     deadline.kill_at = float("inf")
-                self._wakeup.wait(deadline.next - now)
+                if self._memory.is_exceeded(self._horse_pid, now):
+                    self.kill()
+                self._wakeup.wait(min(deadline.next - now, memory_limit.SECONDS))
         finally:
             self._heartbeat.end()
         self._settle(job, token, deadline, status)
@@ -196,7 +203,7 @@ class ThreadWorker:
             self._persist(lambda: self._store.abandon(job.id, "Worker restarted", token))
             return
         is_late = deadline.reason is TimedOut and was_ended
-        message = f"Timed out after {deadline.limit:g} s" if is_late else cause_of_death(code)
+        message = f"Timed out after {deadline.limit:g} s" if is_late else self._memory.sentence or cause_of_death(code)
         outcome = Outcome(Status.FAILED, message)
         self._persist(lambda: self._store.finish(job.id, token, outcome, detail))
 

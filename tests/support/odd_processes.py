@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -183,3 +184,20 @@ def signals(context: Context, how: str, mark: str = "") -> str:
     finally:
         _mark(mark or os.devnull, "finally")
     return "Slept"
+
+
+# Memory.
+
+
+@process(title="Hoarding {how}", route=_ROUTE + "hoard")
+def hoard(context: Context, how: str) -> None:
+    """Takes ever more memory: itself, in a child, in a child with a session of its own, or all at once; or nothing."""
+    if how == "at-once":
+        bytearray(10**12)
+    script = "import time\nhoard = []\nwhile True: hoard.append(b'x' * 5_000_000); time.sleep(0.05)"
+    if how == "nothing":
+        time.sleep(30)
+    elif how == "itself":
+        exec(script)  # noqa: S102 (the same code as in the child)
+    else:
+        subprocess.run([sys.executable, "-c", script], check=True, start_new_session=how == "session")
