@@ -39,6 +39,9 @@ class Breach:
     thread_id: str
     sentence: str
 
+    def __str__(self) -> str:
+        return " ".join((f"{self.count}:", *filter(None, (self.thread_id, self.sentence))))
+
 
 @dataclass(frozen=True, slots=True)
 class Detection:
@@ -78,11 +81,33 @@ class Evidence:
         self.detections = tuple(self._detections())
 
     def breaches(self) -> Iterator[Breach]:
-        """Return every broken promise that belongs to a thread."""
+        """Return every broken promise about a thread, and every wrong answer."""
+        yield from (Breach("wrong answers", "", sentence) for sentence in self._clients.seen.wrong)
         yield from self._of_the_store()
         yield from self._overlaps()
         yield from self._of_files()
         yield from self._too_long()
+
+    def figures(self) -> dict[str, float]:
+        """Return what the threads came to, and how long losses and cancels took."""
+        threads = [thread for thread in self._threads.values() if thread is not None]
+        statuses = Counter(thread.status for thread in threads)
+        seen = self._clients.seen
+        cancels = [seen.cancelled[each] - asked for each, asked in seen.asked.items() if each in seen.cancelled]
+        watched, others = (
+            [each.seconds for each in self.detections if each.lost.watched is it] for it in (True, False)
+        )
+        return {
+            "accepted": len(self._threads),
+            **{status.value: statuses[status] for status in Status if status.is_final},
+            "restarts": sum(thread.restarts for thread in threads),
+            "executions": len(self._executions),
+            "detections on its machine": len(watched),
+            "slowest of them, s": round(max(watched, default=0.0), 1),
+            "detections elsewhere": len(others),
+            "slowest of these, s": round(max(others, default=0.0), 1),
+            "slowest cancel, s": round(max(cancels, default=0.0), 1),
+        }
 
     def trail(self, thread_id: str, begun: float) -> Iterator[str]:
         """Return what happened to a thread, and what struck meanwhile, in order of time."""

@@ -59,15 +59,16 @@ class Faults:
         self._world = world
         self._draw = draw
         self._redis = redis
-        self._lasting: set[str] = set()
+        self._lasting: dict[str, str] = {}
+        self.is_calm = False
+        """Whether to strike a machine where nothing else is wrong, so that what follows can be timed."""
 
     # A program is killed.
 
     def kill_horse(self) -> Hit | None:
         """Kill one horse."""
-        machine = self._machine()
-        horses = machine.horses()
-        return self._kill(machine, [self._draw.choice(horses)], horses) if horses else None
+        machine, horse = self._horse()
+        return self._kill(machine, [horse], [horse]) if horse else None
 
     def kill_worker(self) -> Hit | None:
         """Kill one worker, and neither its horse nor what that started."""
@@ -123,9 +124,8 @@ class Faults:
 
     def pause_horse(self) -> Hit | None:
         """Let one horse stand still."""
-        machine = self._machine()
-        horses = machine.horses()
-        return self._pause(machine.name, self._draw.choice(horses)) if horses else None
+        machine, horse = self._horse()
+        return self._pause(machine.name, horse) if horse else None
 
     def pause_worker(self) -> Hit | None:
         """Let one worker stand still, but not its horse."""
@@ -183,7 +183,16 @@ class Faults:
         return self._last(machine.name, _REFUSAL_SECONDS, partial(machine.set_forking, may_fork=True), key=key)
 
     def _machine(self) -> Machine:
-        return self._draw.choice(self._world.machines)
+        machines = self._world.machines
+        if self.is_calm:
+            struck = self._lasting.values()
+            machines = [each for each in machines if each.name not in struck and each.horses()] or machines
+        return self._draw.choice(machines)
+
+    def _horse(self) -> tuple[Machine, int]:
+        """Return a horse and its machine, 0 where there is none."""
+        horses = [(machine, horse) for machine in self._world.machines for horse in machine.horses()]
+        return self._draw.choice(horses) if horses else (self._machine(), 0)
 
     def _worker(self) -> tuple[Machine, psutil.Process | None]:
         machine = self._machine()
@@ -200,11 +209,11 @@ class Faults:
 
     @staticmethod
     def _kill(machine: Machine, victims: list[int], horses: list[int], *, watched: bool = True) -> Hit:
+        """Kill the victims, which costs these horses."""
         at = time.monotonic()
         for pid in victims:
             strike(pid, signal.SIGKILL)
-        struck = [horse for horse in horses if len(victims) > 1 or horse in victims or victims[0] not in horses]
-        return Hit(machine.name, tuple(Lost(at, pid, watched) for pid in struck))
+        return Hit(machine.name, tuple(Lost(at, pid, watched) for pid in horses))
 
     def _last(
         self,
@@ -216,11 +225,11 @@ class Faults:
     ) -> Hit:
         """Return a fault that lasts. Another one with its key would end it too early."""
         key = key or place
-        self._lasting.add(key)
+        self._lasting[key] = place
 
         def end() -> None:
             mend()
-            self._lasting.discard(key)
+            self._lasting.pop(key, None)
 
         return Hit(place, losses, self._draw.uniform(*bounds), end)
 
@@ -284,6 +293,9 @@ WEIGHTS: Final[Mapping[str, int]] = MappingProxyType(
     }
 )
 """The names of the faults, each a method of `Faults`, and how often each is drawn from a deck."""
+
+TIMED: Final = ("kill-worker", "kill-machine", "kill-both", "cut", "kill-supervisor", "stall")
+"""The faults that strike in a calm, in turns."""
 
 PRECISE: Final = frozenset({"kill-horse", "kill-worker", "kill-both", "stop-worker"})
 """The faults that strike one worker and leave the rest of its machine as it is."""

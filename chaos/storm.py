@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import threading
 import time
@@ -12,10 +13,13 @@ from typing import Final
 
 from redis import Redis
 
-from chaos.faults import WEIGHTS, Faults, Hit, Lost
+from chaos.faults import TIMED, WEIGHTS, Faults, Hit, Lost
 from chaos.world import World
 
 _LULL_SECONDS: Final = (0.3, 2.2)
+_GUST: Final = 8  # faults between two calms
+_BEFORE_SECONDS: Final = 3.5
+_AFTER_SECONDS: Final = 2.5  # beyond the lease
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +40,10 @@ class Storm:
         self._random = random.Random(seed)  # noqa: S311 (a storm need not be secret)
         self._faults = Faults(world, self._random, redis)
         self._names = [name for name in WEIGHTS if name in names]
-        self._deck: list[str] = []
+        self._deck = list(self._names)
+        self._random.shuffle(self._deck)
+        self._timed = itertools.cycle([name for name in TIMED if name in names])
+        self._lease = world.config.lost_after
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._blow, name="storm")
         self._lasting: list[tuple[float, Hit]] = []
@@ -59,21 +66,37 @@ class Storm:
         return Counter(strike.name for strike in self.strikes)
 
     def _blow(self) -> None:
-        while not self._ended.wait(self._random.uniform(*_LULL_SECONDS)):
+        while not self._ended.is_set():
+            for _ in range(_GUST):
+                self._pause(self._random.uniform(*_LULL_SECONDS))
+                self._strike(self._draw())
+            if name := next(self._timed, ""):
+                self._pause(_BEFORE_SECONDS)
+                self._faults.is_calm = True
+                self._strike(name)
+                self._faults.is_calm = False
+                self._pause(self._lease + _AFTER_SECONDS)
+
+    def _pause(self, seconds: float) -> None:
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0 and not self._ended.wait(min(left, 0.1)):
             self._mend(time.monotonic())
-            name = self._draw()
-            at = time.monotonic()
-            hit: Hit | None = getattr(self._faults, name.replace("-", "_"))()
-            if hit is None:
-                self.missed[name] += 1
-                continue
-            until = time.monotonic() + hit.seconds
-            self.strikes.append(Strike(at, until, name, hit.place, hit.losses))
-            if hit.mend is not None:
-                self._lasting.append((until, hit))
+
+    def _strike(self, name: str) -> None:
+        if self._ended.is_set():
+            return
+        at = time.monotonic()
+        hit: Hit | None = getattr(self._faults, name.replace("-", "_"))()
+        if hit is None:
+            self.missed[name] += 1
+            return
+        until = time.monotonic() + hit.seconds
+        self.strikes.append(Strike(at, until, name, hit.place, hit.losses))
+        if hit.mend is not None:
+            self._lasting.append((until, hit))
 
     def _draw(self) -> str:
-        # A deck has each fault, so that no storm of some length is without one.
+        # Every fault strikes once, before the frequent ones strike again.
         if not self._deck:
             self._deck = [name for name in self._names for _ in range(WEIGHTS[name])]
             self._random.shuffle(self._deck)

@@ -92,8 +92,8 @@ class Watch:
         for thread in threads:
             self._note(thread, at)
         if final := [thread.id for thread in threads if thread.status.is_final]:
-            contents = _contents(self._documents)
-            self.files |= {thread_id: contents.get(thread_id, {}) for thread_id in final}
+            by_thread = contents(self._documents)
+            self.files |= {thread_id: by_thread.get(thread_id, {}) for thread_id in final}
 
     def _note(self, thread: Thread, at: float) -> None:
         changes = self.changes.setdefault(thread.id, [])
@@ -111,9 +111,9 @@ class Watch:
                     self.orphans.setdefault(process.pid, (thread_id, sentence))
 
     def _look_at_files(self) -> None:
-        contents = _contents(self._documents)
+        by_thread = contents(self._documents)
         for thread_id, before in list(self.files.items()):
-            now = contents.get(thread_id, {})
+            now = by_thread.get(thread_id, {})
             if now != before:
                 names = sorted(name for name in before | now if before.get(name) != now.get(name))
                 self.changed.setdefault(thread_id, f"after the end changed: {', '.join(names)}")
@@ -124,13 +124,13 @@ def digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def _contents(documents: Path) -> dict[str, dict[str, str]]:
+def contents(documents: Path) -> dict[str, dict[str, str]]:
     """Return for each thread the files that are named after it, with digests of their contents."""
-    contents: dict[str, dict[str, str]] = {}
+    by_thread: dict[str, dict[str, str]] = {}
     for path in documents.rglob("*"):
         owner = _ID.search(path.name)
         if owner and not path.name.startswith("."):
             with suppress(OSError):
                 name = str(path.relative_to(documents))
-                contents.setdefault(owner[0], {})[name] = digest(path.read_bytes())
-    return contents
+                by_thread.setdefault(owner[0], {})[name] = digest(path.read_bytes())
+    return by_thread

@@ -131,6 +131,8 @@ class World:
         )
         self.web = Program("web", self.config, WEB, folder / "web.log")
         self.machines = [Machine(f"machine{number}", self.config, folder) for number in range(machines)]
+        self.survivors: list[psutil.Process] = []
+        """The processes that outlived the programs from which they came."""
         self._ended = threading.Event()
         self._keeper = threading.Thread(target=self._keep, name="keeper")
 
@@ -169,7 +171,8 @@ class World:
         programs = (*self.machines, self.web)
         for program in programs:
             program.stop()
-        for process in (process for program in programs for process in program.family()):
+        self.survivors = [process for program in programs for process in program.family()]
+        for process in self.survivors:
             strike(process.pid, signal.SIGKILL)
         self.redis.stop()
         for machine in self.machines:
