@@ -62,6 +62,20 @@ class TokenScope:
         return self.read <= other.read and self.act <= other.act and in_groups
 
 
+class Proof(Enum):
+    """What shows that the member sends the request, and not somebody who has found a credential."""
+
+    NONE = "none"
+    SESSION = "session"
+    RECENT = "recent"
+    """A session whose member has proven the password, or signed in at the provider, a short while ago."""
+
+    @classmethod
+    def of(cls, *, has_session: bool, is_recent: bool) -> Proof:
+        """Return the proof that a credential is. A token and HTTP Basic are none, since programs keep them."""
+        return cls.NONE if not has_session else cls.RECENT if is_recent else cls.SESSION
+
+
 @dataclass(frozen=True, slots=True)
 class Caller:
     """The member who sends a request, with the group of the request, the role there, and the scope of the token.
@@ -110,6 +124,14 @@ def may_start(caller: Caller, minimum: Role) -> bool:
 def may_delete(caller: Caller) -> bool:
     """Return whether the caller may delete ended threads: a manager or higher in a group, and an administrator."""
     return may_use_server(caller) if caller.group is None else may_use_group(caller, Role.MANAGER)
+
+
+def may_change_access(caller: Caller, proof: Proof) -> bool:
+    """Return whether the caller may make or change credentials, roles, members or groups, as far as others allow it.
+
+    Whatever is made outlasts the credential in use, so that must be as wide as its member, and used by its member.
+    """
+    return proof is Proof.RECENT and caller.token_scope is None
 
 
 def may_act_as(caller: Caller, member: Member) -> bool:

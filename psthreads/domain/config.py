@@ -134,6 +134,7 @@ class Config:
     oidc_admin_claim: str = _setting("PSTHREADS_OIDC_ADMIN_CLAIM", "", str)
     session_idle: float = _setting("PSTHREADS_SESSION_IDLE", 8 * 3600, _number, 1)
     session_life: float = _setting("PSTHREADS_SESSION_LIFE", 7 * DAY, _number, 1)
+    session_proof: float = _setting("PSTHREADS_SESSION_PROOF", 600, _number, 1)
     failures_per_account: str = _setting("PSTHREADS_FAILURES_PER_ACCOUNT", "10/5 minutes", _rate)
     failures_per_address: str = _setting("PSTHREADS_FAILURES_PER_ADDRESS", "100/5 minutes", _rate)
     lock_after: int = _setting("PSTHREADS_LOCK_AFTER", 100, int, 0)

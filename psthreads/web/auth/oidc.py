@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from flask import Blueprint, render_template, request, session, url_for
+from flask import Blueprint, redirect, render_template, request, session, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
 from psthreads.audit.entries import Origin
-from psthreads.domain.access import Member
 from psthreads.domain.errors import MemberNotFound, NotFound, NotSignedIn, PsthreadsError
-from psthreads.identity.credentials import Session
-from psthreads.identity.directory import Directory
+from psthreads.web.auth import sessions
 from psthreads.web.auth.oidc_authlib import Provider
 from psthreads.web.auth.sign_in import begin_session, own_path
 from psthreads.web.http.audit_origin import client_address
 from psthreads.web.services import Services
 
 _FOLLOWING: Final = "following"
+_PROVING: Final = "proving"
+_LEEWAY: Final = 60  # seconds by which the provider's clock may differ
+_OLD: Final = (
+    "The provider did not have you sign in again, or does not say when you did: its claim 'auth_time' must be there."
+)
 _NOBODY: Final = (
     "The provider knows you, but you are no member here or your account is locked: ask an administrator of this server."
 )
@@ -39,7 +43,9 @@ def add_to(blueprint: Blueprint, services: Services) -> None:
 
     @blueprint.get("/sign-in/oidc")
     def oidc() -> AnyResponse:
-        redirection = need_provider().redirect(services.origins.absolute(url_for("pages.oidc_callback")))
+        callback, proves = services.origins.absolute(url_for("pages.oidc_callback")), "prove" in request.args
+        redirection = need_provider().redirect(callback, signs_in_again=proves)
+        session[_PROVING] = int(time.time()) if proves else 0
         session[_FOLLOWING] = own_path(request.args.get("next", ""))
         return redirection
 
@@ -47,23 +53,47 @@ def add_to(blueprint: Blueprint, services: Services) -> None:
     def oidc_callback() -> AnyResponse | tuple[str, int]:
         following = own_path(str(session.get(_FOLLOWING, "")))
         try:
-            member, signed_in = _sign_in(services.directory, need_provider().claims(), config.oidc_username_claim)
+            return _sign_in(services, need_provider().claims(), following)
         except NotSignedIn as error:
             return _refused(error, following)
         except MemberNotFound:
             return _refused(NotSignedIn(_NOBODY), following)
-        return begin_session(services, member, signed_in, following)
 
-    def _sign_in(directory: Directory, claims: Mapping[str, Any], claim: str) -> tuple[Member, Session]:
-        username = claims.get(claim)
-        if not isinstance(username, str) or not username:
-            raise NotSignedIn(f"The provider does not say who you are: its claim '{claim}' is missing.")
-        host, address = urlsplit(config.oidc_issuer).netloc, client_address()
-        member, signed_in = directory.sign_in_from(host, username, address=address)
-        if config.oidc_admin_claim and member.admin != (admin := is_admin(claims, config.oidc_admin_claim)):
-            # The audit names the provider, not the member: the provider decides it.
-            member = directory.by(Origin(f"provider:{host}", address=address)).set_admin(member, admin=admin)
-        return member, signed_in
+
+def _sign_in(services: Services, claims: Mapping[str, Any], following: str) -> AnyResponse:
+    """Begin the session of the member whom the claims name; or note in the member's own that they prove who it is.
+
+    Raises NotSignedIn and MemberNotFound.
+    """
+    config, current, began = services.config, sessions.of_cookie(), int(session.pop(_PROVING, 0))
+    proven = _time_of_sign_in(claims, began)
+    username = claims.get(config.oidc_username_claim)
+    if not isinstance(username, str) or not username:
+        raise NotSignedIn(
+            f"The provider does not say who you are: its claim '{config.oidc_username_claim}' is missing."
+        )
+    host, address = urlsplit(config.oidc_issuer).netloc, client_address()
+    member, signed_in = services.directory.sign_in_from(host, username, address=address)
+    if config.oidc_admin_claim and member.admin != (admin := is_admin(claims, config.oidc_admin_claim)):
+        # The audit names the provider, not the member: the provider decides it.
+        member = services.directory.by(Origin(f"provider:{host}", address=address)).set_admin(member, admin=admin)
+    if began and current is not None and current.member_id == member.id:
+        # The page that asked for the proof has a form, and its token against forgery is this session's.
+        sessions.prove()
+        return redirect(url_for("pages.account", done="proven"), 303)
+    return begin_session(services, member, signed_in, following, proven=proven)
+
+
+def _time_of_sign_in(claims: Mapping[str, Any], asked: int) -> float:
+    """Return when the user signed in at the provider, 0 where it does not say.
+
+    Raises NotSignedIn where that was not after the time `asked`, if the provider was asked for it anew then.
+    """
+    claim = claims.get("auth_time")
+    signed_in = float(claim) if isinstance(claim, int | float) else 0.0
+    if asked and signed_in < asked - _LEEWAY:
+        raise NotSignedIn(_OLD)
+    return min(signed_in, time.time())
 
 
 def is_admin(claims: Mapping[str, Any], setting: str) -> bool:

@@ -35,11 +35,15 @@ class Provider:
         self._client: Any = None
         self._read = float("-inf")
 
-    def redirect(self, callback: str) -> Response:
-        """Return the redirect to the provider, which then leads to the URL `callback`. Raises Unavailable."""
+    def redirect(self, callback: str, *, signs_in_again: bool = False) -> Response:
+        """Return the redirect to the provider, which then leads to the URL `callback`. Raises Unavailable.
+
+        With `signs_in_again` the provider asks for the sign-in anew, and its claims have the time of it: `auth_time`.
+        """
         for key in [key for key in session if key.startswith(_STATE)]:
             del session[key]  # Only the last of several attempts counts; the cookie has room for no more.
-        return cast("Response", self._app().authorize_redirect(callback))
+        options = {"prompt": "login", "max_age": 0} if signs_in_again else {}
+        return cast("Response", self._app().authorize_redirect(callback, **options))
 
     def claims(self) -> Mapping[str, Any]:
         """Return the provider's claims about the user that it sent back with this request.

@@ -19,6 +19,7 @@ from psthreads.identity.credentials import Session
 _SHARED_KEY: Final = "ps:secret-key"
 _SINCE: Final = "since"
 _SEEN: Final = "seen"
+_PROVEN: Final = "proven"
 _RENEWAL: Final = 60.0  # seconds, at least, between two cookies that record that the session is in use
 
 
@@ -91,12 +92,27 @@ def need_key() -> None:
         current_app.session_interface.need_key(current_app._get_current_object())  # type: ignore[attr-defined] # noqa: SLF001 (as Flask's documentation has it)
 
 
-def begin(member: Member, signed_in: Session) -> None:
-    """Write the member's session into the cookie, in place of all that it holds."""
+def begin(member: Member, signed_in: Session, proven: float) -> None:
+    """Write the member's session into the cookie, in place of all that it holds.
+
+    `proven` is when the member proved who they are, in seconds since the epoch; 0 where nobody knows.
+    """
     # What the cookie held before may be known to somebody else.
     session.clear()
     session[_SINCE] = session[_SEEN] = int(time.time())
+    session[_PROVEN] = int(proven)
     login_user(SignedIn(member, signed_in))
+
+
+def prove() -> None:
+    """Note in the cookie that the session's member has just proven who they are."""
+    session[_PROVEN] = int(time.time())
+
+
+def proof_age() -> float:
+    """Return how many seconds ago the session's member last proved who they are."""
+    proven = session.get(_PROVEN)
+    return time.time() - proven if isinstance(proven, int) else float("inf")
 
 
 def forget() -> None:

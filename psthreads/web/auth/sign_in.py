@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -37,7 +38,7 @@ def add_to(blueprint: Blueprint, services: Services) -> None:
         except TooManyRequests as error:
             headers = {"Retry-After": str(error.retry_after)}
             return Response(form(following, error.message, username), 429, headers)
-        return begin_session(services, member, session, following)
+        return begin_session(services, member, session, following, proven=time.time())
 
     @blueprint.post("/sign-out")
     def sign_out() -> AnyResponse:
@@ -57,10 +58,15 @@ def add_to(blueprint: Blueprint, services: Services) -> None:
         )
 
 
-def begin_session(services: Services, member: Member, session: Session, following: str) -> AnyResponse:
-    """Begin the member's session in place of this browser's last one, and redirect to the path, if it is ours."""
+def begin_session(
+    services: Services, member: Member, session: Session, following: str, *, proven: float
+) -> AnyResponse:
+    """Begin the member's session in place of this browser's last one, and redirect to the path, if it is ours.
+
+    `sessions.begin` gives the meaning of `proven`.
+    """
     _end_session(services)
-    sessions.begin(member, session)
+    sessions.begin(member, session, proven)
     return redirect(own_path(following), 303)
 
 

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, g, redirect, request, url_for
+from typing import Final
+
+from flask import Blueprint, Response, g, redirect, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
 from psthreads.domain import access
-from psthreads.web.auth import oidc, sessions, sign_in
+from psthreads.web.auth import oidc, proof, sessions, sign_in
 from psthreads.web.auth.guard import Guard
 from psthreads.web.http import headers
+from psthreads.web.http.origins import SAFE_METHODS
 from psthreads.web.pages import audit
 from psthreads.web.pages.people import account, groups, members
 from psthreads.web.services import Services
+
+WITHOUT_PROOF: Final = frozenset({"pages.sign_in_post", "pages.sign_out"})
+"""The endpoints of these pages that change something without a recent proof of the password."""
 
 
 def make_blueprint(services: Services, guard: Guard) -> Blueprint:
     """Return the blueprint of these pages."""
     blueprint = Blueprint("pages", __name__)
 
-    def allow() -> None:
+    def allow() -> Response | None:
+        endpoint = request.endpoint or ""
         {
             "pages.sign_in": guard.anyone,
             "pages.sign_in_post": guard.anyone,
@@ -31,7 +38,10 @@ def make_blueprint(services: Services, guard: Guard) -> Blueprint:
             "pages.account_password": guard.browser,
             "pages.account_tokens": guard.browser,
             "pages.account_tokens_revoke": guard.browser,
-        }.get(request.endpoint or "", guard.server)()
+        }.get(endpoint, guard.server)()
+        if request.method in SAFE_METHODS or endpoint in WITHOUT_PROOF:
+            return None
+        return proof.require(services)
 
     blueprint.before_request(sessions.need_key)
     blueprint.before_request(allow)

@@ -6,15 +6,18 @@ from dataclasses import dataclass, replace
 
 import pytest
 from flask import Flask
+from flask.testing import FlaskClient
 from redis import Redis
 from werkzeug.routing import Rule
 
+from psthreads.audit.entries import SETUP
 from psthreads.documents.layout import Documents
-from psthreads.domain.access import Role
+from psthreads.domain.access import Role, TokenScope
 from psthreads.domain.config import Config
 from psthreads.threads.engine import Engine
 from psthreads.threads.store import ThreadStore
 from psthreads.web.app import create_app
+from tests.support.forms import sign_in, token_in
 from tests.support.people import INSIDE, People
 from tests.support.threads import new_thread
 
@@ -70,7 +73,7 @@ def rules(app: Flask) -> list[tuple[Rule, str]]:
     return [(rule, method) for rule in app.url_map.iter_rules() for method in sorted(rule.methods or ())]
 
 
-def expected(endpoint: str, who: str, group: str) -> int | set[int]:  # noqa: C901, PLR0911 (a line for each rule)
+def expected(endpoint: str, who: str, group: str, method: str = "GET") -> int | set[int]:  # noqa: C901, PLR0911 (a line for each rule)
     """The HTTP status that the contract gives; what is allowed is a set, as its answer depends on the service."""
     name = endpoint.partition(".")[2]
     blueprint = endpoint.partition(".")[0].rstrip("0123456789")
@@ -88,6 +91,8 @@ def expected(endpoint: str, who: str, group: str) -> int | set[int]:  # noqa: C9
         return 302 if is_page else 401
     if blueprint == "pages" and name.startswith("account"):
         return 403  # No token makes another one.
+    if blueprint == "pages" and method != "GET" and name not in OF_MEMBERS and group != "nope":
+        return 403  # No token changes members, roles, groups or credentials.
     # A browser's other pages know sessions, too; here everybody comes with a token, which is as good.
     if blueprint == "pages" and (name in OF_MEMBERS or (name.startswith(IN_GROUP) and group == "nope")):
         return allowed if name in OF_MEMBERS else 404
@@ -116,7 +121,7 @@ def test_the_table_of_who_may_do_what(world: World) -> None:
             for group in groups:
                 path = path_of(world, rule, who, group)
                 response = client.open(path, method=method, headers=world.people.bearer(who))
-                wanted = expected(rule.endpoint, who, group)
+                wanted = expected(rule.endpoint, who, group, method)
                 wanted = wanted if isinstance(wanted, set) else {wanted}
                 assert response.status_code in wanted, f"{who}: {method} {path} gave {response.status}"
                 response.close()
@@ -229,3 +234,90 @@ def test_every_blueprint_has_a_guard(world: World) -> None:
 
 def test_a_route_outside_every_blueprint_is_only_the_static_files(world: World) -> None:
     assert {rule.endpoint for rule, _ in rules(world.app) if "." not in rule.endpoint} == {"static"}
+
+
+# The same table for every kind of credential, and for what a browser says of the site that it comes from.
+
+SITES = {
+    "program": {},
+    "own page": {"Sec-Fetch-Site": "same-origin", "Origin": "http://localhost"},
+    "own page, old browser": {"Origin": "http://localhost"},
+    "another site": {"Sec-Fetch-Site": "cross-site", "Origin": "https://evil.example"},
+    "another host": {"Sec-Fetch-Site": "same-site", "Origin": "http://evil.localhost"},
+    "another site, old browser": {"Origin": "https://evil.example"},
+}
+KINDS = ("cookie", "basic", "narrow token", "oauth")
+
+
+def credential_of(world: World, kind: str, who: str) -> tuple[FlaskClient, dict[str, str]]:
+    """A client, and the headers of a request that does no more than the kind lets it."""
+    client, member = world.app.test_client(), world.people.members[who]
+    if kind == "basic":
+        return client, world.people.basic(who)
+    if kind == "cookie":
+        assert sign_in(client, who) == 303
+        return client, {"X-CSRFToken": token_in(client.get("/dashboard/account").text)}
+    changes = world.people.directory.by(SETUP)
+    if kind == "narrow token":
+        token = changes.create_token(member, "narrow", token_scope=TokenScope(act=False))
+    else:
+        client_id, secret = changes.add_client(member, "program")
+        form = {"grant_type": "client_credentials", "scope": "act"}
+        answer = client.post("/ps/oauth/token", data=form, headers=world.people.basic(client_id, secret))
+        token = answer.json["access_token"]  # type: ignore[index]
+    return client, {"Authorization": f"Bearer {token}"}
+
+
+def expected_of(  # noqa: PLR0911 (a line for each rule)
+    kind: str, site: str, rule: Rule, method: str, who: str, group: str
+) -> set[int]:
+    endpoint, is_safe = rule.endpoint, method in {"GET", "OPTIONS"}
+    acts = not is_safe or endpoint.startswith("starts.")
+    is_page = endpoint.partition(".")[0].endswith("pages")
+    if kind in {"cookie", "basic"} and not is_safe and site.startswith("another"):
+        return {403}
+    is_bearer = kind in {"narrow token", "oauth"}
+    plain = expected(endpoint, who, group, method if is_bearer else "GET")
+    plain = plain if isinstance(plain, set) else {plain}
+    if endpoint in OPEN or endpoint.startswith(("oauth.", "pages.oidc")):
+        return plain | {401} if endpoint == "pages.sign_in_post" else plain
+    if (kind == "narrow token" and acts) or (kind == "oauth" and not acts):
+        return {403}
+    if kind == "basic" and is_page:
+        return {302}
+    if kind == "basic" and acts and site.startswith("another"):
+        return {403}
+    if kind == "cookie":
+        if is_safe and acts:
+            return {403}
+        if endpoint.startswith("pages.account"):
+            return {200, 303, 400}
+        return plain | {404, 409} if is_page and plain != {403} else plain
+    return plain
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_table_holds_for_every_kind_of_credential_and_every_site(
+    redis: Redis, people: People, store: ThreadStore, config: Config, kind: str
+) -> None:
+    app, documents = create_app(replace(config, prefixes=())), Documents(config.documents)
+    for group in (people.acme, people.other):
+        documents.group(group).write("/documents/a.xml", b"<a/>")
+    world, checked = World(app, people, store, redis, documents), 0
+    for who in ("contributor", "chief"):
+        client, headers = credential_of(world, kind, who)
+        for rule, method in rules(app):
+            if method == "HEAD":
+                continue
+            sites = ("program", "another site") if method in {"GET", "OPTIONS"} else SITES
+            for group_name in ("acme", "other") if "group" in rule.arguments else ("acme",):
+                for site in sites:
+                    if kind == "cookie" and method not in {"GET", "OPTIONS"}:  # It may end the session.
+                        client, headers = credential_of(world, kind, who)
+                    path = path_of(world, rule, who, group_name)
+                    answer = client.open(path, method=method, headers=headers | SITES[site])
+                    wanted = expected_of(kind, site, rule, method, who, group_name)
+                    assert answer.status_code in wanted, f"{who}, {site}: {method} {path} gave {answer.status}"
+                    answer.close()
+                    checked += 1
+    assert checked > 500

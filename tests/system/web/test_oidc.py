@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,6 +26,7 @@ from psthreads.local.programs import free_port
 from psthreads.web.app import create_app
 from psthreads.web.auth.oidc import is_admin
 from tests.support.checkout import ROOT
+from tests.support.forms import token_in
 from tests.support.people import People
 from tests.support.waiting import wait_for
 from tests.system.web import oidc_provider
@@ -177,6 +179,40 @@ def test_a_state_and_a_code_are_of_use_once_and_only_in_their_own_browser(
         answer = browser.get(f"/sign-in/oidc/callback{query}")
         assert answer.status_code == 401
         assert "<b>" not in answer.text
+
+
+def test_a_sign_in_at_the_provider_is_a_proof_where_it_was_just_now_and_the_form_goes_on(
+    browser: FlaskClient, provider: Provider, people: People
+) -> None:
+    def add(group: str) -> TestResponse:
+        token = token_in(browser.get("/dashboard/account").text)
+        return browser.post("/dashboard/groups", data={"csrf_token": token, "group": group})
+
+    provider.tell(preferred_username="chief")  # without saying when
+    sign_in(browser, provider)
+    page = add("first")
+    assert page.status_code == 403
+    assert "/sign-in/oidc?prove=true" in page.text
+    token = token_in(page.text)
+    leaving = browser.get("/sign-in/oidc?prove=true")
+    asked = parse_qs(urlsplit(leaving.headers["Location"]).query)
+    assert (asked["prompt"], asked["max_age"]) == (["login"], ["0"])
+    for auth_time in (None, int(time.time()) - 3600, "now"):
+        provider.tell(preferred_username="chief", auth_time=auth_time)
+        refused = browser.get(provider.send_back(browser.get("/sign-in/oidc?prove=true")))
+        assert refused.status_code == 401
+        assert "auth_time" in refused.text or "not accepted" in refused.text
+        assert add("first").status_code == 403
+    provider.tell(preferred_username="chief", auth_time=int(time.time()))
+    back = browser.get(provider.send_back(browser.get("/sign-in/oidc?prove=true")))
+    assert (back.status_code, back.headers["Location"]) == (303, "/dashboard/account?done=proven")
+    assert browser.post("/dashboard/groups", data={"csrf_token": token, "group": "first"}).status_code == 303
+    assert people.directory.find_group("first")
+    # A plain sign-in counts from when the provider says that it was.
+    for ago, status in ((3600, 403), (60, 303)):
+        provider.tell(preferred_username="chief", auth_time=int(time.time()) - ago)
+        sign_in(browser, provider)
+        assert add(f"ago{ago}").status_code == status
 
 
 def test_a_session_of_the_provider_replaces_that_of_before(browser: FlaskClient, provider: Provider) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Final
 
@@ -10,10 +11,9 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from psthreads.domain.access import Member
 from psthreads.domain.errors import BadParameter, Conflict, NotFound, NotSignedIn, TooManyRequests
-from psthreads.identity.credentials import Password
 from psthreads.identity.directory import Directory
-from psthreads.web.auth import sessions, sign_in
-from psthreads.web.http.audit_origin import client_address, request_origin
+from psthreads.web.auth import proof, sessions, sign_in
+from psthreads.web.http.audit_origin import client_address
 from psthreads.web.pages import forms
 from psthreads.web.pages.people import tokens
 from psthreads.web.pages.people.groups import can_open
@@ -23,6 +23,7 @@ from psthreads.web.services import Services
 _MESSAGES: Final = {
     "password": "Password changed. All other browsers are signed out.",
     "token-revoked": "Token revoked.",
+    "proven": "You have confirmed that it is you. Go back to the other tab and continue.",
 }
 
 
@@ -72,7 +73,7 @@ def add_to(blueprint: Blueprint, services: Services) -> None:
     @blueprint.post("/dashboard/account/tokens")
     def account_tokens() -> AnyResponse | str:
         # No redirect: the token is shown in this response and nowhere else.
-        return attempt("tokens", lambda: render(secret=_create(directory, g.caller.member)))
+        return attempt("tokens", lambda: render(secret=tokens.create(directory, g.caller.member)))
 
     @blueprint.post("/dashboard/account/tokens/revoke")
     def account_tokens_revoke() -> AnyResponse | str:
@@ -84,15 +85,13 @@ def _change_password(services: Services, member: Member) -> AnyResponse:
     if (session := sessions.of_cookie()) is None:
         raise NotSignedIn  # It expired just now. Without its stamp, a later password could be overwritten.
     password = forms.text("password", strip=False)
-    _prove(services.directory, member)
-    stamp = services.directory.by(request_origin()).change_password(member, password, stamp=session.stamp)
+    _prove(services.directory)
+    # However recent the last proof: whoever finds an open browser must not take the account over.
+    stamp = proof.changes(services.directory).change_password(member, password, stamp=session.stamp)
     session = services.directory.begin_session(member, stamp, "by a new password", address=client_address())
-    return sign_in.begin_session(services, member, session, url_for("pages.account", done="password"))
-
-
-def _create(directory: Directory, member: Member) -> Secret:
-    _prove(directory, member)
-    return tokens.create(directory, member)
+    return sign_in.begin_session(
+        services, member, session, url_for("pages.account", done="password"), proven=time.time()
+    )
 
 
 def _revoke(directory: Directory, member: Member) -> AnyResponse | str:
@@ -102,14 +101,10 @@ def _revoke(directory: Directory, member: Member) -> AnyResponse | str:
     return redirect(url_for("pages.account", done="token-revoked"), 303)
 
 
-def _prove(directory: Directory, member: Member) -> None:
-    """Check the current password, because a session may have been left open.
-
-    Raises BadParameter for a wrong one, and TooManyRequests after too many guesses.
-    """
-    current = forms.text("current", strip=False)
+def _prove(directory: Directory) -> None:
+    """Raise BadParameter for a wrong current password, and TooManyRequests after too many."""
+    forms.text(proof.FIELD, strip=False)
     try:
-        directory.identify(Password(member.username, current), address=client_address())
+        proof.prove(directory)
     except NotSignedIn:
-        sentence = "The password is wrong, or locked after too many wrong ones. Nothing was changed."
-        raise BadParameter("current", sentence) from None
+        raise BadParameter(proof.FIELD, proof.WRONG) from None

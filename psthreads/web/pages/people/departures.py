@@ -7,6 +7,7 @@ from flask import current_app, request
 from psthreads.domain.access import Group, Member
 from psthreads.domain.model import SERVER_WIDE
 from psthreads.threads.departures import MOST, cancel_waiting, waiting_threads
+from psthreads.web.auth import proof
 from psthreads.web.http.audit_origin import request_origin
 from psthreads.web.services import Services
 
@@ -28,7 +29,7 @@ def remove(member: Member, group: Group | None = None) -> None:
     """
     services, by = _services(), request_origin()
     keep = request.form.get("keep") == "true"
-    changes = services.directory.by(by)
+    changes = proof.changes(services.directory)
     if group is None:
         changes.remove_member(member, keep_threads=keep)
     else:

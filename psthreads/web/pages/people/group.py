@@ -10,7 +10,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from psthreads.domain.access import Role
 from psthreads.domain.errors import BadParameter, NotFound
 from psthreads.identity.directory import Directory
-from psthreads.web.http.audit_origin import request_origin
+from psthreads.web.auth import proof
 from psthreads.web.pages import forms
 from psthreads.web.pages.people import departures
 from psthreads.web.pages.people.member import question_of_removal, ref
@@ -50,7 +50,7 @@ def add_to(blueprint: Blueprint, services: Services) -> None:
     def group_members_set(**_: str) -> AnyResponse:
         try:
             member, role = directory.find_member(forms.text("member")), forms.role()
-            directory.by(request_origin()).set_membership(member, g.caller.group, role)
+            proof.changes(directory).set_membership(member, g.caller.group, role)
         except (BadParameter, NotFound) as error:
             return Response(render(error.message, "assign"), error.status)
         return redirect(url_for("pages.group_members", group=g.caller.group.name, done="set"), 303)
@@ -82,7 +82,7 @@ def _add_removal(blueprint: Blueprint, directory: Directory) -> None:
     def group_remove_post(**_: str) -> AnyResponse:
         try:
             forms.check_typed(g.caller.group.name)
-            directory.by(request_origin()).remove_group(g.caller.group)
+            proof.changes(directory).remove_group(g.caller.group)
         except BadParameter as error:
             return Response(ask(error.message), error.status)
         return redirect(url_for("pages.groups", done="removed"), 303)

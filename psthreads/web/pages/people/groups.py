@@ -12,7 +12,7 @@ from psthreads.domain import access
 from psthreads.domain.access import Role
 from psthreads.domain.errors import BadParameter, Conflict
 from psthreads.identity.records import Membership
-from psthreads.web.http.audit_origin import request_origin
+from psthreads.web.auth import proof
 from psthreads.web.pages import forms
 from psthreads.web.pages.people import group
 from psthreads.web.services import Services
@@ -49,7 +49,7 @@ def add_to(blueprint: Blueprint, services: Services) -> None:
     @blueprint.post("/dashboard/groups")
     def group_add() -> AnyResponse:
         try:
-            new = directory.by(request_origin()).add_group(forms.text("group"))
+            new = proof.changes(directory).add_group(forms.text("group"))
         except (BadParameter, Conflict) as error:
             return Response(render(error.message), error.status)
         return redirect(url_for("pages.group_members", group=new.name, done="added"), 303)

@@ -14,7 +14,7 @@ from psthreads.domain.errors import BadParameter, Conflict, MemberNotFound, NotF
 from psthreads.identity import passwords
 from psthreads.identity.directory import Directory
 from psthreads.identity.records import Account
-from psthreads.web.http.audit_origin import request_origin
+from psthreads.web.auth import proof
 from psthreads.web.pages import forms
 from psthreads.web.pages.forms import Question
 from psthreads.web.pages.people import departures, tokens
@@ -142,31 +142,31 @@ def _view_of(directory: Directory, action: _MemberAction) -> Callable[[str], Any
 
 
 def _unlock(directory: Directory, member: Member) -> str:
-    directory.by(request_origin()).unlock(member)
+    proof.changes(directory).unlock(member)
     return "unlocked"
 
 
 def _sign_out(directory: Directory, member: Member) -> str:
-    directory.by(request_origin()).sign_out_everywhere(member)
+    proof.changes(directory).sign_out_everywhere(member)
     return "signed-out"
 
 
 def _administrator(directory: Directory, member: Member) -> str:
     admin = forms.text("admin") == "on"
-    directory.by(request_origin()).set_admin(member, admin=admin)
+    proof.changes(directory).set_admin(member, admin=admin)
     return "admin-on" if admin else "admin-off"
 
 
 def _password(directory: Directory, member: Member) -> str | Secret:
     password = request.form.get("password", "")
     generated = "" if password else passwords.generate()
-    directory.by(request_origin()).change_password(member, password or generated)
+    proof.changes(directory).change_password(member, password or generated)
     return Secret("password", (("Password", generated),)) if generated else "password"
 
 
 def _set_role(directory: Directory, member: Member) -> str:
     group, role = directory.find_group(forms.text("group")), forms.role()
-    directory.by(request_origin()).set_membership(member, group, role)
+    proof.changes(directory).set_membership(member, group, role)
     return "role"
 
 
@@ -182,12 +182,12 @@ def _revoke_token(directory: Directory, member: Member) -> str:
 
 def _add_client(directory: Directory, member: Member) -> Secret:
     name, token_scope = forms.text("name"), forms.token_scope(directory)
-    client_id, secret = directory.by(request_origin()).add_client(member, name, token_scope)
+    client_id, secret = proof.changes(directory).add_client(member, name, token_scope)
     return Secret(f"client '{name}'", (("Client ID", client_id), ("Client secret", secret)))
 
 
 def _remove_client(directory: Directory, member: Member) -> str:
-    directory.by(request_origin()).remove_client(member, forms.text("name"))
+    proof.changes(directory).remove_client(member, forms.text("name"))
     return "client-removed"
 
 

@@ -10,7 +10,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from psthreads.domain.errors import BadParameter, Conflict, MemberNotFound
 from psthreads.identity import passwords
 from psthreads.identity.records import Account
-from psthreads.web.http.audit_origin import request_origin
+from psthreads.web.auth import proof
 from psthreads.web.pages import forms
 from psthreads.web.pages.people import member
 from psthreads.web.pages.people.tokens import Secret
@@ -53,7 +53,7 @@ def add_to(blueprint: Blueprint, services: Services) -> None:
         password = request.form.get("password", "")
         generated = "" if password else passwords.generate()
         try:
-            changes = directory.by(request_origin())
+            changes = proof.changes(directory)
             new = changes.add_member(forms.text("username"), password or generated, admin="admin" in request.form)
         except (BadParameter, Conflict) as error:
             page = render_template("member-add.html", problem=error, form_value=forms.values_of("add"))

@@ -10,7 +10,7 @@ from psthreads.domain.access import Member, TokenScope
 from psthreads.domain.errors import BadParameter
 from psthreads.identity.directory import Directory
 from psthreads.identity.records import DirectoryPage, scope_words
-from psthreads.web.http.audit_origin import request_origin
+from psthreads.web.auth import proof
 from psthreads.web.pages import forms
 from psthreads.web.pages.forms import Question
 
@@ -67,7 +67,7 @@ def create(directory: Directory, member: Member) -> Secret:
     name, token_scope, lifetime = forms.text("name"), forms.token_scope(directory), forms.text("expires")
     if lifetime not in _LIFETIMES:
         raise BadParameter("expires", f"A token cannot expire in '{lifetime}'. Choose an entry of the list.")
-    token = directory.by(request_origin()).create_token(member, name, _LIFETIMES[lifetime][1], token_scope)
+    token = proof.changes(directory).create_token(member, name, _LIFETIMES[lifetime][1], token_scope)
     return Secret(f"token '{name}'", (("Token", token),))
 
 
@@ -79,4 +79,4 @@ def ask_revoke(member: Member) -> Question:
 
 def revoke(directory: Directory, member: Member) -> None:
     """Revoke the token that the form names. Raises BadParameter and NotFound."""
-    directory.by(request_origin()).revoke_token(member, forms.text("name"))
+    proof.changes(directory).revoke_token(member, forms.text("name"))
