@@ -25,6 +25,7 @@ from redis.exceptions import NoPermissionError, RedisError, ResponseError
 from psthreads.authoring.registry import Registry
 from psthreads.database import shared_settings
 from psthreads.database.connection import FULL, NEARLY_FULL, connect, durability_warning, memory, translate_errors
+from psthreads.documents.installation import Installation
 from psthreads.domain.config import Config
 from psthreads.domain.errors import ConfigError, StoreRefuses, Unavailable
 from psthreads.identity.directory import Directory
@@ -227,6 +228,15 @@ def settings(redis: Redis, config: Config) -> Iterator[Problem]:
         yield _warning(str(difference), shared_settings.REMEDY)
 
 
+def installation(redis: Redis, config: Config) -> Iterator[Problem]:
+    """Check that Redis and the documents belong together, here and for every process."""
+    together = Installation(redis, config, "doctor")
+    if (mismatch := together.check(pair=False)) is not None:
+        yield _serious(mismatch.what, mismatch.remedy)
+    for sentence in together.refusals():
+        yield _serious(sentence, "Until that is mended, it does nothing.")
+
+
 def life(redis: Redis, config: Config) -> Iterator[Problem]:
     """Check that a worker is alive, and a janitor for the threads of lost workers."""
     if not Engine(redis, config, ThreadStore(redis, config), Registry()).workers():
@@ -255,7 +265,7 @@ def examine(config: Config) -> list[Problem]:
         try:
             for check in (administrator, *_OF_REDIS):
                 problems += check(redis)
-            problems += (*settings(redis, config), *life(redis, config))
+            problems += (*installation(redis, config), *settings(redis, config), *life(redis, config))
         except (Unavailable, RedisError) as error:
             problems.append(_unreachable(error))
     return sorted(problems, key=lambda problem: problem.severity is not Severity.SERIOUS)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -25,18 +26,21 @@ class GroupFolder(DocumentTree):
     """A group's documents. Paths are relative to the group's folder; a leading slash changes nothing.
 
     Every method that takes a path raises UnsafePath if the path is invalid or could lead outside, and DocumentNotFound
-    if nothing is there.
+    if nothing is there. `guard` is called before the folder is created, and raises where its disk is not mounted.
     """
 
-    def __init__(self, group: Group, root: Path) -> None:
+    def __init__(self, group: Group, root: Path, guard: Callable[[], None] = lambda: None) -> None:
         super().__init__(root)
         self.group = group
+        self._guard = guard
         # The folders of the last move: the next one is mostly between the same two.
         self._move_folders: tuple[Folder, Folder] | None = None
 
     def create(self) -> None:
         """Create the group's folder if it does not exist."""
-        self._root.mkdir(mode=0o750, parents=True, exist_ok=True)
+        if not self._root.is_dir():
+            self._guard()
+            self._root.mkdir(mode=0o750, parents=True, exist_ok=True)
 
     def write(self, path: str, content: bytes) -> None:
         """Write a document in one step, and create missing folders; raises Conflict if the path is a folder."""

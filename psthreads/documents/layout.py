@@ -5,7 +5,7 @@ Nothing else in psthreads knows these paths.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from psthreads.documents.document_tree import Document
@@ -21,22 +21,29 @@ __all__ = ["Document", "Documents", "GroupFolder", "ResultFile"]
 
 
 class Documents:
-    """The folder of all groups' documents and results."""
+    """The folder of all groups' documents and results.
 
-    def __init__(self, root: Path) -> None:
+    `guard` is called before anything in it is reached, and before a folder is created. It raises where the folder is
+    not the right one.
+    """
+
+    def __init__(self, root: Path, guard: Callable[[], None] = lambda: None) -> None:
         self._root = root
+        self._guard = guard
 
     def group(self, group: Group) -> GroupFolder:
         """Return the folder of a group's documents; it need not exist yet."""
-        return GroupFolder(group, self._root / "groups" / str(group.id))
+        return self._folder(group, self._root / "groups" / str(group.id))
 
     def results(self, group_id: int) -> ResultFolder:
         """Return the folder of the files that threads of a group made, or of -1, threads on the whole server."""
-        return ResultFolder(self._root / "results" / ("server" if group_id == SERVER_WIDE else str(group_id)))
+        self._guard()
+        name = "server" if group_id == SERVER_WIDE else str(group_id)
+        return ResultFolder(self._root / "results" / name, self._guard)
 
     def loading_zone(self, group: Group, member_id: int) -> LoadingZone:
         """Return a member's loading zone for a group; it need not exist yet."""
-        return LoadingZone(GroupFolder(group, self._root / "loading" / str(group.id) / str(member_id)))
+        return LoadingZone(self._folder(group, self._root / "loading" / str(group.id) / str(member_id)))
 
     def sweep(self, existing: IdFilter, unfinished: IdFilter, longest: float) -> Iterator[int]:
         """Remove the results and temporary files of threads that are gone, in steps; see `Sweep`."""
@@ -45,6 +52,11 @@ class Documents:
     @property
     def scratch(self) -> Path:
         """The folder for temporary files, on the same disk; created on demand."""
+        self._guard()
         folder = self._root / "tmp"
         folder.mkdir(mode=0o750, parents=True, exist_ok=True)
         return folder
+
+    def _folder(self, group: Group, path: Path) -> GroupFolder:
+        self._guard()
+        return GroupFolder(group, path, self._guard)

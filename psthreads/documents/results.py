@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 import secrets
+from collections.abc import Callable
 from contextlib import suppress
 from io import FileIO
 from pathlib import Path
@@ -40,10 +41,14 @@ def public_name(filename: str, thread_id: str) -> str:
 
 
 class ResultFolder:
-    """The results of one group's threads, or of the threads on the whole server."""
+    """The results of one group's threads, or of the threads on the whole server.
 
-    def __init__(self, root: Path) -> None:
+    `guard` is called before the folder is created, and raises where its disk is not mounted.
+    """
+
+    def __init__(self, root: Path, guard: Callable[[], None] = lambda: None) -> None:
         self._root = root
+        self._guard = guard
 
     def write(self, filename: str) -> PendingResult:
         """Return a block that writes a file: it gets this name if the block ends without an exception.
@@ -52,6 +57,7 @@ class ResultFolder:
         200 bytes.
         """
         _check_filename(filename)
+        self._guard()
         return PendingResult(self._root, filename)
 
     def open(self, filename: str) -> BinaryIO:

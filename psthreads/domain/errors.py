@@ -187,3 +187,7 @@ class StoreFull(Unavailable):
 
 class StoreRefuses(Unavailable):
     """Redis refuses this program's user, or is none that psthreads can use. That does not pass by itself."""
+
+
+class WrongInstallation(Unavailable):
+    """Redis and the documents' store do not belong together. The message says which is wrong and what to do."""

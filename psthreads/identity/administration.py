@@ -8,6 +8,7 @@ names.
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
 from typing import Final
 
 from psthreads.audit.entries import Origin
@@ -33,8 +34,11 @@ _REFUSALS: Final = {
 class Administration:
     """The changes that one origin makes: who, from where and why. `Directory.by` makes one."""
 
-    def __init__(self, scripts: Scripts, passwords: Passwords, origin: Origin) -> None:
+    def __init__(
+        self, scripts: Scripts, passwords: Passwords, origin: Origin, highest_id: Callable[[str], int]
+    ) -> None:
         self._run = scripts.run
+        self._highest_id = highest_id
         self._passwords = passwords
         self._origin = origin.fields()
 
@@ -216,6 +220,7 @@ class Administration:
                 "nonce": nonce(),
                 "origin": self._origin,
                 "fields": fields,
+                "above": self._highest_id(kind),
             },
         )
         if new_id is None:

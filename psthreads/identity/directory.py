@@ -18,6 +18,7 @@ from typing import Any, Final, TypeVar
 from redis import Redis
 
 from psthreads.audit.entries import Origin
+from psthreads.documents.marker import Marker
 from psthreads.domain.access import Caller, Group, Member, Role
 from psthreads.domain.config import Config
 from psthreads.domain.errors import GroupNotFound, MemberNotFound, NotSignedIn
@@ -51,7 +52,10 @@ _REFUSED: Final = (
 
 
 class Directory:
-    """The members, the groups and the memberships. The client must return bytes, as it does by default."""
+    """The members, the groups and the memberships. The client must return bytes, as it does by default.
+
+    With a config, no id is given out that its documents' folder knows already.
+    """
 
     def __init__(
         self,
@@ -65,10 +69,11 @@ class Directory:
         self._run = self._scripts.run
         self.clients = Clients(self._scripts)
         self._throttles = throttles
+        self._highest_id = Marker(config.documents).highest if config else (lambda _: 0)
 
     def by(self, origin: Origin) -> Administration:
         """Return the changes that can be made, on behalf of this origin."""
-        return Administration(self._scripts, self.passwords, origin)
+        return Administration(self._scripts, self.passwords, origin, self._highest_id)
 
     # Signing in: one round trip, on the path of every request.
 

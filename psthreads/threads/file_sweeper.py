@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterator
 from contextlib import suppress
 from typing import Final
 
+from psthreads.documents.installation import Installation
 from psthreads.documents.layout import Documents
 from psthreads.domain.config import DAY, Config
 from psthreads.domain.errors import ThreadNotFound
@@ -23,8 +24,9 @@ _log = logging.getLogger(__name__)
 class FileSweeper:
     """Sweeps the documents' disk every ten minutes, in slices too short to delay a request."""
 
-    def __init__(self, config: Config, store: ThreadStore) -> None:
+    def __init__(self, config: Config, store: ThreadStore, installation: Installation) -> None:
         self._store = store
+        self._installation = installation
         self._documents = Documents(config.documents)
         # No thread writes to a file for longer, whatever limit its process has.
         self._longest = max(DAY, config.time_limit)
@@ -46,8 +48,10 @@ class FileSweeper:
     def sweep(self, seconds: float = math.inf) -> int:
         """Remove files of threads that do not exist any more, for about so long; return how many a whole sweep removed.
 
-        That is 0 until the sweep is complete. Raises Unavailable.
+        That is 0 until the sweep is complete. Raises Unavailable, also where Redis and the documents do not belong
+        together: Redis then does not say which threads there are.
         """
+        self._installation.require()
         if self._steps is None:
             self._steps, self._removed = self._documents.sweep(self._store.existing, self._unfinished, self._longest), 0
         until = time.monotonic() + seconds

@@ -22,6 +22,7 @@ from redis.exceptions import RedisError
 
 from psthreads.database.connection import durability_warning, translate_errors
 from psthreads.database.shared_settings import AGREE_SECONDS, SharedSettings
+from psthreads.documents.installation import Installation
 from psthreads.domain.config import Config
 from psthreads.domain.errors import Unavailable
 from psthreads.threads import crew
@@ -39,7 +40,12 @@ class Janitor:
     """Sweeps every second while it leads. The process that owns it calls `start` and `stop`."""
 
     def __init__(
-        self, redis: Redis, config: Config, store: ThreadStore, settings: SharedSettings | None = None
+        self,
+        redis: Redis,
+        config: Config,
+        store: ThreadStore,
+        settings: SharedSettings | None = None,
+        installation: Installation | None = None,
     ) -> None:
         self._redis = redis
         self._settings = settings
@@ -50,7 +56,8 @@ class Janitor:
         self._patience = config.heartbeat + _SWEEP_SECONDS
         self._name = uuid4().hex
         self._seen: dict[str, float] = {}
-        self._files = FileSweeper(config, store)
+        self._installation = installation or Installation(redis, config, "janitor")
+        self._files = FileSweeper(config, store, self._installation)
         self._leads = False
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
@@ -78,7 +85,8 @@ class Janitor:
     def sweep(self) -> list[str]:
         """Check all threads once; return a sentence for each action. Raises Unavailable."""
         self._leads = self._store.lead(self._name, _LEADS_SECONDS)
-        if not self._leads:
+        mismatch = self._installation.check(count=self._leads)
+        if not self._leads or (mismatch is not None and mismatch.is_of_redis):
             self._seen.clear()
             return []
         with translate_errors():

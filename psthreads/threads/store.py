@@ -8,6 +8,7 @@ and only where the state allows it.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Any, Final, cast
@@ -16,6 +17,7 @@ from redis import Redis
 
 from psthreads.audit.entries import Origin
 from psthreads.database.connection import translate_errors
+from psthreads.documents.installation import Installation
 from psthreads.domain.config import Config
 from psthreads.domain.errors import Conflict, IdempotencyConflict, StoreFull, ThreadNotFound
 from psthreads.domain.masking import Masker
@@ -64,8 +66,15 @@ _RESULT_FIELD: Final = "returned"  # of the job's hash, as in lua/finish.lua; RQ
 class ThreadStore:
     """The threads. Its methods raise Unavailable when Redis is away or takes no writes."""
 
-    def __init__(self, redis: Redis, config: Config, scripts: ThreadScripts | None = None) -> None:
+    def __init__(
+        self,
+        redis: Redis,
+        config: Config,
+        scripts: ThreadScripts | None = None,
+        installation: Installation | None = None,
+    ) -> None:
         self._redis = redis
+        self._installation = installation
         self._run = (scripts or ThreadScripts(redis, config)).run
         self._mask = Masker(config.mask)
 
@@ -231,8 +240,11 @@ class ThreadStore:
     # For workers. A token names one execution; only the one that claimed the thread may write.
 
     def claim(self, thread_id: str, token: str, worker: str) -> bool:
-        """Take a queued thread for this execution; return False where it must not run any more."""
-        return bool(self._run("claim", thread_id, token, worker))
+        """Take a queued thread for this execution; return False where it must not run any more.
+
+        With an installation, also in a Redis that is behind what that has seen.
+        """
+        return bool(self._run("claim", thread_id, token, worker, self._seen))
 
     def begin(self, thread_id: str, token: str) -> int:
         """Mark a claimed thread as running; return Redis's time in ms, 0 where it must not run."""
@@ -272,7 +284,9 @@ class ThreadStore:
 
     def beat(self, thread_id: str, token: str) -> Heartbeat:
         """Renew the execution's lease; return whether the thread is cancelling."""
-        ownership, forced, since = self._run("beat", thread_id, token, even_full=True)
+        ownership, forced, since, ticks = self._run("beat", thread_id, token, self._seen, even_full=True)
+        if self._installation is not None:
+            self._installation.saw(ticks)
         return Heartbeat(Ownership(ownership.decode()), bool(forced), since / 1000)
 
     def finish(self, thread_id: str, token: str, outcome: Outcome, detail: str = "") -> Status | None:
@@ -292,6 +306,24 @@ class ThreadStore:
         empty text where nothing was to be done.
         """
         return str(self._run("abandon", thread_id, token, self._mask(clean(why)), even_full=True).decode())
+
+    @property
+    def _seen(self) -> str:
+        return self._installation.seen if self._installation is not None else ""
+
+    # For operators.
+
+    def distrust(self, why: str) -> Counter[str]:
+        """Settle all active threads of an older copy of Redis, since they may have run after it was made.
+
+        Those that may restart are queued again, and the others end. `why` is the beginning of their message. Returns
+        how many were "requeued" and how many have which final status.
+        """
+        with translate_errors():
+            ids = cast("list[bytes]", self._redis.zrange("ps:threads:server:active", 0, -1))
+        verdicts = Counter(self._run("distrust", thread_id, clean(why)).decode() for thread_id in ids)
+        del verdicts[""]
+        return verdicts
 
     # For the janitor.
 

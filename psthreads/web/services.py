@@ -12,6 +12,7 @@ from psthreads.authoring.plugins import load_all
 from psthreads.authoring.registry import Registry
 from psthreads.database.connection import connect
 from psthreads.database.shared_settings import SharedSettings
+from psthreads.documents.installation import Installation
 from psthreads.documents.layout import Documents
 from psthreads.domain.config import Config
 from psthreads.identity.directory import Directory
@@ -39,6 +40,7 @@ class Services:
     search: ThreadSearch
     engine: Engine
     feed: Feed
+    installation: Installation
     documents: Documents
     registry: Registry
     janitor: Janitor
@@ -52,6 +54,7 @@ class Services:
         scripts = ThreadScripts(redis, config)
         store = ThreadStore(redis, config, scripts)
         throttles = Throttles(redis, config)
+        installation = Installation(redis, config, "web")
         registry = load_all(config.processes)
         return cls(
             config=config,
@@ -63,9 +66,10 @@ class Services:
             search=ThreadSearch(scripts),
             engine=Engine(redis, config, store, registry),
             feed=Feed(redis, store),
-            documents=Documents(config.documents),
+            installation=installation,
+            documents=Documents(config.documents, installation.require),
             registry=registry,
             stream_limit=StreamLimit(config.streams),
             origins=Origins(config.origins),
-            janitor=Janitor(redis, config, store, SharedSettings(redis, config, "web")),
+            janitor=Janitor(redis, config, store, SharedSettings(redis, config, "web"), installation),
         )

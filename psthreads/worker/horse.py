@@ -20,10 +20,11 @@ from psthreads.authoring.outcome import NOTHING, conclude, is_uncaught
 from psthreads.authoring.parameter import Parameter
 from psthreads.authoring.process import Process
 from psthreads.authoring.registry import Registry
+from psthreads.documents.installation import Installation
 from psthreads.documents.layout import Documents
 from psthreads.domain.access import Group, Member
 from psthreads.domain.config import Config
-from psthreads.domain.errors import Unavailable
+from psthreads.domain.errors import Unavailable, WrongInstallation
 from psthreads.domain.masking import Masker
 from psthreads.domain.model import SERVER_WIDE, Level, Outcome, Ownership, Report, Status, Thread
 from psthreads.threads.jobs import ThreadJob
@@ -39,11 +40,11 @@ _log = logging.getLogger(__name__)
 class Horse:
     """Runs threads, one in each forked process."""
 
-    def __init__(self, config: Config, store: ThreadStore, registry: Registry) -> None:
+    def __init__(self, config: Config, store: ThreadStore, registry: Registry, installation: Installation) -> None:
         self._config = config
         self._store = store
         self._registry = registry
-        self._documents = Documents(config.documents)
+        self._documents = Documents(config.documents, installation.require)
         self._mask = Masker(config.mask)
         self.stop_request = StopRequest()
 
@@ -71,7 +72,12 @@ class Horse:
             refusal = Outcome(Status.FAILED, str(error.args[0]))
             persistently(lambda: self._store.finish(job.id, token, refusal))
             return
-        context = self._context(thread, token, redis_time)
+        try:
+            context = self._context(thread, token, redis_time)
+        except WrongInstallation as error:  # Its disk was unmounted since the thread was taken.
+            refusal = Outcome(Status.FAILED, error.message)
+            persistently(lambda: self._store.finish(job.id, token, refusal))
+            return
         outcome = self._perform(process, context, values)
         for report in context.close():
             if persistently(partial(self._store.report_last, job.id, token, report)) is Ownership.DISOWNED:

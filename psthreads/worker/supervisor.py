@@ -14,6 +14,7 @@ from typing import Final
 
 from psthreads.database.connection import connect
 from psthreads.database.shared_settings import SharedSettings
+from psthreads.documents.installation import Installation
 from psthreads.domain.config import Config
 from psthreads.system.wakeup import Wakeup
 from psthreads.threads.janitor import Janitor
@@ -54,7 +55,8 @@ class Supervisor:
         self._wakeup.wake_on_signals()
         redis = connect(self._config.redis_url, connections=4)
         settings = SharedSettings(redis, self._config, "workers")
-        janitor = Janitor(redis, self._config, ThreadStore(redis, self._config), settings)
+        installation = Installation(redis, self._config, "workers")
+        janitor = Janitor(redis, self._config, ThreadStore(redis, self._config), settings, installation)
         janitor.start()
         try:
             while not self._stopping:

@@ -21,8 +21,9 @@ from psthreads.authoring.context import Interrupted, ShutDown, TimedOut
 from psthreads.authoring.interrupts import WAKE
 from psthreads.authoring.plugins import load_all
 from psthreads.database.connection import connect
+from psthreads.documents.installation import Installation
 from psthreads.domain.config import Config
-from psthreads.domain.errors import PsthreadsError, Unavailable
+from psthreads.domain.errors import PsthreadsError, Unavailable, WrongInstallation
 from psthreads.domain.model import Outcome, Ownership, Status
 from psthreads.system.clock import steady
 from psthreads.system.memory import confine
@@ -34,23 +35,27 @@ from psthreads.worker import memory_limit
 from psthreads.worker.cause_of_death import cause_of_death
 from psthreads.worker.deadline import Deadline
 from psthreads.worker.heartbeat import HeartbeatThread
-from psthreads.worker.horse import Horse, persistently
+from psthreads.worker.horse import Horse
 from psthreads.worker.rq_adapter import RQWorker, UnreadableJob
 
 LEAVE_SECONDS: Final = 3.0
 """How long a worker that is told to stop may wait for Redis, beyond the time in which its thread may clean up."""
 
 _AGAIN_SECONDS: Final = 0.5
+_FRESH_SECONDS: Final = 1.0
 _log = logging.getLogger(__name__)
 
 
 class ThreadWorker:
     """A worker process for one queue. It runs one thread at a time."""
 
-    def __init__(self, redis: Redis, config: Config, horse: Horse, store: ThreadStore) -> None:
+    def __init__(
+        self, redis: Redis, config: Config, horse: Horse, store: ThreadStore, installation: Installation
+    ) -> None:
         self._config = config
         self._horse = horse
         self._store = store
+        self._installation = installation
         self._wakeup = Wakeup()
         self._rq = RQWorker(redis, config, self)
         self._heartbeat = HeartbeatThread(store, self._rq, config.heartbeat, self._wakeup)
@@ -60,18 +65,26 @@ class ThreadWorker:
         self._stops = False
 
     def serve(self) -> None:
-        """Run threads until a signal stops the process. While Redis does not answer, try again."""
-        persistently(self._register)
+        """Run threads until a signal stops the process. While Redis does not answer, try again.
+
+        End, too, where Redis and the documents do not belong together any more: what this process knows is then of
+        another Redis, and a new process waits until they do.
+        """
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._stop)
         signal.signal(signal.SIGCHLD, lambda *_: None)  # so that it ends a wait
         self._wakeup.wake_on_signals()
+        if not self._enter():
+            return
         self._heartbeat.start()
         gc.collect()
         gc.freeze()  # What is loaded by now need not be copied when a horse's collector runs.
         while not self._stops:
             try:
+                self._installation.require(_FRESH_SECONDS)
                 self._serve_one()
+            except WrongInstallation:
+                break
             except (RedisError, Unavailable) as error:
                 _log.warning("Redis does not answer: %s", error)
                 self._wakeup.wait(_AGAIN_SECONDS)
@@ -83,11 +96,20 @@ class ThreadWorker:
         with contextlib.suppress(RedisError):
             self._rq.unregister()
 
-    def _register(self) -> None:
-        try:
-            self._rq.register()
-        except RedisError as error:
-            raise Unavailable from error
+    def _enter(self) -> bool:
+        """Register once Redis and the documents belong together; return False where a signal ends the wait."""
+        while not self._stops:
+            try:
+                self._installation.require(_FRESH_SECONDS)
+                self._rq.register()
+            except WrongInstallation:
+                self._wakeup.wait(2 * _AGAIN_SECONDS)  # The installation says so in the log, and to Redis.
+            except (RedisError, Unavailable) as error:
+                _log.warning("Redis does not answer: %s", error)
+                self._wakeup.wait(_AGAIN_SECONDS)
+            else:
+                return True
+        return False
 
     def _serve_one(self) -> None:
         self._rq.heartbeat()
@@ -253,6 +275,7 @@ def main(config: Config, parent: int) -> None:
     """Run as a worker process until a signal stops it, or until its parent dies."""
     die_with_parent(parent)
     redis = connect(config.redis_url)
-    store = ThreadStore(redis, config)
-    horse = Horse(config, store, load_all(config.processes))
-    ThreadWorker(redis, config, horse, store).serve()
+    installation = Installation(redis, config, "worker")
+    store = ThreadStore(redis, config, installation=installation)
+    horse = Horse(config, store, load_all(config.processes), installation)
+    ThreadWorker(redis, config, horse, store, installation).serve()

@@ -1,5 +1,6 @@
 -- ARGV: JSON with `kind` ('member' or 'group'), `key` (the name in lower case), `name`, `nonce` of this call, `origin`,
--- and `fields` of the record. Returns the new id, or nothing where the name is taken.
+-- `fields` of the record, and `above`: the highest id that files are known of. Returns the new id, or nothing where the
+-- name is taken.
 local args = cjson.decode(ARGV[1])
 local kind, key, name = args.kind, args.key, args.name
 local existing = redis.call('HGET', NAMES[kind], key)
@@ -7,7 +8,10 @@ if existing then
   -- The same call, sent again because its answer was lost, finds its own work.
   return redis.call('HGET', record(kind, existing), 'nonce') == args.nonce and existing
 end
-local id = redis.call('INCR', 'ps:last-id:' .. kind)
+-- A Redis that is new would begin at 1 again, and the new group would get the files of an old one.
+local last = 'ps:last-id:' .. kind
+if tonumber(redis.call('GET', last) or 0) < args.above then redis.call('SET', last, args.above) end
+local id = redis.call('INCR', last)
 redis.call('HSET', record(kind, id), 'nonce', args.nonce, 'created', clock())
 for field, value in pairs(args.fields) do redis.call('HSET', record(kind, id), field, value) end
 redis.call('HSET', NAMES[kind], key, id)

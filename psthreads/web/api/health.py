@@ -29,7 +29,10 @@ def make_blueprint(services: Services, guard: Guard) -> Blueprint:
     @blueprint.get("/readyz")
     @declares(Operation("Whether new threads would run", Who.EVERYBODY, {200: _TEXT}))
     def readyz() -> Response:
+        services.installation.require()
         waiting, workers = services.store.count(Status.INITIALISED), services.engine.workers()
+        if not workers and (refusal := services.installation.refusal):
+            raise Unavailable(refusal)
         if waiting and not workers:
             raise Unavailable("Threads wait and no worker is alive: start `psthreads worker`.")
         used = memory(services.redis)

@@ -14,7 +14,7 @@ from psthreads.authoring.parameter import Value
 from psthreads.authoring.process import Answer, Process, Scope, Start
 from psthreads.domain import access
 from psthreads.domain.access import Group, Member
-from psthreads.domain.errors import BadParameter, NotAllowed, NotFound, PsthreadsError
+from psthreads.domain.errors import BadParameter, NotAllowed, NotFound, PsthreadsError, Unavailable
 from psthreads.domain.model import Thread
 from psthreads.system.thread_pool import off_the_loop
 from psthreads.web.auth.guard import Guard
@@ -86,8 +86,12 @@ def begin(
 ) -> Thread | Answer:
     """Start a thread for the member, and return it; or return the answer that a check of the process gives at once.
 
-    Raises what the checks raise, and TooManyRequests.
+    Raises what the checks raise, TooManyRequests, and Unavailable where Redis, the documents and the workers do not
+    belong together.
     """
+    services.installation.require()
+    if (refusal := services.installation.refusal) and not services.engine.workers():
+        raise Unavailable(f"No worker runs. A worker says: {refusal}")
     by = request_origin(with_reason=False)
     who: dict[str, Any] = {"member": member, "by": by, "group": group, "key": key}
     # A repeat gets the answer of the first request, even if the checks would refuse it now.

@@ -13,6 +13,7 @@ import pytest
 from flask import Flask
 from redis import Redis
 
+from psthreads.documents.installation import Installation
 from psthreads.documents.layout import Documents
 from psthreads.domain.config import Config
 from psthreads.domain.model import Outcome, Status
@@ -56,8 +57,15 @@ def disk(config: Config) -> Disk:
 
 
 @pytest.fixture
-def sweeper(config: Config, store: ThreadStore) -> FileSweeper:
-    return FileSweeper(config, store)
+def installation(redis: Redis, config: Config) -> Installation:
+    made = Installation(redis, config, "test")
+    made.check()
+    return made
+
+
+@pytest.fixture
+def sweeper(config: Config, store: ThreadStore, installation: Installation) -> FileSweeper:
+    return FileSweeper(config, store, installation)
 
 
 @pytest.fixture
@@ -127,12 +135,14 @@ def test_temporary_files_are_removed_once_their_thread_has_ended(
     assert all(path.exists() for path in kept)
 
 
-def test_a_longer_time_limit_keeps_nameless_files_for_longer(config: Config, disk: Disk, store: ThreadStore) -> None:
+def test_a_longer_time_limit_keeps_nameless_files_for_longer(
+    config: Config, disk: Disk, store: ThreadStore, installation: Installation
+) -> None:
     patient = Config(**{**{name: getattr(config, name) for name in ("redis_url", "documents")}, "time_limit": 3 * DAY})
     kept = disk.put("groups/7/.psthreads-0123456789abcdef", 2 * DAY)
-    assert FileSweeper(patient, store).sweep() == 0
+    assert FileSweeper(patient, store, installation).sweep() == 0
     assert kept.exists()
-    assert FileSweeper(config, store).sweep() == 1
+    assert FileSweeper(config, store, installation).sweep() == 1
 
 
 def test_a_sweep_follows_no_link(disk: Disk, sweeper: FileSweeper, tmp_path: Path) -> None:
@@ -154,11 +164,11 @@ def test_a_sweep_of_nothing_removes_nothing(sweeper: FileSweeper) -> None:
 
 
 def test_two_sweeps_and_threads_that_clean_up_at_the_same_time_get_along(
-    disk: Disk, config: Config, store: ThreadStore
+    disk: Disk, config: Config, store: ThreadStore, installation: Installation
 ) -> None:
     paths = [disk.folder(f"tmp/{uuid4().hex}-abc", HOUR) for _ in range(300)]
     paths += [disk.put(f"results/7/a-{uuid4().hex}.zip", 2 * HOUR) for _ in range(300)]
-    sweepers = [FileSweeper(config, store) for _ in range(2)]
+    sweepers = [FileSweeper(config, store, installation) for _ in range(2)]
     threads = [threading.Thread(target=each.sweep) for each in sweepers]
     for thread in threads:
         thread.start()
