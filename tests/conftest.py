@@ -77,7 +77,8 @@ def config(server: RedisServer, tmp_path: Path) -> Config:
         processes=("psthreads.processes", "tests.support.sample_processes"),
         grace=2,
         heartbeat=0.5,
-        lost_after=1.5,
+        lost_after=4,
+        outage=0,
         report_interval=0.1,
     )
 

@@ -26,19 +26,19 @@ NEARLY_FULL: Final = 90
 """The percentage of its memory from which on a Redis is called nearly full."""
 
 
-def connect(url: str, connections: int = 64) -> Redis:
+def connect(url: str, connections: int = 64, answer_seconds: float = _ANSWER_SECONDS) -> Redis:
     """Return a client for the Redis at this URL. Nothing is sent before its first use.
 
-    A lost connection is retried three times within about half a second; an answer may take 10 s, once.
+    A lost connection is retried three times within about half a second; an answer may take so long, once.
     At most `connections` are open at once, and a request for one more waits.
     """
     options: dict[str, Any] = parse_url(url)  # type: ignore[no-untyped-call] # redis-py's own
     pool = BlockingConnectionPool(  # type: ignore[no-untyped-call] # as above
         connection_class=_self_closing(options.pop("connection_class", Connection)),
         max_connections=connections,
-        timeout=_ANSWER_SECONDS,
-        socket_timeout=_ANSWER_SECONDS,
-        socket_connect_timeout=_CONNECT_SECONDS,
+        timeout=answer_seconds,
+        socket_timeout=answer_seconds,
+        socket_connect_timeout=min(answer_seconds, _CONNECT_SECONDS),
         # redis-py's clients made from a URL do not retry by themselves.
         # A request that timed out is not sent again: each time would take as long.
         retry=Retry(ExponentialBackoff(cap=0.25, base=0.05), 3, supported_errors=(RedisConnectionError,)),

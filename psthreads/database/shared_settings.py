@@ -28,8 +28,8 @@ from psthreads.database.scripts import Scripts
 from psthreads.domain.config import SETTINGS, Config
 
 NAMES: Final = (
-    *("retention", "audit_retention", "idempotency", "lost_after", "restarts", "log_events", "log_bytes"),
-    *("group_threads", "group_changes", "lock_after"),
+    *("retention", "audit_retention", "idempotency", "lost_after", "outage", "restarts", "log_events"),
+    *("log_bytes", "group_threads", "group_changes", "lock_after"),
 )
 """The shared settings, by their names in Config. All are numbers."""
 

@@ -114,7 +114,8 @@ class Config:
     memory: int = _setting("PSTHREADS_MEMORY", 2 * 1024**3, int, 0)
     grace: float = _setting("PSTHREADS_GRACE", 10, _number, 0)
     heartbeat: float = _setting("PSTHREADS_HEARTBEAT", 2, _number, 0.05)
-    lost_after: float = _setting("PSTHREADS_LOST_AFTER", 6, _number, 0.1)
+    lost_after: float = _setting("PSTHREADS_LOST_AFTER", 15, _number, 0.1)
+    outage: float = _setting("PSTHREADS_OUTAGE", 30, _number, 0)
     shutdown: float = _setting("PSTHREADS_SHUTDOWN", 20, _number, 0)
     restarts: int = _setting("PSTHREADS_RESTARTS", 3, int, 0)
     report_interval: float = _setting("PSTHREADS_REPORT_INTERVAL", 0.5, _number, 0.01)
@@ -163,8 +164,8 @@ class Config:
                 raise ConfigError(f"{setting.metadata['env']} must be at least {least:g}.")
         if bool(self.certificate) != bool(self.private_key):
             raise ConfigError("PSTHREADS_CERTIFICATE and PSTHREADS_PRIVATE_KEY must be given together.")
-        if self.lost_after < 2 * self.heartbeat:
-            raise ConfigError("PSTHREADS_LOST_AFTER must be at least twice PSTHREADS_HEARTBEAT.")
+        if self.lost_after < 3 * self.heartbeat:
+            raise ConfigError("PSTHREADS_LOST_AFTER must be at least three times PSTHREADS_HEARTBEAT.")
         if self.oidc_issuer and not self.oidc_client_id:
             raise ConfigError("PSTHREADS_OIDC_ISSUER needs PSTHREADS_OIDC_CLIENT_ID: set it to the id there.")
 

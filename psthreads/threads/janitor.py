@@ -4,8 +4,9 @@ It also has the files of threads that do not exist any more removed (file_sweepe
 into force.
 
 It runs in every web process and in every supervisor of workers, so that it runs as long as any of them lives; a lock
-makes one of them the leader. It acts only on what it has seen for a while, without losing Redis meanwhile: after an
-outage every lease has run out, and the workers are about to renew them.
+makes one of them the leader. It acts only on what it has seen for a while by its own monotonic clock, without losing
+Redis or the lead meanwhile: a lease counts as run out when it was not renewed while the janitor looked on, whatever the
+clock of Redis says.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from psthreads.domain.config import Config
 from psthreads.domain.errors import Unavailable
 from psthreads.threads import crew
 from psthreads.threads.file_sweeper import FileSweeper
+from psthreads.threads.leases import LOST, SWEEP, LeaseEntry
 from psthreads.threads.store import ThreadStore
 
 _LOCK: Final = "ps:janitor"
@@ -52,10 +54,12 @@ class Janitor:
         self._agree_at = time.monotonic()
         self._store = store
         self._queue = config.queue
-        # A worker that is alive renews its lease within one heartbeat.
-        self._patience = config.heartbeat + _SWEEP_SECONDS
+        self._pause = min(_SWEEP_SECONDS, SWEEP * config.lost_after)
+        # A worker that is alive claims what it took within one heartbeat.
+        self._patience = config.heartbeat + self._pause
         self._name = uuid4().hex
-        self._seen: dict[str, float] = {}
+        self._waiting: dict[str, float] = {}
+        self._leases: dict[LeaseEntry, float] = {}
         self._installation = installation or Installation(redis, config, "janitor")
         self._files = FileSweeper(config, store, self._installation)
         self._leads = False
@@ -87,31 +91,37 @@ class Janitor:
         self._leads = self._store.lead(self._name, _LEADS_SECONDS)
         mismatch = self._installation.check(count=self._leads)
         if not self._leads or (mismatch is not None and mismatch.is_of_redis):
-            self._seen.clear()
+            self._forget()
             return []
         with translate_errors():
             crew.forget_lost(self._redis, self._queue)
+        asked = time.monotonic()
         survey = self._store.survey()
-        now = time.monotonic()
-        suspects = {f"overdue {thread_id}" for thread_id in survey.overdue}
-        suspects |= {f"waiting {thread_id}" for thread_id in (*survey.taken, *survey.stranded)}
-        self._seen = {suspect: self._seen.get(suspect, now) for suspect in suspects}
+        answered = time.monotonic()
         actions = []
         for group_id in survey.blocked:  # No patience is needed: the script checks again.
             self._store.unblock(group_id)
             actions.append(f"Group {group_id}: threads waited for slots that nobody used")
-        for suspect, since in list(self._seen.items()):
-            if now - since < self._patience:
-                continue
-            del self._seen[suspect]
-            why, _, thread_id = suspect.partition(" ")
-            if why == "overdue":
-                verdict = self._store.abandon(thread_id, "Worker lost")
+        # How long nothing has changed is known from the first answer to the latest request, and not a moment longer.
+        self._leases = {lease: self._leases.get(lease, answered) for lease in survey.leases}
+        for lease, since in self._leases.items():
+            if asked - since >= LOST * survey.shortest_lease:  # The script knows the lease of this thread.
+                verdict = self._store.declare_lost(lease, asked - since)
                 if verdict:
-                    actions.append(f"Thread {thread_id}: worker lost, {verdict}")
-            elif self._store.recover(thread_id):
-                actions.append(f"Thread {thread_id}: taken by no worker, queued again")
+                    actions.append(f"Thread {lease.thread_id}: worker lost, {verdict}")
+        unclaimed = {*survey.taken, *survey.stranded}
+        self._waiting = {thread_id: self._waiting.get(thread_id, answered) for thread_id in unclaimed}
+        for thread_id, since in list(self._waiting.items()):
+            if asked - since >= self._patience:
+                del self._waiting[thread_id]
+                if self._store.recover(thread_id):
+                    actions.append(f"Thread {thread_id}: taken by no worker, queued again")
         return actions
+
+    def _forget(self) -> None:
+        """Begin to observe anew."""
+        self._waiting.clear()
+        self._leases.clear()
 
     @staticmethod
     def has_leader(redis: Redis) -> bool:
@@ -131,7 +141,7 @@ class Janitor:
         while True:
             with suppress(RedisError, Unavailable):
                 self._agree()
-            if self._stopped.wait(_SWEEP_SECONDS):
+            if self._stopped.wait(self._pause):
                 return self._withdraw()
             try:
                 for sentence in self.sweep():
@@ -139,6 +149,6 @@ class Janitor:
                 if self._leads:
                     self._files.sweep_when_due()
             except (RedisError, Unavailable):
-                self._seen.clear()
+                self._forget()
             except OSError as error:
                 _log.warning("Files of threads that are gone cannot be removed: %s", error)

@@ -12,6 +12,7 @@ from psthreads.audit.entries import Origin
 from psthreads.domain.access import Role
 from psthreads.domain.model import Event, Level, LogPage, Ownership, Status, Thread
 from psthreads.threads import log_format
+from psthreads.threads.leases import LeaseEntry
 
 Kind = Status | Literal["active", "finished"]
 """The kind of a listing: one status, all that are not final, or all that are."""
@@ -61,9 +62,10 @@ class ThreadSnapshot:
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """Ids of threads, and of groups in `blocked`, that the janitor has to check; see lua/survey.lua."""
+    """What the janitor has to check; see lua/survey.lua. `shortest_lease` is in seconds, `blocked` has groups' ids."""
 
-    overdue: tuple[str, ...]
+    shortest_lease: float
+    leases: tuple[LeaseEntry, ...]
     taken: tuple[str, ...]
     stranded: tuple[str, ...]
     blocked: tuple[str, ...]

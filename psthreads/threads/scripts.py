@@ -9,7 +9,7 @@ from psthreads.database.scripts import Scripts
 from psthreads.domain.access import Role
 from psthreads.domain.config import Config
 from psthreads.domain.model import Status
-from psthreads.threads import jobs
+from psthreads.threads import jobs, leases
 
 
 class ThreadScripts(Scripts):
@@ -24,6 +24,9 @@ class ThreadScripts(Scripts):
             "ROLES": {role.value: position for position, role in enumerate(Role)},
             "RQ_STATUS": {status: jobs.rq_status(status) for status in Status},
             # A worker that beats more slowly than others must not lose its threads between two beats.
-            "SHORTEST_LEASE": int(2000 * config.heartbeat),
+            "SHORTEST_LEASE": int(3000 * config.heartbeat),
+            "INTERRUPTED": leases.INTERRUPTED,
+            "LOST": leases.LOST,
+            "WORKER_LOST": leases.WORKER_LOST,
         }
         super().__init__(redis, "psthreads.threads", constants, ("psthreads.audit",))

@@ -35,6 +35,7 @@ from psthreads.domain.model import (
     clean,
 )
 from psthreads.threads import jobs, log_format
+from psthreads.threads.leases import WORKER_LOST, LeaseEntry
 from psthreads.threads.records import (
     Heartbeat,
     Kind,
@@ -239,12 +240,12 @@ class ThreadStore:
 
     # For workers. A token names one execution; only the one that claimed the thread may write.
 
-    def claim(self, thread_id: str, token: str, worker: str) -> bool:
-        """Take a queued thread for this execution; return False where it must not run any more.
+    def claim(self, thread_id: str, token: str, worker: str) -> float:
+        """Take a queued thread for this execution; return the seconds of its lease, 0 where it must not run.
 
         With an installation, also in a Redis that is behind what that has seen.
         """
-        return bool(self._run("claim", thread_id, token, worker, self._seen))
+        return float(self._run("claim", thread_id, token, worker, self._seen) / 1000)
 
     def begin(self, thread_id: str, token: str) -> int:
         """Mark a claimed thread as running; return Redis's time in ms, 0 where it must not run."""
@@ -299,11 +300,10 @@ class ThreadStore:
         answer = self._run("finish", thread_id, token, outcome.status, message, detail, result, even_full=True)
         return Status(answer.decode()) if answer else None
 
-    def abandon(self, thread_id: str, why: str, token: str = "") -> str:
+    def abandon(self, thread_id: str, why: str, token: str) -> str:
         """Give up an execution, and queue its thread again where it may restart, else end it.
 
-        Without a token (for the janitor) only where its lease has run out. Returns "requeued", the final status, or an
-        empty text where nothing was to be done.
+        Returns "requeued", the final status, or an empty text where the thread is not this execution's.
         """
         return str(self._run("abandon", thread_id, token, self._mask(clean(why)), even_full=True).decode())
 
@@ -340,8 +340,19 @@ class ThreadStore:
         return int(self._run("unblock", group_id, even_full=True))
 
     def survey(self, many: int = 100) -> Survey:
-        """Return what the janitor has to check, at most `many` of each kind."""
-        return Survey(*(tuple(each.decode() for each in ids) for ids in self._run("survey", many)))
+        """Return all leases and what else the janitor has to check, at most `many` of each other kind."""
+        shortest, leases, *others = self._run("survey", many)
+        entries = (LeaseEntry(each.decode(), renewed) for each, renewed in zip(leases[::2], leases[1::2], strict=True))
+        return Survey(shortest / 1000, tuple(entries), *(tuple(each.decode() for each in ids) for ids in others))
+
+    def declare_lost(self, lease: LeaseEntry, unchanged: float) -> str:
+        """Give up the execution that holds this lease, which was not renewed for so many seconds.
+
+        Returns what `abandon` does, an empty text where it was renewed meanwhile, or where its lease is longer.
+        """
+        milliseconds = min(unchanged * 1000, 1e15)
+        answer = self._run("abandon", lease.thread_id, "", WORKER_LOST, lease.renewed, milliseconds)
+        return str(answer.decode())
 
     def existing(self, thread_ids: Collection[str]) -> set[str]:
         """Return those of the ids that belong to a stored thread, in one round trip."""

@@ -9,8 +9,8 @@ from __future__ import annotations
 import logging
 import threading
 from dataclasses import dataclass
-from typing import Final
 
+from redis import Redis
 from redis.exceptions import RedisError
 
 from psthreads.domain.errors import Unavailable
@@ -21,39 +21,48 @@ from psthreads.threads.jobs import ThreadJob
 from psthreads.threads.records import Heartbeat
 from psthreads.threads.store import ThreadStore
 from psthreads.worker.rq_adapter import RQWorker
+from psthreads.worker.vitals import Vitals
 
-_NEVER: Final = float("inf")
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Beat:
-    """The answer to a heartbeat, and when its request was sent on the clock `steady`."""
+class ClaimedJob:
+    """An execution of a job. `lease` is how long it lasts, in seconds."""
 
-    answer: Heartbeat
-    sent: float
+    job: ThreadJob
+    token: str
+    lease: float
 
 
 class HeartbeatThread:
-    """Renews the lease of the thread that runs now, every `interval` seconds. An answer ends a wait of `wakeup`."""
+    """Renews the lease of the thread that runs now, every `interval` seconds. An answer ends a wait of `wakeup`.
 
-    def __init__(self, store: ThreadStore, rq: RQWorker, interval: float, wakeup: Wakeup) -> None:
+    It has a connection of its own, with a short patience: a connection that leads nowhere must be given up while there
+    is time for another.
+    """
+
+    def __init__(
+        self, redis: Redis, store: ThreadStore, rq: RQWorker, interval: float, wakeup: Wakeup, vitals: Vitals
+    ) -> None:
+        self._redis = redis
         self._store = store
         self._rq = rq
         self._interval = interval
         self._wakeup = wakeup
+        self._vitals = vitals
         self._changed = threading.Condition()
-        self._run: tuple[ThreadJob, str] | None = None
-        self._due = _NEVER
-        self._latest: Beat | None = None
+        self._run: ClaimedJob | None = None
+        self._due = 0.0
+        self._latest: Heartbeat | None = None
 
     def start(self) -> None:
         """Start the Python thread, which ends with the process."""
         threading.Thread(target=self._serve, name="heartbeat", daemon=True).start()
 
-    def begin(self, job: ThreadJob, token: str) -> None:
+    def begin(self, run: ClaimedJob) -> None:
         """Renew the lease of this execution from now on, at once for the first time."""
-        self._set((job, token))
+        self._set(run)
 
     def end(self) -> None:
         """Renew no lease. An answer that comes later is dropped."""
@@ -65,13 +74,13 @@ class HeartbeatThread:
             self._due = 0.0
             self._changed.notify()
 
-    def latest(self) -> Beat | None:
+    def latest(self) -> Heartbeat | None:
         """Return the newest answer that was not returned yet, or None."""
         with self._changed:
-            beat, self._latest = self._latest, None
-        return beat
+            answer, self._latest = self._latest, None
+        return answer
 
-    def _set(self, run: tuple[ThreadJob, str] | None) -> None:
+    def _set(self, run: ClaimedJob | None) -> None:
         with self._changed:
             self._run, self._latest, self._due = run, None, 0.0
             self._changed.notify()
@@ -82,23 +91,24 @@ class HeartbeatThread:
                 while (run := self._run) is None or (wait := self._due - steady()) > 0:
                     self._changed.wait(None if run is None else wait)
                 self._due = steady() + self._interval
-            beat = self._beat(*run)
-            with self._changed:
-                if beat is not None and self._run is run:
-                    self._latest = beat
-                    self._wakeup.wake()
+            try:
+                self._beat(run)
+            except (Unavailable, RedisError) as error:
+                _log.warning("No heartbeat for thread %s: %s", run.job.id, error)
+            except Exception:  # noqa: BLE001 (the next one may succeed; without any, the lease runs out)
+                _log.exception("No heartbeat for thread %s", run.job.id)
 
-    def _beat(self, job: ThreadJob, token: str) -> Beat | None:
+    def _beat(self, run: ClaimedJob) -> None:
         sent = steady()
-        try:
-            answer = self._store.beat(job.id, token)
-            if answer.ownership is not Ownership.DISOWNED:
-                # RQ would write the record of an execution again that has just ended.
-                self._rq.renew(job)
-        except (Unavailable, RedisError) as error:
-            _log.warning("No heartbeat for thread %s: %s", job.id, error)
-            return None
-        except Exception:  # noqa: BLE001 (the next one may succeed; without any, the lease runs out)
-            _log.exception("No heartbeat for thread %s", job.id)
-            return None
-        return Beat(answer, sent)
+        answer = self._store.beat(run.job.id, run.token)
+        is_owner = answer.ownership is not Ownership.DISOWNED
+        with self._changed:
+            if self._run is not run:
+                return
+            if is_owner:
+                self._vitals.renew(sent, run.lease)
+            self._latest = answer
+            self._wakeup.wake()
+        if is_owner:
+            # RQ would write the record of an execution again that has just ended.
+            self._rq.renew(run.job, self._redis)

@@ -28,8 +28,10 @@ from psthreads.domain.errors import Unavailable, WrongInstallation
 from psthreads.domain.masking import Masker
 from psthreads.domain.model import SERVER_WIDE, Level, Outcome, Ownership, Report, Status, Thread
 from psthreads.threads.jobs import ThreadJob
+from psthreads.threads.leases import CUT_OFF
 from psthreads.threads.store import ThreadStore
 from psthreads.worker.stop_request import StopRequest
+from psthreads.worker.vitals import Vitals
 
 T = TypeVar("T")
 
@@ -40,10 +42,13 @@ _log = logging.getLogger(__name__)
 class Horse:
     """Runs threads, one in each forked process."""
 
-    def __init__(self, config: Config, store: ThreadStore, registry: Registry, installation: Installation) -> None:
+    def __init__(
+        self, config: Config, store: ThreadStore, registry: Registry, installation: Installation, vitals: Vitals
+    ) -> None:
         self._config = config
         self._store = store
         self._registry = registry
+        self._vitals = vitals
         self._documents = Documents(config.documents, installation.require)
         self._mask = Masker(config.mask)
         self.stop_request = StopRequest()
@@ -83,7 +88,8 @@ class Horse:
             if persistently(partial(self._store.report_last, job.id, token, report)) is Ownership.DISOWNED:
                 return
         if outcome is None:
-            persistently(lambda: self._store.abandon(job.id, "Worker restarted", token))
+            why = CUT_OFF if self._vitals.is_cut_off else "Worker restarted"
+            persistently(lambda: self._store.abandon(job.id, why, token))
         else:
             persistently(lambda: self._store.finish(job.id, token, outcome))
 

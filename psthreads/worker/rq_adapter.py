@@ -110,20 +110,23 @@ class RQWorker(Worker):
         self.fork_work_horse(job, self.queues[0])
         return int(self.horse_pid)
 
-    def renew(self, job: ThreadJob) -> None:
-        """Renew the records of the worker and of its execution."""
-        if self.execution is not None:
-            with self._lasting():
-                self.maintain_heartbeats(job, self.execution)
+    def renew(self, job: ThreadJob, redis: Redis) -> None:
+        """Renew the records of the worker and of its execution, by this connection; for another Python thread."""
+        execution = self.execution
+        if execution is not None:
+            with self._lasting(redis), redis.pipeline() as writes:
+                self.heartbeat(pipeline=writes)
+                execution.heartbeat(job.started_job_registry, self.get_heartbeat_ttl(job), writes)
+                writes.execute()
 
     @contextmanager
-    def _lasting(self) -> Iterator[None]:
+    def _lasting(self, redis: Redis) -> Iterator[None]:
         """Keep the worker's records as they are where Redis has no memory left to write them anew."""
         try:
             yield
         except OutOfMemoryError:
             for key in (self.key, self.executions_key):
-                self.connection.expire(key, self._lifetime)  # That needs no memory.
+                redis.expire(key, self._lifetime)  # That needs no memory.
 
     def end(self) -> None:
         """Forget the execution, even an unwritten one. The next heartbeat writes that the worker is idle."""
@@ -151,7 +154,7 @@ class RQWorker(Worker):
                 # RQ removes an execution where it ends the job, which our store does: each would stay in this set.
                 writes.delete(self.executions_key)
             if pipeline is None:
-                with self._lasting():
+                with self._lasting(self.connection):
                     writes.execute()
 
     def handle_payload(self, message: dict[str, Any]) -> None:

@@ -30,19 +30,22 @@ from psthreads.system.memory import confine
 from psthreads.system.parent_death import die_with_parent
 from psthreads.system.wakeup import Wakeup
 from psthreads.threads.jobs import ThreadJob
+from psthreads.threads.leases import CUT_OFF
 from psthreads.threads.store import ThreadStore
 from psthreads.worker import memory_limit
 from psthreads.worker.cause_of_death import cause_of_death
 from psthreads.worker.deadline import Deadline
-from psthreads.worker.heartbeat import HeartbeatThread
+from psthreads.worker.heartbeat import ClaimedJob, HeartbeatThread
 from psthreads.worker.horse import Horse
 from psthreads.worker.rq_adapter import RQWorker, UnreadableJob
+from psthreads.worker.vitals import Execution, Vitals
 
 LEAVE_SECONDS: Final = 3.0
 """How long a worker that is told to stop may wait for Redis, beyond the time in which its thread may clean up."""
 
 _AGAIN_SECONDS: Final = 0.5
 _FRESH_SECONDS: Final = 1.0
+_LEAST_PATIENCE: Final = 1.0  # seconds for the answer to a heartbeat
 _log = logging.getLogger(__name__)
 
 
@@ -50,7 +53,13 @@ class ThreadWorker:
     """A worker process for one queue. It runs one thread at a time."""
 
     def __init__(
-        self, redis: Redis, config: Config, horse: Horse, store: ThreadStore, installation: Installation
+        self,
+        redis: Redis,
+        config: Config,
+        horse: Horse,
+        store: ThreadStore,
+        installation: Installation,
+        vitals: Vitals,
     ) -> None:
         self._config = config
         self._horse = horse
@@ -58,7 +67,10 @@ class ThreadWorker:
         self._installation = installation
         self._wakeup = Wakeup()
         self._rq = RQWorker(redis, config, self)
-        self._heartbeat = HeartbeatThread(store, self._rq, config.heartbeat, self._wakeup)
+        self._vitals = vitals
+        impatient = connect(config.redis_url, connections=1, answer_seconds=max(config.heartbeat, _LEAST_PATIENCE))
+        beats = ThreadStore(impatient, config, installation=installation)
+        self._heartbeat = HeartbeatThread(impatient, beats, self._rq, config.heartbeat, self._wakeup, vitals)
         self._pid = os.getpid()
         self._memory = memory_limit.MemoryLimit(config.memory)
         self._horse_pid = 0  # also 0 where there is no horse
@@ -121,12 +133,16 @@ class ThreadWorker:
             return
         try:
             token = self._rq.begin(job)
-            if self._store.claim(job.id, token, self._rq.name):
+            self._vitals.begin(Execution(job.id, token, self._rq.name))
+            sent = steady()
+            if lease := self._store.claim(job.id, token, self._rq.name):
+                self._vitals.renew(sent, lease)
                 self._fork(job)
-                self._watch(job, token)
+                self._watch(ClaimedJob(job, token, lease))
             else:
                 self._rq.withdraw(job)
         finally:
+            self._vitals.end()
             self._rq.end()
 
     def _refuse(self, job_id: str) -> None:
@@ -171,13 +187,14 @@ class ThreadWorker:
         with contextlib.suppress(OSError):  # The horse does the same; whoever comes first wins.
             os.setpgid(self._horse_pid, self._horse_pid)
 
-    def _watch(self, job: ThreadJob, token: str) -> None:
+    def _watch(self, run: ClaimedJob) -> None:
         """Wait until the horse is gone; interrupt it, then kill it, where it must end. Then end its thread."""
-        deadline = Deadline(*self._horse.limits(job), self._config)
-        self._heartbeat.begin(job, token)
+        deadline = Deadline(*self._horse.limits(run.job), self._config, self._vitals)
+        self._heartbeat.begin(run)
         self._memory.begin()
         try:
             while (status := self._reap()) is None:
+                self._vitals.tick()
                 self._heed(deadline)
                 now = steady()
                 reason = deadline.due(now, stopping=self._stops)
@@ -186,23 +203,24 @@ class ThreadWorker:
                 if now >= deadline.kill_at:
                     self.kill()
                     deadline.was_killed = True
-                    deadline.kill_at = float("inf")
                 if self._memory.is_exceeded(self._horse_pid, now):
                     self.kill()
-                self._wakeup.wait(min(deadline.next - now, memory_limit.SECONDS))
+                pause = _AGAIN_SECONDS if deadline.was_killed else deadline.next - now
+                self._wakeup.wait(min(pause, memory_limit.SECONDS))
         finally:
             self._heartbeat.end()
-        self._settle(job, token, deadline, status)
+            self._vitals.rest()
+        self._settle(run, deadline, status)
 
     def _heed(self, deadline: Deadline) -> None:
         """Take in the answer to the latest heartbeat."""
-        beat = self._heartbeat.latest()
-        if beat is None:
+        answer = self._heartbeat.latest()
+        if answer is None:
             return
-        if beat.answer.ownership is Ownership.DISOWNED:
+        if answer.ownership is Ownership.DISOWNED:
             deadline.disown()
-        elif beat.answer.ownership is Ownership.CANCELLING:
-            deadline.cancel(beat.answer.since, forced=beat.answer.forced)
+        elif answer.ownership is Ownership.CANCELLING:
+            deadline.cancel(answer.since, forced=answer.forced)
 
     def _reap(self) -> int | None:
         """Return the exit code of a horse that has ended, None while it runs; end what it left in its process group."""
@@ -214,7 +232,7 @@ class ThreadWorker:
         self._horse_pid = 0
         return os.waitstatus_to_exitcode(status)
 
-    def _settle(self, job: ThreadJob, token: str, deadline: Deadline, code: int) -> None:
+    def _settle(self, run: ClaimedJob, deadline: Deadline, code: int) -> None:
         """End the thread for a horse that could not; without effect where it did."""
         detail = ""
         if deadline.was_killed:
@@ -222,12 +240,13 @@ class ThreadWorker:
         # A process that gave our signal its default handler is ended by the request itself.
         was_ended = deadline.was_killed or (deadline.reason is not None and code == -WAKE)
         if deadline.reason is ShutDown and was_ended:
-            self._persist(lambda: self._store.abandon(job.id, "Worker restarted", token))
+            why = CUT_OFF if deadline.is_cut_off else "Worker restarted"
+            self._persist(lambda: self._store.abandon(run.job.id, why, run.token))
             return
         is_late = deadline.reason is TimedOut and was_ended
         message = f"Timed out after {deadline.limit:g} s" if is_late else self._memory.sentence or cause_of_death(code)
         outcome = Outcome(Status.FAILED, message)
-        self._persist(lambda: self._store.finish(job.id, token, outcome, detail))
+        self._persist(lambda: self._store.finish(run.job.id, run.token, outcome, detail))
 
     def _persist(self, write: Callable[[], object]) -> None:
         while True:
@@ -277,5 +296,6 @@ def main(config: Config, parent: int) -> None:
     redis = connect(config.redis_url)
     installation = Installation(redis, config, "worker")
     store = ThreadStore(redis, config, installation=installation)
-    horse = Horse(config, store, load_all(config.processes), installation)
-    ThreadWorker(redis, config, horse, store, installation).serve()
+    vitals = Vitals()
+    horse = Horse(config, store, load_all(config.processes), installation, vitals)
+    ThreadWorker(redis, config, horse, store, installation, vitals).serve()

@@ -1,18 +1,19 @@
--- ARGV: thread id, token or '' for the janitor, why. Gives up an execution whose worker is lost or stopping; for the
--- janitor, only where the lease has run out. Returns 'requeued', the final status, or '' where nothing was done.
+-- ARGV: thread id, token or '' for a janitor, why; for a janitor also the lease's score as it saw it, and for how many
+-- milliseconds it has seen no other. Gives up an execution whose worker is lost, cut off or stopping; for a janitor, only
+-- where the lease was not renewed meanwhile. Returns 'requeued', the final status, or '' where nothing was done.
 local id, token, why = ARGV[1], ARGV[2], ARGV[3]
 local meta, now = load(id), clock()
 if token == '' then
-  local lease = redis.call('ZSCORE', LEASES, id)
-  if not lease or tonumber(lease) > now then return '' end
+  if redis.call('ZSCORE', LEASES, id) ~= ARGV[4] then return '' end
   if not meta or FINAL[meta.status] then
     redis.call('ZREM', LEASES, id)
     return ''
   end
+  if tonumber(ARGV[5]) < @LOST@ * (meta.lease or lease_of(meta)) then return '' end
 elseif not owns(meta, token) then
   return ''
 end
-if token == '' then count(meta, 'lost', now) end
+if why == @WORKER_LOST@ then count(meta, 'lost', now) end
 if meta.status == 'initialised' then  -- Claimed, but its code had not begun.
   queue_again(id, meta, now)
   return 'requeued'

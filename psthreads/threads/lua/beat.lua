@@ -7,6 +7,6 @@ local ticks = tonumber(redis.call('HGET', 'ps:installation', 'ticks')) or 0
 local now = clock()
 meta.heard = now
 store(id, meta)  -- Followers are not woken: nothing has happened.
-renew_lease(id, now)
+renew_lease(id, meta, now)
 if not meta.cancelling then return {'owned', 0, 0, ticks} end
 return {'cancelling', meta.forced and 1 or 0, now - meta.cancel_asked, ticks}

@@ -247,9 +247,17 @@ local function conclude(id, meta, status, message, detail)
   for _, key in ipairs({JOB .. id, head_of(id), tail_of(id)}) do redis.call('PEXPIRE', key, retention) end
 end
 
--- Renew the lease of the thread's execution.
-local function renew_lease(id, now)
-  redis.call('ZADD', LEASES, now + math.max(milliseconds('lost_after'), @SHORTEST_LEASE@), id)
+-- Return how long the lease of a thread is, in milliseconds. One that could run twice, or beside another changer of the
+-- same documents, must be known to have stopped soon; the others may ride out an outage of Redis.
+local function lease_of(meta)
+  local lease = math.max(milliseconds('lost_after'), @SHORTEST_LEASE@)
+  if meta.restartable or meta.exclusive then return lease end
+  return math.max(lease, milliseconds('outage') / @INTERRUPTED@)
+end
+
+-- Renew the lease of the thread's execution. Janitors look whether the score changes, and not at the clock.
+local function renew_lease(id, meta, now)
+  redis.call('ZADD', LEASES, now + (meta.lease or lease_of(meta)), id)
 end
 
 -- Return whether this Redis is another one than the caller has seen, or an older copy of it. `seen` is the id of the
@@ -266,7 +274,7 @@ local function owns(meta, token) return meta and not FINAL[meta.status] and meta
 -- Put the thread back at the head of the queue. It keeps its group's slot.
 local function queue_again(id, meta, now)
   release(id, meta)
-  meta.token, meta.worker, meta.report, meta.rates = nil, nil, nil, nil
+  meta.token, meta.worker, meta.lease, meta.report, meta.rates = nil, nil, nil, nil, nil
   change(id, meta, 'initialised', now)
   redis.call('LREM', TAKEN, 0, id)
   admit(id, meta, 'LPUSH')

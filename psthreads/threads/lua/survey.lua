@@ -1,8 +1,8 @@
--- ARGV: how many of each kind. Returns four lists for the janitor: threads whose lease has run out, threads that a
--- worker took from the queue and has not claimed, queued threads that are in no queue; and groups in which threads wait
--- for a free slot.
+-- ARGV: how many of each kind. Returns for the janitor the shortest lease in milliseconds, and four lists: all leases,
+-- as pairs of a thread's id and a score; threads that a worker took from the queue and has not claimed; queued threads
+-- that are in no queue; and groups in which threads wait for a free slot. There are as many leases as busy workers.
 local many = tonumber(ARGV[1])
-local overdue = redis.call('ZRANGE', LEASES, '-inf', clock(), 'BYSCORE', 'LIMIT', 0, many)
+local leases = redis.call('ZRANGE', LEASES, 0, -1, 'WITHSCORES')
 local taken = redis.call('LRANGE', TAKEN, 0, many - 1)
 local stranded = {}
 for _, id in ipairs(redis.call('ZRANGE', QUEUED, 0, many - 1)) do
@@ -27,4 +27,4 @@ for _, group in ipairs(redis.call('SRANDMEMBER', WAITING, 20)) do
   end
   if living < #holders or (candidate and living < setting('group_threads')) then blocked[#blocked + 1] = group end
 end
-return {overdue, taken, stranded, blocked}
+return {milliseconds('lost_after'), leases, taken, stranded, blocked}

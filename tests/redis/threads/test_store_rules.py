@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import threading
 from typing import Any, cast
 
@@ -25,6 +26,7 @@ from psthreads.audit.entries import Origin
 from psthreads.domain.config import Config
 from psthreads.domain.errors import Conflict, ThreadNotFound
 from psthreads.domain.model import Level, Line, Outcome, Ownership, Report, Status, Thread
+from psthreads.threads.leases import LeaseEntry
 from psthreads.threads.store import ThreadStore
 from tests.support.threads import ACME, new_thread
 
@@ -187,9 +189,9 @@ class Threads(RuleBasedStateMachine):
     def reap(self, client: int) -> None:
         store = self.clients[client]
         survey = store.survey()
-        for thread_id in survey.overdue:
-            if store.abandon(thread_id, "Worker lost"):
-                self.owner.pop(thread_id, None)
+        for lease in survey.leases:
+            if lease.renewed == b"0" and store.declare_lost(lease, math.inf):
+                self.owner.pop(lease.thread_id, None)
         for thread_id in (*survey.taken, *survey.stranded):
             store.recover(thread_id)
         assert not survey.blocked, "a group waits for nothing"
@@ -205,11 +207,16 @@ class Threads(RuleBasedStateMachine):
     def judge_in_haste(self, client: int, thread_id: str) -> None:
         """A janitor acts on what it saw a while ago: a lease that was renewed since keeps the thread."""
         store = self.clients[client]
-        lease = self.redis.zscore("ps:leases", thread_id)
         before = store.fetch(thread_id)
-        if isinstance(lease, float) and lease > 0:
-            assert store.abandon(thread_id, "Worker lost") == ""
-            assert store.fetch(thread_id) == before
+        assert store.declare_lost(LeaseEntry(thread_id, b"17"), math.inf) == ""
+        assert store.fetch(thread_id) == before
+
+    @rule(client=st.integers(0, 2))
+    def look_for_a_moment(self, client: int) -> None:
+        """A janitor that has just begun to look knows of no lease that it has run out."""
+        store = self.clients[client]
+        for lease in store.survey().leases:
+            assert store.declare_lost(lease, 0.0) == ""
 
     @rule(client=st.integers(0, 2), thread_id=threads, force=st.booleans())
     def cancel(self, client: int, thread_id: str, force: bool) -> None:  # noqa: FBT001 (drawn by name)
@@ -236,7 +243,7 @@ class Threads(RuleBasedStateMachine):
         self.deleted.add(thread_id)
         assert not store.claim(thread_id, "late", "worker")
         assert not store.recover(thread_id)
-        assert store.abandon(thread_id, "Worker lost") == ""
+        assert store.declare_lost(LeaseEntry(thread_id, b"0"), math.inf) == ""
         for act in (store.delete, store.cancel):
             with pytest.raises(ThreadNotFound):
                 act(thread_id, Origin("somebody"))

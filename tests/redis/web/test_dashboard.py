@@ -248,8 +248,7 @@ def test_the_page_of_a_thread_tells_its_story(signed: Signed, people: People, re
     assert "50 of 200" in page
     assert "25 per second, about 6 s left" in page
     assert "by worker worker-n" in story()
-    redis.zadd("ps:leases", {thread: 0})
-    assert store.abandon(thread, "Worker lost") == "requeued"
+    assert store.abandon(thread, "Worker lost", "t") == "requeued"
     assert "Restarted 1 time" in story()
     assert store.claim(thread, "t2", "other")
     assert store.begin(thread, "t2")

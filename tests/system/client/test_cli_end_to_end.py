@@ -74,7 +74,7 @@ def service(server: RedisServer, tmp_path_factory: pytest.TempPathFactory) -> It
         processes=("psthreads.processes", "tests.support.sample_processes"),
         grace=2,
         heartbeat=0.5,
-        lost_after=1.5,
+        lost_after=4,
         report_interval=0.1,
     )
     url = f"http://127.0.0.1:{config.port}"

@@ -129,7 +129,7 @@ def guarded() -> Iterator[Guarded]:
             secret_key="",
             grace=2,
             heartbeat=0.5,
-            lost_after=1.5,
+            lost_after=4,
         )
         yield Guarded(server, config, People(Directory(operator), Documents(config.documents)))
         operator.close()

@@ -171,7 +171,7 @@ def test_a_groups_share_that_is_lowered_and_raised_under_way_leaves_no_slot_over
 
 def test_a_worker_that_beats_slowly_keeps_its_lease_between_two_beats(redis: Redis, config: Config) -> None:
     process(redis, "web", LOST_AFTER="6")
-    slow = ThreadStore(redis, replace(config, heartbeat=30, lost_after=60))
+    slow = ThreadStore(redis, replace(config, heartbeat=20, lost_after=60))
     thread_id = slow.create(new_thread(redis))
     assert slow.claim(thread_id, "t", "w")
     seconds, _ = redis.time()

@@ -54,6 +54,7 @@ def config(server: RedisServer, tmp_path: Path) -> Config:
         workers=2,
         documents=tmp_path / "documents",
         processes=("tests.support.sample_processes",),
+        outage=0,  # Where nobody survives who saw the worker die, each thread is found within the shortest lease.
     )
 
 

@@ -15,6 +15,7 @@ from typing import Any, cast
 import pytest
 from redis import Redis
 from rq import Queue, Worker, command, worker_registration
+from rq.executions import Execution
 from rq.job import Job, JobStatus
 from rq.serializers import JSONSerializer
 from rq.worker import WorkerStatus
@@ -51,7 +52,6 @@ WORKER_CALLED = {
     "serialize": "",
     "prepare_execution": "job",
     "cleanup_execution": "job, pipeline, execution=...",
-    "maintain_heartbeats": "job, execution",
     "get_heartbeat_ttl": "job, working_time=...",
     "fork_work_horse": "job, queue",
     "main_work_horse": "job, queue",
@@ -69,6 +69,7 @@ CALLED_BY_NAME: dict[Callable[..., Any], tuple[str, ...]] = {
     command.send_command: ("connection", "worker_name", "command"),
     command.parse_payload: ("payload",),
     worker_registration.register: ("worker", "pipeline"),
+    Execution.heartbeat: ("started_job_registry", "ttl", "pipeline"),
 }
 PROPERTIES = {
     Worker: ("dequeue_timeout", "connection_timeout", "execution", "executions_key", "horse_pid", "key"),

@@ -126,7 +126,7 @@ def test_settings_come_from_the_environment_and_go_back_into_one() -> None:
         ("REDIS_URL", "localhost", "must start with redis://"),
         ("PSTHREADS_OWN_PROGRESS", "perhaps", "it must be true or false"),
         ("PSTHREADS_PREFIXES", "no-slash", "is no path"),
-        ("PSTHREADS_HEARTBEAT", "100", "at least twice PSTHREADS_HEARTBEAT"),
+        ("PSTHREADS_HEARTBEAT", "100", "at least three times PSTHREADS_HEARTBEAT"),
         ("PSTHREADS_RETENTION", "0", "must be at least 1"),
         ("PSTHREADS_RETENTION", "inf", "must be finite"),
         ("PSTHREADS_GRACE", "nan", "must be finite"),

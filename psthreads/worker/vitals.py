@@ -1,0 +1,107 @@
+"""The page of memory that a worker shares with its horse and its supervisor: what it runs, and how long it may.
+
+The worker writes it, and the others read it at any moment, also when the worker is dead or stopped. Each value is so
+short that it is written whole. Times are seconds on the clock `steady`.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import struct
+import tempfile
+from dataclasses import dataclass
+from typing import Final, Self
+
+from psthreads.system.clock import steady
+from psthreads.threads.leases import INTERRUPTED, KILLED
+
+_NEVER: Final = float("inf")
+_TIME: Final = struct.Struct("@d")
+_EXECUTION: Final = struct.Struct("@40s40s40s")  # thread, token and worker's name, hexadecimal
+_CUT_AT, _KILL_AT, _LOOP_AT, _EXECUTION_AT = 0, 8, 16, 24
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """What a worker runs, or was about to run."""
+
+    thread_id: str
+    token: str
+    worker: str
+
+
+class Vitals:
+    """One page of shared memory. Without a descriptor it is shared with forked processes alone."""
+
+    def __init__(self, fd: int = -1) -> None:
+        self._page = mmap.mmap(fd, mmap.PAGESIZE)
+        self.end()
+
+    @classmethod
+    def share(cls) -> tuple[Self, int]:
+        """Return a new page, and a descriptor by which another program can map it; the caller closes it."""
+        with tempfile.TemporaryFile() as file:
+            file.truncate(mmap.PAGESIZE)
+            return cls(file.fileno()), os.dup(file.fileno())
+
+    # For the worker.
+
+    def begin(self, execution: Execution) -> None:
+        """Note what is about to run."""
+        fields = (each.encode() for each in (execution.thread_id, execution.token, execution.worker))
+        self._page[_EXECUTION_AT : _EXECUTION_AT + _EXECUTION.size] = _EXECUTION.pack(*fields)
+
+    def renew(self, sent: float, lease: float) -> None:
+        """Note that a request that was sent then has renewed the lease of so many seconds."""
+        self._write(_KILL_AT, sent + KILLED * lease)
+        self._write(_CUT_AT, sent + INTERRUPTED * lease)
+
+    def tick(self) -> None:
+        """Note that the loop that watches the horse goes round."""
+        self._write(_LOOP_AT, steady())
+
+    def rest(self) -> None:
+        """Note that the code has ended; its end may have to be written still."""
+        for position in (_CUT_AT, _KILL_AT, _LOOP_AT):
+            self._write(position, _NEVER)
+
+    def end(self) -> None:
+        """Note that nothing runs."""
+        self.rest()
+        self._page[_EXECUTION_AT : _EXECUTION_AT + _EXECUTION.size] = bytes(_EXECUTION.size)
+
+    # For all.
+
+    @property
+    def cut_at(self) -> float:
+        """When the code is to be interrupted, unless the lease is renewed."""
+        return self._read(_CUT_AT)
+
+    @property
+    def kill_at(self) -> float:
+        """When the code is to be dead, unless the lease is renewed."""
+        return self._read(_KILL_AT)
+
+    @property
+    def loop_at(self) -> float:
+        """When the loop that watches the horse last went round; infinite where there is no horse."""
+        return self._read(_LOOP_AT)
+
+    @property
+    def is_cut_off(self) -> bool:
+        """Whether the lease has not been renewed for so long that the code must not go on."""
+        return steady() >= self.cut_at
+
+    @property
+    def execution(self) -> Execution | None:
+        """What runs, or is about to; None for nothing."""
+        fields = _EXECUTION.unpack_from(self._page, _EXECUTION_AT)
+        thread_id, token, worker = (field.rstrip(b"\0").decode(errors="replace") for field in fields)
+        return Execution(thread_id, token, worker) if thread_id else None
+
+    def _read(self, position: int) -> float:
+        return float(_TIME.unpack_from(self._page, position)[0])
+
+    def _write(self, position: int, value: float) -> None:
+        _TIME.pack_into(self._page, position, value)
