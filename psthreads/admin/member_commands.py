@@ -101,6 +101,16 @@ def _member_unlock(member: str) -> None:
     say(f"The account of '{account.username}' {'is unlocked' if was_locked else 'was not locked'}.")
 
 
+@member.command("unbind")
+@click.argument("member")
+@with_reason
+def _member_unbind(member: str) -> None:
+    """Unbind a member from their identity at the OpenID provider, so that another one can be bound."""
+    account = shell.directory().find_member(member)
+    was_bound = shell.changes().unbind(account)
+    say(f"The account of '{account.username}' {'is unbound' if was_bound else 'was not bound'}.")
+
+
 @member.command("remove")
 @click.argument("member")
 @keep_threads

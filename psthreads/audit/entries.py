@@ -43,6 +43,8 @@ ACTS: Final = {
     "member.add": "added the member",
     "member.remove": "removed the member",
     "member.password": "changed the password",
+    "member.bind": "bound the account to the provider's identity",
+    "member.unbind": "unbound the account from the provider's identity",
     "member.admin": "set the administrator's rights",
     "role.set": "gave a role",
     "role.remove": "ended a membership",

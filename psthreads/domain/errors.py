@@ -57,6 +57,16 @@ class NotSignedIn(PsthreadsError):
         super().__init__(message)
 
 
+class IdentityMismatch(NotSignedIn):
+    """A provider's identity has the name of a member whose account is bound to another one."""
+
+    def __init__(self, username: str) -> None:
+        super().__init__(
+            f"The provider calls you '{username}', but that account here belongs to another identity there: ask an "
+            "administrator of this server."
+        )
+
+
 class NotAllowed(PsthreadsError):
     """The caller is signed in, but may not do this."""
 

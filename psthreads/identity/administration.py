@@ -84,6 +84,16 @@ class Administration:
             raise MemberNotFound(member.username)
         return bool(unlocked)
 
+    def unbind(self, member: Member) -> bool:
+        """Unbind the account from its identity at an outside provider, and end the member's sessions.
+
+        The next identity there that has the member's name is bound. Returns whether it was bound; raises
+        MemberNotFound.
+        """
+        if (unbound := self._run("unbind", member.id, self._origin, nonce())) < 0:
+            raise MemberNotFound(member.username)
+        return bool(unbound)
+
     def remove_member(self, member: Member, *, keep_threads: bool = False) -> None:
         """Remove the member with its memberships, sessions, tokens and clients. Its id is never used again.
 

@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
+from urllib.parse import urlsplit
 
 from psthreads.domain.access import Caller, Group, Member, Role, TokenScope
 from psthreads.domain.errors import BadParameter
@@ -57,6 +58,24 @@ class Session:
     def claim(self) -> tuple[str, str]:
         """The kind and the claim, as `Token.claim` returns them."""
         return "session", f"{self.member_id}:{self.stamp}:{self.key}"
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Somebody at an outside provider: its issuer, and the subject that it gives to nobody else and never changes."""
+
+    issuer: str
+    subject: str
+
+    @property
+    def digest(self) -> str:
+        """What the directory looks the identity up by."""
+        return digest(f"{self.issuer}\0{self.subject}")
+
+    @property
+    def host(self) -> str:
+        """The name of the provider, for people."""
+        return urlsplit(self.issuer).netloc
 
 
 Credential = Token | Password | Session

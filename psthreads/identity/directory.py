@@ -21,12 +21,13 @@ from psthreads.audit.entries import Origin
 from psthreads.documents.marker import Marker
 from psthreads.domain.access import Caller, Group, Member, Role
 from psthreads.domain.config import Config
-from psthreads.domain.errors import GroupNotFound, MemberNotFound, NotSignedIn
+from psthreads.domain.errors import GroupNotFound, IdentityMismatch, MemberNotFound, NotSignedIn
 from psthreads.identity import administration, records
 from psthreads.identity.administration import Administration
 from psthreads.identity.credentials import (
     Credential,
     Identification,
+    Identity,
     Password,
     Session,
     Token,
@@ -107,13 +108,22 @@ class Directory:
         member = identification.caller.member
         return member, self.begin_session(member, identification.stamp, "by password", address=address)
 
-    def sign_in_from(self, provider: str, username: str, *, address: str | None = None) -> tuple[Member, Session]:
-        """Sign in a member whom an outside provider has identified; raise MemberNotFound, also for a locked account."""
-        identification = self._identify(Password(username, ""))
-        if identification is None or identification.stored is None:
+    def sign_in_from(self, identity: Identity, username: str, *, address: str | None = None) -> tuple[Member, Session]:
+        """Sign in the member whom an outside provider has identified.
+
+        At the first sign-in the identity is bound to the member with the username; afterwards the name does not matter.
+        A lock is one of the password, and not looked at. Raises MemberNotFound, and IdentityMismatch where the member
+        is bound to another identity.
+        """
+        origin = Origin("", None, address or "").fields()  # The script knows the name.
+        verdict = self._run("bind", identity.digest, identity.issuer, identity.subject, key_of(username), origin)
+        if verdict == b"none":
             raise MemberNotFound(username)
-        member = identification.caller.member
-        return member, self.begin_session(member, identification.stamp, f"by {provider}", address=address)
+        if verdict == b"other":
+            raise IdentityMismatch(username)
+        *row, stamp = verdict
+        member = records.parse_member(row)
+        return member, self.begin_session(member, stamp.decode(), f"by {identity.host}", address=address)
 
     def begin_session(self, member: Member, stamp: str, how: str, *, address: str | None = None) -> Session:
         """Begin a session of a member who has just proven their identity, with the stamp that was current then.

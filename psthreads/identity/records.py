@@ -13,11 +13,15 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """A member, with the times of its creation and its lock in milliseconds since the epoch; 0 for not locked."""
+    """A member, with the times of its creation and its lock in milliseconds since the epoch; 0 for not locked.
+
+    `identity` is the subject and the issuer that the account is bound to at an outside provider, empty for none.
+    """
 
     member: Member
     created: int
     locked: int
+    identity: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +65,9 @@ def parse_member(row: list[bytes]) -> Member:
 
 def parse_account(row: list[bytes]) -> Account:
     """Return the account in a script's description."""
-    return Account(parse_member(row), int(row[3] or 0), int(row[4] or 0))
+    _, _, _, created, locked, issuer, subject = row
+    identity = f"{subject.decode()} of {issuer.decode()}" if issuer else ""
+    return Account(parse_member(row), int(created or 0), int(locked or 0), identity)
 
 
 def parse_group(row: list[bytes]) -> Group:

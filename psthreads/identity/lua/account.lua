@@ -1,3 +1,3 @@
--- ARGV: reference to a member. Returns {id, username, admin, created, locked or ''}, or nothing.
+-- ARGV: reference to a member. Returns its account, or nothing.
 local id = resolve('member', ARGV[1])
 return id and account(id)

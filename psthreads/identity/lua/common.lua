@@ -1,7 +1,8 @@
 -- The first part of every script of this folder, which names all keys of the directory.
 --
 -- ps:member:<id>       hash: username, password (Argon2id), admin, stamp (of the sessions), created, nonce;
---                      failures, locked: wrong passwords in a row, and since when that has locked the account
+--                      failures, locked: wrong passwords in a row, and since when that has locked the account;
+--                      identity, issuer, subject: the one at an outside provider that it is bound to
 -- ps:group:<id>        hash: name, created, nonce
 -- ps:usernames         hash: username in lower case -> member id; ps:groupnames the same for groups
 -- ps:member-names      sorted set: usernames in lower case, by name; ps:group-names the same for groups
@@ -18,6 +19,7 @@
 -- ps:clients-of:<id>   hash of a member: name of the client -> its id
 -- ps:tokens-of-client:<id>  sorted set of a client: SHA-256 of its access tokens, by when they expire
 -- ps:ended-session:<key>    string: a session that was signed out, until its cookie expires
+-- ps:identities        hash: SHA-256 of an issuer and its subject -> id of the member that it is bound to
 -- ps:audit             stream: who did what; see audit/entries.py
 
 local NAMES = {member = 'ps:usernames', group = 'ps:groupnames'}
@@ -28,6 +30,7 @@ local SORTED_LINKS = {member = 'ps:groups-by-name:', group = 'ps:members-by-name
 local ADMINISTRATORS, LOCKED = 'ps:administrators', 'ps:locked'
 local TOKEN, TOKENS_OF = 'ps:token:', 'ps:tokens-of:'
 local CLIENT, CLIENTS_OF, TOKENS_OF_CLIENT = 'ps:client:', 'ps:clients-of:', 'ps:tokens-of-client:'
+local IDENTITIES = 'ps:identities'
 local ENDED = 'ps:ended-session:'
 
 -- Note that it has changed who may do what: followers of threads are checked again before anything more is sent.
@@ -65,10 +68,11 @@ local function describe(kind, id)
   return username and {id, username, admin} or nil
 end
 
--- Return {id, username, admin, created, locked or ''}, with times in milliseconds; nil where it does not exist.
+-- Return {id, username, admin, created, locked or '', issuer or '', subject or ''}, with times in milliseconds; nil where
+-- it does not exist.
 local function account(id)
-  local fields = redis.call('HMGET', record('member', id), 'username', 'admin', 'created', 'locked')
-  return fields[1] and {id, fields[1], fields[2], fields[3], fields[4] or ''} or nil
+  local fields = redis.call('HMGET', record('member', id), 'username', 'admin', 'created', 'locked', 'issuer', 'subject')
+  return fields[1] and {id, fields[1], fields[2], fields[3], fields[4] or '', fields[5] or '', fields[6] or ''} or nil
 end
 
 -- Return up to `size` + 1 names of a sorted set that begin with `prefix` and come after `after`. A set that does not

@@ -1,4 +1,4 @@
--- ARGV: how many at most, 0 for all. Returns {id, username, admin, created, locked} of the members whose accounts are
+-- ARGV: how many at most, 0 for all. Returns the accounts of the members whose accounts are
 -- locked, the latest first.
 local accounts = {}
 for _, id in ipairs(redis.call('ZRANGE', LOCKED, 0, tonumber(ARGV[1]) - 1, 'REV')) do

@@ -5,13 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 from flask import Blueprint, redirect, render_template, request, session, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
 from psthreads.audit.entries import Origin
 from psthreads.domain.errors import MemberNotFound, NotFound, NotSignedIn, PsthreadsError
+from psthreads.identity.credentials import Identity
 from psthreads.web.auth import sessions
 from psthreads.web.auth.oidc_authlib import Provider
 from psthreads.web.auth.sign_in import begin_session, own_path
@@ -20,6 +20,7 @@ from psthreads.web.services import Services
 
 _FOLLOWING: Final = "following"
 _PROVING: Final = "proving"
+_LONGEST_SUBJECT: Final = 255  # OpenID Connect Core, section 2
 _LEEWAY: Final = 60  # seconds by which the provider's clock may differ
 _OLD: Final = (
     "The provider did not have you sign in again, or does not say when you did: its claim 'auth_time' must be there."
@@ -72,11 +73,15 @@ def _sign_in(services: Services, claims: Mapping[str, Any], following: str) -> A
         raise NotSignedIn(
             f"The provider does not say who you are: its claim '{config.oidc_username_claim}' is missing."
         )
-    host, address = urlsplit(config.oidc_issuer).netloc, client_address()
-    member, signed_in = services.directory.sign_in_from(host, username, address=address)
+    subject = claims.get("sub")
+    if not isinstance(subject, str) or not 0 < len(subject) <= _LONGEST_SUBJECT:
+        raise NotSignedIn("The provider does not say who you are: its claim 'sub' is missing or too long.")
+    identity, address = Identity(config.oidc_issuer, subject), client_address()
+    member, signed_in = services.directory.sign_in_from(identity, username, address=address)
     if config.oidc_admin_claim and member.admin != (admin := is_admin(claims, config.oidc_admin_claim)):
         # The audit names the provider, not the member: the provider decides it.
-        member = services.directory.by(Origin(f"provider:{host}", address=address)).set_admin(member, admin=admin)
+        origin = Origin(f"provider:{identity.host}", address=address)
+        member = services.directory.by(origin).set_admin(member, admin=admin)
     if began and current is not None and current.member_id == member.id:
         # The page that asked for the proof has a form, and its token against forgery is this session's.
         sessions.prove()

@@ -14,7 +14,7 @@ from psthreads.domain.access import Group, Role
 from psthreads.domain.config import Config
 from psthreads.domain.errors import NotSignedIn, PsthreadsError
 from psthreads.identity.administration import Administration
-from psthreads.identity.credentials import Password
+from psthreads.identity.credentials import Identity, Password
 from psthreads.identity.directory import Directory
 from psthreads.identity.throttles import Throttles
 from psthreads.threads.store import ThreadStore
@@ -196,12 +196,13 @@ def test_a_session_is_written_down_from_its_start_to_its_end(jones: People, audi
     member, session = directory.sign_in("Manager", PASSWORD, address="192.0.2.8")
     directory.end_session(session, 60, address="192.0.2.9")
     directory.end_session(session, 60, address="192.0.2.9")
-    directory.sign_in_from("id.example.org", "manager", address="192.0.2.8")
-    outside, ended, started = written(audit)
+    directory.sign_in_from(Identity("https://id.example.org", "A1"), "manager", address="192.0.2.8")
+    outside, bound, ended, started = written(audit)
     assert (told(started), started.address) == (("session.start", "manager", "", "by password"), "192.0.2.8")
     assert (told(ended), ended.address) == (("session.end", "manager", "", ""), "192.0.2.9")
     assert told(outside) == ("session.start", "manager", "", "by id.example.org")
-    assert {(entry.by, entry.byid) for entry in (started, ended, outside)} == {("manager", str(member.id))}
+    assert told(bound) == ("member.bind", "manager", "", "A1 of https://id.example.org")
+    assert {(entry.by, entry.byid) for entry in (started, ended, bound, outside)} == {("manager", str(member.id))}
 
 
 def test_a_wrong_password_is_not_written_down_but_the_lock_that_it_ends_in_is(

@@ -26,6 +26,8 @@ from psthreads.local.programs import free_port
 from psthreads.web.app import create_app
 from psthreads.web.auth.oidc import is_admin
 from tests.support.checkout import ROOT
+from tests.support.command_line import operate
+from tests.support.forms import sign_in as sign_in_by_form
 from tests.support.forms import token_in
 from tests.support.people import People
 from tests.support.waiting import wait_for
@@ -220,7 +222,7 @@ def test_a_session_of_the_provider_replaces_that_of_before(browser: FlaskClient,
     sign_in(browser, provider)
     stolen = browser.get_cookie("session")
     assert stolen is not None
-    provider.tell(preferred_username="manager")
+    provider.tell(preferred_username="manager", sub="another")
     sign_in(browser, provider)
     browser.set_cookie("session", stolen.value)
     assert not is_in(browser)
@@ -254,7 +256,7 @@ def test_without_the_setting_no_claim_makes_an_administrator_or_ends_one(
     provider.tell(preferred_username="manager", admin=True, groups=["operators"])
     sign_in(browser, provider)
     assert not people.directory.find_member("manager").admin
-    provider.tell(preferred_username="chief", admin=False)
+    provider.tell(preferred_username="chief", admin=False, sub="another")
     sign_in(browser, provider)
     assert people.directory.find_member("chief").admin
 
@@ -291,13 +293,80 @@ def test_a_provider_that_is_away_or_calls_itself_otherwise_is_a_503(
         assert browser.get("/sign-in/oidc").status_code == 302
 
 
-def test_a_locked_account_is_locked_for_the_provider_too(
-    set_up: Config, browser: FlaskClient, people: People, provider: Provider, redis: Redis
+def test_a_locked_password_is_no_lock_for_the_provider(
+    browser: FlaskClient, people: People, provider: Provider, redis: Redis
 ) -> None:
     Directory(redis, config=Config(lock_after=1))._run("guessed", "chief", SETUP.fields())
+    assert people.directory.locked()
     provider.tell(preferred_username="chief")
+    assert sign_in(browser, provider).status_code == 303
+
+
+def test_the_first_sign_in_binds_the_subject_and_the_name_does_not_matter_afterwards(
+    browser: FlaskClient, people: People, provider: Provider, redis: Redis
+) -> None:
+    provider.tell(preferred_username="chief", sub="A1")
+    assert sign_in(browser, provider).status_code == 303
+    (entry,) = Audit(redis).export(AuditQuery(act="member.bind"))
+    assert (entry.by, entry.subject, entry.detail) == ("chief", "chief", f"A1 of {provider.issuer}")
+    assert people.directory.account("chief").identity == f"A1 of {provider.issuer}"
+    # Somebody else to whom the provider gives the name.
+    with create_app(browser.application.extensions["psthreads"].config).test_client() as other:
+        provider.tell(preferred_username="chief", sub="B2")
+        refused = sign_in(other, provider)
+        assert refused.status_code == 401
+        assert "belongs to another identity" in refused.text
+        assert not is_in(other)
+        # And the same somebody under another name is the member of that name.
+        provider.tell(preferred_username="manager", sub="B2")
+        assert sign_in(other, provider).status_code == 303
+        assert not is_in(other)
+        provider.tell(preferred_username="chief", sub="B2")
+        sign_in(other, provider)
+        assert "manager" in other.get("/dashboard/groups").text
+    for name in ("renamed", "manager", "loner"):
+        provider.tell(preferred_username=name, sub="A1")
+        assert sign_in(browser, provider).status_code == 303
+        assert is_in(browser)
+
+
+@pytest.mark.parametrize("subject", [None, "", 7, ["A1"], "x" * 256])
+def test_an_identity_without_a_subject_signs_nobody_in(
+    browser: FlaskClient, people: People, provider: Provider, subject: Any
+) -> None:
+    provider.tell(preferred_username="chief", sub=subject)
     assert sign_in(browser, provider).status_code == 401
-    people.directory.by(SETUP).unlock(people.members["chief"])
+    assert not is_in(browser)
+
+
+def test_an_administrator_unbinds_an_account_which_ends_its_sessions(
+    set_up: Config, browser: FlaskClient, people: People, provider: Provider
+) -> None:
+    provider.tell(preferred_username="manager", sub="A1")
+    sign_in(browser, provider)
+    with create_app(set_up).test_client() as desk:
+        assert sign_in_by_form(desk, "chief") == 303
+        page = desk.get("/dashboard/members/manager").text
+        assert f"A1 of {provider.issuer}" in page
+        form = {"csrf_token": token_in(page), "confirmed": "true"}
+        assert desk.post("/dashboard/members/manager/unbind", data=form).status_code == 303
+    assert browser.get("/dashboard/groups").status_code == 302
+    provider.tell(preferred_username="manager", sub="B2")
+    assert sign_in(browser, provider).status_code == 303
+    done = operate(set_up, "admin member unbind manager")
+    assert "is unbound" in done.stderr
+    again = operate(set_up, "admin member unbind manager")
+    assert (again.exit_code, "was not bound" in again.stderr) == (0, True)
+
+
+def test_a_removed_members_identity_is_free(
+    browser: FlaskClient, people: People, provider: Provider, redis: Redis
+) -> None:
+    provider.tell(preferred_username="loner", sub="A1")
+    sign_in(browser, provider)
+    people.directory.by(SETUP).remove_member(people.members["loner"])
+    assert not redis.hlen("ps:identities")
+    provider.tell(preferred_username="guest", sub="A1")
     assert sign_in(browser, provider).status_code == 303
 
 

@@ -24,6 +24,7 @@ from psthreads.web.services import Services
 _MESSAGES: Final = {
     "added": "Member added.",
     "unlocked": "Account unlocked.",
+    "unbound": "Account unbound. The member is signed out everywhere.",
     "signed-out": "The member is signed out everywhere.",
     "admin-on": "The member is now an administrator.",
     "admin-off": "The member is no longer an administrator.",
@@ -146,6 +147,11 @@ def _unlock(directory: Directory, member: Member) -> str:
     return "unlocked"
 
 
+def _unbind(directory: Directory, member: Member) -> str:
+    proof.changes(directory).unbind(member)
+    return "unbound"
+
+
 def _sign_out(directory: Directory, member: Member) -> str:
     proof.changes(directory).sign_out_everywhere(member)
     return "signed-out"
@@ -199,6 +205,11 @@ def _ask_administrator(_directory: Directory, member: Member) -> Question:
     return Question(f"Remove the administrator rights of {member.username}?", "Remove rights", note)
 
 
+def _ask_unbind(_directory: Directory, member: Member) -> Question:
+    note = f"Whoever next signs in at the provider under the name '{member.username}' is bound. The sessions end."
+    return Question(f"Unbind {member.username} from the identity at the provider?", "Unbind account", note)
+
+
 def _ask_password(_directory: Directory, member: Member) -> Question | None:
     if request.form.get("password", ""):
         return None  # It was typed on purpose, and a confirmation page would have to hold it.
@@ -224,6 +235,7 @@ def _ask_remove_client(_directory: Directory, member: Member) -> Question:
 
 _ACTIONS: Final = (
     _MemberAction("unlock", _unlock),
+    _MemberAction("unbind", _unbind, _ask_unbind),
     _MemberAction("sign-out", _sign_out),
     _MemberAction("administrator", _administrator, _ask_administrator, ("admin",)),
     _MemberAction("password", _password, _ask_password, ("password",)),
