@@ -45,7 +45,10 @@ def add_to(blueprint: Blueprint, services: Services) -> None:
         if g.has_session and "everywhere" in request.form:
             services.directory.by(request_origin(with_reason=False)).sign_out_everywhere(g.caller.member)
         _end_session(services)
-        return redirect(url_for("pages.sign_in"), 303)
+        answer = redirect(url_for("pages.sign_in"), 303)
+        # What the browser keeps of the pages would show them to the next person.
+        answer.headers["Clear-Site-Data"] = '"cache", "storage"'
+        return answer
 
     def form(following: str, problem: str, username: str = "", *, ended: bool = False) -> str:
         return render_template(

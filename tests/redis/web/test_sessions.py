@@ -95,7 +95,9 @@ def test_signing_out_ends_the_session_wherever_its_cookie_was_copied_to(browser:
     token = token_in(browser.get("/dashboard").text)
     second = app.test_client()
     sign_in(second, "chief")
-    assert browser.post("/sign-out", data={"csrf_token": token}).status_code == 303
+    answer = browser.post("/sign-out", data={"csrf_token": token})
+    assert answer.status_code == 303
+    assert answer.headers["Clear-Site-Data"] == '"cache", "storage"'
     assert not is_in(browser)
     assert not is_in(browser, copy)
     assert is_in(second)  # Another browser's session is another one.
