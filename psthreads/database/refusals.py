@@ -21,6 +21,9 @@ _BY_CODE: Final = {
     "READONLY": Unavailable(f"Redis is read-only (a replica), so that nothing can be changed: {_AGAIN}"),
     "NOREPLICAS": Unavailable(f"Redis takes no writes, since too few of its replicas follow it: {_AGAIN}"),
     "MASTERDOWN": Unavailable(f"Redis is a replica that has lost its primary: {_AGAIN}"),
+    "BEHIND": Unavailable(
+        "This is not the Redis that the service had before, or an older copy of it: `psthreads doctor` says what to do."
+    ),
     "LOADING": Unavailable(f"Redis is loading its data after a start: {_AGAIN}"),
     "BUSY": Unavailable(f"Redis is busy with a long script: {_AGAIN}"),
     "MISCONF": Unavailable(

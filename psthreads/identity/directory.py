@@ -55,7 +55,8 @@ _REFUSED: Final = (
 class Directory:
     """The members, the groups and the memberships. The client must return bytes, as it does by default.
 
-    With a config, no id is given out that its documents' folder knows already.
+    With a config, no id is given out that its documents' folder knows already. `seen` returns what the process has seen
+    of the installation: nobody is identified by a Redis that is behind that, which raises Unavailable.
     """
 
     def __init__(
@@ -64,12 +65,14 @@ class Directory:
         passwords: Passwords | None = None,
         throttles: Throttles | None = None,
         config: Config | None = None,
+        seen: Callable[[], str] = lambda: "",
     ) -> None:
         self.passwords = passwords or Passwords()
         self._scripts = DirectoryScripts(redis, config or Config())
         self._run = self._scripts.run
         self.clients = Clients(self._scripts)
         self._throttles = throttles
+        self._seen = seen
         self._highest_id = Marker(config.documents).highest if config else (lambda _: 0)
 
     def by(self, origin: Origin) -> Administration:
@@ -94,7 +97,7 @@ class Directory:
 
         The field is None where it does not exist.
         """
-        reply = self._run("identify", *identify_arguments(credential, group_ref), key, field)
+        reply = self._run("identify", *identify_arguments(credential, group_ref), self._seen(), key, field)
         line, value = reply or (None, None)
         return self._check(credential, group_ref, _parsed(line), address).caller, value
 
@@ -144,7 +147,7 @@ class Directory:
         )
 
     def _identify(self, credential: Credential, group_ref: str | None = None) -> Identification | None:
-        return _parsed(self._run("identify", *identify_arguments(credential, group_ref)))
+        return _parsed(self._run("identify", *identify_arguments(credential, group_ref), self._seen()))
 
     def _check(
         self,

@@ -59,7 +59,7 @@ class Services:
         return cls(
             config=config,
             redis=redis,
-            directory=Directory(redis, throttles=throttles, config=config),
+            directory=Directory(redis, throttles=throttles, config=config, seen=lambda: installation.seen),
             audit=Audit(redis),
             throttles=throttles,
             store=store,

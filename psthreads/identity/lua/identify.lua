@@ -1,9 +1,11 @@
 -- ARGV: kind of credential, what it claims (a token's SHA-256, a username in lower case, or id:stamp:key of a session),
--- group (id, or name in lower case) or ''; and optionally a hash and a field to read in the same step.
+-- group (id, or name in lower case) or '', what the caller has seen of the installation; and optionally a hash and a
+-- field to read in the same step. A Redis that is behind is refused: what it says of threads and members is not so any more.
 -- Returns nothing for a claim that does not hold, else one line of words without blanks: id, username, admin, group id,
 -- group name, role, scope, each '-' where there is none. For a password, which the caller has to verify, follow the
 -- stored hash ('-' where the account is locked), the stamp, and how many passwords were wrong in a row. With a field,
 -- returns {line, its value}.
+if is_behind(ARGV[4]) then return redis.error_reply('BEHIND another or an older Redis') end
 local kind, claim = ARGV[1], ARGV[2]
 local id, scope, stamp, key
 if kind == 'token' then
@@ -30,5 +32,5 @@ local line = id .. ' ' .. member[1] .. ' ' .. member[2]
 if kind == 'password' then
   line = line .. ' ' .. (member[5] and '-' or member[4]) .. ' ' .. member[3] .. ' ' .. (member[6] or '0')
 end
-if ARGV[4] then return {line, redis.call('HGET', ARGV[4], ARGV[5])} end
+if ARGV[5] then return {line, redis.call('HGET', ARGV[5], ARGV[6])} end
 return line

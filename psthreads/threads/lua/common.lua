@@ -260,14 +260,6 @@ local function renew_lease(id, meta, now)
   redis.call('ZADD', LEASES, now + (meta.lease or lease_of(meta)), id)
 end
 
--- Return whether this Redis is another one than the caller has seen, or an older copy of it. `seen` is the id of the
--- installation and its ticks, with a colon between, or '' for a caller that has seen nothing.
-local function is_behind(seen)
-  if seen == '' then return false end
-  local id, ticks = unpack(redis.call('HMGET', 'ps:installation', 'id', 'ticks'))
-  return not id or id ~= string.sub(seen, 1, 32) or (tonumber(ticks) or 0) < tonumber(string.sub(seen, 34))
-end
-
 -- Return whether this execution still owns the thread.
 local function owns(meta, token) return meta and not FINAL[meta.status] and meta.token == token end
 

@@ -290,6 +290,25 @@ def test_an_older_redis_is_noticed_by_those_who_run_and_by_those_who_start(
     assert redis.dump("ps:installation") == older
 
 
+def test_the_web_shows_nothing_of_an_older_redis_or_of_another(
+    redis: Redis, config: Config, people: People, installation: Installation, store: ThreadStore
+) -> None:
+    thread_id, older = store.create(new_thread(redis)), redis.dump("ps:installation")
+    assert older is not None
+    Janitor(redis, config, store, installation=installation).sweep()
+    client, path = create_app(config).test_client(), f"/threads/{thread_id}/progress"
+    client.get("/readyz")  # It looks how far Redis has come, as the janitor of a web process does each second.
+    for wrong in (lambda: redis.restore("ps:installation", 0, older, replace=True), redis.flushdb):
+        assert client.get(path, headers=people.bearer("chief")).status_code == 200
+        now = redis.dump("ps:installation")
+        wrong()
+        answer = client.get(path, headers=people.bearer("chief"))
+        assert answer.status_code == 503
+        assert message(answer).startswith("This is not the Redis that the service had before")
+        assert now is not None
+        redis.restore("ps:installation", 0, now, replace=True)
+
+
 def test_a_worker_claims_nothing_in_an_older_redis_and_loses_what_it_runs(
     redis: Redis, config: Config, installation: Installation
 ) -> None:
