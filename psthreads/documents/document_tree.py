@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -172,7 +172,7 @@ class DocumentTree:
         return stat.S_ISDIR(mode)
 
     def _files(self, path: str, on_skip: OnSkip) -> Iterator[tuple[Folder, str]]:
-        """Yield the folder and the name of each file. One descriptor is open at a time."""
+        """Yield the folder and the name of each file. Few descriptors are open at a time, at any depth."""
         names = names_of(path)
         start = "/" + "/".join(names)
         if not names and not self._root.exists():
@@ -185,19 +185,21 @@ class DocumentTree:
             folder = self._step(folder, names[-1], start)
         # The remaining names of the current folder and of those above it. No recursion: a tree may be deeper than
         # Python's stack.
-        levels = [(folder.path, folder.list(on_skip))]
+        levels = [(folder.path, folder.identity, folder.list(on_skip))]
         try:
             while levels:
-                parent, entries = levels[-1]
+                parent, identity, entries = levels[-1]
                 if not entries:
                     levels.pop()
+                    with suppress(IndexError, OSError, DocumentNotFound, UnsafePath):
+                        folder = self._return(folder, *levels[-1][:2])
                     continue
                 name, is_folder = entries.pop()
                 try:
-                    folder = folder if folder.path == parent else self._enter(names_of(parent), parent)
+                    folder = self._return(folder, parent, identity)
                     if is_folder:
                         folder = folder.enter(name)
-                        levels.append((folder.path, folder.list(on_skip)))
+                        levels.append((folder.path, folder.identity, folder.list(on_skip)))
                         continue
                 except (OSError, DocumentNotFound, UnsafePath):
                     on_skip(f"{parent}/{name}", "it is gone, or a link, or cannot be read")
@@ -208,6 +210,15 @@ class DocumentTree:
                     yield folder, entries.pop()[0]
         finally:
             self._last_folder = None
+
+    def _return(self, folder: Folder, path: str, identity: tuple[int, int]) -> Folder:
+        """Return the folder of this path, which the walk has come through on its way to `folder`."""
+        if folder.path == path:
+            return folder
+        with suppress(OSError):
+            if folder.path.rpartition("/")[0] == path:
+                return folder.back(path, identity)
+        return self._enter(names_of(path), path)
 
 
 def _document(path: str, status: os.stat_result) -> Document:

@@ -63,6 +63,69 @@ class Folder:
         """Open a folder in this one."""
         return Folder(self.open(name, os.O_RDONLY | os.O_DIRECTORY), f"{self.path}/{name}")
 
+    @property
+    def identity(self) -> tuple[int, int]:
+        """What tells the folder from every other one, whatever its name."""
+        status = os.fstat(self.fd)
+        return status.st_dev, status.st_ino
+
+    def back(self, path: str, identity: tuple[int, int]) -> Folder:
+        """Open the folder above this one; raises OSError if it is gone, or not the one that had this identity.
+
+        A walk comes back this way: to open every folder from the first one again takes time with the square of the
+        depth, and to keep all of them open takes a descriptor for each.
+        """
+        folder = Folder(self.open("..", os.O_RDONLY | os.O_DIRECTORY), path)
+        if folder.identity != identity:
+            raise FileNotFoundError(path)
+        return folder
+
+    def down(self, path: str) -> Folder:
+        """Open a folder below this one by its path from the first folder on. Raises OSError."""
+        folder = self
+        for name in path[len(self.path) :].split("/")[1:]:
+            folder = folder.enter(name)
+        return folder
+
+    def names(self) -> list[tuple[str, bool]]:
+        """Return everything in the folder, hidden files and links too, each with whether it is a folder."""
+        with os.scandir(self.fd) as scan:
+            return [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in scan]
+
+    def below(self, enters: Callable[[str], bool] = lambda _: True) -> Iterator[tuple[Folder, list[tuple[str, bool]]]]:
+        """Yield every folder below this one and then this one, each after those in it, and its `names`.
+
+        Folders whose name `enters` refuses, and those that vanish, are left out. Few descriptors are open at a time,
+        at any depth.
+        """
+        folder = self
+        levels = [(self.path, self.identity, *_with_folders(self.names()))]
+        while levels:
+            _, _, names, folders = levels[-1]
+            if folders:
+                name = folders.pop()
+                with suppress(OSError):
+                    if enters(name):
+                        child = folder.enter(name)
+                        levels.append((child.path, child.identity, *_with_folders(child.names())))
+                        folder = child
+                continue
+            yield folder, names
+            levels.pop()
+            while levels:
+                path, identity, *_ = levels[-1]
+                try:
+                    folder = self._return(folder, path, identity)
+                    break
+                except OSError:
+                    levels.pop()  # It has vanished with all that was left in it.
+
+    def _return(self, folder: Folder, path: str, identity: tuple[int, int]) -> Folder:
+        try:
+            return folder.back(path, identity)
+        except OSError:
+            return self.down(path)
+
     def stat(self, name: str) -> os.stat_result:
         """Return the status of a file or folder, and of a link itself."""
         return os.stat(name, dir_fd=self.fd, follow_symlinks=False)
@@ -162,3 +225,8 @@ class Folder:
                 on_skip(path, OTHER)
         names.sort(reverse=True)
         return names
+
+
+def _with_folders(names: list[tuple[str, bool]]) -> tuple[list[tuple[str, bool]], list[str]]:
+    """Return the names, and those of the folders among them."""
+    return names, [name for name, is_folder in names if is_folder]

@@ -19,7 +19,7 @@ from typing import BinaryIO, Final, TypeVar
 from psthreads.documents.document_tree import Document
 from psthreads.documents.folder import Folder, OnSkip, ResultFile
 from psthreads.documents.group_folder import GroupFolder
-from psthreads.documents.paths import TEMPORARY, printable
+from psthreads.documents.paths import TEMPORARY, names_of, printable
 from psthreads.domain.errors import Conflict, DocumentNotFound, NotFound, PsthreadsError, TooLarge, UnsafePath
 
 T = TypeVar("T")
@@ -195,33 +195,31 @@ class LoadingZone:
 
     def _prune(self, path: str) -> None:
         """Remove the empty folders above a file that does not exist."""
-        parent = path
-        while parent := parent.rpartition("/")[0]:
-            try:
-                if not self._folder.remove_folder(parent):
-                    return
-            except (OSError, PsthreadsError):
-                return
+        *names, _ = names_of(path)
+        levels: list[tuple[str, str, tuple[int, int]]] = []
+        with suppress(OSError, PsthreadsError):
+            folder, _ = self._folder.parent("any")
+            for name in names:
+                levels.append((name, folder.path, folder.identity))
+                folder = folder.enter(name)
+            for name, above, identity in reversed(levels):
+                folder = folder.back(above, identity)
+                os.rmdir(name, dir_fd=folder.fd)  # It fails where something is in it.
 
     def _clear(self, *, files: bool) -> int:
         removed = 0
-        paths = [""]
-        for path in paths:  # The list grows meanwhile.
-            try:
-                folder, _ = self._folder.parent(f"{path}/any")
-                with os.scandir(folder.fd) as scan:
-                    entries = list(scan)
-            except (OSError, PsthreadsError):
-                continue
-            for entry in entries:
-                if entry.is_dir(follow_symlinks=False):
-                    paths.append(f"{path}/{entry.name}")
+        try:
+            root, _ = self._folder.parent("any")
+        except (OSError, PsthreadsError):
+            return 0
+        for folder, names in root.below():
+            for name, is_folder in names:
+                if is_folder:
+                    with suppress(OSError):
+                        os.rmdir(name, dir_fd=folder.fd)
                 elif files:
                     with suppress(FileNotFoundError):
-                        removed += self._unlink(folder, entry.name)
-        for path in reversed(paths[1:]):
-            with suppress(OSError, PsthreadsError):
-                self._folder.remove_folder(path)
+                        removed += self._unlink(folder, name)
         return removed
 
     def _unlink(self, folder: Folder, name: str) -> int:

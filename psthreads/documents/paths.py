@@ -13,6 +13,9 @@ MAX_PATH: Final = 4_096
 MAX_NAME: Final = 255
 """The longest name of a new document or folder, in bytes of UTF-8: the limit of file systems."""
 
+MAX_DEPTH: Final = 64
+"""The most folders that something new may be below."""
+
 TEMPORARY: Final = ".psthreads-"
 """The prefix of the name of a file that is still being written."""
 
@@ -47,8 +50,10 @@ def names_of(path: str) -> list[str]:
 
 
 def new_names_of(path: str) -> list[str]:
-    """Split the path of something new, as `names_of`; also raises UnsafePath for a name that is too long."""
+    """Split the path of something new, as `names_of`; also raises UnsafePath for a long name or many folders."""
     names = names_of(path)
+    if len(names) > MAX_DEPTH + 1:
+        raise UnsafePath(printable(path), f"it is in more than {MAX_DEPTH} folders, one in another")
     if any(len(name.encode()) > MAX_NAME for name in names):
         raise UnsafePath(printable(path), f"a name in it is longer than {MAX_NAME} bytes")
     return names

@@ -16,7 +16,7 @@ from argon2 import PasswordHasher, Type
 from argon2.exceptions import InvalidHashError, VerificationError
 
 from psthreads.domain.errors import BadParameter
-from psthreads.system.thread_pool import off_the_loop
+from psthreads.system.thread_pool import Pool, off_the_loop
 
 # OWASP's recommendation for Argon2id: some tens of milliseconds and 19 MiB for each guess. With more memory, a few
 # sign-ins at once would exhaust a web process.
@@ -53,7 +53,7 @@ class Passwords:
         """Return the text to store for a new password; raise BadParameter unless it has 8 to 1,024 characters."""
         if not _SHORTEST <= len(password) <= _LONGEST:
             raise BadParameter("password", f"Choose a password of {_SHORTEST} to {_LONGEST:,} characters.")
-        return off_the_loop(lambda: self._hasher.hash(_encoded(password)))
+        return off_the_loop(lambda: self._hasher.hash(_encoded(password)), Pool.PASSWORDS)
 
     def verify(
         self,
@@ -77,7 +77,9 @@ class Passwords:
                 return True
             if admit is not None:
                 admit()
-            is_right = off_the_loop(lambda: self._matches(stored or _DUMMY, password)) and stored is not None
+            is_right = (
+                off_the_loop(lambda: self._matches(stored or _DUMMY, password), Pool.PASSWORDS) and stored is not None
+            )
             if count is not None and not is_right:
                 count()
         if not is_right:

@@ -10,11 +10,11 @@ there are none, and no exclude does.
 from __future__ import annotations
 
 import tempfile
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from fnmatch import fnmatchcase
 from io import BytesIO
-from itertools import islice
 from pathlib import Path
 from typing import Annotated, BinaryIO, Final, cast
 
@@ -30,6 +30,9 @@ from psthreads.processes.wording import filename_of, many, warn_of_skips
 _AT_ONCE: Final = 20  # documents
 _AT_ONCE_BYTES: Final = 64 * 1024 * 1024
 _AT_ONCE_WALK: Final = 5_000  # documents that are compared with the patterns
+_AT_ONCE_SECONDS: Final = 1.0
+
+_MOST_PATTERNS: Final = 50
 
 
 @process(
@@ -87,13 +90,18 @@ def _export_at_once(start: Start) -> Answer | None:
     folder, path = cast("GroupFolder", start.folder), str(start.values["path"])
     selection = Selection(str(start.values["includes"]), str(start.values["excludes"]))
     folder.resolve(path)
-    candidates = list(islice(folder.walk(path), _AT_ONCE_WALK + 1))
-    documents = [document for document in candidates if selection.takes(document.path)]
-    if not documents and len(candidates) <= _AT_ONCE_WALK:
+    until = time.monotonic() + _AT_ONCE_SECONDS
+    documents: list[Document] = []
+    size = 0
+    for number, document in enumerate(folder.walk(path)):
+        if selection.takes(document.path):
+            documents.append(document)
+            size += document.size
+        is_much = number >= _AT_ONCE_WALK or len(documents) > _AT_ONCE or size > _AT_ONCE_BYTES
+        if is_much or time.monotonic() > until:
+            return None
+    if not documents:
         raise selection.empty()
-    size = sum(document.size for document in documents)
-    if len(candidates) > _AT_ONCE_WALK or len(documents) > _AT_ONCE or size > _AT_ONCE_BYTES:
-        return None
     with tempfile.NamedTemporaryFile(dir=start.scratch, prefix="export-", suffix=".zip", delete=False) as file:
         try:
             archive = ZipWriter(cast("BinaryIO", file), BytesIO())
@@ -116,6 +124,9 @@ class Selection:
     def __init__(self, includes: str, excludes: str) -> None:
         self._includes = tuple(_patterns(includes))
         self._excludes = tuple(_patterns(excludes))
+        if len(self._includes) + len(self._excludes) > _MOST_PATTERNS:
+            name = "includes" if len(self._includes) > len(self._excludes) else "excludes"
+            raise BadParameter(name, f"There are more than {_MOST_PATTERNS} patterns: export a folder, or use fewer.")
 
     def takes(self, path: str) -> bool:
         """Tell whether a document with this path in the group is exported."""

@@ -28,7 +28,7 @@ from psthreads.authoring.process import Start
 from psthreads.authoring.registry import process
 from psthreads.documents.folder import OnSkip
 from psthreads.documents.layout import GroupFolder
-from psthreads.documents.paths import MAX_NAME, MAX_PATH
+from psthreads.documents.paths import MAX_DEPTH, MAX_NAME, MAX_PATH
 from psthreads.domain.errors import BadParameter, Conflict, DocumentNotFound, PsthreadsError, UnsafePath
 from psthreads.domain.model import Level, Outcome, Status
 
@@ -77,8 +77,11 @@ def _source_and_target(folder: GroupFolder, path: str, destination: str, *, merg
         raise BadParameter("destination", f"'{source}' is there already: choose another destination.")
     if target.startswith(f"{source}/"):
         raise BadParameter("destination", f"'{to}' is in the folder that is moved: choose one outside it.")
-    if len(target) > MAX_PATH or any(len(name.encode()) > MAX_NAME for name in target.split("/")):
-        raise BadParameter("destination", "The new path, or a name in it, would be too long: choose a shorter one.")
+    if _is_too_long(target) or any(len(name.encode()) > MAX_NAME for name in target.split("/")):
+        raise BadParameter(
+            "destination",
+            f"The new path, or a name in it, would be too long, or too deep ({MAX_DEPTH}): choose a shorter one.",
+        )
     for parent in _parents(target):
         if (kind := _kind(folder, parent)) not in {None, _FOLDER}:
             raise Conflict(f"'{parent}' is {kind}, and nothing can be put below it: choose another destination.")
@@ -161,14 +164,15 @@ class _Move:
             is_conflict = kind is not None and (kind != _FOLDER or visit is _Visit.DOCUMENT)
             if visit is _Visit.ENTERING:
                 exists.append(kind == _FOLDER)
-            if is_conflict or len(new) > MAX_PATH:
+            if is_conflict or _is_too_long(new):
                 count += 1
                 conflicts += [f"'{new}'"] if len(conflicts) < _NAMED else []
         if count:
             more = f" and {count - len(conflicts):,} more" if count > len(conflicts) else ""
             raise Conflict(
                 f"Nothing was moved, because nothing is overwritten: {', '.join(conflicts)}{more} "
-                f"{'exists' if count == 1 else 'exist'} already, or would have too long a path."
+                f"{'exists' if count == 1 else 'exist'} already, or would have too long a path, or more than "
+                f"{MAX_DEPTH} folders above it."
             )
         return total
 
@@ -257,6 +261,10 @@ def _walk(folder: GroupFolder, top: str, on_skip: OnSkip = lambda _path, _reason
 
 
 _FOLDER: Final = "a folder"
+
+
+def _is_too_long(path: str) -> bool:
+    return len(path) > MAX_PATH or path.count("/") > MAX_DEPTH + 1
 
 
 def _kind(folder: GroupFolder, path: str) -> str | None:

@@ -15,7 +15,7 @@ from markupsafe import escape
 
 from psthreads.domain.config import Config
 from psthreads.domain.model import clean
-from psthreads.web.http.connections import Connections, PlainSocket, SlowClient, TLSSocket, accept
+from psthreads.web.connections import Connections, PlainSocket, SlowClient, TLSSocket, accept
 
 MOST_CONNECTIONS: Final = 2_000
 """The most connections of a web process."""

@@ -23,6 +23,7 @@ from psthreads.threads.janitor import Janitor
 from psthreads.threads.scripts import ThreadScripts
 from psthreads.threads.search import ThreadSearch
 from psthreads.threads.store import ThreadStore
+from psthreads.web.http.heavy_work import HeavyWork
 from psthreads.web.http.origins import Origins
 from psthreads.web.http.stream_limit import StreamLimit
 
@@ -45,6 +46,7 @@ class Services:
     registry: Registry
     janitor: Janitor
     stream_limit: StreamLimit
+    heavy_work: HeavyWork
     origins: Origins
 
     @classmethod
@@ -70,6 +72,7 @@ class Services:
             documents=Documents(config.documents, installation.require),
             registry=registry,
             stream_limit=StreamLimit(config.streams),
+            heavy_work=HeavyWork(),
             origins=Origins(config.origins),
             janitor=Janitor(redis, config, store, SharedSettings(redis, config, "web"), installation),
         )

@@ -14,7 +14,7 @@ from flask import Blueprint, Response, g, request
 from psthreads.authoring.parameter import Parameter
 from psthreads.documents.loading_zone import LoadingZone
 from psthreads.domain.errors import MissingParameter
-from psthreads.system.thread_pool import off_the_loop
+from psthreads.system.thread_pool import Pool
 from psthreads.web.api.starts import acting_member
 from psthreads.web.auth.guard import Guard
 from psthreads.web.http import parameters, respond, uploads
@@ -118,7 +118,7 @@ def make_zone_blueprint(services: Services, guard: Guard) -> Blueprint:
     )
     def clear(member: str, **_: str) -> Response:
         zone = services.documents.loading_zone(g.caller.group, acting_member(services, member).id)
-        return respond.cleared(off_the_loop(zone.clear))
+        return respond.cleared(services.heavy_work.do(g.caller.member.id, zone.clear, Pool.DISK))
 
     add_service(blueprint, "/members/<member>/groups/<group>/loadingzone/clear", clear, ["POST"])
     return blueprint

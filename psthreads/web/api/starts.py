@@ -16,7 +16,7 @@ from psthreads.domain import access
 from psthreads.domain.access import Group, Member
 from psthreads.domain.errors import BadParameter, NotAllowed, NotFound, PsthreadsError, Unavailable
 from psthreads.domain.model import Thread
-from psthreads.system.thread_pool import off_the_loop
+from psthreads.system.thread_pool import Pool
 from psthreads.web.auth.guard import Guard
 from psthreads.web.http import parameters, respond
 from psthreads.web.http.audit_origin import request_origin
@@ -110,7 +110,7 @@ def begin(
     )
     for check in process.checks:
         # A check may read thousands of documents, or build a zip file.
-        answer = off_the_loop(partial(_result_of, check, start))
+        answer = services.heavy_work.do(g.caller.member.id, partial(_result_of, check, start), Pool.CHECKS)
         if isinstance(answer, PsthreadsError):
             raise answer
         if answer is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Final
+from typing import Final, TypeVar
 
 from flask import Blueprint, Response, after_this_request, g, redirect, render_template, request
 from werkzeug.wrappers import Response as AnyResponse
@@ -22,12 +22,14 @@ from psthreads.domain.errors import (
     PsthreadsError,
     Unavailable,
 )
-from psthreads.system.thread_pool import off_the_loop
+from psthreads.system.thread_pool import Pool
 from psthreads.web.auth.guard import Guard
 from psthreads.web.http import uploads
 from psthreads.web.pages import formatting, forms, scope
 from psthreads.web.pages.forms import Question
 from psthreads.web.services import Services
+
+T = TypeVar("T")
 
 UPLOAD: Final = f"{scope.GROUP}.zone_upload"
 """The endpoint whose body must not be read before `guard_upload` has allowed the request."""
@@ -60,11 +62,14 @@ def add_to(blueprint: Blueprint, services: Services, guard: Guard) -> None:
     def zone() -> LoadingZone:
         return services.documents.loading_zone(g.caller.group, g.caller.member.id)
 
+    def heavy(work: Callable[[], T]) -> T:
+        return services.heavy_work.do(g.caller.member.id, work, Pool.DISK)
+
     def render(problem: str = "") -> str:
         after = forms.argument("after")
         return render_template(
             "loading-zone.html",
-            listing=off_the_loop(partial(_list, zone(), tuple(names_of(after)))),
+            listing=heavy(partial(_list, zone(), tuple(names_of(after)))),
             after=after,
             max_bytes=max_bytes,
             max_files=uploads.MOST_FILES,
@@ -94,10 +99,15 @@ def add_to(blueprint: Blueprint, services: Services, guard: Guard) -> None:
             return Response(render(problem.message), problem.status)
         return redirect(scope.page("zone_page", done="uploaded"), 303)
 
-    _add_removal(blueprint, zone, render)
+    _add_removal(blueprint, zone, render, heavy)
 
 
-def _add_removal(blueprint: Blueprint, zone: Callable[[], LoadingZone], render: Callable[[str], str]) -> None:
+def _add_removal(
+    blueprint: Blueprint,
+    zone: Callable[[], LoadingZone],
+    render: Callable[[str], str],
+    heavy: Callable[[Callable[[], int]], int],
+) -> None:
     @blueprint.post("/loading-zone/remove")
     def zone_remove(**_: str) -> AnyResponse | str:
         path, is_all = request.form.get("path", ""), request.form.get("all") == "true"
@@ -105,10 +115,10 @@ def _add_removal(blueprint: Blueprint, zone: Callable[[], LoadingZone], render: 
         if not (path or is_all):
             return Response(render("Choose a file to remove."), 400)
         if not forms.is_confirmed():
-            question = _ask_all(off_the_loop(target.count)) if is_all else _ask_one(path)
+            question = _ask_all(heavy(target.count)) if is_all else _ask_one(path)
             return forms.ask(question, ("path", "all"), scope.page("zone_page"))
         if is_all:
-            off_the_loop(target.clear)
+            heavy(target.clear)
             return redirect(scope.page("zone_page", done="cleared"), 303)
         try:
             outcome = "removed" if target.remove(path) else "gone"
