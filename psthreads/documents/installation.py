@@ -83,6 +83,16 @@ class Installation:
         return f"{self._refusal} {_WHERE}" if self._refusal else ""
 
     @property
+    def id(self) -> str:
+        """The installation's id, empty before the first check."""
+        return self._id
+
+    @property
+    def ticks(self) -> int:
+        """The highest tick that this process has seen."""
+        return self._seen
+
+    @property
     def seen(self) -> str:
         """The installation's id and its highest tick that this process has seen, for the scripts that compare them."""
         return f"{self._id}:{self._seen}" if self._id else ""

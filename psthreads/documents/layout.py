@@ -12,6 +12,7 @@ from psthreads.documents.document_tree import Document
 from psthreads.documents.folder import ResultFile
 from psthreads.documents.group_folder import GroupFolder
 from psthreads.documents.loading_zone import LoadingZone
+from psthreads.documents.ownerless import Ownerless
 from psthreads.documents.results import ResultFolder
 from psthreads.documents.sweeping import IdFilter, Sweep
 from psthreads.domain.access import Group
@@ -45,9 +46,15 @@ class Documents:
         """Return a member's loading zone for a group; it need not exist yet."""
         return LoadingZone(self._folder(group, self._root / "loading" / str(group.id) / str(member_id)))
 
-    def sweep(self, existing: IdFilter, unfinished: IdFilter, longest: float) -> Iterator[int]:
-        """Remove the results and temporary files of threads that are gone, in steps; see `Sweep`."""
-        return Sweep(self._root, existing, unfinished, longest).steps()
+    def sweep(
+        self, existing: IdFilter, unfinished: IdFilter, buried: IdFilter, ownerless: Ownerless, longest: float
+    ) -> Iterator[int]:
+        """Remove results of threads that are gone, and temporary files of those that ended, in steps; see `Sweep`."""
+        return Sweep(self._root, existing, unfinished, buried, ownerless, longest).steps()
+
+    def ownerless(self, installation: str, ticks: int) -> Ownerless:
+        """Return what the store remembers of ownerless results. Raises OSError."""
+        return Ownerless(self._root, installation, ticks)
 
     @property
     def scratch(self) -> Path:

@@ -1,6 +1,7 @@
 """Sweeps the documents' disk: removes the results of threads that are gone, and leftover temporary files.
 
-A sweep is done in small steps, so that its caller can do other work between them.
+A result goes by the tombstone that its thread's end or deletion left, or after it was ownerless for days. A sweep is
+done in small steps, so that its caller can do other work between them.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Final
 
 from psthreads.documents.folder import Folder
+from psthreads.documents.ownerless import Ownerless
 from psthreads.documents.paths import TEMPORARY
 from psthreads.documents.results import owner
 from psthreads.system.thread_pool import off_the_loop
@@ -34,13 +36,16 @@ _BATCH: Final = 500  # names in one step
 class Sweep:
     """One sweep of the documents' disk.
 
-    `existing` returns the ids of threads that exist, and `unfinished` those of threads that may still write. `longest`
-    is in seconds: no file without a thread's id is written for longer.
+    `existing` returns the ids of threads that exist, `unfinished` those of threads that may still write, and `buried`
+    those with a tombstone that is due. `ownerless` remembers since when the others are gone. `longest` is in seconds:
+    no file without a thread's id is written for longer.
     """
 
     root: Path
     existing: IdFilter
     unfinished: IdFilter
+    buried: IdFilter
+    ownerless: Ownerless
     longest: float
 
     def steps(self) -> Iterator[int]:
@@ -53,6 +58,7 @@ class Sweep:
         yield from self._sweep_folder(self.root / "tmp", are_results=False)
         for kind in ("groups", "loading"):
             yield from self._sweep_tree(self.root / kind)
+        self.ownerless.end()
 
     def _sweep_folder(self, path: Path, *, are_results: bool = True) -> Iterator[int]:
         """Sweep results and the hidden files among them, or the folder for temporary files."""
@@ -64,13 +70,21 @@ class Sweep:
         with scan:
             while names := [entry.name for entry in islice(scan, _BATCH)]:
                 results = {name for name in names if are_results and not name.startswith(TEMPORARY)}
-                orphans = _names_not_in(self.existing, results)
+                orphans = {name: owner(name) or "" for name in _names_not_in(self.existing, results)}
+                due = self._due(set(orphans.values()))
                 finished = _names_not_in(self.unfinished, set(names) - results)
                 for name in names:
                     age = _age(folder, name)
-                    if (name in orphans and age > _HOUR) if name in results else self._is_stale(name, age, finished):
+                    is_due = orphans.get(name) in due if name in results else self._is_stale(name, age, finished)
+                    if is_due:
                         yield _remove(folder, name)
                 yield 0
+
+    def _due(self, orphans: set[str]) -> set[str]:
+        if not orphans:
+            return orphans
+        buried = self.buried(orphans)
+        return buried | self.ownerless.due(orphans - buried)
 
     def _is_stale(self, name: str, age: float, finished: set[str]) -> bool:
         """Tell whether a temporary file is useless; `finished` are the names of those whose threads have ended."""

@@ -1,4 +1,8 @@
-"""Removes the files of threads that do not exist any more, a little at a time. The leading janitor calls it."""
+"""Removes the files of threads that do not exist any more, a little at a time. The leading janitor calls it.
+
+That a record is missing removes nothing: a thread's results go by the tombstone that its end or its deletion left, or
+after they were ownerless for days. Redis is believed only while it is the right one for these documents.
+"""
 
 from __future__ import annotations
 
@@ -33,6 +37,7 @@ class FileSweeper:
         self._steps: Iterator[int] | None = None
         self._due = time.monotonic() + _FIRST_SECONDS
         self._removed = 0
+        self._begun = 0
 
     def sweep_when_due(self) -> None:
         """Do the next slice of a sweep when it is time. Raises Unavailable, and OSError for a disk that fails."""
@@ -53,7 +58,10 @@ class FileSweeper:
         """
         self._installation.require()
         if self._steps is None:
-            self._steps, self._removed = self._documents.sweep(self._store.existing, self._unfinished, self._longest), 0
+            self._begun = self._store.time()
+            ownerless = self._documents.ownerless(self._installation.id, self._installation.ticks)
+            filters = (self._existing, self._unfinished, self._store.buried)
+            self._steps, self._removed = self._documents.sweep(*filters, ownerless, self._longest), 0
         until = time.monotonic() + seconds
         try:
             for removed in self._steps:
@@ -64,7 +72,13 @@ class FileSweeper:
             self._steps = None
             raise
         self._steps = None
+        self._store.forget_tombstones(self._begun)
         return self._removed
+
+    def _existing(self, thread_ids: Collection[str]) -> set[str]:
+        existing = self._store.existing(thread_ids)
+        self._installation.require(fresh=0)  # An answer counts only if it came from the right Redis.
+        return existing
 
     def _unfinished(self, thread_ids: Collection[str]) -> set[str]:
         unfinished = set()
@@ -72,4 +86,5 @@ class FileSweeper:
             with suppress(ThreadNotFound):
                 if not self._store.fetch(thread_id).status.is_final:
                     unfinished.add(thread_id)
+        self._installation.require(fresh=0)
         return unfinished

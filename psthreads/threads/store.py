@@ -61,6 +61,7 @@ FEED: Final = "ps:feed"
 their version.
 """
 _ACCESS: Final = "ps:access"
+_TOMBSTONES: Final = "ps:tombstones"
 _RESULT_FIELD: Final = "returned"  # of the job's hash, as in lua/finish.lua; RQ has a field `result` of its own
 
 
@@ -353,6 +354,27 @@ class ThreadStore:
         milliseconds = min(unchanged * 1000, 1e15)
         answer = self._run("abandon", lease.thread_id, "", WORKER_LOST, lease.renewed, milliseconds)
         return str(answer.decode())
+
+    def buried(self, thread_ids: Collection[str]) -> set[str]:
+        """Return those of the ids whose end or deletion left a tombstone that is due, in one round trip."""
+        with translate_errors(), self._redis.pipeline(transaction=False) as pipeline:
+            pipeline.time()
+            for thread_id in thread_ids:
+                pipeline.zscore(_TOMBSTONES, thread_id)
+            (seconds, _), *scores = pipeline.execute()
+        due = zip(thread_ids, scores, strict=True)
+        return {thread_id for thread_id, score in due if score is not None and score <= seconds * 1000 + 1000}
+
+    def time(self) -> int:
+        """Return Redis's time, in ms."""
+        with translate_errors():
+            seconds, _ = self._redis.time()
+        return int(seconds) * 1000
+
+    def forget_tombstones(self, until: int) -> None:
+        """Remove the tombstones that were due at this time of Redis, in ms."""
+        with translate_errors():
+            self._redis.zremrangebyscore(_TOMBSTONES, "-inf", until)
 
     def existing(self, thread_ids: Collection[str]) -> set[str]:
         """Return those of the ids that belong to a stored thread, in one round trip."""

@@ -6,6 +6,7 @@
 local JOB, QUEUE, TAKEN, STARTED = @JOB@, @QUEUE@, @TAKEN@, @STARTED@
 local EXECUTION, EXECUTIONS = @EXECUTION@, @EXECUTIONS@
 local LEASES, QUEUED, WAITING, FEED, ACCESS = 'ps:leases', 'ps:queued', 'ps:waiting', 'ps:feed', 'ps:access'
+local TOMBSTONES = 'ps:tombstones'
 local FEED_LENGTH = 10000
 local HOUR, DAY, KEPT_DAYS = 3600000, 86400000, 8
 local STATUSES, FINAL = @STATUSES@, @FINAL@
@@ -225,6 +226,9 @@ local function release(id, meta)
   end
 end
 
+-- Note from when on the files of the thread may be removed. Without such a note they stay for days.
+local function bury(id, at) redis.call('ZADD', TOMBSTONES, at, id) end
+
 -- End the thread. A cancelling thread ends `cancelled`, whatever the end was to be.
 local function conclude(id, meta, status, message, detail)
   local now = clock()
@@ -244,6 +248,7 @@ local function conclude(id, meta, status, message, detail)
   release(id, meta)
   leave(id, meta)
   local retention = milliseconds('retention')
+  bury(id, now + retention)
   for _, key in ipairs({JOB .. id, head_of(id), tail_of(id)}) do redis.call('PEXPIRE', key, retention) end
 end
 

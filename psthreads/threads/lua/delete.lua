@@ -7,6 +7,7 @@ if not FINAL[meta.status] then return 'active' end
 depart(by_status(meta), meta.status, id)
 depart(by_state(meta), 'finished', id)
 redis.call('DEL', JOB .. id, head_of(id), tail_of(id))
+bury(id, clock())
 audit('thread.delete', cjson.decode(ARGV[2]), id, meta)
 -- Its followers look, and find that it does not exist.
 redis.call('XADD', FEED, 'MAXLEN', '~', FEED_LENGTH, '*', 't', id, 'g', meta.groupid)

@@ -22,7 +22,7 @@ from psthreads.threads.file_sweeper import FileSweeper
 from psthreads.threads.janitor import Janitor
 from psthreads.threads.store import ThreadStore
 from tests.support.people import People
-from tests.support.threads import new_thread
+from tests.support.threads import BY, new_thread
 from tests.support.waiting import wait_for
 
 MINUTE, HOUR, DAY = 60, 3600, 86_400
@@ -49,6 +49,17 @@ class Disk:
         moment = time.time() - age
         os.utime(path, (moment, moment))
         return path
+
+
+def expire(redis: Redis, thread_id: str) -> None:
+    """Do as Redis does at the end of the thread's retention."""
+    redis.delete(f"rq:job:{thread_id}")
+    redis.zadd("ps:tombstones", {thread_id: 1}, xx=True)
+
+
+def pass_ticks(redis: Redis, installation: Installation, seconds: int) -> None:
+    redis.hincrby("ps:installation", "ticks", seconds)
+    assert installation.check() is None
 
 
 @pytest.fixture
@@ -86,7 +97,7 @@ def ended(redis: Redis, store: ThreadStore) -> str:
 
 
 def test_results_are_removed_with_their_thread_and_not_before(
-    disk: Disk, sweeper: FileSweeper, running: str, ended: str, redis: Redis
+    disk: Disk, sweeper: FileSweeper, running: str, ended: str, redis: Redis, store: ThreadStore
 ) -> None:
     kept = [
         disk.put(f"results/7/a-{running}.zip", 40 * DAY),
@@ -94,14 +105,68 @@ def test_results_are_removed_with_their_thread_and_not_before(
         disk.put(f"results/server/a-{uuid4().hex}.zip", 50 * MINUTE),
         disk.put("results/7/of-nobody.zip", 40 * DAY),
     ]
-    gone = [disk.put(f"results/{group}/a-{uuid4().hex}.zip", 61 * MINUTE) for group in ("7", "8", "server")]
+    assert sweeper.sweep() == 0
+    assert all(path.exists() for path in kept)
+    expire(redis, ended)
+    deleted = store.create(new_thread(redis))
+    store.cancel(deleted, BY)
+    gone = [kept[1], *(disk.put(f"results/{group}/a-{deleted}.zip", 0) for group in ("7", "8", "server"))]
+    store.delete(deleted, BY)
     assert sweeper.sweep() == len(gone)
     assert not any(path.exists() for path in gone)
-    assert all(path.exists() for path in kept)
-    redis.delete(f"rq:job:{ended}")  # as its retention does
-    assert sweeper.sweep() == 1
-    assert not kept[1].exists()
-    assert kept[0].exists()
+    assert all(path.exists() for path in set(kept) - set(gone))
+
+
+def test_a_missing_record_alone_removes_nothing_for_days(
+    disk: Disk, sweeper: FileSweeper, ended: str, running: str, redis: Redis, installation: Installation
+) -> None:
+    files = [disk.put(f"results/7/a-{thread_id}.zip", 400 * DAY) for thread_id in (ended, running, uuid4().hex)]
+    redis.delete(f"rq:job:{ended}", f"rq:job:{running}", "ps:tombstones")
+    for days in (1, 3, 2):
+        assert sweeper.sweep() == 0
+        pass_ticks(redis, installation, days * DAY)
+    assert sweeper.sweep() == 0
+    pass_ticks(redis, installation, DAY)
+    assert sweeper.sweep() == 3
+    assert not any(file.exists() for file in files)
+
+
+def test_a_result_that_gets_its_thread_back_begins_anew(
+    disk: Disk, sweeper: FileSweeper, ended: str, redis: Redis, installation: Installation
+) -> None:
+    file = disk.put(f"results/7/a-{ended}.zip", 400 * DAY)
+    record = redis.dump(f"rq:job:{ended}")
+    assert record is not None
+    for _ in range(2):
+        redis.delete(f"rq:job:{ended}")
+        assert sweeper.sweep() == 0
+        pass_ticks(redis, installation, 6 * DAY)
+        redis.restore(f"rq:job:{ended}", 0, record)
+        assert sweeper.sweep() == 0
+    assert file.exists()
+
+
+def test_what_was_ownerless_for_another_redis_is_not_for_this_one(
+    disk: Disk, sweeper: FileSweeper, config: Config, redis: Redis, installation: Installation
+) -> None:
+    file = disk.put(f"results/7/a-{uuid4().hex}.zip", 400 * DAY)
+    assert sweeper.sweep() == 0
+    pass_ticks(redis, installation, 8 * DAY)
+    Installation(redis, config, "operator").adopt()
+    assert installation.check() is None
+    assert sweeper.sweep() == 0
+    assert file.exists()
+
+
+def test_tombstones_are_removed_once_they_were_heeded(
+    sweeper: FileSweeper, running: str, ended: str, redis: Redis
+) -> None:
+    assert redis.zrange("ps:tombstones", 0, -1) == [ended.encode()]
+    sweeper.sweep()
+    assert redis.zcard("ps:tombstones") == 1  # It is due when the retention ends.
+    expire(redis, ended)
+    sweeper.sweep()
+    assert redis.zcard("ps:tombstones") == 0
 
 
 def test_temporary_files_are_removed_once_their_thread_has_ended(
@@ -164,10 +229,12 @@ def test_a_sweep_of_nothing_removes_nothing(sweeper: FileSweeper) -> None:
 
 
 def test_two_sweeps_and_threads_that_clean_up_at_the_same_time_get_along(
-    disk: Disk, config: Config, store: ThreadStore, installation: Installation
+    disk: Disk, redis: Redis, config: Config, store: ThreadStore, installation: Installation
 ) -> None:
     paths = [disk.folder(f"tmp/{uuid4().hex}-abc", HOUR) for _ in range(300)]
-    paths += [disk.put(f"results/7/a-{uuid4().hex}.zip", 2 * HOUR) for _ in range(300)]
+    buried = [uuid4().hex for _ in range(300)]
+    paths += [disk.put(f"results/7/a-{thread_id}.zip", 2 * HOUR) for thread_id in buried]
+    redis.zadd("ps:tombstones", dict.fromkeys(buried, 1))
     sweepers = [FileSweeper(config, store, installation) for _ in range(2)]
     threads = [threading.Thread(target=each.sweep) for each in sweepers]
     for thread in threads:
@@ -189,7 +256,9 @@ def test_a_sweep_is_done_in_steps_that_keep_nobody_waiting(disk: Disk) -> None:
         asked.append(len(ids))
         return set(ids)
 
-    steps = Documents(disk.root).sweep(existing, existing, DAY)
+    (disk.root / ".psthreads").mkdir()
+    documents = Documents(disk.root)
+    steps = documents.sweep(existing, existing, existing, documents.ownerless("", 0), DAY)
     next(steps)
     assert asked == [500]
     assert sum(steps) == 0
@@ -215,7 +284,8 @@ def test_the_leading_janitor_sweeps_in_the_background_and_a_download_is_gone(
     client = app.test_client(use_cookies=False)
     address, headers = f"/ps/member-resource/acme/{file.name}", people.bearer("contributor")
     assert client.get(address, headers=headers, buffered=True).data == b"content"
-    redis.delete(f"rq:job:{thread_id}")
+    expire(redis, thread_id)
+    redis.zadd("ps:tombstones", {thread_id: 1})
     assert client.get(address, headers=headers, buffered=True).status_code == 404  # before anything was swept
     monkeypatch.setattr(file_sweeper, "_BETWEEN_SECONDS", 0.1)
     monkeypatch.setattr(file_sweeper, "_FIRST_SECONDS", 0)
