@@ -12,7 +12,13 @@ from typing import Final
 _PROC: Final = Path("/proc")
 # The kernel names a process's children only where it was built with CONFIG_PROC_CHILDREN.
 _HAS_CHILDREN: Final = (_PROC / "self" / "task" / str(os.getpid()) / "children").exists()
+_ENDED: Final = frozenset("ZXx")  # states in /proc (proc_pid_stat(5))
 _PAGE: Final = os.sysconf("SC_PAGE_SIZE")
+
+
+def children(pid: int) -> list[int]:
+    """Return the ids of a process's children, those included that have ended; empty where there is no /proc."""
+    return _children(pid) if _HAS_CHILDREN else _all_children()[pid]
 
 
 def descendants(pid: int) -> list[int]:
@@ -25,6 +31,15 @@ def descendants(pid: int) -> list[int]:
     for each in family:
         family.extend(children_of(each))
     return family[1:]
+
+
+def program(pid: int) -> str:
+    """Return the name of the program that a process runs; empty for a process that has ended."""
+    with suppress(OSError):
+        before, _, after = (_PROC / str(pid) / "stat").read_text(errors="replace").rpartition(")")
+        if after.split()[0] not in _ENDED:
+            return before.partition("(")[2]
+    return ""
 
 
 def resident(pids: Iterable[int]) -> int:
@@ -48,19 +63,19 @@ def proportional(pids: Iterable[int]) -> int:
 
 
 def _children(pid: int) -> list[int]:
-    children: list[int] = []
+    pids: list[int] = []
     with suppress(OSError):
         for task in (_PROC / str(pid) / "task").iterdir():
             with suppress(OSError):
-                children += map(int, (task / "children").read_text().split())
-    return children
+                pids += map(int, (task / "children").read_text().split())
+    return pids
 
 
 def _all_children() -> defaultdict[int, list[int]]:
-    children: defaultdict[int, list[int]] = defaultdict(list)
+    pids: defaultdict[int, list[int]] = defaultdict(list)
     for entry in _PROC.iterdir() if _PROC.is_dir() else ():
         with suppress(OSError, ValueError, IndexError):
             # The name of the program stands in brackets, and may contain anything.
             parent = (entry / "stat").read_text(errors="replace").rpartition(")")[2].split()[1]
-            children[int(parent)].append(int(entry.name))
-    return children
+            pids[int(parent)].append(int(entry.name))
+    return pids

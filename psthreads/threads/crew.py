@@ -77,6 +77,12 @@ def count(redis: Redis, queue: str) -> int:
         return int(redis.exists(*keys)) if keys else 0
 
 
+def remove(redis: Redis, name: str) -> None:
+    """Remove the record of a worker that has ended without a word; the janitor notes it as lost. Raises Unavailable."""
+    with translate_errors():
+        redis.delete(jobs.worker_key(name))
+
+
 def forget_lost(redis: Redis, queue: str) -> None:
     """Remove from RQ's lists the workers whose records are gone, and note them as lost; and executions that are gone.
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final, NoReturn
 
 from redis import Redis
-from rq import Queue
+from rq import Queue, Worker
 from rq.command import send_command
 from rq.defaults import RQ_KEY_PREFIX
 from rq.exceptions import DeserializationError
@@ -67,6 +67,11 @@ def key(thread_id: str) -> str:
 def workers_key(queue: str) -> str:
     """Return the name of the set of the keys of a queue's workers."""
     return WORKERS_BY_QUEUE_KEY % queue
+
+
+def worker_key(name: str) -> str:
+    """Return the name of the hash that holds a worker's record."""
+    return f"{Worker.redis_worker_namespace_prefix}{name}"
 
 
 def executions_key(worker_key: str) -> str:

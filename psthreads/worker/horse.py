@@ -30,6 +30,7 @@ from psthreads.domain.model import SERVER_WIDE, Level, Outcome, Ownership, Repor
 from psthreads.threads.jobs import ThreadJob
 from psthreads.threads.leases import CUT_OFF
 from psthreads.threads.store import ThreadStore
+from psthreads.worker.leftovers import end_leftovers
 from psthreads.worker.stop_request import StopRequest
 from psthreads.worker.vitals import Vitals
 
@@ -49,6 +50,7 @@ class Horse:
         self._store = store
         self._registry = registry
         self._vitals = vitals
+        self._worker = os.getpid()
         self._documents = Documents(config.documents, installation.require)
         self._mask = Masker(config.mask)
         self.stop_request = StopRequest()
@@ -84,6 +86,7 @@ class Horse:
             persistently(lambda: self._store.finish(job.id, token, refusal))
             return
         outcome = self._perform(process, context, values)
+        end_leftovers(context, self._worker)
         for report in context.close():
             if persistently(partial(self._store.report_last, job.id, token, report)) is Ownership.DISOWNED:
                 return

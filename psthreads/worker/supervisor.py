@@ -1,4 +1,8 @@
-"""The supervisor: keeps worker processes running, each in a session of its own, and runs a janitor."""
+"""The supervisor: keeps worker processes running, each in a session of its own, watches them, and runs a janitor.
+
+A worker that ends or stands still takes its code with it: the supervisor kills all that the worker had started, and
+only then gives its thread up, so that nothing of a thread is at work when it is queued again or said to have ended.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from types import FrameType
 from typing import Final
@@ -16,26 +21,38 @@ from psthreads.database.connection import connect
 from psthreads.database.shared_settings import SharedSettings
 from psthreads.documents.installation import Installation
 from psthreads.domain.config import Config
+from psthreads.system.clock import steady
+from psthreads.system.offspring import adopt_orphans, end_children
 from psthreads.system.wakeup import Wakeup
 from psthreads.threads.janitor import Janitor
+from psthreads.threads.leases import WORKER_LOST
 from psthreads.threads.store import ThreadStore
+from psthreads.worker.herald import Death, Herald
+from psthreads.worker.vitals import Vitals
 
 _BACK_OFF_SECONDS: Final = 1.0
 _LEAVE_SECONDS: Final = 5.0
+_TELL_SECONDS: Final = 2.0
+_LOOK_SECONDS: Final = 0.25
+_STOPPED_SECONDS: Final = 0.5  # in which somebody who stopped a worker may let it go on
+_LATE_SECONDS: Final = 0.2  # by which a worker may be late in killing its code
+_HANGS_SECONDS: Final = 20.0  # the loop of a worker that runs a thread goes round once a second
 _log = logging.getLogger(__name__)
 
 _WORKER: Final = (
     "import sys; from psthreads.domain.config import Config; from psthreads.worker.worker import main; "
-    "main(Config.from_env(), int(sys.argv[1]))"
+    "main(Config.from_env(), int(sys.argv[1]), int(sys.argv[2]))"
 )
 
 
 @dataclass(slots=True)
 class _Slot:
-    """A worker process, or none, and when it was last started."""
+    """A worker process, or none, when it was last started, and since when it is stopped."""
 
     process: subprocess.Popen[bytes] | None = None
+    vitals: Vitals | None = None
     started: float = float("-inf")
+    stopped: float = float("inf")
 
 
 class Supervisor:
@@ -46,57 +63,102 @@ class Supervisor:
         self._wakeup = Wakeup()
         self._stopping = False
         self._slots = [_Slot() for _ in range(config.workers)]
+        self._redis = connect(config.redis_url, connections=4)
+        self._store = ThreadStore(self._redis, config)
+        self._herald = Herald(self._redis, self._store)
 
     def run(self) -> None:
         """Keep the workers running until SIGTERM or SIGINT; then stop them, and kill those that do not stop in time."""
+        adopt_orphans()
         signal.signal(signal.SIGTERM, self._stop)
         signal.signal(signal.SIGINT, self._stop)
         signal.signal(signal.SIGCHLD, lambda *_: None)  # so that it ends the wait
         self._wakeup.wake_on_signals()
-        redis = connect(self._config.redis_url, connections=4)
-        settings = SharedSettings(redis, self._config, "workers")
-        installation = Installation(redis, self._config, "workers")
-        janitor = Janitor(redis, self._config, ThreadStore(redis, self._config), settings, installation)
+        settings = SharedSettings(self._redis, self._config, "workers")
+        installation = Installation(self._redis, self._config, "workers")
+        janitor = Janitor(self._redis, self._config, self._store, settings, installation)
         janitor.start()
+        self._herald.start()
         try:
             while not self._stopping:
-                self._wakeup.wait(min(self._fill(slot) for slot in self._slots))
+                self._wakeup.wait(min(self._keep(slot) for slot in self._slots))
         finally:
             self._dismiss()
+            self._herald.stop(_TELL_SECONDS)
             janitor.stop()
 
-    def _fill(self, slot: _Slot) -> float:
-        """Start a worker where none runs, and return in how many seconds to check again."""
+    def _keep(self, slot: _Slot) -> float:
+        """See to it that a healthy worker runs, and return in how many seconds to look again."""
         if slot.process is not None:
+            if why := self._fault(slot):
+                _log.error("Worker process %d %s: killing it with all that it started", slot.process.pid, why)
+                slot.process.kill()
+                slot.process.wait()
             code = slot.process.poll()
             if code is None:
-                return 60.0
+                return _LOOK_SECONDS
             _log.warning("Worker process %d ended with exit code %d: starting another", slot.process.pid, code)
-            slot.process = None
+            self._bury(slot, WORKER_LOST)
         # A worker that cannot even start must not keep the machine busy.
         wait = slot.started + _BACK_OFF_SECONDS - time.monotonic()
         if wait > 0:
-            return wait
-        slot.started = time.monotonic()
-        slot.process = subprocess.Popen(  # noqa: S603 (our own program)
-            [sys.executable, "-c", _WORKER, str(os.getpid())],
-            stdin=subprocess.DEVNULL,
-            env={**os.environ, **self._config.to_env()},
-            start_new_session=True,
-        )
-        return 60.0
+            return min(wait, _LOOK_SECONDS)
+        self._start(slot)
+        return _LOOK_SECONDS
+
+    def _start(self, slot: _Slot) -> None:
+        slot.started, slot.stopped = time.monotonic(), float("inf")
+        slot.vitals, page = Vitals.share()
+        try:
+            slot.process = subprocess.Popen(  # noqa: S603 (our own program)
+                [sys.executable, "-c", _WORKER, str(os.getpid()), str(page)],
+                stdin=subprocess.DEVNULL,
+                env={**os.environ, **self._config.to_env()},
+                start_new_session=True,
+                pass_fds=(page,),
+            )
+        except OSError as error:  # The machine has no room for another process.
+            _log.error("A worker cannot be started: %s", error)
+        finally:
+            os.close(page)
+
+    def _fault(self, slot: _Slot) -> str:
+        """Return why a worker does not do its work, or an empty text."""
+        if slot.process is None or slot.vitals is None:
+            return ""
+        # It tells of each stop and each continuation once.
+        with suppress(ChildProcessError):  # It has ended.
+            while change := os.waitid(os.P_PID, slot.process.pid, os.WSTOPPED | os.WCONTINUED | os.WNOHANG):
+                slot.stopped = steady() if change.si_code == os.CLD_STOPPED else float("inf")
+        now = steady()
+        if now > slot.stopped + _STOPPED_SECONDS:
+            return "is stopped"
+        if now > slot.vitals.kill_at + _LATE_SECONDS:
+            return "did not end its code, whose lease has run out"
+        if now > slot.vitals.loop_at + _HANGS_SECONDS:
+            return "does not watch its thread any more"
+        return ""
+
+    def _bury(self, slot: _Slot, why: str) -> None:
+        """End what is left of a worker that has ended; then give up its thread."""
+        slot.process = None
+        end_children(spare={each.process.pid for each in self._slots if each.process is not None})
+        if slot.vitals is not None:
+            self._herald.tell(Death(slot.vitals.worker, slot.vitals.execution, why))
+        slot.vitals = None
 
     def _stop(self, _number: int, _frame: FrameType | None) -> None:
         self._stopping = True
 
     def _dismiss(self) -> None:
-        running = [slot.process for slot in self._slots if slot.process is not None]
-        for process in running:
+        running = [(slot, slot.process) for slot in self._slots if slot.process is not None]
+        for _, process in running:
             process.terminate()
         deadline = time.monotonic() + self._config.shutdown + _LEAVE_SECONDS
-        for process in running:
+        for slot, process in running:
             try:
                 process.wait(max(0.0, deadline - time.monotonic()))
             except subprocess.TimeoutExpired:
-                process.kill()  # Its horse goes with it.
+                process.kill()
                 process.wait()
+            self._bury(slot, "Worker restarted")

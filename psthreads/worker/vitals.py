@@ -18,8 +18,9 @@ from psthreads.threads.leases import INTERRUPTED, KILLED
 
 _NEVER: Final = float("inf")
 _TIME: Final = struct.Struct("@d")
-_EXECUTION: Final = struct.Struct("@40s40s40s")  # thread, token and worker's name, hexadecimal
-_CUT_AT, _KILL_AT, _LOOP_AT, _EXECUTION_AT = 0, 8, 16, 24
+_NAME: Final = struct.Struct("@40s")
+_EXECUTION: Final = struct.Struct("@40s40s")  # a thread's id and a token, hexadecimal
+_CUT_AT, _KILL_AT, _LOOP_AT, _NAME_AT, _EXECUTION_AT = 0, 8, 16, 24, 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +29,6 @@ class Execution:
 
     thread_id: str
     token: str
-    worker: str
 
 
 class Vitals:
@@ -47,10 +47,13 @@ class Vitals:
 
     # For the worker.
 
+    def introduce(self, name: str) -> None:
+        """Note the name by which Redis knows the worker."""
+        _NAME.pack_into(self._page, _NAME_AT, name.encode())
+
     def begin(self, execution: Execution) -> None:
         """Note what is about to run."""
-        fields = (each.encode() for each in (execution.thread_id, execution.token, execution.worker))
-        self._page[_EXECUTION_AT : _EXECUTION_AT + _EXECUTION.size] = _EXECUTION.pack(*fields)
+        _EXECUTION.pack_into(self._page, _EXECUTION_AT, execution.thread_id.encode(), execution.token.encode())
 
     def renew(self, sent: float, lease: float) -> None:
         """Note that a request that was sent then has renewed the lease of so many seconds."""
@@ -69,7 +72,7 @@ class Vitals:
     def end(self) -> None:
         """Note that nothing runs."""
         self.rest()
-        self._page[_EXECUTION_AT : _EXECUTION_AT + _EXECUTION.size] = bytes(_EXECUTION.size)
+        self.begin(Execution("", ""))
 
     # For all.
 
@@ -96,12 +99,20 @@ class Vitals:
     @property
     def execution(self) -> Execution | None:
         """What runs, or is about to; None for nothing."""
-        fields = _EXECUTION.unpack_from(self._page, _EXECUTION_AT)
-        thread_id, token, worker = (field.rstrip(b"\0").decode(errors="replace") for field in fields)
-        return Execution(thread_id, token, worker) if thread_id else None
+        thread_id, token = map(_text, _EXECUTION.unpack_from(self._page, _EXECUTION_AT))
+        return Execution(thread_id, token) if thread_id else None
+
+    @property
+    def worker(self) -> str:
+        """The name by which Redis knows the worker; empty before it has one."""
+        return _text(_NAME.unpack_from(self._page, _NAME_AT)[0])
 
     def _read(self, position: int) -> float:
         return float(_TIME.unpack_from(self._page, position)[0])
 
     def _write(self, position: int, value: float) -> None:
         _TIME.pack_into(self._page, position, value)
+
+
+def _text(field: bytes) -> str:
+    return field.rstrip(b"\0").decode(errors="replace")

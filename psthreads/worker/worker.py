@@ -27,6 +27,7 @@ from psthreads.domain.errors import PsthreadsError, Unavailable, WrongInstallati
 from psthreads.domain.model import Outcome, Ownership, Status
 from psthreads.system.clock import steady
 from psthreads.system.memory import confine
+from psthreads.system.offspring import adopt_orphans, end_children
 from psthreads.system.parent_death import die_with_parent
 from psthreads.system.wakeup import Wakeup
 from psthreads.threads.jobs import ThreadJob
@@ -113,6 +114,7 @@ class ThreadWorker:
         while not self._stops:
             try:
                 self._installation.require(_FRESH_SECONDS)
+                self._vitals.introduce(self._rq.name)
                 self._rq.register()
             except WrongInstallation:
                 self._wakeup.wait(2 * _AGAIN_SECONDS)  # The installation says so in the log, and to Redis.
@@ -133,7 +135,7 @@ class ThreadWorker:
             return
         try:
             token = self._rq.begin(job)
-            self._vitals.begin(Execution(job.id, token, self._rq.name))
+            self._vitals.begin(Execution(job.id, token))
             sent = steady()
             if lease := self._store.claim(job.id, token, self._rq.name):
                 self._vitals.renew(sent, lease)
@@ -223,13 +225,18 @@ class ThreadWorker:
             deadline.cancel(answer.since, forced=answer.forced)
 
     def _reap(self) -> int | None:
-        """Return the exit code of a horse that has ended, None while it runs; end what it left in its process group."""
-        if os.waitid(os.P_PID, self._horse_pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+        """Return the exit code of a horse that has ended, None while it runs; end all that it left."""
+        while (ended := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)) is not None:
+            if ended.si_pid == self._horse_pid:
+                break
+            os.waitpid(ended.si_pid, 0)  # An orphan that this process has adopted.
+        else:
             return None
         # As long as the horse is not reaped, no other process group can have its number.
         self.kill()
         _, status = os.waitpid(self._horse_pid, 0)
         self._horse_pid = 0
+        end_children()
         return os.waitstatus_to_exitcode(status)
 
     def _settle(self, run: ClaimedJob, deadline: Deadline, code: int) -> None:
@@ -286,16 +293,20 @@ class ThreadWorker:
         signal.setitimer(signal.ITIMER_REAL, LEAVE_SECONDS + (self._config.shutdown if self._horse_pid else 0))
 
     def _leave(self, *_: Any) -> None:
-        self.kill()
+        end_children()
         os._exit(0)
 
 
-def main(config: Config, parent: int) -> None:
-    """Run as a worker process until a signal stops it, or until its parent dies."""
-    die_with_parent(parent)
+def main(config: Config, parent: int, page: int = -1) -> None:
+    """Run as a worker process until a signal stops it, or until its parent dies.
+
+    `page` is the descriptor of the page that it shares with its supervisor, where it has one.
+    """
+    adopt_orphans()
+    die_with_parent(parent, end_children)
     redis = connect(config.redis_url)
     installation = Installation(redis, config, "worker")
     store = ThreadStore(redis, config, installation=installation)
-    vitals = Vitals()
+    vitals = Vitals(page)
     horse = Horse(config, store, load_all(config.processes), installation, vitals)
     ThreadWorker(redis, config, horse, store, installation, vitals).serve()
