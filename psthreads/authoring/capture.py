@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from select import select
 from typing import Final
 
+from psthreads.domain.foreign import error_text, text_of, trace_of
 from psthreads.domain.model import MAX_TEXT, Level
 
 _PARTIAL_SECONDS: Final = 0.5  # an incomplete line is logged after this time
@@ -39,14 +40,12 @@ class LogHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Log one record."""
         try:
-            text = f"{record.name}: {record.getMessage()}"
-            detail = ""
-            if record.exc_info and record.exc_info[0] is not None:
-                detail = logging.Formatter().formatException(record.exc_info)
-        except Exception:  # noqa: BLE001 (a record that cannot be formatted must not end the process)
-            self.handleError(record)
-            return
-        self._log(text, level_of(record.levelno), detail)
+            text = text_of(record.getMessage())
+        except Exception as error:  # noqa: BLE001 (whatever the arguments do, the line is there)
+            text = f"{text_of(record.msg)} [its arguments cannot be shown: {error_text(error)}]"
+        raised = record.exc_info[1] if record.exc_info else None
+        detail = trace_of(raised) if raised is not None else ""
+        self._log(f"{text_of(record.name)}: {text}", level_of(record.levelno), detail)
 
 
 def level_of(number: int) -> Level:

@@ -7,8 +7,8 @@ process's own code, never in the middle of a report.
 
 from __future__ import annotations
 
+import secrets
 import shutil
-import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from functools import partial
@@ -25,8 +25,9 @@ from psthreads.documents.layout import GroupFolder
 from psthreads.documents.loading_zone import LoadingZone
 from psthreads.documents.results import ResultFolder, public_name
 from psthreads.domain.access import Group, Member
+from psthreads.domain.foreign import error_text
 from psthreads.domain.masking import Masker
-from psthreads.domain.model import Level, Report, Status, clean
+from psthreads.domain.model import Level, Report, clean
 
 __all__ = ["Cancelled", "Context", "Interrupted", "Reporter", "ShutDown", "TimedOut"]
 
@@ -100,24 +101,29 @@ class Context:
 
     def message(self, text: str) -> None:
         """Set the thread's message, and log it."""
-        self._report(text, Level.INFO, Status.INPROGRESS)
+        self._report(text, Level.INFO)
 
     def warning(self, text: str) -> None:
         """Report a warning: count it, log it, and make it the thread's message until the next report."""
-        self._report(text, Level.WARN, Status.WARNING)
+        self._report(text, Level.WARN)
 
     def error(self, text: str) -> None:
         """Report an error: count it, log it, and make it the thread's message until the next report.
 
         A thread that reported an error ends `failed`, unless its process returns another Outcome.
         """
-        self._report(text, Level.ERROR, Status.ERROR)
+        self._report(text, Level.ERROR)
 
     def log(self, text: str, level: Level = Level.INFO, *, detail: str = "") -> None:
-        """Write a line to the log, and nothing else. Only administrators see `detail`, below the line."""
+        """Write a line to the log, and nothing else. Only administrators see `detail`, below the line.
+
+        Raises ValueError for a level that is none.
+        """
         outbox, interrupts = self._outbox, self._interrupts
         if interrupts.is_forked:
             interrupts.refuse_fork()
+        if type(level) is not Level:
+            level = Level(level)  # Here, where the mistake is, and not where the line is written.
         outbox.log(text, level, detail)
         if not len(outbox.lines) % FLUSH_LINES:
             self._make_space()
@@ -129,7 +135,7 @@ class Context:
 
         Raises ValueError if the name is not an XML name, or is one that every thread uses itself.
         """
-        check_name(name)
+        name = check_name(name)
         bar = Bar(name, total)
         self._put(name, bar)
         return bar
@@ -139,7 +145,7 @@ class Context:
 
         Raises ValueError if the name is not an XML name, or is one that every thread uses itself.
         """
-        check_name(name)
+        name = check_name(name)
         element = etree.Element(name, {key: self.masked(clean(value)) for key, value in (attributes or {}).items()})
         element.text = None if text is None else self.masked(clean(text))
         self._put(name, ReportedElement(element))
@@ -181,21 +187,25 @@ class Context:
         """
         with self._interrupts:
             self._scratch.mkdir(mode=0o750, parents=True, exist_ok=True)
-            path = Path(tempfile.mkdtemp(prefix=f"{self.thread_id}-", dir=self._scratch))
+            # Not by `tempfile`, which holds a lock that a signal handler's call would wait for.
+            path = self._scratch / f"{self.thread_id}-{secrets.token_hex(8)}"
+            path.mkdir(mode=0o700)
             self.cleanup(shutil.rmtree, path, True)
         return path
 
     # For the worker.
 
     def clean_up(self) -> None:
-        """Call the callbacks that the process registered with `cleanup`."""
+        """Call the callbacks that the process registered with `cleanup`; none in a fork, whose parent calls them."""
+        if not self.is_own_process:
+            return
         while self._at_end:
             callback = self._at_end.pop()
             try:
                 with self._interrupts:
                     callback()
-            except Exception as error:  # noqa: BLE001 (whatever one raises, the others are called)
-                self.log(f"Cleaning up failed: {type(error).__name__}: {error}", Level.WARN)
+            except BaseException as error:  # noqa: BLE001 (whatever one raises, the others are called)
+                self.log(f"Cleaning up failed: {error_text(error)}", Level.WARN)
 
     def interrupt(self, reason: Interrupted, frame: FrameType | None = None) -> None:
         """Raise the reason in the process's code: now, or at the end of the current report.
@@ -221,7 +231,8 @@ class Context:
 
     def start(self) -> None:
         """Start writing reports in the background."""
-        self._outbox.start()
+        with self._interrupts:
+            self._outbox.start()
 
     def close(self) -> tuple[Report, ...]:
         """Stop writing in the background; returns the reports that the caller has still to write.
@@ -249,9 +260,9 @@ class Context:
         """True in the operating system process that runs the thread, false in one that it forked."""
         return not self._interrupts.is_forked
 
-    def _report(self, text: str, level: Level, status: Status) -> None:
+    def _report(self, text: str, level: Level) -> None:
         with self._interrupts:
-            self._outbox.report(text, level, status)
+            self._outbox.report(text, level)
         if not len(self._outbox.lines) % FLUSH_LINES:
             self._make_space()
 

@@ -9,6 +9,8 @@ from typing import Final, Protocol, Self, TypeVar
 
 from lxml import etree
 
+from psthreads.domain.foreign import text_of
+
 T = TypeVar("T")
 
 _RESERVED: Final = frozenset(
@@ -16,6 +18,9 @@ _RESERVED: Final = frozenset(
 ) | {"warnings", "errors", "message", "thread"}  # in JSON, elements and attributes share their names
 
 _LEAST_RATE_SECONDS: Final = 1.0  # a rate over less time says little: a bar often jumps when it starts
+
+
+_GREATEST: Final = 2**63 - 1
 
 
 class ReportedPart(Protocol):
@@ -72,11 +77,11 @@ class Bar:
         """The average progress in a second; 0 in the first second, which would say little."""
         # This machine's own clock: it need not agree with any other.
         seconds = time.monotonic() - self._since
-        return self.current / seconds if seconds > _LEAST_RATE_SECONDS else 0.0
+        return _count(self.current) / seconds if seconds > _LEAST_RATE_SECONDS else 0.0
 
     def to_xml(self) -> str:
-        """Return the current counts as well-formed XML."""
-        return f'<{self.name} total="{max(0, self.total)}" current="{max(0, self.current)}"/>'
+        """Return the current counts as well-formed XML; 0 for a count that is no number."""
+        return f'<{self.name} total="{_count(self.total)}" current="{_count(self.current)}"/>'
 
     def __enter__(self) -> Self:
         return self
@@ -87,8 +92,22 @@ class Bar:
         return None
 
 
-def check_name(name: str) -> None:
-    """Raise ValueError if the name is not an XML name, or is one that every thread uses itself."""
+def check_name(name: str) -> str:
+    """Return the name; raises ValueError if it is not an XML name, or is one that every thread uses itself."""
+    name = text_of(name)
+    if etree.QName(name).localname != name:
+        raise ValueError(f"'{name}' is in a namespace, which the elements of a thread are not")
     etree.Element(name)
     if name in _RESERVED:
         raise ValueError(f"Every thread has a '{name}' of its own: choose another name")
+    return name
+
+
+def _count(number: object) -> int:
+    if type(number) is int and 0 <= number <= _GREATEST:
+        return number
+    # A process may set what it likes, and whoever writes the reports must not fail.
+    try:
+        return min(max(0, int(number)), _GREATEST)  # type: ignore[call-overload, no-any-return] # as may fail
+    except Exception:  # noqa: BLE001 (whatever its methods raise)
+        return 0

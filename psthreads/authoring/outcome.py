@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import traceback
 from dataclasses import replace
 from typing import Any, Final
 
 from psthreads.authoring import returned as values
 from psthreads.authoring.context import Cancelled, Context, Interrupted, ShutDown, TimedOut
 from psthreads.domain.errors import PsthreadsError
+from psthreads.domain.foreign import error_text, is_a, text_of, trace_of
 from psthreads.domain.model import Level, Outcome, Status
 from psthreads.system.memory import shortage
 
@@ -23,47 +23,51 @@ def conclude(context: Context, returned: Any, error: BaseException | None, limit
     seconds. Stops the context's interrupts, and logs an uncaught exception.
     """
     interrupt = context.stop_interrupts()
-    if is_uncaught(error):
-        trace = "".join(traceback.format_exception(error)).rstrip()
-        context.log(f"Uncaught {type(error).__name__}: {error}", Level.ERROR, detail=trace)
+    if error is not None and returned is NOTHING and not isinstance(interrupt, TimedOut):
+        return _failure(error, interrupt)
+    if error is not None and is_uncaught(error):
+        context.log(f"Uncaught {error_text(error)}", Level.ERROR, detail=trace_of(error))
     if isinstance(interrupt, TimedOut):
         return Outcome(Status.FAILED, f"Timed out after {limit:g} s")
-    is_stopped = interrupt is not None and _is_only(error, interrupt)
-    if isinstance(interrupt, ShutDown) and is_stopped and returned is NOTHING:
-        return None
-    if isinstance(interrupt, Cancelled) and is_stopped:
+    if isinstance(interrupt, Cancelled) and error is interrupt:
         return Outcome(Status.CANCELLED, "Cancelled")  # The store knows by whom.
-    if isinstance(error, PsthreadsError) and returned is NOTHING:
-        return Outcome(Status.FAILED, error.message)
-    if error is not None and returned is NOTHING:
-        return Outcome(Status.FAILED, shortage() if isinstance(error, MemoryError) else _described(error))
     return _judge(returned, context)
-
-
-def _described(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 
 
 def is_uncaught(error: BaseException | None) -> bool:
     """Tell whether this is a fault of the process, and not an interrupt or an error with a message for people."""
-    return error is not None and not isinstance(error, (Interrupted, PsthreadsError))
+    return error is not None and not is_a(error, Interrupted) and not is_a(error, PsthreadsError)
 
 
-def _is_only(error: BaseException | None, interrupt: Interrupted) -> bool:
+def _failure(error: BaseException, interrupt: Interrupted | None) -> Outcome | None:
+    if interrupt is not None and _is_only(error, interrupt):
+        # The store knows by whom.
+        return None if isinstance(interrupt, ShutDown) else Outcome(Status.CANCELLED, "Cancelled")
+    if is_uncaught(error):
+        message = shortage() if is_a(error, MemoryError) else error_text(error)
+        return Outcome(Status.FAILED, message, trace=trace_of(error))
+    return Outcome(Status.FAILED, text_of(error) or type(error).__name__)
+
+
+def _is_only(error: BaseException, interrupt: Interrupted) -> bool:
     """Return whether the error is the interrupt, or a group of nothing else, as a task group makes one."""
-    if isinstance(error, BaseExceptionGroup):
-        return error.split(lambda leaf: leaf is interrupt)[1] is None
-    return error is interrupt
+    try:
+        return error is interrupt or (
+            isinstance(error, BaseExceptionGroup) and error.split(lambda leaf: leaf is interrupt)[1] is None
+        )
+    except BaseException:  # noqa: BLE001 (the group may be of a class of the process's own)
+        return False
 
 
 def _judge(returned: Any, context: Context) -> Outcome:
     if sentence := values.undone(returned):
         return Outcome(Status.FAILED, sentence)
-    if isinstance(returned, Outcome):
+    if is_a(returned, Outcome):
         # Only a request makes a thread `cancelled`.
         status = Status.FAILED if returned.status is Status.CANCELLED else returned.status
         return replace(returned, status=status, result=_kept(returned.result, context))
-    result = None if isinstance(returned, str) else _kept(returned, context)
+    text = text_of(returned) if is_a(returned, str) else ""
+    result = None if is_a(returned, str) else _kept(returned, context)
     if context.errors:
         default = f"Ended with {context.errors:,} error{'s' if context.errors > 1 else ''}"
         status = Status.FAILED
@@ -73,7 +77,7 @@ def _judge(returned: Any, context: Context) -> Outcome:
     else:
         default = context.last_message or "Completed"
         status = Status.COMPLETED
-    return Outcome(status, returned if isinstance(returned, str) and returned else default, result)
+    return Outcome(status, text or default, result)
 
 
 def _kept(value: Any, context: Context) -> Any:

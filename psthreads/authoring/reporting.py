@@ -10,7 +10,7 @@ import json
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Final, Protocol
 
@@ -23,8 +23,9 @@ FLUSH_LINES: Final = 2_000
 """The lines that are written together without waiting for the interval."""
 
 _REPORT_LINES: Final = 4_000  # the most in one write: Redis does nothing else meanwhile
-_OWN_FLUSH_LINES: Final = 20_000  # from here on, the Python thread that logs writes for itself
-_MOST_LINES: Final = 50_000  # from here on, the Python thread that logs waits for the store
+_MOST_LINES: Final = 20_000  # from here on, the Python thread that logs waits for the store
+_SPACE_SECONDS: Final = 0.002  # between two looks of a Python thread that waits
+_STATUS: Final = {Level.INFO: Status.INPROGRESS, Level.WARN: Status.WARNING, Level.ERROR: Status.ERROR}
 _STATUS_SECONDS: Final = 0.05  # the least time between two writes for a change of status
 
 
@@ -35,8 +36,18 @@ class Reporter(Protocol):
         """Write a report. Raises Unavailable if that fails; the report is then sent again."""
 
 
+class _Said(Line):
+    """A line that also is the thread's message, and sets its status."""
+
+    __slots__ = ()
+
+
 class Outbox:
     """Collects the reports of a thread, and writes them in the background.
+
+    It takes no lock: a report may come from a signal handler, a finaliser or a trace function that interrupts another
+    report, or the writing of one, at any step. Whatever is reported is one entry of one list, which the Python thread
+    that writes turns into a report.
 
     `on_lost` is called when this execution no longer owns the thread, or the thread is being cancelled. `redis_time` is
     the current time by Redis's clock in milliseconds since the epoch, 0 for this machine's; `interval` is in seconds.
@@ -52,8 +63,6 @@ class Outbox:
         on_lost: Callable[[], None] = lambda: None,
     ) -> None:
         self.lines: list[Line] = []
-        self.warnings = 0
-        self.errors = 0
         self.last_message = ""
         self.mask = mask or Masker()
         self._reporter = reporter
@@ -61,13 +70,10 @@ class Outbox:
         self._on_lost = on_lost
         # Timestamps follow Redis's clock, whatever this machine's clock says.
         self._clock_base = (redis_time or time.time_ns() // 1_000_000) - time.monotonic_ns() // 1_000_000
-        self._lock = threading.Lock()
-        self._sending = threading.Lock()
-        self._status: Status | None = None
-        self._message: str | None = None
-        self._new_warnings = 0
-        self._new_errors = 0
-        self._last_status: Status = Status.INPROGRESS
+        # Lists, since `append` is one step of the interpreter, and `+= 1` is three.
+        self._warnings: list[None] = []
+        self._errors: list[None] = []
+        self._last_level = Level.INFO
         self._parts: dict[str, ReportedPart] = {}
         self._sent_xml = ""
         self._unsent: Report | None = None
@@ -76,34 +82,38 @@ class Outbox:
         self._wakeup: queue.SimpleQueue[bool] = queue.SimpleQueue()
         self._flusher: threading.Thread | None = None
 
+    @property
+    def warnings(self) -> int:
+        """The number of warnings reported."""
+        return len(self._warnings)
+
+    @property
+    def errors(self) -> int:
+        """The number of errors reported."""
+        return len(self._errors)
+
     def log(self, text: str, level: Level, detail: str = "") -> None:
         """Add a line to the log."""
-        # No lock: `list.append` is one step of the interpreter, so that neither another Python thread nor an exception
-        # from a signal handler can break it.
         timestamp = self._clock_base + time.monotonic_ns() // 1_000_000
-        self.lines.append(Line(timestamp, level, clean(text), clean(detail) if detail else ""))
+        has_detail = type(detail) is not str or detail  # An object may be neither true nor false.
+        self.lines.append(Line(timestamp, level, clean(text), clean(detail) if has_detail else ""))
 
-    def report(self, text: str, level: Level, status: Status) -> None:
-        """Set the thread's message and status, and log the message."""
+    def report(self, text: str, level: Level) -> None:
+        """Set the thread's message, and its status by the level, and log the message."""
         text = clean(text)
-        with self._lock:
-            self.lines.append(Line(self._clock_base + time.monotonic_ns() // 1_000_000, level, text))
-            self._message = self.last_message = text
-            self._status = status
-            if level is Level.WARN:
-                self.warnings += 1
-                self._new_warnings += 1
-            elif level is Level.ERROR:
-                self.errors += 1
-                self._new_errors += 1
-        if status is not self._last_status:
-            self._last_status = status
+        if level is Level.WARN:
+            self._warnings.append(None)
+        elif level is Level.ERROR:
+            self._errors.append(None)
+        self.last_message = text
+        self.lines.append(_Said(self._clock_base + time.monotonic_ns() // 1_000_000, level, text))
+        if level is not self._last_level:
+            self._last_level = level
             self.flush_soon()
 
     def put(self, name: str, part: ReportedPart) -> None:
         """Set an element of the thread's own XML; it replaces an element with the same name."""
-        with self._lock:
-            self._parts[name] = part
+        self._parts[name] = part
 
     def flush_soon(self) -> None:
         """Write without waiting for the interval. May be called in a signal handler."""
@@ -117,39 +127,39 @@ class Outbox:
     def close(self) -> tuple[Report, ...]:
         """Stop writing in the background; returns the reports that the caller has still to write.
 
-        There are two if the store refused one and there was more to report since.
+        There is more than one if the store refused one, or if there was much to report since. What is reported from now
+        on is lost: a trace function could go on for ever.
         """
         if self._flusher is not None:
             self._wakeup.put(False)
             self._flusher.join()
-        reports = []
-        with self._lock:
-            while (report := self._collect()) is not None:
-                reports.append(report)
-                self._unsent = None
+        reports = [] if self._unsent is None else [self._unsent]
+        self._unsent = None
+        most = len(self.lines)
+        while (report := self._collect(most)) is not None:
+            reports.append(report)
+            most -= len(report.lines)
+            if not most:
+                break
         return tuple(reports)
 
     def flush(self) -> None:
-        """Write all changes now; raises Unavailable if the store cannot be reached."""
-        with self._sending:
-            with self._lock:
-                report = self._collect()
-            if report is not None:
-                ownership = self._reporter.report(report)
-                self._unsent = None
-                if ownership is not Ownership.OWNED:
-                    self._on_lost()
+        """Write all changes now; raises Unavailable if the store cannot be reached. Not while the background writes."""
+        report = self._unsent = self._unsent or self._collect()
+        if report is not None:
+            ownership = self._reporter.report(report)
+            self._unsent = None
+            if ownership is not Ownership.OWNED:
+                self._on_lost()
 
     def make_space(self, is_ending: Callable[[], bool]) -> None:
         """Have the collected lines written; waits if they come too fast, or while the store is away."""
-        if self._flusher is not None and len(self.lines) < _OWN_FLUSH_LINES:
-            self.flush_soon()
-            return
-        try:
-            self.flush()
-        except Unavailable:
-            while len(self.lines) >= _MOST_LINES and not is_ending():
-                time.sleep(self._interval)  # The background keeps trying.
+        self.flush_soon()
+        flusher = self._flusher
+        while flusher is not None and len(self.lines) >= _MOST_LINES and not is_ending():
+            if threading.get_ident() == flusher.ident:
+                return  # A finaliser, say, that ran while the lines were being written.
+            time.sleep(_SPACE_SECONDS)
 
     def _flush_often(self) -> None:
         last_write = float("-inf")
@@ -171,32 +181,30 @@ class Outbox:
             last_write = time.monotonic()
             due = last_write + self._interval
 
-    def _collect(self) -> Report | None:
-        if self._unsent is not None:
-            return self._unsent
-        xml = "".join(part.to_xml() for part in self._parts.values())
+    def _collect(self, most: int = _REPORT_LINES) -> Report | None:
+        """Return a report of what is new, with at most so many lines; None where nothing is."""
+        parts = self._parts.copy()
+        xml = "".join([part.to_xml() for part in parts.values()])
         changed_xml = xml if xml != self._sent_xml else None
-        count = min(len(self.lines), _REPORT_LINES)
-        if not count and self._message is None and changed_xml is None:
+        count = min(len(self.lines), most, _REPORT_LINES)
+        if not count and changed_xml is None:
             return None
         lines = tuple(self.lines[:count])
-        del self.lines[:count]  # The same list: another Python thread may be appending to it.
+        del self.lines[:count]  # The same list: somebody else may be appending to it.
+        said = [line for line in lines if type(line) is _Said]
         self._number += 1
-        self._unsent = Report(
-            self._number,
-            self._status,
-            self._message,
-            changed_xml,
-            self._new_warnings,
-            self._new_errors,
-            lines,
-            "" if changed_xml is None else self._rates(),
-        )
         self._sent_xml = xml
-        self._status = self._message = None
-        self._new_warnings = self._new_errors = 0
-        return self._unsent
+        return Report(
+            self._number,
+            _STATUS[said[-1].level] if said else None,
+            said[-1].message if said else None,
+            changed_xml,
+            sum(line.level is Level.WARN for line in said),
+            sum(line.level is Level.ERROR for line in said),
+            lines,
+            "" if changed_xml is None else _rates(parts),
+        )
 
-    def _rates(self) -> str:
-        rates = {name: round(part.rate, 3) for name, part in self._parts.items() if part.rate}
-        return json.dumps(rates)
+
+def _rates(parts: Mapping[str, ReportedPart]) -> str:
+    return json.dumps({name: round(part.rate, 3) for name, part in parts.items() if part.rate})

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
+
+from psthreads.domain.foreign import text_of
 
 # The complement of XML 1.0, section 2.2: the characters that XML cannot carry.
 _NOT_XML: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -167,6 +169,8 @@ class Outcome:
     status: Status
     message: str
     result: Any = None
+    trace: str = field(default="", compare=False, repr=False, kw_only=True)
+    """The traceback of the exception that the message is about; administrators see it below the message's line."""
 
     def __post_init__(self) -> None:
         if not self.status.is_final:
@@ -218,11 +222,13 @@ def is_thread_id(text: str) -> bool:
     return _THREAD_ID.match(text) is not None
 
 
-def clean(text: str, limit: int = MAX_TEXT) -> str:
+def clean(text: object, limit: int = MAX_TEXT) -> str:
     """Replace what XML 1.0 cannot carry by U+FFFD, and cut the text after `limit` characters.
 
-    A cut text ends with a note of its full length.
+    A cut text ends with a note of its full length. Any object is taken, since authors give us any.
     """
+    if type(text) is not str:
+        text = text_of(text)
     if len(text) > limit:
         text = f"{text[:limit]}… [cut, {len(text):,} characters in all]"
     return text if text.isascii() and text.isprintable() else _NOT_XML.sub("\ufffd", text)

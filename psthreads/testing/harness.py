@@ -31,6 +31,7 @@ from psthreads.authoring.parameter import Value
 from psthreads.authoring.process import Process, Start
 from psthreads.domain.access import Group, Member
 from psthreads.domain.config import Config
+from psthreads.domain.foreign import is_a
 from psthreads.domain.model import Event, Level, Outcome, Status
 from psthreads.testing.sandbox import ACME, Sandbox, WatchedContext, contents
 
@@ -143,8 +144,7 @@ def run(
                 finally:
                     context.is_live = False
                     context.stop_interrupts()
-                    if context.is_own_process:
-                        context.clean_up()
+                    context.clean_up()
         except BaseException as raised:  # noqa: BLE001 (whatever a process raises, its thread has an outcome)
             error = raised
         if not context.is_own_process:
@@ -152,7 +152,7 @@ def run(
         outcome = conclude(context, returned, error, process.time_limit or Config().time_limit)
         for report in context.close():
             sandbox.report(report)
-        if isinstance(error, KeyboardInterrupt) and not isinstance(error, Interrupted):
+        if is_a(error, KeyboardInterrupt) and not is_a(error, Interrupted):
             raise error
         status, message = _ending(process, context, outcome, member)
         return Run(

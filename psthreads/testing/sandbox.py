@@ -18,7 +18,7 @@ from psthreads.documents.loading_zone import LoadingZone
 from psthreads.documents.paths import TEMPORARY
 from psthreads.domain.access import Group, Member
 from psthreads.domain.errors import NotFound
-from psthreads.domain.model import SERVER_WIDE, Level, Line, Ownership, Report, Status
+from psthreads.domain.model import SERVER_WIDE, Level, Line, Ownership, Report
 
 ACME: Final = Group(7, "acme")
 _THREAD_ID: Final = "0123456789abcdef" * 2
@@ -45,8 +45,8 @@ class WatchedContext(Context):
         self._owner = threading.get_ident()
         self._bar_class = _watched_bar(self)
 
-    def _report(self, text: str, level: Level, status: Status) -> None:
-        super()._report(text, level, status)
+    def _report(self, text: str, level: Level) -> None:
+        super()._report(text, level)
         self.messages.append(self.masked(self.last_message))
         self.step()
 

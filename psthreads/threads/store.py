@@ -297,8 +297,8 @@ class ThreadStore:
         The status is `cancelled` for a cancelling thread, whatever the outcome. `detail` is one more line for the log.
         """
         result = "" if outcome.result is None else json.dumps(outcome.result, ensure_ascii=False)
-        message, detail = self._mask(clean(outcome.message)), self._mask(clean(detail))
-        answer = self._run("finish", thread_id, token, outcome.status, message, detail, result, even_full=True)
+        message, note, trace = (self._mask(clean(text)) for text in (outcome.message, detail, outcome.trace))
+        answer = self._run("finish", thread_id, token, outcome.status, message, note, result, trace, even_full=True)
         return Status(answer.decode()) if answer else None
 
     def abandon(self, thread_id: str, why: str, token: str) -> str:

@@ -25,8 +25,9 @@ from psthreads.documents.layout import Documents
 from psthreads.domain.access import Group, Member
 from psthreads.domain.config import Config
 from psthreads.domain.errors import Unavailable, WrongInstallation
+from psthreads.domain.foreign import trace_of
 from psthreads.domain.masking import Masker
-from psthreads.domain.model import SERVER_WIDE, Level, Outcome, Ownership, Report, Status, Thread
+from psthreads.domain.model import SERVER_WIDE, Level, Outcome, Ownership, Report, Status, Thread, clean
 from psthreads.threads.jobs import ThreadJob
 from psthreads.threads.leases import CUT_OFF
 from psthreads.threads.store import ThreadStore
@@ -158,14 +159,13 @@ class Horse:
                     returned = process.function(context, **values)
                 finally:
                     context.stop_interrupts()
-                    if context.is_own_process:
-                        context.clean_up()
+                    context.clean_up()
         except BaseException as raised:  # noqa: BLE001 (whatever a process raises, its thread must end)
             error = raised
         if not context.is_own_process:
             os._exit(0)  # A child that the process forked came back here. It is not the thread.
-        if is_uncaught(error):
-            _log.error("Thread %s: %s", context.thread_id, process.name, exc_info=error)
+        if error is not None and is_uncaught(error):
+            _log.error("Thread %s: %s\n%s", context.thread_id, process.name, clean(trace_of(error)))
         return conclude(context, returned, error, limit)
 
 

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import logging
 import os
 import signal
 import subprocess
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
+from typing import Any, NoReturn, cast
 
 import anyio
 import anyio.lowlevel
@@ -201,3 +205,181 @@ def hoard(context: Context, how: str) -> None:
         exec(script)  # noqa: S102 (the same code as in the child)
     else:
         subprocess.run([sys.executable, "-c", script], check=True, start_new_session=how == "session")
+
+
+# Reports within reports.
+
+
+class _Reporting:
+    """Reports when Python's collector finds it, at any step of anything."""
+
+    def __init__(self, context: Context) -> None:
+        self.context = context
+        self.itself = self
+
+    def __del__(self) -> None:
+        self.context.warning("collected")
+        self.context.bar("collected", total=1).advance()
+
+
+class _ReportingHandler(logging.Handler):
+    def __init__(self, context: Context) -> None:
+        super().__init__()
+        self._context = context
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._context.warning(f"handled {record.getMessage()}")
+
+
+@process(title="Reporting from {how}", route=_ROUTE + "reentrant", time_limit=20)
+def reentrant(context: Context, how: str) -> str:
+    """Reports while it reports."""
+
+    def report(*_: object) -> None:
+        context.warning("nested")
+        context.log("nested")
+
+    log = logging.getLogger("some.library")
+    prepare: dict[str, Callable[[], object]] = {
+        "signal handler": lambda: (
+            signal.signal(signal.SIGALRM, report),
+            signal.setitimer(signal.ITIMER_REAL, 0.000_5, 0.000_5),
+        ),
+        "finaliser": lambda: gc.set_threshold(1),
+        "weak reference": lambda: gc.set_threshold(1),
+        "trace function": lambda: sys.settrace(report),
+        "profile function": lambda: sys.setprofile(report),
+        "logging handler": lambda: log.addHandler(_ReportingHandler(context)),
+    }
+    leave: dict[str, Callable[[], object]] = {
+        "finaliser": lambda: _Reporting(context),
+        "weak reference": lambda: weakref.finalize(_Cycle(), report),
+        "logging handler": lambda: log.warning("logged"),
+    }
+    prepare[how]()
+    for number in range(300 if how.endswith("function") else 3_000):
+        context.message(f"At {number}")
+        leave.get(how, int)()
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    return f"Nested some: {context.warnings > 0}"
+
+
+class _Cycle:
+    def __init__(self) -> None:
+        self.itself = self
+
+
+# Objects whose methods raise.
+
+
+class Unprintable:
+    """An object that no method shows."""
+
+    def __str__(self) -> str:
+        raise ZeroDivisionError("no text")
+
+    def __repr__(self) -> str:
+        raise SystemExit("no text either")
+
+    def __format__(self, _spec: str) -> str:
+        raise OSError("nor this")
+
+
+class NoText(Unprintable):
+    """An object that gives a number when it is asked for text."""
+
+    __str__ = int  # type: ignore[assignment] # the point
+
+
+class StrangeText(str):
+    """A text whose methods do what they like."""
+
+    __slots__ = ()
+
+    def __len__(self) -> int:
+        raise ValueError("no length")
+
+    def __bool__(self) -> bool:
+        raise ValueError("neither true nor false")
+
+    def isascii(self) -> bool:
+        raise ValueError("not asked")
+
+    def __str__(self) -> str:
+        raise ValueError("no text")
+
+
+class _Nameless(type):
+    @property
+    def __name__(cls) -> str:  # type: ignore[override] # the point
+        raise ValueError("no name")
+
+
+def odd_error(how: str) -> Exception:
+    """Return an exception that is hard to show."""
+    methods: dict[str, dict[str, Any]] = {
+        "raises": {"__str__": Unprintable.__str__},
+        "exits": {"__str__": Unprintable.__repr__},
+        "no text": {"__str__": lambda _: 7},
+        "class": {"__class__": property(_raise)},
+        "notes": {"__notes__": property(_raise)},
+    }
+    texts = {"strange text": StrangeText("strange"), "surrogates": "lone \ud800", "huge": "x" * 50_000_000}
+    if how == "group":
+        return ExceptionGroup("several", [ValueError("one"), odd_error("raises")])
+    if how == "nameless":
+        return cast("Exception", _Nameless("Odd", (ValueError,), {})("nameless"))
+    if how in methods:
+        return cast("Exception", type("Odd", (ValueError,), methods[how])("odd"))
+    error = ValueError(texts.get(how, "first"))
+    if how == "loop":
+        error.__cause__, error.__context__ = ValueError("second"), OSError("third")
+        error.__cause__.__cause__, error.__context__.__context__ = error, error
+    return error
+
+
+def _raise(_: object) -> NoReturn:
+    raise ZeroDivisionError("not shown")
+
+
+ODD_ERRORS = {
+    "raises": "Odd: [a Odd that cannot be shown: ZeroDivisionError]",
+    "exits": "Odd: [a Odd that cannot be shown: SystemExit]",
+    "no text": "Odd: [a Odd that cannot be shown: TypeError]",
+    "strange text": "ValueError: [a ValueError that cannot be shown: ValueError]",
+    "class": "Odd: odd",
+    "nameless": "Odd: nameless",
+    "notes": "Odd: odd",
+    "group": "ExceptionGroup: several (2 sub-exceptions)",
+    "loop": "ValueError: first",
+    "surrogates": "ValueError: lone \ufffd",
+    "huge": f"ValueError: {'x' * 16_372}… [cut, 50,000,012 characters in all]",
+}
+"""The message of a thread for each way of `failing`."""
+
+
+@process(title="Failing, {how}", route=_ROUTE + "failing")
+def failing(context: Context, how: str) -> None:
+    """Raises an exception that is hard to show, after its last words."""
+    context.log("Last words")
+    raise odd_error(how)
+
+
+@process(title="Telling", route=_ROUTE + "telling")
+def telling(context: Context) -> Any:
+    """Reports objects that are hard to show, wherever it may report one."""
+    log = logging.getLogger("some.library")
+    for odd in (Unprintable(), NoText(), StrangeText("strange"), 7, None):
+        context.message(odd)  # type: ignore[arg-type] # as authors do
+        context.log(odd, detail=odd)  # type: ignore[arg-type] # as above
+        context.element("odd", odd, {"odd": odd})  # type: ignore[arg-type, dict-item] # as above
+        log.warning("%s", odd)
+        log.warning(odd)
+        bar = context.bar("bar", total=1)
+        bar.total = bar.current = odd  # type: ignore[assignment] # as above
+        try:
+            raise odd_error("raises")
+        except ValueError:
+            log.exception("It failed")
+        context.cleanup(failing.function, context, "exits")
+    return StrangeText("The end")

@@ -229,18 +229,28 @@ end
 -- Note from when on the files of the thread may be removed. Without such a note they stay for days.
 local function bury(id, at) redis.call('ZADD', TOMBSTONES, at, id) end
 
--- End the thread. A cancelling thread ends `cancelled`, whatever the end was to be.
-local function conclude(id, meta, status, message, detail)
+-- Return a line of the log. Of one with a traceback, the first line of the text alone is for everybody.
+local function line_of(now, level, text, trace)
+  if not trace or trace == '' then return now .. level .. text end
+  return now .. string.lower(level) .. string.gsub(text, '%s+', ' ') .. '\n' .. trace
+end
+
+-- End the thread. A cancelling thread ends `cancelled`, whatever the end was to be. The traceback, if there is one, is that
+-- of the exception that the message is about.
+local function conclude(id, meta, status, message, detail, trace)
   local now = clock()
+  local detail_trace
   if meta.cancelling then
-    if status ~= 'cancelled' and detail == '' then detail = 'It was about to end: ' .. message end
-    status, message = 'cancelled', 'Cancelled by ' .. meta.cancelled_by
+    if status ~= 'cancelled' and detail == '' then
+      detail, detail_trace = 'It was about to end: ' .. message, trace
+    end
+    status, message, trace = 'cancelled', 'Cancelled by ' .. meta.cancelled_by, nil
     meta.cancelling = nil
   end
   meta.message, meta.ended, meta.heard, meta.waits = message, now, now, nil
   local level = status == 'failed' and 'E' or 'I'
-  local lines = {now .. level .. message}
-  if detail ~= '' then table.insert(lines, 1, now .. 'W' .. detail) end
+  local lines = {line_of(now, level, message, trace)}
+  if detail ~= '' then table.insert(lines, 1, line_of(now, 'W', detail, detail_trace)) end
   append(id, meta, lines)
   change(id, meta, status, now)
   -- The duration of a cancelled run says nothing about the process.

@@ -51,7 +51,7 @@ def test_what_changes_often_is_written_once_in_an_interval(listener: Listener) -
     end = time.monotonic() + 1.0
     said = 0
     while time.monotonic() < end:
-        outbox.report(f"at {said}", Level.INFO, Status.INPROGRESS)
+        outbox.report(f"at {said}", Level.INFO)
         said += 1
         time.sleep(0.001)
     left = outbox.close()
@@ -62,12 +62,12 @@ def test_what_changes_often_is_written_once_in_an_interval(listener: Listener) -
 
 def test_a_change_of_status_is_written_at_once(listener: Listener) -> None:
     outbox = begun(listener)
-    outbox.report("fine", Level.INFO, Status.INPROGRESS)
+    outbox.report("fine", Level.INFO)
     time.sleep(0.2)
     assert not listener.reports, "nothing has changed that cannot wait"
-    outbox.report("odd", Level.WARN, Status.WARNING)
+    outbox.report("odd", Level.WARN)
     wait_for(lambda: [report.status for report in listener.reports] == [Status.WARNING], 5)
-    outbox.report("fine again", Level.INFO, Status.INPROGRESS)
+    outbox.report("fine again", Level.INFO)
     wait_for(lambda: [report.status for report in listener.reports] == [Status.WARNING, Status.INPROGRESS], 5)
     assert not outbox.close()
 
@@ -76,8 +76,8 @@ def test_a_status_that_flaps_is_not_written_each_time(listener: Listener) -> Non
     outbox = begun(listener)
     begin = time.monotonic()
     for number in range(500):
-        outbox.report(f"odd {number}", Level.WARN, Status.WARNING)
-        outbox.report(f"fine {number}", Level.INFO, Status.INPROGRESS)
+        outbox.report(f"odd {number}", Level.WARN)
+        outbox.report(f"fine {number}", Level.INFO)
     left = outbox.close()
     assert len(listener.reports) <= (time.monotonic() - begin) / 0.05 + 2
     assert sum(report.warnings for report in (*listener.reports, *left)) == 500
@@ -121,7 +121,7 @@ def test_what_could_not_be_written_is_sent_again_under_its_number(listener: List
 
 def test_what_is_left_at_the_end_is_handed_out(listener: Listener) -> None:
     outbox = begun(listener)
-    outbox.report("Almost done", Level.INFO, Status.INPROGRESS)
+    outbox.report("Almost done", Level.INFO)
     outbox.log("fine", Level.INFO, detail="in /login")
     (left,) = outbox.close()
     assert left.message == "Almost done"
