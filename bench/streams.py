@@ -37,7 +37,9 @@ def measure() -> dict[str, float]:
     """Measure the memory of a stream (kB), the time from a report to the client (ms), and progress requests."""
     with redis_server() as base, connect(base.redis_url) as redis:
         # Nobody renews the leases here, and all threads run.
-        config = replace(base, lost_after=3_600, group_threads=THREADS, connections_per_address=0)
+        config = replace(
+            base, lost_after=3_600, group_threads=THREADS, connections_per_address=0, streams_per_member=STREAMS
+        )
         directory = Directory(redis)
         member = directory.by(SETUP).add_member("bench", uuid4().hex)
         group = directory.by(SETUP).add_group("bench")

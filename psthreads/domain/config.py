@@ -127,6 +127,7 @@ class Config:
     group_threads: int = _setting("PSTHREADS_GROUP_THREADS", 4, int, 1)
     group_changes: int = _setting("PSTHREADS_GROUP_CHANGES", 1, int, 1)
     streams: int = _setting("PSTHREADS_STREAMS", 1_500, int, 1)
+    streams_per_member: int = _setting("PSTHREADS_STREAMS_PER_MEMBER", 100, int, 1)
     oauth_expires: int = _setting("PSTHREADS_OAUTH_EXPIRES", 3600, int, 1)
     oidc_issuer: str = _setting("PSTHREADS_OIDC_ISSUER", "", _issuer)
     oidc_client_id: str = _setting("PSTHREADS_OIDC_CLIENT_ID", "", str)

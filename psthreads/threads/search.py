@@ -22,7 +22,7 @@ from psthreads.threads.scripts import ThreadScripts
 
 _SLICE: Final = 250  # threads in one step of a search: few enough not to hold up Redis
 _SCANNED: Final = 2_000
-_CURSOR: Final = re.compile(r"(\d{1,16})-([0-9a-f]{32})\Z")
+_CURSOR: Final = re.compile(r"([0-9]{1,16})-([0-9a-f]{32})\Z")
 _SHOWN: Final = 8
 _STEPS: Final = 4  # of a duration's length in an octave, as lua/common.lua counts them
 _ENDS: Final = tuple(status for status in Status if status.is_final)

@@ -71,7 +71,7 @@ class Services:
             installation=installation,
             documents=Documents(config.documents, installation.require),
             registry=registry,
-            stream_limit=StreamLimit(config.streams),
+            stream_limit=StreamLimit(config.streams, config.streams_per_member),
             heavy_work=HeavyWork(),
             origins=Origins(config.origins),
             janitor=Janitor(redis, config, store, SharedSettings(redis, config, "web"), installation),

@@ -144,7 +144,7 @@ def declaration(process: Process) -> Operation:
 def _answer(services: Services, process: Process, thread: Thread, wait: float | None) -> Response:
     headers = {"Location": _progress_url(thread), "Retry-After": str(respond.RETRY_SECONDS)}
     if wait is not None:
-        with services.stream_limit.slot() as is_free:
+        with services.stream_limit.slot(g.caller) as is_free:
             if is_free:
                 thread = services.feed.wait(thread, lambda now: now.status.is_final, wait)
         headers["Preference-Applied"] = f"wait={wait:g}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from select import select
 from typing import Final
 
@@ -12,7 +13,7 @@ from flask import Blueprint, Response, g, request
 
 from psthreads.authoring.parameter import Parameter
 from psthreads.domain import access
-from psthreads.domain.errors import BadParameter, Unavailable
+from psthreads.domain.access import Caller
 from psthreads.domain.model import Level
 from psthreads.threads.store import ThreadStore
 from psthreads.web.api.event_streams import AllThreadsStream, ThreadStream
@@ -21,7 +22,7 @@ from psthreads.web.api.threads import FROM, LEVEL, TAIL, first_event
 from psthreads.web.auth.guard import Guard, Watch
 from psthreads.web.http import respond
 from psthreads.web.http.operation import LAST_EVENT_ID, DeclaredResponse, Operation, declares
-from psthreads.web.http.parameters import value_of
+from psthreads.web.http.parameters import entry_id, event_number, value_of
 from psthreads.web.http.stream_limit import StreamLimit
 from psthreads.web.services import Services
 
@@ -54,11 +55,10 @@ def make_blueprint(services: Services, guard: Guard, level: ServiceLevel) -> Blu
         thread = guard.thread(path["thread"])
         lowest = value_of(LEVEL)
         first, _tail = first_event()
-        if last := _last_event_id():
-            if not last.isdecimal():
-                raise BadParameter("Last-Event-ID", "The Last-Event-ID must be the number of an event of this log.")
-            first = int(last) + 1
-            if thread.status.is_final and int(last) > services.store.log(thread.id, 1, 1).total:
+        if text := _last_event_id():
+            last = event_number("Last-Event-ID", text)
+            first = last + 1
+            if thread.status.is_final and last > services.store.log(thread.id, 1, 1).total:
                 return Response(status=204)  # The client has the final status; 204 stops a browser's reconnecting.
         stream = ThreadStream(services.feed, guard.watch(), _is_closed(), thread.id, Level(lowest) if lowest else None)
         return _stream(stream.events(first), services.stream_limit)
@@ -72,7 +72,8 @@ def make_blueprint(services: Services, guard: Guard, level: ServiceLevel) -> Blu
         stream = AllThreadsStream(
             services.feed, services.store, guard.watch(), _is_closed(), group.id if group else None
         )
-        return _stream(stream.events(_last_event_id()), services.stream_limit)
+        since = entry_id("Last-Event-ID", _last_event_id())
+        return _stream(stream.events(since), services.stream_limit)
 
     @blueprint.get(f"{level.path}/threads/<thread>/logs/download")
     @declares(
@@ -95,10 +96,10 @@ def make_blueprint(services: Services, guard: Guard, level: ServiceLevel) -> Blu
 
 
 def _stream(events: Iterator[str], limit: StreamLimit) -> Response:
-    if not limit.acquire():
-        raise Unavailable("This server has as many event streams open as it may: try again in a few seconds.")
+    caller: Caller = g.caller
+    limit.acquire(caller)
     response = Response(events, mimetype="text/event-stream")
-    response.call_on_close(limit.release)
+    response.call_on_close(partial(limit.release, caller))
     response.headers["X-Accel-Buffering"] = "no"  # A proxy that buffers would hold events back.
     return response
 

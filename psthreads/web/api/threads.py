@@ -130,5 +130,5 @@ def _wait(services: Services, thread: Thread, seconds: float, *, until_final: bo
     def is_enough(current: Thread) -> bool:
         return current.status.is_final if until_final else not respond.is_unchanged(current)
 
-    with services.stream_limit.slot() as is_free:
+    with services.stream_limit.slot(g.caller) as is_free:
         return services.feed.wait(thread, is_enough, seconds) if is_free else thread

@@ -12,6 +12,8 @@ from psthreads.domain.errors import BadParameter
 
 _WAIT: Final = re.compile(r"(?:^|[,;])\s*wait\s*=\s*\"?(\d{1,6})\"?\s*(?=$|[,;])", re.IGNORECASE)
 _LONGEST_WAIT: Final = 30.0
+_NUMBER: Final = re.compile("[0-9]{1,15}")
+_ENTRY_ID: Final = re.compile("[0-9]{1,15}-[0-9]{1,15}")
 
 
 def value_of(parameter: Parameter) -> Any:
@@ -30,6 +32,20 @@ def values() -> dict[str, str]:
             raise BadParameter(name, f"Parameter '{name}' is given more than once, and differently.")
         single[name] = texts[0]
     return single
+
+
+def event_number(name: str, text: str) -> int:
+    """Return the number of an event of a log. Raises BadParameter for anything else, and for more than 15 digits."""
+    if not _NUMBER.fullmatch(text):
+        raise BadParameter(name, f"The {name} must be the number of an event of this log.")
+    return int(text)
+
+
+def entry_id(name: str, text: str) -> str:
+    """Return the id of a change, empty for an empty text. Raises BadParameter for what no change can have."""
+    if text and not _ENTRY_ID.fullmatch(text):
+        raise BadParameter(name, f"The {name} must be the id of an event of this stream, such as 1652667241924-0.")
+    return text
 
 
 def is_page() -> bool:

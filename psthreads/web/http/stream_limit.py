@@ -3,36 +3,77 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Final
+
+from psthreads.domain.access import Caller
+from psthreads.domain.errors import PsthreadsError, TooManyRequests, Unavailable
+
+_RETRY_AFTER: Final = 5
 
 
 class StreamLimit:
-    """A semaphore that refuses instead of blocking."""
+    """Slots that are refused instead of waited for. There are `most`, and each member may take `share` of them.
 
-    def __init__(self, most: int) -> None:
+    All together, the members of a group may take half of the slots for what they follow there. The last tenth is for
+    administrators.
+    """
+
+    def __init__(self, most: int, share: int) -> None:
         self._most = most
-        self._open = 0
+        self._share = share
+        self._most_of_group = max(min(most, share), most // 2)
+        self._open: Counter[str] = Counter()
         self._lock = threading.Lock()
 
-    def acquire(self) -> bool:
-        """Take a slot; return False where none is free."""
+    def acquire(self, caller: Caller) -> None:
+        """Take a slot. Raises TooManyRequests where the caller's share is taken, and Unavailable where all are."""
         with self._lock:
-            is_free = self._open < self._most
-            self._open += is_free
-            return is_free
+            if problem := self._objection(caller):
+                raise problem
+            self._open.update(_names(caller))
 
-    def release(self) -> None:
+    def release(self, caller: Caller) -> None:
         """Free a slot."""
         with self._lock:
-            self._open -= 1
+            self._open.subtract(_names(caller))
+            for name in _names(caller):
+                if not self._open[name]:
+                    del self._open[name]
 
     @contextmanager
-    def slot(self) -> Iterator[bool]:
+    def slot(self, caller: Caller) -> Iterator[bool]:
         """Hold a slot within the block; yield False where none is free."""
-        is_free = self.acquire()
         try:
-            yield is_free
+            self.acquire(caller)
+        except PsthreadsError:
+            yield False
+            return
+        try:
+            yield True
         finally:
-            if is_free:
-                self.release()
+            self.release(caller)
+
+    def _objection(self, caller: Caller) -> PsthreadsError | None:
+        everybody, member, *groups = _names(caller)
+        if self._open[member] >= self._share:
+            return TooManyRequests(
+                f"You have {self._share:,} event streams open, as many as a member may: close some first.",
+                _RETRY_AFTER,
+            )
+        if not caller.member.admin and any(self._open[group] >= self._most_of_group for group in groups):
+            return TooManyRequests(
+                "This group has as many event streams open as one group may: try again later.", _RETRY_AFTER
+            )
+        reserve = 0 if caller.member.admin else self._most // 10
+        if self._open[everybody] >= self._most - reserve:
+            return Unavailable("This server has as many event streams open as it may: try again in a few seconds.")
+        return None
+
+
+def _names(caller: Caller) -> list[str]:
+    """Return what the caller's slots are counted under."""
+    names = ["everybody", f"member {caller.member.id}"]
+    return [*names, f"group {caller.group.id}"] if caller.group is not None else names
