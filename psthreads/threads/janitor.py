@@ -33,13 +33,17 @@ from psthreads.threads.store import ThreadStore
 
 _LOCK: Final = "ps:janitor"
 _SWEEP_SECONDS: Final = 1.0
-_LEADS_SECONDS: Final = 3  # after which another one leads where the leader died
+_LEADS: Final = 3  # sweeps, after which another one leads where the leader died
+_SURVEYED: Final = 100
 _STOP_SECONDS: Final = 2.0
 _log = logging.getLogger(__name__)
 
 
 class Janitor:
-    """Sweeps every second while it leads. The process that owns it calls `start` and `stop`."""
+    """Sweeps every second while it leads. The process that owns it calls `start` and `stop`.
+
+    While another one leads it observes the leases, so that it need not begin to count when that one dies.
+    """
 
     def __init__(
         self,
@@ -88,22 +92,25 @@ class Janitor:
 
     def sweep(self) -> list[str]:
         """Check all threads once; return a sentence for each action. Raises Unavailable."""
-        self._leads = self._store.lead(self._name, _LEADS_SECONDS)
+        self._leads = self._store.lead(self._name, _LEADS * self._pause)
         mismatch = self._installation.check(count=self._leads)
-        if not self._leads or (mismatch is not None and mismatch.is_of_redis):
+        if mismatch is not None and mismatch.is_of_redis:
             self._forget()
+            return []
+        asked = time.monotonic()
+        survey = self._store.survey(_SURVEYED if self._leads else 0)
+        answered = time.monotonic()
+        # How long nothing has changed is known from the first answer to the latest request, and not a moment longer.
+        self._leases = {lease: self._leases.get(lease, answered) for lease in survey.leases}
+        if not self._leads:
+            self._waiting.clear()
             return []
         with translate_errors():
             crew.forget_lost(self._redis, self._queue)
-        asked = time.monotonic()
-        survey = self._store.survey()
-        answered = time.monotonic()
         actions = []
         for group_id in survey.blocked:  # No patience is needed: the script checks again.
             self._store.unblock(group_id)
             actions.append(f"Group {group_id}: threads waited for slots that nobody used")
-        # How long nothing has changed is known from the first answer to the latest request, and not a moment longer.
-        self._leases = {lease: self._leases.get(lease, answered) for lease in survey.leases}
         for lease, since in self._leases.items():
             if asked - since >= LOST * survey.shortest_lease:  # The script knows the lease of this thread.
                 verdict = self._store.declare_lost(lease, asked - since)

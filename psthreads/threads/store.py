@@ -328,9 +328,9 @@ class ThreadStore:
 
     # For the janitor.
 
-    def lead(self, name: str, seconds: int) -> bool:
+    def lead(self, name: str, seconds: float) -> bool:
         """Make this janitor the leader for so long, unless another one leads; return whether it leads."""
-        return bool(self._run("lead", name, seconds, even_full=True))
+        return bool(self._run("lead", name, int(1000 * seconds), even_full=True))
 
     def recover(self, thread_id: str) -> bool:
         """Queue a thread again that was queued and that no worker has claimed; return whether it was queued."""
@@ -341,7 +341,7 @@ class ThreadStore:
         return int(self._run("unblock", group_id, even_full=True))
 
     def survey(self, many: int = 100) -> Survey:
-        """Return all leases and what else the janitor has to check, at most `many` of each other kind."""
+        """Return all leases, and at most `many` of each other kind that the janitor has to check."""
         shortest, leases, *others = self._run("survey", many)
         entries = (LeaseEntry(each.decode(), renewed) for each, renewed in zip(leases[::2], leases[1::2], strict=True))
         return Survey(shortest / 1000, tuple(entries), *(tuple(each.decode() for each in ids) for ids in others))

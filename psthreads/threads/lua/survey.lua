@@ -3,6 +3,7 @@
 -- that are in no queue; and groups in which threads wait for a free slot. There are as many leases as busy workers.
 local many = tonumber(ARGV[1])
 local leases = redis.call('ZRANGE', LEASES, 0, -1, 'WITHSCORES')
+if many == 0 then return {milliseconds('lost_after'), leases, {}, {}, {}} end
 local taken = redis.call('LRANGE', TAKEN, 0, many - 1)
 local stranded = {}
 for _, id in ipairs(redis.call('ZRANGE', QUEUED, 0, many - 1)) do

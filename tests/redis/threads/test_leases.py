@@ -79,6 +79,17 @@ def test_a_new_leader_observes_for_itself(redis: Redis, config: Config, store: T
     assert wait_for(lambda: is_lost(other, store, thread_id), 2 * config.lost_after)
 
 
+def test_one_that_observed_beside_the_leader_takes_over_in_time(
+    redis: Redis, config: Config, store: ThreadStore, janitor: Janitor
+) -> None:
+    thread_id, other = begin(redis, store), Janitor(redis, config, store)
+    janitor.sweep()
+    other.sweep()
+    since = time.monotonic()
+    wait_for(lambda: time.monotonic() - since > 0.9 * config.lost_after)
+    assert is_lost(other, store, thread_id), "the lock of the leader that died has run out by now"
+
+
 def test_only_what_cannot_run_twice_may_be_silent_for_longer(redis: Redis, config: Config) -> None:
     store = ThreadStore(redis, replace(config, outage=20))
     leases = {
