@@ -118,7 +118,8 @@ class Thread:
     heartbeat, `reported` that of the process's last report, `cancel_asked` that of the request to cancel. `worker` is
     the name of the current or last worker. `rates` is a JSON object with the rate of each progress bar, in units per
     second. `rev` counts the visible changes, without those of `heard`. `has_result` is true where the process returned
-    a value; `result` is that value as JSON, and empty in lists, which are read without it.
+    a value; `result` is that value as JSON, and empty in lists, which are read without it. `is_damaged` is true where
+    the record could not be read as a whole; the message then says why.
     """
 
     id: str
@@ -147,6 +148,7 @@ class Thread:
     rev: int = 0
     has_result: bool = False
     result: str = ""
+    is_damaged: bool = False
 
 
 @dataclass(frozen=True, slots=True)

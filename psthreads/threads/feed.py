@@ -186,7 +186,7 @@ class Feed:
             for entry_id, fields in entries:
                 self._last_id = entry_id.decode()
                 if b"t" not in fields:
-                    self._access = max(self._access, int(fields[b"a"]))
+                    self._access = max(self._access, _number(fields.get(b"a", b"")))
                     concerns_all = True
                     continue
                 change = _change(self._last_id, fields)
@@ -298,7 +298,15 @@ class _Channel:
 
 
 def _change(entry_id: str, fields: dict[bytes, bytes]) -> Change:
-    return Change(entry_id, fields[b"t"].decode(), int(fields[b"g"]))
+    return Change(entry_id, fields[b"t"].decode(errors="replace"), _number(fields.get(b"g", b"")))
+
+
+def _number(text: bytes) -> int:
+    # Whatever stands in Redis, the only reader of the feed must not end.
+    try:
+        return int(text)
+    except ValueError:
+        return 0
 
 
 def _order(entry_id: str) -> tuple[int, int]:

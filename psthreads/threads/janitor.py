@@ -159,3 +159,5 @@ class Janitor:
                 self._forget()
             except OSError as error:
                 _log.warning("Files of threads that are gone cannot be removed: %s", error)
+            except Exception:  # noqa: BLE001 (what one thread's record holds must not end the care for all others)
+                _log.exception("A sweep has failed")

@@ -5,6 +5,7 @@ A line is stored without its number, which follows from its position.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Final
 
@@ -13,6 +14,7 @@ from psthreads.domain.model import Event, Level, Line
 # After a small letter, only the first line of the text is for everybody; the rest is for administrators.
 _LETTERS: Final = {Level.DEBUG: "D", Level.INFO: "I", Level.WARN: "W", Level.ERROR: "E"}
 _LEVELS: Final = {letter: level for level, letter in _LETTERS.items()}
+_STAMPED: Final = re.compile("[0-9]{13}[DIWEdiwe]")
 _STAMP: Final = 13  # digits of the milliseconds since the epoch, from 2001 until 2286
 
 
@@ -32,7 +34,9 @@ def parse(first: int, lines: list[bytes], head: int, dropped: int) -> Iterator[E
     """
     number = first
     for line in lines:
-        text = line.decode()
+        text = line.decode(errors="replace")
+        if not _STAMPED.match(text):
+            text = f"{'0' * _STAMP}WThis line cannot be read"
         stamp = int(text[:_STAMP])
         if head < number <= head + dropped:
             gap = f"{dropped:,} lines are gone from here, numbers {head + 1} to {head + dropped}"

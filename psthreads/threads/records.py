@@ -1,4 +1,9 @@
-"""The values that the store takes and returns, and how a thread is parsed from its record."""
+"""The values that the store takes and returns, and how a thread is parsed from its record.
+
+A record is flat JSON, written by lua/ and read here. It may be of another version of psthreads, or damaged. Such a
+thread is still listed: what can be read is shown, and its message says what is wrong. lua/common.lua reads records by
+the same rules.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +11,46 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from psthreads.audit.entries import Origin
 from psthreads.domain.access import Role
-from psthreads.domain.model import Event, Level, LogPage, Ownership, Status, Thread
+from psthreads.domain.model import SERVER_WIDE, Event, Level, LogPage, Ownership, Status, Thread, clean
 from psthreads.threads import log_format
 from psthreads.threads.leases import LeaseEntry
+
+VERSION: Final = 1
+"""The version of the records that are written. A greater one is for changes that this version would misread."""
+
+REQUIRED: Final[Mapping[str, str | int]] = {
+    **dict.fromkeys(("name", "process", "username", "status"), ""),
+    "memberid": 0,
+    "groupid": SERVER_WIDE,
+    "created": 0,
+}
+"""The fields without which a thread cannot be run, and what they count as where they are missing or wrong."""
+
+DEFAULTS: Final[Mapping[str, str | int]] = {
+    **dict.fromkeys(("groupname", "message", "xml"), ""),
+    **dict.fromkeys(("started", "ended", "heard", "warnings", "errors", "restarts", "rev"), 0),
+    **dict.fromkeys(("log_head", "log_head_bytes", "log_tail", "log_tail_bytes", "log_dropped"), 0),
+}
+"""The other fields that every record has, with their values at first; an older version may have written fewer."""
+
+OPTIONAL: Final[Mapping[str, str | int | bool]] = {
+    **dict.fromkeys(("token", "worker", "rates", "cancelled_by"), ""),
+    **dict.fromkeys(("cancel_asked", "reported", "report"), 0),
+    **dict.fromkeys(("cancelling", "forced", "waits", "has_result"), False),
+}
+"""The fields that a record has in some states only; each has the type of the value here."""
+
+_FIELDS: Final = {**REQUIRED, **DEFAULTS, **OPTIONAL}
+_TEXTS: Final = ("name", "process", "username", "groupname", "message", "cancelled_by", "worker")
+_GREATEST: Final = 253_402_300_799_999  # the last millisecond that a date can have; no count is as large
+_STATUSES: Final = {str(status): status for status in Status}
+_NEWER: Final = "A newer version of psthreads wrote this thread, and this server cannot read it: update this server."
+_DAMAGED: Final = "The record of this thread cannot be read ({}): an administrator can cancel and delete it."
+
 
 Kind = Status | Literal["active", "finished"]
 """The kind of a listing: one status, all that are not final, or all that are."""
@@ -72,47 +110,84 @@ class Survey:
 
 
 @lru_cache(maxsize=512)
-def parse_thread(thread_id: str, meta: bytes) -> Thread:
-    """Return the thread in a stored `meta`. The result depends on `meta` alone, so the cache is never out of date."""
-    return thread_from(thread_id, json.loads(meta))
+def parse_thread(thread_id: str, raw: bytes) -> Thread:
+    """Return the thread in a record, whatever it holds. The result depends on it alone, so the cache is never old."""
+    try:
+        meta = json.loads(raw)
+        if b"\\" in raw:
+            json.dumps(meta, ensure_ascii=False).encode()  # Half a character is an error for Lua's JSON, too.
+    except (ValueError, RecursionError):
+        meta = None
+    if not isinstance(meta, dict):
+        return _thread(thread_id, {}, _DAMAGED.format("it is no JSON object"))
+    meta = {name: value for name, value in meta.items() if value is not None}
+    wrong = [name for name, default in _FIELDS.items() if not _fits(meta.get(name), default, name in REQUIRED)]
+    if meta.get("status") not in _STATUSES and "status" not in wrong:
+        wrong.append("status")
+    meta = {name: value for name, value in meta.items() if name not in wrong}
+    version = meta.get("version", 0)
+    if isinstance(version, int | float) and version > VERSION:
+        return _thread(thread_id, meta, _NEWER)
+    return _thread(thread_id, meta, _DAMAGED.format(f"see its {', '.join(wrong)}") if wrong else "")
 
 
-def thread_from(thread_id: str, meta: Mapping[str, Any]) -> Thread:
-    """Return the thread in a decoded `meta`."""
+def _fits(value: Any, default: str | float, is_required: bool) -> bool:  # noqa: FBT001 (a property of the field)
+    if value is None:
+        return not is_required
+    if type(default) is int:
+        return type(value) in {int, float} and value == value // 1 and -1 <= value <= _GREATEST
+    return type(value) is type(default)
+
+
+def _thread(thread_id: str, meta: Mapping[str, Any], problem: str) -> Thread:
+    values = {**_FIELDS, **meta}
+    text = {name: clean(values[name]) for name in _TEXTS}
+    number = {name: int(values[name]) for name, default in _FIELDS.items() if type(default) is int}
     return Thread(
         id=thread_id,
-        name=meta["name"],
-        process=meta["process"],
-        username=meta["username"],
-        member_id=meta["memberid"],
-        group_id=meta["groupid"],
-        group_name=meta["groupname"],
-        status=Status(meta["status"]),
-        message=meta["message"],
-        xml=meta["xml"],
-        created=meta["created"],
-        started=meta["started"],
-        ended=meta["ended"],
-        heard=meta["heard"],
-        warnings=meta["warnings"],
-        errors=meta["errors"],
-        restarts=meta["restarts"],
-        cancelling=meta.get("cancelling", False),
-        cancelled_by=meta.get("cancelled_by", ""),
-        cancel_asked=meta.get("cancel_asked", 0),
-        worker=meta.get("worker", ""),
-        rates=meta.get("rates", ""),
-        reported=meta.get("reported", 0),
-        rev=meta["rev"],
-        has_result=meta.get("has_result", False),
+        name=text["name"] or "Unreadable thread",
+        process=text["process"],
+        username=text["username"],
+        member_id=number["memberid"],
+        group_id=number["groupid"],
+        group_name=text["groupname"],
+        # No worker can run a thread whose status nobody knows.
+        status=_STATUSES.get(values["status"], Status.FAILED),
+        message=problem or text["message"],
+        xml=values["xml"],
+        created=number["created"],
+        started=number["started"],
+        ended=number["ended"],
+        heard=number["heard"],
+        warnings=number["warnings"],
+        errors=number["errors"],
+        restarts=number["restarts"],
+        cancelling=values["cancelling"],
+        cancelled_by=text["cancelled_by"],
+        cancel_asked=number["cancel_asked"],
+        worker=text["worker"],
+        rates=_rates(values["rates"]),
+        reported=number["reported"],
+        rev=number["rev"],
+        has_result=values["has_result"],
+        is_damaged=bool(problem),
     )
+
+
+def _rates(text: str) -> str:
+    if not text:
+        return ""
+    try:
+        rates = json.loads(text)
+    except (ValueError, RecursionError):
+        return ""
+    is_right = isinstance(rates, dict) and all(type(rate) in {int, float} for rate in rates.values())
+    return text if is_right else ""
 
 
 def parse_snapshot(thread_id: str, answer: list[Any], size: int, level: Level | None) -> ThreadSnapshot:
     """Return the snapshot in an answer of lua/log.lua: at most `size` events, of this level or a graver one."""
-    meta, access, start, *lines = answer
-    counts = json.loads(meta)
-    head, dropped = counts["log_head"], counts["log_dropped"]
+    meta, access, start, head, dropped, tail, *lines = answer
     events: list[Event] = []
     following = start
     for event in log_format.parse(start, lines, head, dropped):
@@ -121,5 +196,5 @@ def parse_snapshot(thread_id: str, answer: list[Any], size: int, level: Level | 
         following = event.seq + 1
         if level is None or event.level.is_at_least(level):
             events.append(event)
-    page = LogPage(thread_id, tuple(events), head + dropped + counts["log_tail"], dropped, following)
+    page = LogPage(thread_id, tuple(events), head + dropped + tail, dropped, following)
     return ThreadSnapshot(parse_thread(thread_id, meta), page, int(access))

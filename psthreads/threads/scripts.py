@@ -9,7 +9,7 @@ from psthreads.database.scripts import Scripts
 from psthreads.domain.access import Role
 from psthreads.domain.config import Config
 from psthreads.domain.model import Status
-from psthreads.threads import jobs, leases
+from psthreads.threads import jobs, leases, records
 
 
 class ThreadScripts(Scripts):
@@ -21,6 +21,10 @@ class ThreadScripts(Scripts):
             **shared_settings.constants(config),
             "STATUSES": list(Status),
             "FINAL": {status: True for status in Status if status.is_final},
+            "REQUIRED": records.REQUIRED,
+            "DEFAULTS": records.DEFAULTS,
+            "OPTIONAL": records.OPTIONAL,
+            "VERSION": records.VERSION,
             "ROLES": {role.value: position for position, role in enumerate(Role)},
             "RQ_STATUS": {status: jobs.rq_status(status) for status in Status},
             # A worker that beats more slowly than others must not lose its threads between two beats.

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from psthreads.domain.errors import BadParameter
 from psthreads.domain.model import SERVER_WIDE, Status, Thread
-from psthreads.threads.records import Kind, thread_from
+from psthreads.threads.records import Kind, parse_thread
 from psthreads.threads.scripts import ThreadScripts
 
 _SLICE: Final = 250  # threads in one step of a search: few enough not to hold up Redis
@@ -130,9 +130,8 @@ class ThreadSearch:
                     break
                 score = int(at)
                 after = f"{score}-{thread_id.decode()}"
-                meta = json.loads(raw)
-                if _matches(query, meta):
-                    threads.append(thread_from(thread_id.decode(), meta))
+                if _matches(query, raw):
+                    threads.append(parse_thread(thread_id.decode(), raw))
         stopped_early = has_more and len(threads) < size
         return ThreadSearchResult(
             threads=tuple(threads),
@@ -172,7 +171,16 @@ def _listings(query: ThreadQuery) -> tuple[list[tuple[str, str]], bool]:
     return listings, len(listings) == 1 and not query.text
 
 
-def _matches(query: ThreadQuery, meta: Mapping[str, Any]) -> bool:
+def _matches(query: ThreadQuery, raw: bytes) -> bool:
+    try:
+        return _meta_matches(query, json.loads(raw))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        # A record that cannot be read is shown wherever it may belong, but not as what somebody has searched.
+        return query.member_id is None and not query.process and not query.text
+
+
+def _meta_matches(query: ThreadQuery, meta: Mapping[str, Any]) -> bool:
+    # Most of the threads that a search looks at do not match: no whole thread is made of them.
     status = Status(meta["status"])
     if query.kind not in {"active", "finished"} and status is not Status(query.kind):
         return False
@@ -200,7 +208,7 @@ def _pairs(flat: list[Any]) -> Iterator[tuple[Any, Any]]:
 
 
 def _threads(flat: list[Any]) -> Iterator[Thread]:
-    return (thread_from(thread_id.decode(), json.loads(meta)) for thread_id, meta in _pairs(flat))
+    return (parse_thread(thread_id.decode(), meta) for thread_id, meta in _pairs(flat))
 
 
 def _hour(hour: int, fields: list[bytes]) -> Hour:

@@ -34,7 +34,7 @@ from psthreads.domain.model import (
     ThreadPage,
     clean,
 )
-from psthreads.threads import jobs, log_format
+from psthreads.threads import jobs, log_format, records
 from psthreads.threads.leases import WORKER_LOST, LeaseEntry
 from psthreads.threads.records import (
     Heartbeat,
@@ -44,7 +44,6 @@ from psthreads.threads.records import (
     ThreadSnapshot,
     parse_snapshot,
     parse_thread,
-    thread_from,
 )
 from psthreads.threads.scripts import ThreadScripts
 
@@ -87,6 +86,8 @@ class ThreadStore:
         another fingerprint raises IdempotencyConflict.
         """
         meta = {
+            **records.DEFAULTS,
+            "version": records.VERSION,
             "name": self._mask(clean(new.name)),
             "process": new.process,
             "username": new.username,
@@ -96,9 +97,6 @@ class ThreadStore:
             "restartable": new.restartable,
             "exclusive": new.exclusive,
             "message": "Waiting for a worker",
-            "xml": "",
-            **dict.fromkeys(("started", "ended", "heard", "warnings", "errors", "restarts"), 0),
-            **dict.fromkeys(("log_head", "log_head_bytes", "log_tail", "log_tail_bytes", "log_dropped"), 0),
         }
         if new.role is not None and new.by.member_id is not None:
             meta |= {"byid": str(new.by.member_id), "role": new.role.value}
@@ -144,6 +142,10 @@ class ThreadStore:
         # Beside `meta`, so that no list and no search reads it.
         with translate_errors():
             result = cast("bytes | None", self._redis.hget(jobs.key(thread.id), _RESULT_FIELD))
+        try:
+            json.loads(result or b"")
+        except (ValueError, RecursionError):
+            return thread  # It was changed in Redis.
         return replace(thread, result=(result or b"").decode())
 
     def location(self, thread_id: str) -> tuple[str, str]:
@@ -164,8 +166,7 @@ class ThreadStore:
         scope = "server" if group_id == SERVER_WIDE else group_id
         total, *rows = self._run("list", scope, str(kind), (page - 1) * size, size)
         threads = tuple(
-            thread_from(thread_id.decode(), json.loads(meta))
-            for thread_id, meta in zip(rows[::2], rows[1::2], strict=True)
+            parse_thread(thread_id.decode(), meta) for thread_id, meta in zip(rows[::2], rows[1::2], strict=True)
         )
         return ThreadPage(threads, total, page, size)
 
@@ -221,7 +222,7 @@ class ThreadStore:
         if not answer:
             raise ThreadNotFound(thread_id)
         worker, meta = answer
-        return self.with_result(thread_from(thread_id, json.loads(meta))), worker.decode()
+        return self.with_result(parse_thread(thread_id, meta)), worker.decode()
 
     def delete(self, thread_id: str, by: Origin) -> None:
         """Remove a final thread with its log; raise ThreadNotFound, and Conflict for a thread that is not final."""
@@ -343,8 +344,13 @@ class ThreadStore:
     def survey(self, many: int = 100) -> Survey:
         """Return all leases, and at most `many` of each other kind that the janitor has to check."""
         shortest, leases, *others = self._run("survey", many)
-        entries = (LeaseEntry(each.decode(), renewed) for each, renewed in zip(leases[::2], leases[1::2], strict=True))
-        return Survey(shortest / 1000, tuple(entries), *(tuple(each.decode() for each in ids) for ids in others))
+        entries = (
+            LeaseEntry(each.decode(errors="replace"), renewed)
+            for each, renewed in zip(leases[::2], leases[1::2], strict=True)
+        )
+        return Survey(
+            shortest / 1000, tuple(entries), *(tuple(each.decode(errors="replace") for each in ids) for ids in others)
+        )
 
     def declare_lost(self, lease: LeaseEntry, unchanged: float) -> str:
         """Give up the execution that holds this lease, which was not renewed for so many seconds.
@@ -352,7 +358,7 @@ class ThreadStore:
         Returns what `abandon` does, an empty text where it was renewed meanwhile, or where its lease is longer.
         """
         milliseconds = min(unchanged * 1000, 1e15)
-        answer = self._run("abandon", lease.thread_id, "", WORKER_LOST, lease.renewed, milliseconds)
+        answer = self._run("abandon", lease.thread_id, "", WORKER_LOST, lease.renewed, milliseconds, even_full=True)
         return str(answer.decode())
 
     def buried(self, thread_ids: Collection[str]) -> set[str]:

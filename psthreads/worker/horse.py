@@ -124,8 +124,8 @@ class Horse:
             name in parameters and _fits(parameters[name], value) for name, value in call.values.items()
         ):
             raise LookupError(f"The job's data does not fit the process '{process.name}'")
-        if type(thread.group_id) is not int or type(thread.member_id) is not int:
-            raise LookupError("The thread's record names no group or no member: folders are named after both")
+        if thread.is_damaged:  # Folders are named after the group and the member in it.
+            raise LookupError(thread.message)
         return process, call.values
 
     def _context(self, thread: Thread, token: str, redis_time: int) -> Context:

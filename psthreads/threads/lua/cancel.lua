@@ -21,8 +21,11 @@ if meta.status == 'initialised' then
   worker = meta.worker or ''
   meta.cancelled_by, meta.cancelling, meta.cancel_asked = by, true, now
   conclude(id, meta, 'cancelled', '', '')
+elseif not FINAL[meta.status] and not redis.call('ZSCORE', LEASES, id) then
+  meta.cancelled_by, meta.cancelling, meta.cancel_asked = by, true, now
+  conclude(id, meta, 'cancelled', '', 'No worker ran it any more')
 elseif not FINAL[meta.status] then
-  worker = meta.worker
+  worker = meta.worker or ''
   if not meta.cancelling then
     meta.cancelling, meta.cancelled_by, meta.cancel_asked = true, by, now
     meta.message = 'Cancelling, as ' .. by .. ' asked'

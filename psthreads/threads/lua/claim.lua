@@ -4,7 +4,8 @@
 local id, token = ARGV[1], ARGV[2]
 if is_behind(ARGV[4]) then return 0 end
 local meta = load(id)
-local is_claimed = meta and meta.status == 'initialised' and not meta.waits and (not meta.token or meta.token == token)
+local is_claimed = meta and not refuse(id, meta) and not newer[id]
+  and meta.status == 'initialised' and not meta.waits and (not meta.token or meta.token == token)
 if is_claimed then
   meta.token, meta.worker, meta.lease = token, ARGV[3], lease_of(meta)
   store(id, meta)

@@ -16,9 +16,42 @@ local function index(scope, kind) return 'ps:threads:' .. scope .. ':' .. kind e
 local function head_of(id) return 'ps:log:' .. id end
 local function tail_of(id) return 'ps:log:' .. id .. ':tail' end
 
+-- Return the record of a thread as it is stored, '' for a key that holds no record, false where there is none.
+local function raw_of(id)
+  local raw = redis.pcall('HGET', JOB .. id, 'meta')
+  return type(raw) == 'table' and '' or raw
+end
+
+-- Ids of threads whose records lack a field, or hold a wrong value; and of those that a newer version wrote.
+local damaged, newer = {}, {}
+
+local function fits(value, default)
+  if type(value) ~= type(default) then return false end
+  return type(value) ~= 'number' or (value >= -1 and value < 253402300800000 and value == math.floor(value))
+end
+
+-- Return the record of a thread with all fields that it must have, by the rules of records.py.
 local function load(id)
-  local raw = redis.call('HGET', JOB .. id, 'meta')
-  return raw and cjson.decode(raw)
+  local raw = raw_of(id)
+  if not raw then return raw end
+  local is_json, meta = pcall(cjson.decode, raw)
+  if not is_json or type(meta) ~= 'table' then meta, damaged[id] = {}, true end
+  for name, default in pairs(@REQUIRED@) do
+    if not fits(meta[name], default) then meta[name], damaged[id] = default, true end
+  end
+  for name, default in pairs(@DEFAULTS@) do
+    if meta[name] == nil then
+      meta[name] = default
+    elseif not fits(meta[name], default) then
+      meta[name], damaged[id] = default, true
+    end
+  end
+  for name, default in pairs(@OPTIONAL@) do
+    if meta[name] ~= nil and not fits(meta[name], default) then meta[name], damaged[id] = nil, true end
+  end
+  if not RQ_STATUS[meta.status] then meta.status, damaged[id] = 'failed', true end
+  if type(meta.version) == 'number' and meta.version > @VERSION@ then damaged[id], newer[id] = nil, true end
+  return meta
 end
 
 local function store(id, meta)
@@ -244,7 +277,7 @@ local function conclude(id, meta, status, message, detail, trace)
     if status ~= 'cancelled' and detail == '' then
       detail, detail_trace = 'It was about to end: ' .. message, trace
     end
-    status, message, trace = 'cancelled', 'Cancelled by ' .. meta.cancelled_by, nil
+    status, message, trace = 'cancelled', 'Cancelled by ' .. (meta.cancelled_by or 'somebody'), nil
     meta.cancelling = nil
   end
   meta.message, meta.ended, meta.heard, meta.waits = message, now, now, nil
@@ -260,6 +293,13 @@ local function conclude(id, meta, status, message, detail, trace)
   local retention = milliseconds('retention')
   bury(id, now + retention)
   for _, key in ipairs({JOB .. id, head_of(id), tail_of(id)}) do redis.call('PEXPIRE', key, retention) end
+end
+
+-- End a thread whose record cannot be read: no worker can run it. Return whether it was one.
+local function refuse(id, meta)
+  if not meta or not damaged[id] or FINAL[meta.status] then return false end
+  conclude(id, meta, 'failed', 'Not run: its record could not be read', '')
+  return true
 end
 
 -- Return how long the lease of a thread is, in milliseconds. One that could run twice, or beside another changer of the

@@ -1,11 +1,18 @@
--- ARGV: thread id, origin (JSON). Removes a final thread with its log.
+-- ARGV: thread id, origin (JSON). Removes a final thread with its log, or one whose record cannot be read.
 -- Returns 'deleted', 'active' for a thread that is not final and stays, or '' where there is no such thread.
 local id = ARGV[1]
 local meta = load(id)
 if not meta then return '' end
-if not FINAL[meta.status] then return 'active' end
+if not FINAL[meta.status] and not damaged[id] then return 'active' end
 depart(by_status(meta), meta.status, id)
 depart(by_state(meta), 'finished', id)
+if damaged[id] then
+  -- Nobody knows where it is listed. Other listings forget it when they are read.
+  for _, status in ipairs(STATUSES) do depart(by_status(meta), status, id) end
+  depart(by_state(meta), 'active', id)
+  release(id, meta)
+  leave(id, meta)
+end
 redis.call('DEL', JOB .. id, head_of(id), tail_of(id))
 bury(id, clock())
 audit('thread.delete', cjson.decode(ARGV[2]), id, meta)

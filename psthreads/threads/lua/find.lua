@@ -37,7 +37,7 @@ for position = 1, #listed, 2 do
     result[2] = 1
     break
   end
-  local meta = redis.call('HGET', JOB .. id, 'meta')
+  local meta = raw_of(id)
   if meta then
     local last = #result
     result[last + 1], result[last + 2], result[last + 3] = id, at, meta

@@ -7,7 +7,7 @@ local now = clock()
 local function read(ids)
   local threads = {}
   for _, id in ipairs(ids) do
-    local meta = redis.call('HGET', JOB .. id, 'meta')
+    local meta = raw_of(id)
     if meta then threads[#threads + 1], threads[#threads + 2] = id, meta end
   end
   return threads

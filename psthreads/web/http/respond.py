@@ -262,7 +262,7 @@ def own_xml(xml: str) -> str:
 def _elements(xml: str) -> list[etree._Element]:
     try:
         return list(etree.fromstring(f"<xml>{xml}</xml>", _PARSER).iterchildren("*")) if xml else []
-    except etree.XMLSyntaxError:
+    except (etree.XMLSyntaxError, ValueError):
         return []
 
 
