@@ -57,6 +57,23 @@ ACTS: Final = {
 }
 """The acts that are recorded, and what people read for each."""
 
+REFUSED_KEY: Final = "ps:audit:refused"
+"""The security log: a stream of the same form, for those who were refused."""
+
+REFUSALS: Final = {
+    "refused.password": "wrong username or password",
+    "refused.token": "token not accepted",
+    "refused.client": "OAuth client not accepted",
+    "refused.session": "session not accepted",
+    "refused.anonymous": "no credentials",
+    "refused.identity": "provider's identity not accepted",
+    "refused.access": "not permitted",
+    "refused.forgery": "request from another site, or without the page's token",
+    "refused.throttle": "too many wrong credentials",
+    "refused.more": "too many refusals in a minute to record each",
+}
+"""What the security log records, and what people read for each."""
+
 KINDS: Final = tuple(dict.fromkeys(act.partition(".")[0] for act in ACTS))
 """The kinds of acts: the parts before their points."""
 
@@ -162,10 +179,14 @@ class AuditPage:
 
 
 class Audit:
-    """The reader of the audit; the scripts write it. All methods raise Unavailable when Redis is away."""
+    """The reader of the audit, or of the security log, which the scripts write.
 
-    def __init__(self, redis: Redis) -> None:
+    All methods raise Unavailable when Redis is away.
+    """
+
+    def __init__(self, redis: Redis, key: str = KEY) -> None:
         self._redis = redis
+        self._key = key
 
     def page(self, query: AuditQuery, before: str = "", size: int = 50) -> AuditPage:
         """Return at most `size` matching entries before the one with the id `before`, newest first.
@@ -206,6 +227,6 @@ class Audit:
         if query.until and not (before and int(before.partition("-")[0]) < query.until):
             latest = f"({query.until}-0"
         with translate_errors():
-            rows = self._redis.xrevrange(KEY, latest, str(query.since) if query.since else "-", count=size)
+            rows = self._redis.xrevrange(self._key, latest, str(query.since) if query.since else "-", count=size)
         entries = tuple(AuditEntry.parse(*row) for row in cast("list[tuple[bytes, dict[bytes, bytes]]]", rows))
         return AuditPage(entries, entries[-1].id if len(entries) == size else "")

@@ -74,7 +74,11 @@ class NotAllowed(PsthreadsError):
     code = "0403"
 
 
-class ForeignRequest(NotAllowed):
+class Forgery(NotAllowed):
+    """A request may have been made by the page of another site: it lacks the token of a page of ours."""
+
+
+class ForeignRequest(Forgery):
     """A browser sends this for a page of another site, which could act with its member's credentials."""
 
     def __init__(self, origin: str) -> None:
@@ -179,6 +183,10 @@ class TooManyRequests(PsthreadsError):
     def __init__(self, message: str, retry_after: int) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+
+
+class TooManyGuesses(TooManyRequests):
+    """Too many wrong credentials came for an account or from an address."""
 
 
 class Unavailable(PsthreadsError):

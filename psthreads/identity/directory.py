@@ -40,6 +40,7 @@ from psthreads.identity.credentials import (
 from psthreads.identity.oauth_clients import Clients
 from psthreads.identity.passwords import Passwords
 from psthreads.identity.records import Account, DirectoryPage, Membership, TokenInfo
+from psthreads.identity.refusals import Refusals
 from psthreads.identity.scripts import DirectoryScripts
 from psthreads.identity.throttles import Throttles
 
@@ -71,6 +72,7 @@ class Directory:
         self._scripts = DirectoryScripts(redis, config or Config())
         self._run = self._scripts.run
         self.clients = Clients(self._scripts)
+        self.refusals = Refusals(self._scripts)
         self._throttles = throttles
         self._seen = seen
         self._highest_id = Marker(config.documents).highest if config else (lambda _: 0)

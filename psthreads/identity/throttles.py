@@ -19,7 +19,7 @@ from limits.strategies import MovingWindowRateLimiter
 
 from psthreads.database.connection import translate_errors
 from psthreads.database.scripts import SafeScript
-from psthreads.domain.errors import TooManyRequests
+from psthreads.domain.errors import TooManyGuesses, TooManyRequests
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -63,7 +63,7 @@ class Throttles:
         with translate_errors():
             for limit in (self._of_account(account), self._of_address(address)):
                 if not self._windows.test(limit.rate, limit.kind, limit.name):
-                    raise self._refusal(limit, _GUESSES)
+                    raise self._too_many_guesses(limit)
 
     def count_guess(self, account: str, address: str) -> None:
         """Count a wrong password."""
@@ -79,7 +79,7 @@ class Throttles:
         limit = self._of_address(address)
         with translate_errors():
             if not self._windows.hit(limit.rate, limit.kind, limit.name):
-                raise self._refusal(limit, _GUESSES)
+                raise self._too_many_guesses(limit)
 
     def count_start(self, member_id: int, username: str, group_id: int | None, group: str) -> None:
         """Count a start by a member, in a group or on the server; raise TooManyRequests where that is one too many."""
@@ -102,7 +102,11 @@ class Throttles:
         return _Limit(self._per_account, "account", hashlib.sha256(account.encode(errors="replace")).hexdigest())
 
     def _of_address(self, address: str) -> _Limit:
-        return _Limit(self._per_address, "address", _network(address))
+        return _Limit(self._per_address, "address", network(address))
+
+    def _too_many_guesses(self, limit: _Limit) -> TooManyGuesses:
+        refusal = self._refusal(limit, _GUESSES)
+        return TooManyGuesses(refusal.message, refusal.retry_after)
 
     def _refusal(self, limit: _Limit, sentence: str, *words: str) -> TooManyRequests:
         reset = self._windows.get_window_stats(limit.rate, limit.kind, limit.name).reset_time
@@ -110,7 +114,7 @@ class Throttles:
         return TooManyRequests(sentence.format(*words, seconds), seconds)
 
 
-def _network(address: str) -> str:
+def network(address: str) -> str:
     """Return what counts as one address: of IPv6 the network, since one subscriber has 2**64 addresses."""
     try:
         parsed = ip_address(address)

@@ -13,7 +13,7 @@ from psthreads.domain.config import Config
 from psthreads.domain.model import iso
 from psthreads.web.api import files, health, loading_zone, openapi, processes, schemas, starts, streams, threads
 from psthreads.web.api.levels import service_levels
-from psthreads.web.auth import csrf, oauth, sessions
+from psthreads.web.auth import csrf, oauth, refusals, sessions
 from psthreads.web.auth.guard import Guard
 from psthreads.web.auth.sessions import Sessions
 from psthreads.web.http import error_handlers
@@ -54,6 +54,7 @@ def create_app(config: Config) -> Flask:
     sessions.install(app, Sessions(services.redis, config.session_idle, config.session_life))
     csrf.install(app)
     error_handlers.install(app)
+    refusals.install(app, services)
     app.before_request(services.origins.refuse_foreign)
     guard = Guard(services)
     for number, prefix in enumerate(("", *config.prefixes)):

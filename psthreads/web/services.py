@@ -7,7 +7,7 @@ from typing import Self
 
 from redis import Redis
 
-from psthreads.audit.entries import Audit
+from psthreads.audit.entries import REFUSED_KEY, Audit
 from psthreads.authoring.plugins import load_all
 from psthreads.authoring.registry import Registry
 from psthreads.database.connection import connect
@@ -36,6 +36,7 @@ class Services:
     redis: Redis
     directory: Directory
     audit: Audit
+    security_log: Audit
     throttles: Throttles
     store: ThreadStore
     search: ThreadSearch
@@ -63,6 +64,7 @@ class Services:
             redis=redis,
             directory=Directory(redis, throttles=throttles, config=config, seen=lambda: installation.seen),
             audit=Audit(redis),
+            security_log=Audit(redis, REFUSED_KEY),
             throttles=throttles,
             store=store,
             search=ThreadSearch(scripts),

@@ -20,6 +20,9 @@
 -- ps:tokens-of-client:<id>  sorted set of a client: SHA-256 of its access tokens, by when they expire
 -- ps:ended-session:<key>    string: a session that was signed out, until its cookie expires
 -- ps:identities        hash: SHA-256 of an issuer and its subject -> id of the member that it is bound to
+-- ps:audit:refused     stream: who was refused; identity/refusals.py bounds it
+-- ps:refusals          hash: the current minute, how many refusals it has in all (all), not recorded (left), and of each
+--                      network (of:<network>)
 -- ps:audit             stream: who did what; see audit/entries.py
 
 local NAMES = {member = 'ps:usernames', group = 'ps:groupnames'}
@@ -31,6 +34,7 @@ local ADMINISTRATORS, LOCKED = 'ps:administrators', 'ps:locked'
 local TOKEN, TOKENS_OF = 'ps:token:', 'ps:tokens-of:'
 local CLIENT, CLIENTS_OF, TOKENS_OF_CLIENT = 'ps:client:', 'ps:clients-of:', 'ps:tokens-of-client:'
 local IDENTITIES = 'ps:identities'
+local REFUSED, REFUSALS = 'ps:audit:refused', 'ps:refusals'
 local ENDED = 'ps:ended-session:'
 
 -- Note that it has changed who may do what: followers of threads are checked again before anything more is sent.

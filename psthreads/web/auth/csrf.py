@@ -7,7 +7,7 @@ from typing import Any, cast
 from flask import Flask, current_app
 from flask_wtf.csrf import CSRFError, CSRFProtect, generate_csrf
 
-from psthreads.domain.errors import NotAllowed
+from psthreads.domain.errors import Forgery
 
 
 def install(app: Flask) -> None:
@@ -25,8 +25,8 @@ def install(app: Flask) -> None:
 
 
 def check_token() -> None:
-    """Raise NotAllowed unless the request carries the session's token."""
+    """Raise Forgery unless the request carries the session's token."""
     try:
         cast("Any", current_app.extensions["csrf-protect"]).protect()
     except CSRFError as error:
-        raise NotAllowed(f"{error.description} Load the page again and repeat what you did.") from None
+        raise Forgery(f"{error.description} Load the page again and repeat what you did.") from None

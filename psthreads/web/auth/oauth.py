@@ -8,14 +8,16 @@ from urllib.parse import unquote
 from flask import Blueprint, Response, g, request
 
 from psthreads.domain.access import TokenScope
-from psthreads.domain.errors import GroupNotFound
+from psthreads.domain.errors import GroupNotFound, NotSignedIn
 from psthreads.identity.oauth_clients import OAuthClient, new_access_token
+from psthreads.web.auth import refusals
 from psthreads.web.auth.guard import Guard
 from psthreads.web.auth.oauth_authlib import Hooks, OAuthServer
 from psthreads.web.http.operation import FORM, JSON, DeclaredResponse, Operation, Who, declares
 from psthreads.web.services import Services
 
 _GROUP: Final = "group:"
+_WRONG: Final = "The client id or the secret is wrong."
 _MOST_GROUPS: Final = 100
 _REFUSALS: Final = {
     400: DeclaredResponse("The request is not valid or not supported; `error` says why", (JSON,)),
@@ -81,6 +83,7 @@ class _Policy:
             return None
         client = self._directory.clients.find(credentials[0])
         if client is None or not client.has_secret(credentials[1]):
+            refusals.note(NotSignedIn(_WRONG), "refused.client")
             self._throttles.count_wrong(request.remote_addr or "")
             return None
         return client

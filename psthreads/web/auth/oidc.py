@@ -12,7 +12,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from psthreads.audit.entries import Origin
 from psthreads.domain.errors import MemberNotFound, NotFound, NotSignedIn, PsthreadsError
 from psthreads.identity.credentials import Identity
-from psthreads.web.auth import sessions
+from psthreads.web.auth import refusals, sessions
 from psthreads.web.auth.oidc_authlib import Provider
 from psthreads.web.auth.sign_in import begin_session, own_path
 from psthreads.web.http.audit_origin import client_address
@@ -114,4 +114,5 @@ def is_admin(claims: Mapping[str, Any], setting: str) -> bool:
 
 
 def _refused(problem: PsthreadsError, following: str) -> tuple[str, int]:
+    refusals.note(problem, "refused.identity")
     return render_template("sign-in.html", following=following, problem=problem.message, outside=True), 401

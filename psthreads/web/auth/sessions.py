@@ -104,6 +104,11 @@ def begin(member: Member, signed_in: Session, proven: float) -> None:
     login_user(SignedIn(member, signed_in))
 
 
+def has_cookie() -> bool:
+    """Return whether the request came with a session of ours, also one that has ended."""
+    return bool(session.get("_user_id")) or session.modified
+
+
 def prove() -> None:
     """Note in the cookie that the session's member has just proven who they are."""
     session[_PROVEN] = int(time.time())

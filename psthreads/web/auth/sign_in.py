@@ -12,7 +12,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from psthreads.domain.access import Member
 from psthreads.domain.errors import NotSignedIn, TooManyRequests
 from psthreads.identity.credentials import Session
-from psthreads.web.auth import csrf, sessions
+from psthreads.web.auth import csrf, refusals, sessions
 from psthreads.web.http.audit_origin import client_address, request_origin
 from psthreads.web.services import Services
 
@@ -34,8 +34,10 @@ def add_to(blueprint: Blueprint, services: Services) -> None:
         try:
             member, session = services.directory.sign_in(username, password, address=client_address())
         except NotSignedIn as error:
+            refusals.note(error, "refused.password", username)
             return Response(form(following, error.message, username), 401)
         except TooManyRequests as error:
+            refusals.note(error, claimed=username)
             headers = {"Retry-After": str(error.retry_after)}
             return Response(form(following, error.message, username), 429, headers)
         return begin_session(services, member, session, following, proven=time.time())

@@ -6,7 +6,7 @@ import logging
 from typing import Final
 from urllib.parse import urlsplit
 
-from flask import Flask, Response, redirect, render_template, request, url_for
+from flask import Flask, Response, g, redirect, render_template, request, url_for
 from redis.exceptions import RedisError
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestedRangeNotSatisfiable
 
@@ -43,6 +43,7 @@ def install(app: Flask) -> None:
 def answer(problem: PsthreadsError) -> Response:
     """Answer with the error: XML or JSON for a service, HTML for a page."""
     headers = {}
+    g.problem = problem  # for the security log
     if isinstance(problem, NotSignedIn):
         # A browser that was asked for a password would send it from then on, also for pages of other sites.
         headers["WWW-Authenticate"] = _BEARER if origins.is_browser(request) else _CHALLENGE

@@ -8,7 +8,7 @@ from typing import Final
 
 from flask import Blueprint, Response, render_template, url_for
 
-from psthreads.audit.entries import ACTS, KINDS, AuditEntry, AuditQuery
+from psthreads.audit.entries import ACTS, KINDS, REFUSALS, Audit, AuditEntry, AuditQuery
 from psthreads.audit.export import FORMATS, pieces
 from psthreads.authoring.parameter import Parameter, read_timestamp
 from psthreads.domain.model import iso
@@ -18,9 +18,10 @@ from psthreads.web.http.parameters import value_of
 from psthreads.web.pages import forms
 from psthreads.web.services import Services
 
-_ACT: Final = Parameter("act", str, "", choices=("", *KINDS, *ACTS))
+_LOG: Final = Parameter("log", str, "", choices=("", "security"))
+_ACT: Final = Parameter("act", str, "", choices=("", *KINDS, *ACTS, *REFUSALS))
 _FORMAT: Final = Parameter("format", str, "csv", choices=tuple(FORMATS))
-_FILTERS: Final = ("by", "act", "subject", "group", "since", "until")
+_FILTERS: Final = ("log", "by", "act", "subject", "group", "since", "until")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ def add_to(blueprint: Blueprint, services: Services, guard: Guard) -> None:
     @blueprint.get("/dashboard/audit")
     def audit() -> str:
         query, before = _query(), forms.argument("before")
-        page = services.audit.page(query, before)
+        page = _log(services).page(query, before)
         return render_template(
             "audit.html",
             rows=_rows(page.entries, services.directory),
@@ -49,17 +50,26 @@ def add_to(blueprint: Blueprint, services: Services, guard: Guard) -> None:
             filters={name: value for name in _FILTERS if (value := forms.argument(name))},
             since=_field(query.since),
             until=_field(query.until),
-            acts=ACTS,
-            kinds=KINDS,
+            is_security=_is_security(),
+            acts=REFUSALS if _is_security() else ACTS,
+            kinds=("refused",) if _is_security() else KINDS,
         )
 
     @blueprint.get("/dashboard/audit/export")
     def audit_export() -> Response:
-        name = str(value_of(_FORMAT))
-        text = pieces(services.audit.export(_query()), name, guard.watch().recheck)
+        name, stem = str(value_of(_FORMAT)), "security" if _is_security() else "audit"
+        text = pieces(_log(services).export(_query()), name, guard.watch().recheck)
         response = Response(text, content_type=FORMATS[name].media)
-        response.headers["Content-Disposition"] = f'attachment; filename="audit.{name}"'
+        response.headers["Content-Disposition"] = f'attachment; filename="{stem}.{name}"'
         return response
+
+
+def _is_security() -> bool:
+    return str(value_of(_LOG)) == "security"
+
+
+def _log(services: Services) -> Audit:
+    return services.security_log if _is_security() else services.audit
 
 
 def _query() -> AuditQuery:
@@ -104,7 +114,7 @@ def _rows(entries: Iterable[AuditEntry], directory: Directory) -> list[AuditRow]
     return [
         AuditRow(
             entry,
-            ACTS.get(entry.act, entry.act),
+            {**ACTS, **REFUSALS}.get(entry.act, entry.act),
             link("member", entry.byid),
             link(*_subject_of(entry)),
             link("group", entry.group),

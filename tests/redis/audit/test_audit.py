@@ -146,7 +146,14 @@ def test_what_is_sent_again_because_its_answer_was_lost_leaves_one_entry(jones: 
     run, guest = jones.directory.by(CHIEF)._run, jones.members["guest"]
     origin, member = CHIEF.fields(), str(guest.id)
     scope = {"scope": "", "scope_words": "all"}
-    group = {"kind": "group", "key": "news", "name": "news", "nonce": "nonce", "fields": {"name": "news"}}
+    group: dict[str, Any] = {
+        "kind": "group",
+        "key": "news",
+        "name": "news",
+        "nonce": "nonce",
+        "fields": {"name": "news"},
+        "above": 0,
+    }
     fields = {"act": "session.end-all", "stamp": "", "fields": {"stamp": "new"}}
     token = {"name": "t", "digest": "digest", "seconds": 0, "most": 9}
     client = {"name": "c", "client": "psc", "secret": "digest"}
