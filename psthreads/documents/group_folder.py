@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from psthreads.documents.document_tree import DocumentTree
+from psthreads.documents.fence import NO_FENCE, Fence
 from psthreads.documents.folder import Folder
 from psthreads.documents.paths import names_of, new_names_of
 from psthreads.domain.access import Group
@@ -29,9 +30,12 @@ class GroupFolder(DocumentTree):
     if nothing is there. `guard` is called before the folder is created, and raises where its disk is not mounted.
     """
 
-    def __init__(self, group: Group, root: Path, guard: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self, group: Group, root: Path, guard: Callable[[], None] = lambda: None, fence: Fence = NO_FENCE
+    ) -> None:
         super().__init__(root)
         self.group = group
+        self.fence = fence
         self._guard = guard
         # The folders of the last move: the next one is mostly between the same two.
         self._move_folders: tuple[Folder, Folder] | None = None
@@ -48,6 +52,7 @@ class GroupFolder(DocumentTree):
         try:
             with folder.write(name) as file:
                 file.write(content)
+                self.fence.require_lease()
         except IsADirectoryError:
             raise Conflict(f"'{path}' is a folder: choose another path.") from None
 
@@ -60,6 +65,7 @@ class GroupFolder(DocumentTree):
         normal = "/" + "/".join(names)
         if not names:
             raise Conflict(_NOT_A_DOCUMENT)
+        self.fence.require_lease()
         self.create()
         folder = self._enter((), "/")
         for name in names[:-1]:
@@ -135,6 +141,7 @@ class GroupFolder(DocumentTree):
         is_cached = folders is not None and (folders[0].path, folders[1].path) == paths
         if folders is None or not is_cached:
             folders = self._move_folders = (self._enter(source, path), self._enter(target, to))
+        self.fence.require_lease()
         try:
             folders[0].move(name, folders[1], new)
         except FileExistsError:

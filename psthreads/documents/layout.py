@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from psthreads.documents.document_tree import Document
+from psthreads.documents.fence import NO_FENCE, Fence
 from psthreads.documents.folder import ResultFile
 from psthreads.documents.group_folder import GroupFolder
 from psthreads.documents.loading_zone import LoadingZone
@@ -25,12 +26,13 @@ class Documents:
     """The folder of all groups' documents and results.
 
     `guard` is called before anything in it is reached, and before a folder is created. It raises where the folder is
-    not the right one.
+    not the right one. `fence` belongs to the execution that changes anything.
     """
 
-    def __init__(self, root: Path, guard: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, root: Path, guard: Callable[[], None] = lambda: None, fence: Fence = NO_FENCE) -> None:
         self._root = root
         self._guard = guard
+        self._fence = fence
 
     def group(self, group: Group) -> GroupFolder:
         """Return the folder of a group's documents; it need not exist yet."""
@@ -40,7 +42,7 @@ class Documents:
         """Return the folder of the files that threads of a group made, or of -1, threads on the whole server."""
         self._guard()
         name = "server" if group_id == SERVER_WIDE else str(group_id)
-        return ResultFolder(self._root / "results" / name, self._guard)
+        return ResultFolder(self._root / "results" / name, self._guard, self._fence)
 
     def loading_zone(self, group: Group, member_id: int) -> LoadingZone:
         """Return a member's loading zone for a group; it need not exist yet."""
@@ -66,4 +68,4 @@ class Documents:
 
     def _folder(self, group: Group, path: Path) -> GroupFolder:
         self._guard()
-        return GroupFolder(group, path, self._guard)
+        return GroupFolder(group, path, self._guard, self._fence)

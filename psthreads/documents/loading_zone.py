@@ -152,6 +152,7 @@ class LoadingZone:
             try:
                 with self.open(path) as source, target.write(new if overwrite else temporary) as file:
                     shutil.copyfileobj(source, file)
+                    documents.fence.require_lease()
                 if not overwrite:
                     target.move(temporary, target, new)
             finally:

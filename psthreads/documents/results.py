@@ -15,6 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Final
 
+from psthreads.documents.fence import NO_FENCE, Fence
 from psthreads.documents.folder import Folder, ResultFile
 from psthreads.documents.paths import FORBIDDEN, TEMPORARY, printable
 from psthreads.domain.errors import DocumentNotFound, NotFound, UnsafePath
@@ -46,9 +47,10 @@ class ResultFolder:
     `guard` is called before the folder is created, and raises where its disk is not mounted.
     """
 
-    def __init__(self, root: Path, guard: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, root: Path, guard: Callable[[], None] = lambda: None, fence: Fence = NO_FENCE) -> None:
         self._root = root
         self._guard = guard
+        self._fence = fence
 
     def write(self, filename: str) -> PendingResult:
         """Return a block that writes a file: it gets this name if the block ends without an exception.
@@ -58,7 +60,7 @@ class ResultFolder:
         """
         _check_filename(filename)
         self._guard()
-        return PendingResult(self._root, filename)
+        return PendingResult(self._root, filename, self._fence)
 
     def open(self, filename: str) -> BinaryIO:
         """Open a complete file to read it. Raises UnsafePath for an invalid name, and NotFound."""
@@ -72,9 +74,10 @@ class ResultFolder:
 class PendingResult:
     """A result that is being written: a context manager with the file as its value."""
 
-    def __init__(self, root: Path, filename: str) -> None:
+    def __init__(self, root: Path, filename: str, fence: Fence) -> None:
         self._root = root
         self._filename = filename
+        self._fence = fence
         # The name contains the thread's id, so that a sweep can remove the file once the thread has ended.
         self._hidden = f"{TEMPORARY}{owner(filename) or ''}-{secrets.token_hex(8)}"
         self._folder: Folder | None = None
@@ -100,10 +103,20 @@ class PendingResult:
                 self._file.flush()
                 os.fsync(self._file.fileno())
                 self._file.close()
-                os.replace(self._hidden, self._filename, src_dir_fd=self._folder.fd, dst_dir_fd=self._folder.fd)
+                self._put_in_place(self._folder)
                 os.fsync(self._folder.fd)
         finally:
             self.discard()
+
+    def _put_in_place(self, folder: Folder) -> None:
+        self._fence.require_ownership()
+        try:
+            # Whatever happens between the answer and this, the file of another execution is not replaced.
+            folder.move(self._hidden, folder, self._filename)
+        except FileExistsError:
+            # It is of an execution that was given up, or this one writes it again.
+            self._fence.require_ownership()
+            os.replace(self._hidden, self._filename, src_dir_fd=folder.fd, dst_dir_fd=folder.fd)
 
     def discard(self) -> None:
         """Remove an incomplete file; a complete one stays."""

@@ -164,6 +164,13 @@ class NoSpace(PsthreadsError):
         super().__init__("There is no space left on the server's disk: ask its administrator, then send it again.")
 
 
+class GivenUp(Conflict):
+    """An execution was given up, so that its thread may belong to another one: it must not change anything any more."""
+
+    def __init__(self) -> None:
+        super().__init__("This execution was given up, since its worker was cut off or lost: it changes nothing more.")
+
+
 class IdempotencyConflict(PsthreadsError):
     """The same Idempotency-Key was sent with another request."""
 

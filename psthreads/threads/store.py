@@ -292,6 +292,13 @@ class ThreadStore:
             self._installation.saw(ticks)
         return Heartbeat(Ownership(ownership.decode()), bool(forced), since / 1000)
 
+    def owns(self, thread_id: str, token: str) -> bool:
+        """Return whether the thread is this execution's, and has not ended."""
+        with translate_errors():
+            meta = cast("bytes | None", self._redis.hget(*self.location(thread_id)))
+        record = json.loads(meta) if meta else {}
+        return record.get("token") == token and not Status(record["status"]).is_final
+
     def finish(self, thread_id: str, token: str, outcome: Outcome, detail: str = "") -> Status | None:
         """End the thread, and return its final status; None where the thread is not this execution's.
 

@@ -31,9 +31,10 @@ from psthreads.domain.model import SERVER_WIDE, Level, Outcome, Ownership, Repor
 from psthreads.threads.jobs import ThreadJob
 from psthreads.threads.leases import CUT_OFF
 from psthreads.threads.store import ThreadStore
+from psthreads.worker.execution_fence import ExecutionFence
 from psthreads.worker.leftovers import end_leftovers
 from psthreads.worker.stop_request import StopRequest
-from psthreads.worker.vitals import Vitals
+from psthreads.worker.vitals import Execution, Vitals
 
 T = TypeVar("T")
 
@@ -52,7 +53,7 @@ class Horse:
         self._registry = registry
         self._vitals = vitals
         self._worker = os.getpid()
-        self._documents = Documents(config.documents, installation.require)
+        self._installation = installation
         self._mask = Masker(config.mask)
         self.stop_request = StopRequest()
 
@@ -130,14 +131,16 @@ class Horse:
 
     def _context(self, thread: Thread, token: str, redis_time: int) -> Context:
         group = Group(thread.group_id, thread.group_name) if thread.group_id != SERVER_WIDE else None
+        fence = ExecutionFence(self._store, self._vitals, Execution(thread.id, token))
+        documents = Documents(self._config.documents, self._installation.require, fence)
         return Context(
             thread_id=thread.id,
             member=Member(thread.member_id, thread.username),
             group=group,
-            folder=self._documents.group(group) if group else None,
-            loading_zone=self._documents.loading_zone(group, thread.member_id) if group else None,
-            results=self._documents.results(thread.group_id),
-            scratch=self._documents.scratch,
+            folder=documents.group(group) if group else None,
+            loading_zone=documents.loading_zone(group, thread.member_id) if group else None,
+            results=documents.results(thread.group_id),
+            scratch=documents.scratch,
             reporter=ToStore(self._store, thread.id, token),
             redis_time=redis_time,
             interval=self._config.report_interval,

@@ -76,6 +76,18 @@ def employer(context: Context, mark: str, how: str = "child", seconds: float = 3
     return "Employed"
 
 
+@process(title="Signing", route=_ROUTE + "signer", restartable=True)
+def signer(context: Context, mark: str, until: str) -> str:
+    """Writes a result with its own number, which it completes when a file is there."""
+    with context.result("signed.txt") as file:
+        file.write(str(os.getpid()).encode())
+        with Path(mark).open("a") as marks:
+            marks.write(f"{os.getpid()} {time.monotonic()}\n")
+        while not Path(until).exists():
+            time.sleep(_PAUSE)
+    return "Signed"
+
+
 def spans(mark: Path) -> dict[int, tuple[float, float]]:
     """When each operating system process began to work and when it was last at work, by its id, the earliest first."""
     times: dict[int, list[float]] = {}

@@ -1,0 +1,44 @@
+"""The fence of an execution: its lease, known from the page that it shares with its worker, and what the store says."""
+
+from __future__ import annotations
+
+import time
+from typing import Final
+
+from psthreads.domain.errors import GivenUp, Unavailable
+from psthreads.system.clock import steady
+from psthreads.threads.store import ThreadStore
+from psthreads.worker.vitals import Execution, Vitals
+
+_AGAIN_SECONDS: Final = 0.25
+
+
+class ExecutionFence:
+    """Keeps this execution from changing anything once another one may have its thread."""
+
+    def __init__(self, store: ThreadStore, vitals: Vitals, execution: Execution) -> None:
+        self._store = store
+        self._vitals = vitals
+        self._execution = execution
+
+    def require_lease(self) -> None:
+        """Raise GivenUp where the lease has run out; see `Fence`."""
+        if steady() >= self._vitals.kill_at:
+            raise GivenUp
+
+    def require_ownership(self) -> None:
+        """Raise GivenUp unless the store says that the execution owns its thread; see `Fence`.
+
+        While Redis does not answer, wait for it as long as the lease lasts.
+        """
+        while True:
+            self.require_lease()
+            try:
+                is_owner = self._store.owns(self._execution.thread_id, self._execution.token)
+            except Unavailable:
+                time.sleep(_AGAIN_SECONDS)
+            else:
+                break
+        if not is_owner:
+            raise GivenUp
+        self.require_lease()  # The answer may have been long on its way.
