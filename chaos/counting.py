@@ -16,6 +16,7 @@ from chaos.trails import Execution
 from chaos.watch import Watch, digest
 from psthreads.domain.config import Config
 from psthreads.domain.model import Status, Thread
+from psthreads.threads.leases import CUT_OFF, INTERRUPTED, WORKER_LOST
 
 OWN_MACHINE_SECONDS: Final = 2.0
 """In which the machine of a lost worker has to notice it."""
@@ -23,7 +24,7 @@ OWN_MACHINE_SECONDS: Final = 2.0
 _RECOVERY_SECONDS: Final = 3.0  # a detection is timed only where nothing else was struck, and for so long before
 _KILL_SECONDS: Final = 2.0  # after the grace
 _QUIT: Final = "Its process ended by itself, with exit code 0"
-_REASONS: Final = ("Killed by signal 9", "Worker lost", "Worker restarted")
+_REASONS: Final = ("Killed by signal 9", WORKER_LOST, "Worker restarted", CUT_OFF)
 _KINDS_REASONS: Final[Mapping[str, str]] = {
     "failing": "ValueError: as it should",
     "quitting": _QUIT,
@@ -185,14 +186,20 @@ class Evidence:
     def _too_long(self) -> Iterator[Breach]:
         config = self._config
         # A worker that stands still is noticed when its lease is over, and enforces nothing until then.
-        longest = LIMIT_SECONDS + config.grace + _KILL_SECONDS + config.lost_after
+        longest = LIMIT_SECONDS + config.grace + _KILL_SECONDS + self._lease("endless")
         for run in self._executions:
             if self._kinds[run.thread_id] == "endless" and run.last - run.began > longest:
                 yield Breach("overtime", run.thread_id, f"process {run.pid} worked for {run.last - run.began:.1f} s")
         for each in self.detections:
-            if each.seconds > (OWN_MACHINE_SECONDS if each.lost.watched else config.lost_after):
+            if each.seconds > (OWN_MACHINE_SECONDS if each.lost.watched else self._lease(self._kinds[each.thread_id])):
                 sentence = f"process {each.lost.pid} was lost, which was recorded {each.seconds:.1f} s later"
                 yield Breach("late detections", each.thread_id, sentence)
+
+    def _lease(self, kind: str) -> float:
+        """Return for how long an execution of this kind may go without a sign of life."""
+        is_strict = KINDS[kind].restartable or KINDS[kind].exclusive
+        shortest = self._config.lost_after
+        return shortest if is_strict else max(shortest, self._config.outage / INTERRUPTED)
 
     def _detections(self) -> Iterator[Detection]:
         """Return how long each lost execution took to be recorded, where nothing else was in the way."""

@@ -15,11 +15,12 @@ from redis import Redis
 
 from chaos.faults import TIMED, WEIGHTS, Faults, Hit, Lost
 from chaos.world import World
+from psthreads.threads.leases import INTERRUPTED
 
 _LULL_SECONDS: Final = (0.3, 2.2)
 _GUST: Final = 8  # faults between two calms
 _BEFORE_SECONDS: Final = 3.5
-_AFTER_SECONDS: Final = 2.5  # beyond the lease
+_AFTER_SECONDS: Final = 1.0  # beyond the longest lease
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,7 @@ class Storm:
         self._deck = list(self._names)
         self._random.shuffle(self._deck)
         self._timed = itertools.cycle([name for name in TIMED if name in names])
-        self._lease = world.config.lost_after
+        self._lease = max(world.config.lost_after, world.config.outage / INTERRUPTED)
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._blow, name="storm")
         self._lasting: list[tuple[float, Hit]] = []

@@ -127,6 +127,7 @@ class World:
             grace=1,
             heartbeat=0.5,
             lost_after=3,
+            outage=2.5,
             shutdown=2,
         )
         self.web = Program("web", self.config, WEB, folder / "web.log")
