@@ -210,9 +210,9 @@ class Faults:
     @staticmethod
     def _kill(machine: Machine, victims: list[int], horses: list[int], *, watched: bool = True) -> Hit:
         """Kill the victims, which costs these horses."""
-        at = time.monotonic()
         for pid in victims:
             strike(pid, signal.SIGKILL)
+        at = time.monotonic()
         return Hit(machine.name, tuple(Lost(at, pid, watched) for pid in horses))
 
     def _last(

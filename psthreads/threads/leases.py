@@ -19,10 +19,10 @@ LOST: Final = 0.8
 """The part after which a janitor that saw no renewal meanwhile counts the worker as lost.
 
 The tenth before it is for a kill that takes its time, and for clocks of different speed. The two tenths after it are
-for two sweeps, so that a lost thread is noticed within its lease.
+for two sweeps, and for the time that they take, so that a lost thread is noticed within its lease.
 """
 
-SWEEP: Final = 0.1
+SWEEP: Final = 0.05
 """The part between two sweeps of a janitor, which are at most a second apart."""
 
 WORKER_LOST: Final = "Worker lost"
