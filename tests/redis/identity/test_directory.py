@@ -81,7 +81,7 @@ def test_of_many_adding_the_same_name_at_once_one_succeeds(redis: Redis) -> None
 
 def test_an_add_that_is_sent_again_finds_its_own_work(directory: Directory, redis: Redis) -> None:
     run = directory.by(SETUP)._run
-    group = {"kind": "group", "key": "acme", "name": "acme", "nonce": "nonce", "fields": {"name": "acme"}}
+    group = {"kind": "group", "key": "acme", "name": "acme", "nonce": "nonce", "above": 0, "fields": {"name": "acme"}}
     first, again = (run("add", {**group, "origin": SETUP.fields()}) for _ in range(2))
     assert int(first) == int(again) == 1
     with pytest.raises(Conflict, match="already"):
