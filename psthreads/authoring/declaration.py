@@ -68,6 +68,8 @@ def _check_route(process: Process) -> None:
 
 
 def _check_title(process: Process) -> None:
+    if type(process.title) is not str:
+        raise ValueError("its title must be a text, and not of a class of your own")
     names = {"member": "jjones", **({"group": "acme"} if process.scope is Scope.GROUP else {})}
     samples = names | {
         parameter.name: parameter.kind() if parameter.default is None else parameter.default
@@ -79,7 +81,7 @@ def _check_title(process: Process) -> None:
         problem = f"{{{min(unknown)}}} is not one of its placeholders {placeholders}" if unknown else ""
         if not unknown:
             process.title.format(**samples)
-    except (ValueError, LookupError, TypeError, AttributeError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, OverflowError) as error:
         problem = str(error)
     if problem:
         raise ValueError(f"its title '{process.title}' cannot be filled in: {problem}")

@@ -14,6 +14,7 @@ from typing import Final
 
 from psthreads.authoring.registry import Registry, declared_in
 from psthreads.domain.errors import ConfigError
+from psthreads.domain.foreign import error_text
 
 GROUP: Final = "psthreads.processes"
 """The group of the entry points."""
@@ -67,10 +68,12 @@ def _load(sources: Iterable[_Source]) -> Registry:
     for source in sources:
         try:
             importlib.import_module(source.module)
-        except Exception as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # A module may call sys.exit, for one.
             raise ConfigError(
                 f"The processes of '{source.module}', {source.named_by}, cannot be imported "
-                f"({type(error).__name__}: {error}): {source.remedy}."
+                f"({error_text(error)}): {source.remedy}."
             ) from error
         processes = list(declared_in([source.module]))
         if not processes:

@@ -112,6 +112,7 @@ class Config:
     idempotency: float = _setting("PSTHREADS_IDEMPOTENCY", DAY, _number, 1)
     time_limit: float = _setting("PSTHREADS_TIME_LIMIT", 6 * 3600, _number, 1)
     memory: int = _setting("PSTHREADS_MEMORY", 2 * 1024**3, int, 0)
+    check_limit: float = _setting("PSTHREADS_CHECK_LIMIT", 30, _number, 0.1)
     grace: float = _setting("PSTHREADS_GRACE", 10, _number, 0)
     heartbeat: float = _setting("PSTHREADS_HEARTBEAT", 2, _number, 0.05)
     lost_after: float = _setting("PSTHREADS_LOST_AFTER", 15, _number, 0.1)

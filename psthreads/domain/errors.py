@@ -6,6 +6,8 @@ unchanged, so each says what is wrong and what to do about it.
 
 from __future__ import annotations
 
+from psthreads.domain.foreign import text_of
+
 
 class PsthreadsError(Exception):
     """The base class of all errors of psthreads.
@@ -20,7 +22,7 @@ class PsthreadsError(Exception):
     @property
     def message(self) -> str:
         """The sentence for the caller."""
-        return str(self)
+        return text_of(self)  # A process may raise a class of its own.
 
 
 class ConfigError(PsthreadsError):
@@ -194,6 +196,16 @@ class TooManyRequests(PsthreadsError):
 
 class TooManyGuesses(TooManyRequests):
     """Too many wrong credentials came for an account or from an address."""
+
+
+class CheckTooSlow(PsthreadsError):
+    """A check of a process took longer than `PSTHREADS_CHECK_LIMIT`. Nothing was started."""
+
+    status = 503
+    code = "0503"
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"The check before this start took longer than {seconds:g} s: try again later, or with less.")
 
 
 class Unavailable(PsthreadsError):

@@ -49,7 +49,7 @@ class Engine:
         IdempotencyConflict.
         """
         new_id = uuid4().hex
-        title = process.title.format(group=group.name if group else "", member=member.username, **values)
+        title = _title(process, {"group": group.name if group else "", "member": member.username, **values})
         new = NewThread(
             id=new_id,
             name=title,
@@ -125,3 +125,10 @@ def _fingerprint(process: Process, values: Mapping[str, Value], member: Member, 
 
 def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _title(process: Process, values: Mapping[str, Value]) -> str:
+    try:
+        return process.title.format(**values)
+    except Exception:  # noqa: BLE001 (a format that suits the defaults need not suit every value)
+        return process.title

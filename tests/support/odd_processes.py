@@ -23,7 +23,9 @@ import anyio.lowlevel
 
 from psthreads.authoring.context import Context
 from psthreads.authoring.interrupts import WAKE
+from psthreads.authoring.process import Answer, Start
 from psthreads.authoring.registry import process
+from psthreads.domain.errors import BadParameter
 
 _ROUTE = "/members/{member}/groups/{group}/odd/"
 
@@ -383,3 +385,32 @@ def telling(context: Context) -> Any:
             log.exception("It failed")
         context.cleanup(failing.function, context, "exits")
     return StrangeText("The end")
+
+
+# Checks, which run in the web process.
+
+
+@process(title="Checked, {how}", route=_ROUTE + "checked")
+def checked(context: Context, how: str) -> None:
+    """Ends at once, if its check lets it start."""
+
+
+@checked.check
+def _odd_check(start: Start) -> Answer | None:
+    how = str(start.values["how"])
+    if how == "spin":
+        while True:
+            time.sleep(0.001)
+    if how == "sleep":
+        time.sleep(8)
+    if how == "answer":
+        return cast("Answer", Unprintable())
+    raise {
+        "exit-3": SystemExit(3),
+        "exit-0": SystemExit(0),
+        "keyboard": KeyboardInterrupt(),
+        "generator": GeneratorExit(),
+        "system": SystemError("odd"),
+        "base": BaseException("odd"),
+        "refusal": type("Odd", (BadParameter,), {"__str__": Unprintable.__repr__})("how", "never shown"),
+    }.get(how) or odd_error(how)

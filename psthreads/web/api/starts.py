@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable
 from functools import partial
@@ -14,8 +15,9 @@ from psthreads.authoring.parameter import Value
 from psthreads.authoring.process import Answer, Process, Scope, Start
 from psthreads.domain import access
 from psthreads.domain.access import Group, Member
-from psthreads.domain.errors import BadParameter, NotAllowed, NotFound, PsthreadsError, Unavailable
-from psthreads.domain.model import Thread
+from psthreads.domain.errors import BadParameter, CheckTooSlow, NotAllowed, NotFound, PsthreadsError, Unavailable
+from psthreads.domain.foreign import is_a, trace_of
+from psthreads.domain.model import Thread, clean
 from psthreads.system.thread_pool import Pool
 from psthreads.web.auth.guard import Guard
 from psthreads.web.http import parameters, respond
@@ -34,6 +36,7 @@ from psthreads.web.http.routing import add_service
 from psthreads.web.services import Services
 
 _LONGEST_KEY: Final = 255
+_log = logging.getLogger(__name__)
 _FORMS: Final = frozenset({"", "application/x-www-form-urlencoded", "multipart/form-data"})
 
 
@@ -86,8 +89,8 @@ def begin(
 ) -> Thread | Answer:
     """Start a thread for the member, and return it; or return the answer that a check of the process gives at once.
 
-    Raises what the checks raise, TooManyRequests, and Unavailable where Redis, the documents and the workers do not
-    belong together.
+    Raises what the checks raise, CheckTooSlow, TooManyRequests, and Unavailable where Redis, the documents and the
+    workers do not belong together.
     """
     services.installation.require()
     if (refusal := services.installation.refusal) and not services.engine.workers():
@@ -109,20 +112,40 @@ def begin(
         g.caller.member.id, by.username, group.id if group else None, group.name if group else ""
     )
     for check in process.checks:
-        # A check may read thousands of documents, or build a zip file.
-        answer = services.heavy_work.do(g.caller.member.id, partial(_result_of, check, start), Pool.CHECKS)
-        if isinstance(answer, PsthreadsError):
-            raise answer
+        answer = _check(services, process, partial(check, start))
         if answer is not None:
             return answer
     return services.engine.start(process, values, **who)
 
 
-def _result_of(check: Callable[[Start], Answer | None], start: Start) -> Answer | PsthreadsError | None:
+def _check(services: Services, process: Process, check: Callable[[], Answer | None]) -> Answer | None:
+    """Return what a check of the process returns. It may read thousands of documents, or build a zip file.
+
+    Raises what it raises to refuse the start, CheckTooSlow, and PsthreadsError for whatever else it raises.
+    """
+    limit = services.config.check_limit
     try:
-        return check(start)
+        answer = services.heavy_work.do(g.caller.member.id, partial(_result_of, process, check), Pool.CHECKS, limit)
+    except TimeoutError:
+        _log.warning("A check of the process '%s' took longer than %g s", process.name, limit)
+        raise CheckTooSlow(limit) from None
+    if is_a(answer, PsthreadsError):
+        raise answer
+    return answer if is_a(answer, Answer) else None
+
+
+def _result_of(process: Process, check: Callable[[], Answer | None]) -> Answer | PsthreadsError | None:
+    try:
+        answer = check()
+        if answer is not None and not is_a(answer, Answer):
+            raise TypeError("A check returns an Answer or None")  # noqa: TRY301 (it is logged as what the check raised)
     except PsthreadsError as refusal:
         return refusal
+    except BaseException as error:  # noqa: BLE001 (a SystemExit would end the web process)
+        trace = clean(trace_of(error))
+        _log.error("A check of the process '%s' failed:\n%s", process.name, trace)
+        return PsthreadsError("A check of this process failed; it was written to the server's log.")
+    return answer
 
 
 def declaration(process: Process) -> Operation:

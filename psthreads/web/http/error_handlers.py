@@ -12,6 +12,8 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestedRangeN
 
 from psthreads.database import refusals
 from psthreads.domain.errors import NotSignedIn, PsthreadsError, Unavailable
+from psthreads.domain.foreign import trace_of
+from psthreads.domain.model import clean
 from psthreads.web.http import origins, respond
 from psthreads.web.http.headers import as_page
 from psthreads.web.http.parameters import is_page
@@ -89,7 +91,7 @@ def _redis(error: RedisError) -> Response:
 
 
 def _unexpected(error: Exception) -> Response:
-    _log.error("%s %s", request.method, request.path, exc_info=error)
+    _log.error("%s %s\n%s", request.method, request.path, clean(trace_of(error)))
     return answer(PsthreadsError(_SENTENCES[500]))
 
 

@@ -29,8 +29,11 @@ class HeavyWork:
     def __init__(self) -> None:
         self._turns: dict[int, _Turn] = {}
 
-    def do(self, member_id: int, work: Callable[[], T], pool: Pool) -> T:
-        """Do the work in the pool, when it is the member's turn. Raises TooManyRequests where too many wait."""
+    def do(self, member_id: int, work: Callable[[], T], pool: Pool, seconds: float | None = None) -> T:
+        """Do the work in the pool, when it is the member's turn.
+
+        Raises TooManyRequests where too many wait, and TimeoutError for work that takes longer than so many seconds.
+        """
         turn = self._turns.setdefault(member_id, _Turn())
         if turn.requests > _MOST_WAITING:
             raise _too_many()
@@ -39,7 +42,7 @@ class HeavyWork:
             if not turn.lock.acquire(timeout=_LONGEST_WAIT):
                 raise _too_many()
             try:
-                return off_the_loop(work, pool)
+                return off_the_loop(work, pool, seconds)
             finally:
                 turn.lock.release()
         finally:
