@@ -17,6 +17,8 @@ from types import FrameType
 
 from lxml import etree
 
+from psthreads.authoring.capture.pipes import OutputPipes
+from psthreads.authoring.capture.streams import OutputCapture
 from psthreads.authoring.elements import Bar, ReportedElement, check_name
 from psthreads.authoring.interrupts import Cancelled, Interrupted, Interrupts, ShutDown, TimedOut
 from psthreads.authoring.reporting import FLUSH_LINES, Outbox, Reporter
@@ -63,6 +65,7 @@ class Context:
         self._loading_zone = loading_zone
         self._results = results
         self._scratch = scratch
+        self._output: OutputCapture | None = None
         self._at_end: list[Callable[[], object]] = []
         self._outbox = Outbox(reporter, redis_time=redis_time, interval=interval, mask=mask, on_lost=on_lost)
         # The reports until the interrupt are written at once, in case the process is killed later.
@@ -124,6 +127,8 @@ class Context:
             interrupts.refuse_fork()
         if type(level) is not Level:
             level = Level(level)  # Here, where the mistake is, and not where the line is written.
+        if self._output is not None:
+            self._output.sync()
         outbox.log(text, level, detail)
         if not len(outbox.lines) % FLUSH_LINES:
             self._make_space()
@@ -229,6 +234,12 @@ class Context:
         """Raise no more interrupts; returns the interrupt that came, if any."""
         return self._interrupts.stop()
 
+    def captured(self, pipes: OutputPipes, *, with_streams: bool) -> AbstractContextManager[None]:
+        """Return a block within which what is written into the pipes is logged; stdout and stderr on request."""
+        pipes.set_clock(self._outbox.clock_base)
+        self._output = OutputCapture(pipes, self._outbox, self._interrupts)
+        return self._output.captured(with_streams=with_streams)
+
     def start(self) -> None:
         """Start writing reports in the background."""
         with self._interrupts:
@@ -262,6 +273,8 @@ class Context:
 
     def _report(self, text: str, level: Level) -> None:
         with self._interrupts:
+            if self._output is not None:
+                self._output.sync()
             self._outbox.report(text, level)
         if not len(self._outbox.lines) % FLUSH_LINES:
             self._make_space()

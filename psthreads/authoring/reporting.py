@@ -69,7 +69,7 @@ class Outbox:
         self._interval = interval
         self._on_lost = on_lost
         # Timestamps follow Redis's clock, whatever this machine's clock says.
-        self._clock_base = (redis_time or time.time_ns() // 1_000_000) - time.monotonic_ns() // 1_000_000
+        self.clock_base = (redis_time or time.time_ns() // 1_000_000) - time.monotonic_ns() // 1_000_000
         # Lists, since `append` is one step of the interpreter, and `+= 1` is three.
         self._warnings: list[None] = []
         self._errors: list[None] = []
@@ -77,10 +77,18 @@ class Outbox:
         self._parts: dict[str, ReportedPart] = {}
         self._sent_xml = ""
         self._unsent: Report | None = None
+        self._taken = 0
+        self.stored = 0
+        """The number of lines that the store has taken."""
         self._number = 0
         # A SimpleQueue may be used in a signal handler; the interrupted code could hold an Event's lock.
         self._wakeup: queue.SimpleQueue[bool] = queue.SimpleQueue()
         self._flusher: threading.Thread | None = None
+
+    @property
+    def position(self) -> int:
+        """The number of lines that were added."""
+        return self._taken + len(self.lines)
 
     @property
     def warnings(self) -> int:
@@ -94,7 +102,7 @@ class Outbox:
 
     def log(self, text: str, level: Level, detail: str = "") -> None:
         """Add a line to the log."""
-        timestamp = self._clock_base + time.monotonic_ns() // 1_000_000
+        timestamp = self.clock_base + time.monotonic_ns() // 1_000_000
         has_detail = type(detail) is not str or detail  # An object may be neither true nor false.
         self.lines.append(Line(timestamp, level, clean(text), clean(detail) if has_detail else ""))
 
@@ -106,7 +114,7 @@ class Outbox:
         elif level is Level.ERROR:
             self._errors.append(None)
         self.last_message = text
-        self.lines.append(_Said(self._clock_base + time.monotonic_ns() // 1_000_000, level, text))
+        self.lines.append(_Said(self.clock_base + time.monotonic_ns() // 1_000_000, level, text))
         if level is not self._last_level:
             self._last_level = level
             self.flush_soon()
@@ -149,6 +157,7 @@ class Outbox:
         if report is not None:
             ownership = self._reporter.report(report)
             self._unsent = None
+            self.stored = self._taken
             if ownership is not Ownership.OWNED:
                 self._on_lost()
 
@@ -190,6 +199,7 @@ class Outbox:
         if not count and changed_xml is None:
             return None
         lines = tuple(self.lines[:count])
+        self._taken += count
         del self.lines[:count]  # The same list: somebody else may be appending to it.
         said = [line for line in lines if type(line) is _Said]
         self._number += 1

@@ -123,7 +123,7 @@ class Config:
     log_events: int = _setting("PSTHREADS_LOG_EVENTS", 100_000, int, 100)
     log_bytes: int = _setting("PSTHREADS_LOG_BYTES", 32 * 1024 * 1024, int, 100_000)
     log_level: str = _setting("PSTHREADS_LOG_LEVEL", "INFO", _level)
-    capture_output: bool = _setting("PSTHREADS_CAPTURE_OUTPUT", False, _truth)
+    capture_output: bool = _setting("PSTHREADS_CAPTURE_OUTPUT", True, _truth)
     mask: tuple[str, ...] = _setting("PSTHREADS_MASK", (), _patterns)
     group_threads: int = _setting("PSTHREADS_GROUP_THREADS", 4, int, 1)
     group_changes: int = _setting("PSTHREADS_GROUP_CHANGES", 1, int, 1)

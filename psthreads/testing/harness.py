@@ -24,7 +24,7 @@ from typing import Any, Final
 
 from lxml import etree
 
-from psthreads.authoring.capture import logging_into
+from psthreads.authoring.capture.records import logging_into
 from psthreads.authoring.context import Cancelled, Interrupted, ShutDown, TimedOut
 from psthreads.authoring.outcome import NOTHING, conclude
 from psthreads.authoring.parameter import Value

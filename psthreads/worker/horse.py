@@ -10,11 +10,12 @@ import logging
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, Final, TypeVar
 
-from psthreads.authoring.capture import logging_into, output_into
+from psthreads.authoring.capture.pipes import OutputPipes
+from psthreads.authoring.capture.records import logging_into
 from psthreads.authoring.context import Context, ShutDown
 from psthreads.authoring.outcome import NOTHING, conclude, is_uncaught
 from psthreads.authoring.parameter import Parameter
@@ -65,8 +66,8 @@ class Horse:
             return self._config.time_limit, True
         return process.time_limit or self._config.time_limit, process.killable
 
-    def run(self, job: ThreadJob, token: str) -> None:
-        """Run the thread to its end, and write how it ended."""
+    def run(self, job: ThreadJob, token: str, pipes: OutputPipes) -> None:
+        """Run the thread to its end, and write how it ended. What it prints goes through the pipes."""
         if self.stop_request.reason is ShutDown:
             # The worker is stopping, and the process has not begun: another worker can run the thread.
             persistently(lambda: self._store.abandon(job.id, "Worker restarted", token))
@@ -87,7 +88,7 @@ class Horse:
             refusal = Outcome(Status.FAILED, error.message)
             persistently(lambda: self._store.finish(job.id, token, refusal))
             return
-        outcome = self._perform(process, context, values)
+        outcome = self._perform(process, context, values, pipes)
         end_leftovers(context, self._worker)
         for report in context.close():
             if persistently(partial(self._store.report_last, job.id, token, report)) is Ownership.DISOWNED:
@@ -99,17 +100,19 @@ class Horse:
             persistently(lambda: self._store.finish(job.id, token, outcome))
 
     @contextmanager
-    def _captured(self, context: Context) -> Iterator[None]:
-        """Write what the process logs or prints to its thread's log."""
-        with ExitStack() as stack:
+    def _captured(self, context: Context, pipes: OutputPipes) -> Iterator[None]:
+        """Write what the process, and all that it starts, logs or prints to its thread's log."""
 
-            def log(text: str, level: Level, detail: str = "") -> None:
-                if context.is_own_process:
-                    context.log(text, level, detail=detail)
+        def log(text: str, level: Level, detail: str = "") -> None:
+            if context.is_own_process:
+                context.log(text, level, detail=detail)
+            else:
+                pipes.send_record(text, level, detail)
 
-            stack.enter_context(logging_into(log, self._config.log_level))
-            if self._config.capture_output:
-                stack.enter_context(output_into(log))
+        with (
+            logging_into(log, self._config.log_level),
+            context.captured(pipes, with_streams=self._config.capture_output),
+        ):
             yield
 
     def _read(self, job: ThreadJob, thread: Thread) -> tuple[Process, dict[str, Any]]:
@@ -149,13 +152,15 @@ class Horse:
             patience=self._config.grace / 2,
         )
 
-    def _perform(self, process: Process, context: Context, values: dict[str, Any]) -> Outcome | None:
+    def _perform(
+        self, process: Process, context: Context, values: dict[str, Any], pipes: OutputPipes
+    ) -> Outcome | None:
         """Return how the process ended, None where the thread must be given back because its worker is stopping."""
         limit = process.time_limit or self._config.time_limit
         returned: Any = NOTHING
         error: BaseException | None = None
         try:
-            with self._captured(context):
+            with self._captured(context, pipes):
                 try:
                     self.stop_request.listen(context)
                     context.start()

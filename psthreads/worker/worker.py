@@ -17,6 +17,7 @@ from typing import Any, Final
 from redis import Redis
 from redis.exceptions import RedisError
 
+from psthreads.authoring.capture.pipes import OutputPipes
 from psthreads.authoring.context import Interrupted, ShutDown, TimedOut
 from psthreads.authoring.interrupts import WAKE
 from psthreads.authoring.plugins import load_all
@@ -24,7 +25,7 @@ from psthreads.database.connection import connect
 from psthreads.documents.installation import Installation
 from psthreads.domain.config import Config
 from psthreads.domain.errors import PsthreadsError, Unavailable, WrongInstallation
-from psthreads.domain.model import Outcome, Ownership, Status
+from psthreads.domain.model import Outcome, Ownership, Report, Status
 from psthreads.system.clock import steady
 from psthreads.system.memory import confine
 from psthreads.system.offspring import adopt_orphans, end_children
@@ -47,6 +48,7 @@ LEAVE_SECONDS: Final = 3.0
 _AGAIN_SECONDS: Final = 0.5
 _FRESH_SECONDS: Final = 1.0
 _LEAST_PATIENCE: Final = 1.0  # seconds for the answer to a heartbeat
+_LAST_REPORT: Final = 2**50  # of an execution: the horse, which counts its reports, is dead
 _log = logging.getLogger(__name__)
 
 
@@ -76,6 +78,7 @@ class ThreadWorker:
         self._memory = memory_limit.MemoryLimit(config.memory)
         self._horse_pid = 0  # also 0 where there is no horse
         self._stops = False
+        self._pipes: OutputPipes | None = None
 
     def serve(self) -> None:
         """Run threads until a signal stops the process. While Redis does not answer, try again.
@@ -145,6 +148,9 @@ class ThreadWorker:
                 self._rq.withdraw(job)
         finally:
             self._vitals.end()
+            if self._pipes is not None:
+                self._pipes.close()
+                self._pipes = None
             self._rq.end()
 
     def _refuse(self, job_id: str) -> None:
@@ -168,7 +174,8 @@ class ThreadWorker:
     def run(self, job: ThreadJob, token: str) -> None:
         """Run the thread."""
         try:
-            self._horse.run(job, token)
+            if self._pipes is not None:  # It was made before the fork.
+                self._horse.run(job, token, self._pipes)
         except BaseException:
             # The process ends without a word; the worker then ends the thread.
             _log.exception("The horse of thread %s failed", job.id)
@@ -180,6 +187,7 @@ class ThreadWorker:
         sys.stdout.flush()
         sys.stderr.flush()
         self._horse.stop_request.begin()
+        self._pipes = OutputPipes()
         # The horse inherits the mask, and takes the signal when it is ready for it: until then it would be killed.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {WAKE})
         try:
@@ -188,6 +196,7 @@ class ThreadWorker:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
         with contextlib.suppress(OSError):  # The horse does the same; whoever comes first wins.
             os.setpgid(self._horse_pid, self._horse_pid)
+        self._pipes.close_writers()
 
     def _watch(self, run: ClaimedJob) -> None:
         """Wait until the horse is gone; interrupt it, then kill it, where it must end. Then end its thread."""
@@ -241,6 +250,8 @@ class ThreadWorker:
 
     def _settle(self, run: ClaimedJob, deadline: Deadline, code: int) -> None:
         """End the thread for a horse that could not; without effect where it did."""
+        if self._pipes is not None and (lines := self._pipes.last_lines()):
+            self._persist(lambda: self._store.report_last(run.job.id, run.token, Report(_LAST_REPORT, lines=lines)))
         detail = ""
         if deadline.was_killed:
             detail = "It was killed, as was asked" if deadline.is_forced else "It did not stop in time and was killed"

@@ -29,7 +29,7 @@ def run(config: Config, engine: Engine, store: ThreadStore, name: str, **values:
 def test_any_logger_and_every_warning_lands_in_the_threads_log(
     config: Config, engine: Engine, store: ThreadStore, redis: Redis
 ) -> None:
-    thread, events = run(config, engine, store, "chatty")
+    thread, events = run(replace(config, capture_output=False), engine, store, "chatty")
     said = {event.message: event.level for event in events}
     assert said["some.library: for your information"] is Level.INFO
     assert said["some.library: be careful"] is Level.WARN
@@ -37,7 +37,7 @@ def test_any_logger_and_every_warning_lands_in_the_threads_log(
     assert not any("too much" in text for text in said), "DEBUG is below the setting"
     assert any("UserWarning: old way" in text and level is Level.WARN for text, level in said.items())
     assert (thread.status, thread.warnings, thread.errors) == (Status.COMPLETED, 0, 0), "a line of a log is no report"
-    assert not any("to stdout" in text for text in said), "stdout is taken only where the setting says so"
+    assert not any("to stdout" in text for text in said), "stdout is left alone where the setting says so"
 
 
 def test_the_level_is_a_setting(config: Config, engine: Engine, store: ThreadStore, redis: Redis) -> None:
@@ -45,10 +45,10 @@ def test_the_level_is_a_setting(config: Config, engine: Engine, store: ThreadSto
     assert ("some.library: too much", Level.DEBUG) in [(event.message, event.level) for event in events]
 
 
-def test_stdout_and_stderr_are_taken_line_by_line_where_the_setting_says_so(
+def test_stdout_and_stderr_are_taken_line_by_line(
     config: Config, engine: Engine, store: ThreadStore, redis: Redis
 ) -> None:
-    _, events = run(replace(config, capture_output=True), engine, store, "chatty")
+    _, events = run(config, engine, store, "chatty")
     said = {event.message: event for event in events}
     assert said["to stdout"].level is Level.INFO
     assert said["to stderr"].level is Level.WARN
@@ -62,7 +62,7 @@ def test_stdout_and_stderr_are_taken_line_by_line_where_the_setting_says_so(
 def test_a_line_is_in_the_log_as_soon_as_it_is_printed(
     config: Config, engine: Engine, store: ThreadStore, redis: Redis, tmp_path: Path
 ) -> None:
-    with worker(replace(config, capture_output=True)):
+    with worker(config):
         thread = start(engine, "printing", until=str(tmp_path / "go-on"))
         wait_for(lambda: "on the way" in [event.message for event in store.log(thread.id, 1, 100).events])
         assert store.fetch(thread.id).status.is_running
@@ -73,7 +73,7 @@ def test_a_line_is_in_the_log_as_soon_as_it_is_printed(
 def test_secrets_are_masked_wherever_they_are_said(
     config: Config, engine: Engine, store: ThreadStore, redis: Redis
 ) -> None:
-    config = replace(config, mask=("hunter[0-9]",), capture_output=True)
+    config = replace(config, mask=("hunter[0-9]",))
     thread, events = run(config, engine, store, "indiscreet")
     everything = f"{thread} {events}" + "".join(map(repr, redis.lrange(f"ps:log:{thread.id}", 0, -1)))
     assert "swordfish" not in everything
@@ -119,5 +119,5 @@ def test_an_error_that_is_meant_for_people_has_no_traceback(
 def test_what_a_process_does_to_its_own_output_does_not_stop_it(
     config: Config, engine: Engine, store: ThreadStore, redis: Redis, how: str, tmp_path: object
 ) -> None:
-    thread, _ = run(replace(config, capture_output=True), engine, store, "end", how=how, mark=f"{tmp_path}/mark")
+    thread, _ = run(config, engine, store, "end", how=how, mark=f"{tmp_path}/mark")
     assert thread.status is Status.COMPLETED
