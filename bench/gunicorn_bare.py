@@ -6,7 +6,7 @@ from psthreads.domain.config import Config
 
 _config = Config.from_env()
 
-bind = f"{_config.host}:{_config.port}"
+bind = _config.address
 worker_class = "gevent"
 workers = 1
 worker_connections = 2_000

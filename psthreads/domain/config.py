@@ -86,6 +86,10 @@ def _origins(text: str) -> tuple[str, ...]:
     return origins
 
 
+def _host(text: str) -> str:
+    return text[1:-1] if text.startswith("[") and text.endswith("]") else text
+
+
 def _level(text: str) -> str:
     if text.upper() not in _LEVELS:
         raise ValueError(f"it must be one of {', '.join(_LEVELS)}")
@@ -98,7 +102,7 @@ class Config:
 
     redis_url: str = _setting("REDIS_URL", "redis://localhost:6379/0", str)
     port: int = _setting("PORT", 8000, int, 0)
-    host: str = _setting("HOST", "127.0.0.1", str)
+    host: str = _setting("HOST", "127.0.0.1", _host)
     workers: int = _setting("WORKERS", 2, int, 1)
     origins: tuple[str, ...] = _setting("PSTHREADS_ORIGINS", (), _origins)
     secret_key: str = _setting("SECRET_KEY", "", str, for_web=True)
@@ -170,6 +174,11 @@ class Config:
             raise ConfigError("PSTHREADS_LOST_AFTER must be at least three times PSTHREADS_HEARTBEAT.")
         if self.oidc_issuer and not self.oidc_client_id:
             raise ConfigError("PSTHREADS_OIDC_ISSUER needs PSTHREADS_OIDC_CLIENT_ID: set it to the id there.")
+
+    @property
+    def address(self) -> str:
+        """The host and the port, as a URL has them."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] = os.environ) -> Self:

@@ -87,7 +87,7 @@ def run(stack: ExitStack, *, once: bool) -> int:
         log = var / f"{name}.log"
         processes.append(start(command, config, output=stack.enter_context(log.open("ab")), tied=True))
         parts[log] = partial(_runs, processes[-1])
-    address = f"http://{config.host}:{config.port}"
+    address = f"http://{config.address}"
     _stay_direct(config.host)
     _await_ready(address, parts)
     print(f"psthreads runs at {address} with {config.workers} workers and {redis_name}.")
@@ -127,7 +127,7 @@ def _own_folder(stack: ExitStack) -> Path:
 def _check_port(config: Config) -> None:
     if not 0 < config.port < 1 << 16:
         raise ConfigError(f"PORT is {config.port}, but must be from 1 to 65535.")
-    with socket.socket() as probe:
+    with socket.socket(socket.AF_INET6 if ":" in config.host else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((config.host, config.port))

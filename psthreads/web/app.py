@@ -16,8 +16,7 @@ from psthreads.web.api.levels import service_levels
 from psthreads.web.auth import csrf, oauth, refusals, sessions
 from psthreads.web.auth.guard import Guard
 from psthreads.web.auth.sessions import Sessions
-from psthreads.web.http import error_handlers
-from psthreads.web.http.bodies import SmallBodies
+from psthreads.web.http import bodies, error_handlers
 from psthreads.web.http.headers import Headers
 from psthreads.web.http.path_parameters import PathParameters
 from psthreads.web.http.respond import own_xml
@@ -36,8 +35,10 @@ def create_app(config: Config) -> Flask:
     app.extensions["psthreads"] = services
     app.secret_key = config.secret_key or None
     app.config.update(
-        MAX_CONTENT_LENGTH=config.max_body,
-        MAX_FORM_MEMORY_SIZE=config.max_body,
+        # Of somebody who has not signed in.
+        MAX_CONTENT_LENGTH=bodies.SMALL,
+        MAX_FORM_MEMORY_SIZE=bodies.SMALL,
+        MAX_FORM_PARTS=bodies.MOST_FIELDS,
         TEMPLATES_AUTO_RELOAD=False,
         PROVIDE_AUTOMATIC_OPTIONS=False,
     )
@@ -47,7 +48,7 @@ def create_app(config: Config) -> Flask:
     app.jinja_env.filters["value"] = as_text
     app.jinja_env.filters.update(formatting.FILTERS)
     app.jinja_env.globals.update(scope.GLOBALS)
-    app.wsgi_app = SmallBodies(Headers(PathParameters(app.wsgi_app)))  # type: ignore[method-assign] # as Flask's documentation has it
+    app.wsgi_app = bodies.SmallBodies(Headers(PathParameters(app.wsgi_app)))  # type: ignore[method-assign] # as Flask's documentation has it
     if count := config.proxies:
         # X-Forwarded headers are trusted for as many entries as there are proxies that add one.
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=count, x_proto=count, x_host=count)  # type: ignore[method-assign]
@@ -56,6 +57,7 @@ def create_app(config: Config) -> Flask:
     error_handlers.install(app)
     refusals.install(app, services)
     app.before_request(services.origins.refuse_foreign)
+    app.before_request(bodies.check)
     guard = Guard(services)
     for number, prefix in enumerate(("", *config.prefixes)):
         for blueprint in (

@@ -13,18 +13,24 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from dataclasses import replace
 from typing import Any, Final
+
+from gunicorn.http.errors import InvalidHeader
 
 from psthreads.domain.config import Config
 from psthreads.system.privileges import ROOT, runs_as_root
 
 _POLL_SECONDS: Final = 0.5
 _DESCRIPTORS: Final = 65_536
+_SINGLE: Final = frozenset(
+    ("AUTHORIZATION", "CONTENT-TYPE", "CONTENT-ENCODING", "CONTENT-RANGE", "IDEMPOTENCY-KEY", "LAST-EVENT-ID", "RANGE")
+)
 _config: Final = Config.from_env()
 
 wsgi_app = "psthreads.web.app:create_app_from_env()"
-bind = f"[{_config.host}]:{_config.port}" if ":" in _config.host else f"{_config.host}:{_config.port}"
+bind = _config.address
 worker_class = "psthreads.web.gunicorn_worker.Worker"
 # More than there may be: those that are being closed end in their own time, and must not keep new ones waiting.
 worker_connections = 2_400
@@ -58,6 +64,13 @@ def on_starting(server: Any) -> None:
         check = [sys.executable, "-m", "psthreads.admin.doctor"]
         if code := subprocess.run(check, env=_environment(effective), check=False).returncode:  # noqa: S603 (our own program)
             sys.exit(code)
+
+
+def pre_request(_worker: Any, request: Any) -> None:
+    """Refuse a request that has a header twice that may stand there once: only one of the two would count."""
+    names = Counter(name for name, _ in request.headers if name in _SINGLE)
+    if twice := [name for name, count in names.items() if count > 1]:
+        raise InvalidHeader(f"{twice[0]} is there twice")
 
 
 def post_worker_init(worker: Any) -> None:

@@ -88,7 +88,7 @@ def _send(services: Services, thread: Thread, filename: str) -> Response:
     response = send_file(
         file,
         environ,
-        mimetype=f"{kind}; charset=utf-8" if kind in _TEXT else kind,
+        mimetype=kind,
         as_attachment=True,
         download_name=filename,
         conditional=False,
@@ -96,6 +96,7 @@ def _send(services: Services, thread: Thread, filename: str) -> Response:
         last_modified=status.st_mtime,
         response_class=Response,
     )
+    response.content_type = f"{kind}; charset=utf-8" if kind in _TEXT else kind
     response.content_length = status.st_size
     response.headers["Cache-Control"] = "private, no-cache"
     try:

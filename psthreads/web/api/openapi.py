@@ -82,19 +82,20 @@ def make_blueprint(services: Services, home: Path, guard: Guard) -> Blueprint:
     def text() -> str:
         return json.dumps(document(current_app, services, schemas), indent=1)
 
-    @cache
-    def groups() -> dict[str, list[Described]]:
-        return _grouped([item for item in described(current_app, services) if "suffix" not in item.rule.arguments])
-
     @blueprint.get("/openapi.json")
     @declares(Operation("This document", Who.EVERYBODY, {200: DeclaredResponse("An OpenAPI document", (JSON,))}))
     def openapi() -> Response:
         return Response(text(), mimetype=JSON)
 
+    @cache
+    def page() -> str:
+        # The same for everybody, since nobody is signed in here: made once, it costs a stranger's request nothing.
+        items = [item for item in described(current_app, services) if "suffix" not in item.rule.arguments]
+        return render_template("api.html", groups=_grouped(items), refused=refusals, name=_NAMES, Who=Who)
+
     @blueprint.get("/api")
     def api() -> Response:
-        page = render_template("api.html", groups=groups(), refused=refusals, name=_NAMES, Who=Who)
-        return headers.as_page(Response(page))
+        return headers.as_page(Response(page()))
 
     return blueprint
 

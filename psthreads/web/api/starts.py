@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any, Final
 
 from flask import Blueprint, Response, g, request, send_file, url_for
-from werkzeug.exceptions import MethodNotAllowed, UnsupportedMediaType
+from werkzeug.exceptions import MethodNotAllowed
 
 from psthreads.authoring.parameter import Value
 from psthreads.authoring.process import Answer, Process, Scope, Start
@@ -37,7 +37,6 @@ from psthreads.web.services import Services
 
 _LONGEST_KEY: Final = 255
 _log = logging.getLogger(__name__)
-_FORMS: Final = frozenset({"", "application/x-www-form-urlencoded", "multipart/form-data"})
 
 
 def make_blueprint(services: Services, guard: Guard) -> Blueprint:
@@ -49,8 +48,6 @@ def make_blueprint(services: Services, guard: Guard) -> Blueprint:
         process: Process = g.process
         if request.method not in process.methods:
             raise MethodNotAllowed(process.methods)  # Flask adds HEAD to GET, but it must not start anything.
-        if request.mimetype not in _FORMS and request.content_length:
-            raise UnsupportedMediaType("Send the parameters in the query or as a form.")
         member = acting_member(services, path["member"])
         values = process.read(parameters.values())
         key, wait = _idempotency_key(), parameters.preferred_wait()

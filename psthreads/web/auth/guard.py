@@ -19,6 +19,7 @@ from psthreads.identity.directory import Directory
 from psthreads.threads.store import ThreadStore
 from psthreads.web.auth import csrf
 from psthreads.web.auth.sessions import of_cookie
+from psthreads.web.http import bodies
 from psthreads.web.http.origins import may_be_foreign
 from psthreads.web.http.parameters import is_page
 from psthreads.web.services import Services
@@ -35,6 +36,7 @@ class Guard:
         self._directory = services.directory
         self._store = services.store
         self._own_progress = services.config.own_progress
+        self._max_body = services.config.max_body
 
     def anyone(self) -> None:
         """Allow everybody, signed in or not. Explicit, so that no blueprint is open by mistake."""
@@ -138,6 +140,7 @@ class Guard:
         else:
             caller = self._directory.identify(credential, group, address=current.remote_addr or "")
         context.caller = caller
+        bodies.allow_member(self._max_body)
         if caller.token_scope is not None and (
             problem := access.scope_problem(caller, acts=acts or current.method not in _SAFE)
         ):

@@ -14,11 +14,15 @@ from flask import Blueprint, Flask, Request, Response, g
 from werkzeug.routing import Map, MapAdapter
 from werkzeug.wsgi import get_host
 
+from psthreads.web.http.bodies import BoundedRequest
+
 _CACHED: Final = 2_048
 
 
 class Application(Flask):
-    """Flask with a cache of routes."""
+    """Flask with a cache of routes, and with bounds on bodies."""
+
+    request_class = BoundedRequest
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)

@@ -20,6 +20,7 @@ from psthreads.documents.loading_zone import Arrival, LoadingZone
 from psthreads.documents.paths import names_of
 from psthreads.domain.errors import BadParameter, MissingParameter, NoSpace, PsthreadsError, TooLarge
 from psthreads.system.thread_pool import off_the_loop
+from psthreads.web.http import bodies
 
 MOST_FILES: Final = 50
 """The most files of a form: each stays open until the last has arrived."""
@@ -144,6 +145,8 @@ class _Form:
         return {name: arrival.size for name, arrival in self._arrivals.items()}
 
     def _handle(self, event: Any) -> None:
+        if isinstance(event, Field | File):
+            bodies.check_part(event.headers)
         if isinstance(event, Field):
             self._field, self._arrival = event.name or "", None
             self._text.clear()

@@ -38,7 +38,7 @@ def test_a_result_of_no_group_is_for_administrators(
     client = app.test_client(use_cookies=False)
     path = f"/threads/{thread}/results/all-{thread}.txt"
     answer = client.get(path, headers=made.people.bearer("chief"), buffered=True)
-    assert (answer.data, answer.mimetype) == (b"all", "text/plain")
+    assert (answer.data, answer.headers["Content-Type"]) == (b"all", "text/plain; charset=utf-8")
     assert client.get(path, headers=made.people.bearer("manager"), buffered=True).status_code == 403
     own = create_app(replace(config, own_progress=True)).test_client(use_cookies=False)
     assert own.get(path, headers=made.people.bearer("manager"), buffered=True).status_code == 403

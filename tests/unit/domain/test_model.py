@@ -136,3 +136,10 @@ def test_a_wrong_setting_is_named_with_what_it_must_be(name: str, value: str, wo
     with pytest.raises(ConfigError) as caught:
         Config.from_env({name: value})
     assert words in str(caught.value)
+
+
+def test_an_ipv6_host_stands_in_brackets_before_its_port() -> None:
+    for host in ("::1", "[::1]"):
+        config = Config.from_env({"HOST": host, "PORT": "8001"})
+        assert (config.host, config.address) == ("::1", "[::1]:8001")
+    assert Config().address == "127.0.0.1:8000"
