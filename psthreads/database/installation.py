@@ -30,7 +30,7 @@ class RedisRecord:
 
     `id` is empty for a Redis that belongs to none, `was_used` whether it held members or threads before. `ticks` only
     grow. `refusal` says why some process does not work here, or is empty. `last_ids` are the highest ids that it gave
-    out, by "group" and "member".
+    out, by "group" and "member". `noted` is the highest tick that a janitor's store was seen to have noted.
     """
 
     id: str
@@ -38,6 +38,7 @@ class RedisRecord:
     was_used: bool
     refusal: str
     last_ids: Mapping[str, int]
+    noted: int
 
 
 class InstallationRecord:
@@ -48,14 +49,17 @@ class InstallationRecord:
         self._run = Scripts(redis, "psthreads.database", shared_settings.constants(config)).run
         self._program = program
 
-    def read(self, installation: str = "", seen: int = 0, *, count: bool = False) -> RedisRecord:
-        """Return the record; with `count`, count one more tick, if it is this installation's and has lost none."""
-        known, ticks, was_used, refusal, group, member = self._run(
-            "tick", installation, seen, int(count), even_full=True
+    def read(self, installation: str = "", seen: int = 0, noted: int = 0, *, count: bool = False) -> RedisRecord:
+        """Return the record; with `count`, count one more tick, if it is this installation's and has lost none.
+
+        `noted` is what the caller's store has noted, which is then written down, too.
+        """
+        known, ticks, was_used, refusal, group, member, highest = self._run(
+            "tick", installation, seen, int(count), noted, even_full=True
         )
         sentence = json.loads(refusal)["brief"] if refusal else ""
         last_ids = {"group": int(group), "member": int(member)}
-        return RedisRecord(known.decode(), int(ticks), bool(was_used), sentence, last_ids)
+        return RedisRecord(known.decode(), int(ticks), bool(was_used), sentence, last_ids, int(highest))
 
     def pair(self, installation: str) -> None:
         """Give Redis this id, unless it has one."""
@@ -65,7 +69,7 @@ class InstallationRecord:
     def replace(self, installation: str, ticks: int, last_ids: Mapping[str, int]) -> None:
         """Give Redis this id, so many ticks and these highest ids of groups and members, whatever it had."""
         with translate_errors(), self._redis.pipeline() as pipeline:
-            pipeline.hset(_KEY, mapping={"id": installation, "ticks": ticks})
+            pipeline.hset(_KEY, mapping={"id": installation, "ticks": ticks, "noted": 0})
             for kind, last in last_ids.items():
                 pipeline.set(f"ps:last-id:{kind}", last)
             pipeline.execute()

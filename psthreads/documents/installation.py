@@ -31,8 +31,11 @@ from psthreads.system.thread_pool import off_the_loop
 
 # A Redis that lost its last seconds in a power failure is not taken for an older copy, once all processes are new.
 _NOTED_LATE: Final = 3
+# Of a network's file system, the attributes may be a minute old.
+_LAGGING: Final = 120
 _FRESH_SECONDS: Final = 5.0
 _AGAIN_SECONDS: Final = 1.0
+_TICK_SECONDS: Final = 0.95  # A janitor may sweep more often.
 _ADOPT: Final = "`psthreads admin installation adopt` says that they belong together from now on"
 _WHERE: Final = "Nothing is done until that is mended: `psthreads doctor` says on the server what to do."
 _log = logging.getLogger(__name__)
@@ -70,6 +73,7 @@ class Installation:
         self._checked = float("-inf")
         self._mismatch: Mismatch | None = None
         self._refusal = ""
+        self._counted = float("-inf")
         self._noted: dict[str, int] = {}
 
     @property
@@ -104,10 +108,12 @@ class Installation:
     def check(self, *, count: bool = False, pair: bool = True) -> Mismatch | None:
         """Compare Redis with the store, and return what is wrong; raise Unavailable.
 
-        With `pair`, give both an id where both are new. With `count`, add a tick where all is well, and note it in the
-        store. Others learn of a mismatch where `pair` is set.
+        With `pair`, give both an id where both are new. With `count`, add a tick a second where all is well, and note
+        it in the store. Others learn of a mismatch where `pair` is set.
         """
         with self._lock:
+            if count := count and time.monotonic() - self._counted >= _TICK_SECONDS:
+                self._counted = time.monotonic()
             mismatch = self._compare(count=count, pair=pair)
             if mismatch is not None and pair:
                 self._record.refuse(str(mismatch), mismatch.brief)
@@ -171,7 +177,8 @@ class Installation:
             # On another Python thread: a disk that hangs must not stop a web process.
             stored = off_the_loop(self.marker.read)
             highest = max(self._seen, stored.ticks if stored else 0)
-            known = self._record.read(stored.id if stored else "", highest, count=count)
+            identity = (stored.id, highest, stored.ticks) if stored else ()
+            known = self._record.read(*identity, count=count)
             self._refusal = known.refusal
             if not known.id and not self._id and (stored is None or not stored.is_confirmed):
                 if stored is None and not known.was_used and self.marker.has_files():
@@ -210,18 +217,30 @@ class Installation:
                 f"Do as docs/backup.md says; {_ADOPT}.",
                 is_of_redis=True,
             )
+        if known.noted - stored.ticks > _LAGGING:
+            return Mismatch(
+                "The documents are older than Redis, or a copy.",
+                f"The documents' folder {self.marker.root} is older than Redis, or a copy of the right one: "
+                "the janitor notes the time in another.",
+                f"Mount the right one, or do as docs/backup.md says; {_ADOPT}.",
+                is_of_redis=False,
+            )
         self.saw(known.ticks)
         if count:
             off_the_loop(partial(self._note, known, stored))
         return None
 
     def _note(self, known: RedisRecord, stored: StoreRecord) -> None:
-        if known.ticks - _NOTED_LATE > stored.ticks:
-            self.marker.note_ticks(known.ticks - _NOTED_LATE)
-        for kind, last in known.last_ids.items():
-            if last > self._noted.get(kind, 0):
-                self.marker.note_id(kind, last)
-                self._noted[kind] = last
+        try:
+            if known.ticks - _NOTED_LATE > stored.ticks:
+                self.marker.note_ticks(known.ticks - _NOTED_LATE)
+            for kind, last in known.last_ids.items():
+                if last > self._noted.get(kind, 0):
+                    self.marker.note_id(kind, last)
+                    self._noted[kind] = last
+        except OSError as error:
+            # A disk that is full can still be read: what is not noted now is noted later.
+            _log.warning("The documents' folder %s takes no notes: %s", self.marker.root, error)
 
     def _other_store(self, known: RedisRecord, stored: StoreRecord | None) -> Mismatch:
         if stored is not None and stored.is_confirmed:

@@ -24,6 +24,7 @@ from rich.console import Console
 from psthreads.client import Client, Download, RemoteThread
 from psthreads.client.watch import watch
 from psthreads.database.connection import connect
+from psthreads.documents.installation import Installation
 from psthreads.documents.layout import Documents
 from psthreads.domain.config import Config
 from psthreads.domain.errors import ConfigError, Unavailable
@@ -69,6 +70,8 @@ def run(stack: ExitStack, *, once: bool) -> int:
         config = replace(config, report_interval=_SHOWN_REPORTS)
     credentials = var / "credentials.json"
     with connect(config.redis_url) as redis:
+        if (mismatch := Installation(redis, config, "this command").check(pair=False)) is not None:
+            raise ConfigError(str(mismatch))
         seed = Seed(Directory(redis, config=config), Documents(config.documents), _SAMPLES / GROUP, credentials)
         logins, are_new = seed.sow()
     if are_new:

@@ -92,8 +92,9 @@ class Janitor:
 
     def sweep(self) -> list[str]:
         """Check all threads once; return a sentence for each action. Raises Unavailable."""
-        self._leads = self._store.lead(self._name, _LEADS * self._pause)
         mismatch = self._installation.check(count=self._leads)
+        # One that sees other files leaves the lead to one that can look after them.
+        self._leads = mismatch is None and self._store.lead(self._name, _LEADS * self._pause)
         if mismatch is not None and mismatch.is_of_redis:
             self._forget()
             return []

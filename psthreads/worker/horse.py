@@ -7,6 +7,7 @@ from outside, and writes the outcome of a horse that could not.
 from __future__ import annotations
 
 import logging
+import math
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -135,7 +136,9 @@ class Horse:
     def _context(self, thread: Thread, token: str, redis_time: int) -> Context:
         group = Group(thread.group_id, thread.group_name) if thread.group_id != SERVER_WIDE else None
         fence = ExecutionFence(self._store, self._vitals, Execution(thread.id, token))
-        documents = Documents(self._config.documents, self._installation.require, fence)
+        # The worker asks Redis, so that a Redis that hangs does not delay a process that rides it out.
+        is_in_place = partial(self._installation.require, fresh=math.inf)
+        documents = Documents(self._config.documents, is_in_place, fence)
         return Context(
             thread_id=thread.id,
             member=Member(thread.member_id, thread.username),

@@ -171,10 +171,10 @@ def test_a_flushed_redis_is_noticed_by_processes_that_run(
 
 
 def test_ids_of_groups_and_members_are_not_given_again_by_a_new_redis(
-    redis: Redis, config: Config, people: People, store: ThreadStore
+    redis: Redis, config: Config, people: People
 ) -> None:
     people.acme_folder.write("/secret.xml", b"<a/>")
-    Janitor(redis, config, store).sweep()
+    assert other(config).check(count=True) is None  # as the leading janitor does each second
     last_group, last_member = people.other.id, max(each.id for each in people.members.values())
     redis.flushall()
     changes = Directory(redis, QuickHashes(), config=config).by(SETUP)
@@ -273,14 +273,14 @@ def test_a_folder_that_cannot_be_read_is_named(redis: Redis, config: Config, ins
 
 
 def test_an_older_redis_is_noticed_by_those_who_run_and_by_those_who_start(
-    redis: Redis, config: Config, installation: Installation, store: ThreadStore
+    redis: Redis, config: Config, installation: Installation
 ) -> None:
-    janitor = Janitor(redis, config, store, installation=installation)
     for _ in range(3):
-        janitor.sweep()
+        other(config).check(count=True)
     older = redis.dump("ps:installation")
     assert older is not None
-    janitor.sweep()
+    other(config).check(count=True)
+    assert installation.check() is None
     redis.restore("ps:installation", 0, older, replace=True)
     for each in (installation, other(config)):  # The first has seen more, and tells the second by the store.
         mismatch = each.check(count=True)
@@ -295,7 +295,7 @@ def test_the_web_shows_nothing_of_an_older_redis_or_of_another(
 ) -> None:
     thread_id, older = store.create(new_thread(redis)), redis.dump("ps:installation")
     assert older is not None
-    Janitor(redis, config, store, installation=installation).sweep()
+    other(config).check(count=True)
     client, path = create_app(config).test_client(), f"/threads/{thread_id}/progress"
     client.get("/readyz")  # It looks how far Redis has come, as the janitor of a web process does each second.
     for wrong in (lambda: redis.restore("ps:installation", 0, older, replace=True), redis.flushdb):
@@ -337,6 +337,47 @@ def test_a_heartbeat_sees_how_far_redis_has_come(redis: Redis, config: Config, i
     assert store.beat(running, "t").ownership is Ownership.DISOWNED
 
 
+def test_a_copy_of_the_folder_is_noticed_once_the_right_one_is_ahead(
+    redis: Redis, config: Config, installation: Installation, tmp_path: Path
+) -> None:
+    copy = replace(config, documents=tmp_path / "copy")
+    shutil.copytree(config.documents, copy.documents)
+    assert other(copy).check() is None
+    redis.hincrby("ps:installation", "ticks", 200)
+    for _ in range(2):  # The second tells Redis what the first has noted.
+        assert other(config).check(count=True) is None
+    mismatch = other(copy).check()
+    assert mismatch is not None
+    assert mismatch.what.startswith(f"The documents' folder {copy.documents} is older than Redis, or a copy")
+    assert not mismatch.is_of_redis
+    assert other(config).check() is None
+    assert operate(copy, "admin installation adopt --yes").exit_code == 0
+    assert other(copy).check() is None
+    assert other(config).check() is not None
+
+
+def test_a_full_disk_stops_nothing_that_can_be_done_without_notes(
+    redis: Redis, config: Config, installation: Installation
+) -> None:
+    # A file of this name is in the way of notes, as a full disk is: nothing else stops root.
+    (config.documents / ".psthreads" / "ids").write_bytes(b"")
+    redis.set("ps:last-id:group", 5)
+    redis.hincrby("ps:installation", "ticks", 10)
+    for _ in range(2):
+        assert other(config).check(count=True) is None
+    assert installation.check() is None
+
+
+def test_a_janitor_that_sees_other_files_leaves_the_lead_to_one_that_sees_the_right_ones(
+    redis: Redis, config: Config, installation: Installation, store: ThreadStore, tmp_path: Path
+) -> None:
+    wrong = replace(config, documents=tmp_path / "elsewhere")
+    Janitor(redis, wrong, store, installation=other(wrong)).sweep()
+    assert not Janitor.has_leader(redis)
+    Janitor(redis, config, store, installation=installation).sweep()
+    assert Janitor.has_leader(redis)
+
+
 # The operator's word.
 
 
@@ -364,9 +405,9 @@ def test_adopting_ends_what_may_have_run_and_queues_again_what_may_restart(
 
 
 def test_a_new_redis_is_adopted_unless_its_groups_would_get_the_files_of_others(
-    redis: Redis, config: Config, people: People, store: ThreadStore
+    redis: Redis, config: Config, people: People
 ) -> None:
-    Janitor(redis, config, store).sweep()
+    assert other(config).check(count=True) is None
     redis.flushall()
     Directory(redis, QuickHashes()).by(SETUP).add_group("other-team")  # by somebody who does not know the folder
     result = operate(config, "admin installation adopt --yes")
