@@ -14,6 +14,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -26,9 +27,12 @@ from chaos.watch import contents
 from chaos.world import ROOT, World, wait_until
 from psthreads.audit.entries import SETUP
 from psthreads.database.connection import connect
+from psthreads.documents.installation import Installation
 from psthreads.domain.access import Role
+from psthreads.domain.errors import Unavailable
 from psthreads.domain.model import Status
 from psthreads.identity.directory import Directory
+from psthreads.threads.file_sweeper import FileSweeper
 from psthreads.threads.store import ThreadStore
 
 EMPTY, OLDER = "empty-redis", "older-redis"
@@ -84,6 +88,7 @@ class WrongRedis:
             wait_until(lambda: any(run.thread_id in running for run in executions(self._trails)), _READY_SECONDS)
             self._exchange(self._replace)
             time.sleep(_SETTLE_SECONDS)
+            self._sweep()
             told = self._look([*before, *queued])
             self._exchange(self._put_back)
             wait_until(self._is_ready, _READY_SECONDS)
@@ -205,6 +210,12 @@ class WrongRedis:
 
         wait_until(look, _READY_SECONDS)
         return final
+
+    def _sweep(self) -> None:
+        """Remove the files of vanished threads, as the leading janitor does every ten minutes."""
+        config = self._world.config
+        with connect(config.redis_url) as redis, suppress(Unavailable):
+            FileSweeper(config, ThreadStore(redis, config), Installation(redis, config, "storm")).sweep()
 
     def _look(self, thread_ids: list[str]) -> _Told:
         form = {"trail": str(self._trails), "seconds": _SHORT}
