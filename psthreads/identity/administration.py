@@ -80,7 +80,7 @@ class Administration:
 
     def unlock(self, member: Member) -> bool:
         """Unlock the member's account; return whether it was locked. Raises MemberNotFound."""
-        if (unlocked := self._run("unlock", member.id, 1, self._origin, even_full=True)) < 0:
+        if (unlocked := self._run("unlock", member.id, self._origin, even_full=True)) < 0:
             raise MemberNotFound(member.username)
         return bool(unlocked)
 

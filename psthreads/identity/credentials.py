@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from psthreads.domain.access import Caller, Group, Member, Role, TokenScope
 from psthreads.domain.errors import BadParameter
+from psthreads.identity.throttles import network
 
 _NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@-]{0,63}")
 _PREFIX: Final = re.compile(r"[A-Za-z0-9_.@-]{0,64}")
@@ -31,10 +32,14 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class Password:
-    """A username and a password, from HTTP Basic or a form."""
+    """A username and a password, from HTTP Basic or a form.
+
+    `device` is the key of a browser in which this member has signed in before, empty for every other.
+    """
 
     username: str
     plain: str
+    device: str = ""
 
     @property
     def claim(self) -> tuple[str, str]:
@@ -85,19 +90,27 @@ Credential = Token | Password | Session
 class Identification:
     """The caller behind a claim, and for a password what it takes to verify it.
 
-    `stored` is the password's hash, None where the account is locked or the claim is no password. `failures` counts
-    the wrong passwords in a row.
+    `stored` is the password's hash, None where the claim is no password. `failures` counts the wrong passwords in a
+    row, `is_locked` says whether that has locked the account for now, and `was_right` whether a password from the same
+    network was right lately.
     """
 
     caller: Caller
     stored: str | None = None
     stamp: str = ""
     failures: int = 0
+    is_locked: bool = False
+    was_right: bool = False
 
 
-def identify_arguments(credential: Credential, group_ref: str | None) -> tuple[str, str, str]:
+def identify_arguments(
+    credential: Credential, group_ref: str | None, address: str | None = None
+) -> tuple[str, str, str]:
     """Return the arguments of lua/identify.lua."""
-    return (*credential.claim, "" if group_ref is None else key_of(group_ref))
+    kind, claim = credential.claim
+    if kind == "password":
+        claim = f"{claim} {network(address) if address is not None else ''}"
+    return kind, claim, "" if group_ref is None else key_of(group_ref)
 
 
 @lru_cache(maxsize=4096)
@@ -112,8 +125,8 @@ def parse_identification(line: bytes) -> Identification:
     )
     if not secrets:
         return Identification(caller)
-    stored, stamp, failures = secrets
-    return Identification(caller, None if stored == "-" else stored, stamp, int(failures))
+    stored, stamp, failures, is_locked, was_right = secrets
+    return Identification(caller, stored, stamp, int(failures), is_locked == "1", was_right == "1")
 
 
 def write_token_scope(token_scope: TokenScope | None) -> str:

@@ -20,7 +20,7 @@ from redis import Redis
 from psthreads.audit.entries import Origin
 from psthreads.documents.marker import Marker
 from psthreads.domain.access import Caller, Group, Member, Role
-from psthreads.domain.config import Config
+from psthreads.domain.config import DAY, Config
 from psthreads.domain.errors import GroupNotFound, IdentityMismatch, MemberNotFound, NotSignedIn
 from psthreads.identity import administration, records
 from psthreads.identity.administration import Administration
@@ -42,11 +42,13 @@ from psthreads.identity.passwords import Passwords
 from psthreads.identity.records import Account, DirectoryPage, Membership, TokenInfo
 from psthreads.identity.refusals import Refusals
 from psthreads.identity.scripts import DirectoryScripts
-from psthreads.identity.throttles import Throttles
+from psthreads.identity.throttles import Guess, Throttles, network
 
 T = TypeVar("T")
 
 _PAGE_SIZE: Final = 50
+_RIGHT_NETWORKS: Final = 8  # for each member
+_RIGHT_SECONDS: Final = 30 * DAY
 # The same sentence for everything that can be wrong: to tell of a lock would tell that the member exists.
 _REFUSED: Final = (
     "These credentials are not accepted: check them, or ask an administrator whether they have expired or are locked."
@@ -90,7 +92,7 @@ class Directory:
         password that was not verified lately costs tens of milliseconds. With the address of the request, wrong
         credentials are counted, and too many of them raise TooManyRequests.
         """
-        return self._check(credential, group_ref, self._identify(credential, group_ref), address).caller
+        return self._check(credential, group_ref, self._identify(credential, group_ref, address), address).caller
 
     def identify_with(
         self, credential: Credential, group_ref: str | None, key: str, field: str, *, address: str | None = None
@@ -99,17 +101,19 @@ class Directory:
 
         The field is None where it does not exist.
         """
-        reply = self._run("identify", *identify_arguments(credential, group_ref), self._seen(), key, field)
+        reply = self._run("identify", *identify_arguments(credential, group_ref, address), self._seen(), key, field)
         line, value = reply or (None, None)
         return self._check(credential, group_ref, _parsed(line), address).caller, value
 
-    def sign_in(self, username: str, password: str, *, address: str | None = None) -> tuple[Member, Session]:
+    def sign_in(
+        self, username: str, password: str, *, address: str | None = None, device: str = ""
+    ) -> tuple[Member, Session]:
         """Return the member with this username and password, and the content of their session's cookie.
 
-        Raises as `identify` does. The audit records it.
+        `device` is as in `Password`. Raises as `identify` does. The audit records it.
         """
-        credential = Password(username, password)
-        identification = self._check(credential, None, self._identify(credential), address)
+        credential = Password(username, password, device)
+        identification = self._check(credential, None, self._identify(credential, address=address), address)
         member = identification.caller.member
         return member, self.begin_session(member, identification.stamp, "by password", address=address)
 
@@ -148,8 +152,10 @@ class Directory:
             even_full=True,
         )
 
-    def _identify(self, credential: Credential, group_ref: str | None = None) -> Identification | None:
-        return _parsed(self._run("identify", *identify_arguments(credential, group_ref), self._seen()))
+    def _identify(
+        self, credential: Credential, group_ref: str | None = None, address: str | None = None
+    ) -> Identification | None:
+        return _parsed(self._run("identify", *identify_arguments(credential, group_ref, address), self._seen()))
 
     def _check(
         self,
@@ -162,7 +168,7 @@ class Directory:
             if not self._is_right(credential, identification, address):
                 raise NotSignedIn(_REFUSED)
         elif identification is None and self._throttles and address is not None and isinstance(credential, Token):
-            self._throttles.count_wrong(address)
+            self._throttles.count_wrong(address, credential.plain)
         if identification is None:
             raise NotSignedIn(_REFUSED)
         if group_ref is not None and identification.caller.group is None:
@@ -171,22 +177,34 @@ class Directory:
 
     def _is_right(self, credential: Password, identification: Identification | None, address: str | None) -> bool:
         stored = identification.stored if identification else None
-        throttles = None if address is None else self._throttles
-        name, origin = key_of(credential.username), address or ""
+        throttles, name = self._throttles, key_of(credential.username)
         # The password for an unknown username is verified too, so that it takes as long.
-        if throttles is None:
-            is_right = self.passwords.verify(stored, credential.plain)
-        else:
+        if throttles is None or address is None:
+            is_locked = identification is not None and identification.is_locked
+            return self.passwords.verify(None if is_locked else stored, credential.plain)
+        guess = Guess(name, address, credential.device, was_right=bool(identification and identification.was_right))
+        if identification and identification.is_locked and not guess.is_trusted:
+            stored = None
+        secret = f"{stored} {name} {credential.plain}"
+        if throttles.was_wrong(address, secret):
+            return False
+        is_first = False
 
-            def count() -> None:
-                throttles.count_guess(name, origin)
-                self._run("guessed", name, Origin("", None, origin).fields(), even_full=True)
+        def admit() -> None:
+            nonlocal is_first
+            is_first = True
+            throttles.admit_guess(guess)
 
-            is_right = self.passwords.verify(
-                stored, credential.plain, lambda: throttles.admit_guess(name, origin), count
-            )
-        if is_right and identification and identification.failures:
-            self._run("unlock", identification.caller.member.id, 0, even_full=True)
+        def count() -> None:
+            throttles.count_guess(guess)
+            throttles.note_wrong(address, secret)
+            if not guess.device:
+                self._run("guessed", name, Origin("", None, address).fields(), even_full=True)
+
+        is_right = self.passwords.verify(stored, credential.plain, admit, count)
+        if is_right and identification and (is_first or identification.failures):
+            member_id = identification.caller.member.id
+            self._run("right", member_id, network(address), _RIGHT_NETWORKS, _RIGHT_SECONDS, even_full=True)
         return is_right
 
     # Members.

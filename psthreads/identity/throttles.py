@@ -7,7 +7,11 @@ they are handled; here the result of a request counts.
 from __future__ import annotations
 
 import hashlib
+import hmac
+import secrets
+import threading
 import time
+from collections import OrderedDict
 from dataclasses import dataclass
 from functools import partial
 from ipaddress import IPv6Address, ip_address
@@ -27,6 +31,8 @@ if TYPE_CHECKING:
     from psthreads.domain.config import Config
 
 _KEYS: Final = "ps:limit"
+_REMEMBERED: Final = 300.0  # seconds
+_MOST_REMEMBERED: Final = 10_000
 _GUESSES: Final = "Too many wrong passwords, secrets or tokens: try again in {} s."
 _STARTS: Final = "Member '{}' has started as many threads as a member may for now: try again in {} s."
 _STARTS_IN_GROUP: Final = "As many threads as may be were started in group '{}' for now: try again in {} s."
@@ -41,6 +47,24 @@ class _Limit:
     name: str
 
 
+@dataclass(frozen=True, slots=True)
+class Guess:
+    """A password for an account, by its username in lower case, from an address.
+
+    `device` is as in `Password`; `was_right` says whether a password for the account was right from there lately.
+    """
+
+    account: str
+    address: str
+    device: str = ""
+    was_right: bool = False
+
+    @property
+    def is_trusted(self) -> bool:
+        """Return whether the guess is probably the member's own."""
+        return bool(self.device) or self.was_right
+
+
 class Throttles:
     """The rate limits of the settings. A limit that is not set sends nothing to Redis."""
 
@@ -52,34 +76,66 @@ class Throttles:
         # Guesses are counted in a Redis that is full, too: sign-ins go on there.
         count = SafeScript(redis, storage.SCRIPT_ACQUIRE_MOVING_WINDOW.decode())
         storage.lua_acquire_moving_window = partial(count, even_full=True)  # type: ignore[assignment] # called as a script is
+        self._key, self._lock = secrets.token_bytes(32), threading.Lock()
+        self._wrong: OrderedDict[bytes, float] = OrderedDict()
         self._windows = MovingWindowRateLimiter(storage)
         self._per_account = parse(config.failures_per_account)
         self._per_address = parse(config.failures_per_address)
         self._per_member = parse(config.starts_per_member) if config.starts_per_member else None
         self._per_group = parse(config.starts_per_group) if config.starts_per_group else None
 
-    def admit_guess(self, account: str, address: str) -> None:
-        """Raise TooManyRequests after too many wrong guesses at the account, existing or not, or from the address."""
+    def admit_guess(self, guess: Guess) -> None:
+        """Raise TooManyRequests after too many wrong guesses at the account, existing or not, or from the address.
+
+        Those of others do not count for a guess that is trusted, which has a limit of its own.
+        """
         with translate_errors():
-            for limit in (self._of_account(account), self._of_address(address)):
+            for limit in self._of_guess(guess):
                 if not self._windows.test(limit.rate, limit.kind, limit.name):
                     raise self._too_many_guesses(limit)
 
-    def count_guess(self, account: str, address: str) -> None:
+    def count_guess(self, guess: Guess) -> None:
         """Count a wrong password."""
         with translate_errors():
-            for limit in (self._of_account(account), self._of_address(address)):
+            for limit in self._of_guess(guess):
                 self._windows.hit(limit.rate, limit.kind, limit.name)
 
-    def count_wrong(self, address: str) -> None:
+    def count_wrong(self, address: str, secret: str) -> None:
         """Count a wrong token or secret; raise TooManyRequests where that was one too many.
 
-        A right one is never refused: nobody guesses 256 bits, and its holder should not wait for the guesses of others.
+        They count apart from passwords, and the same one once: it is no guess, but a program that nobody looks after. A
+        right one is never refused: nobody guesses 256 bits, and its holder should not wait for the guesses of others.
         """
-        limit = self._of_address(address)
+        if self.was_wrong(address, secret):
+            return
+        limit = _Limit(self._per_address, "tokens", network(address))
         with translate_errors():
             if not self._windows.hit(limit.rate, limit.kind, limit.name):
                 raise self._too_many_guesses(limit)
+        self.note_wrong(address, secret)
+
+    def was_wrong(self, address: str, secret: str) -> bool:
+        """Return whether this secret came from the address lately, and was wrong."""
+        with self._lock:
+            return self._wrong.get(self._entry(address, secret), 0.0) > time.monotonic()
+
+    def note_wrong(self, address: str, secret: str) -> None:
+        """Note that this secret is wrong: for five minutes, in this process, by a keyed hash."""
+        with self._lock:
+            self._wrong[self._entry(address, secret)] = time.monotonic() + _REMEMBERED
+            if len(self._wrong) > _MOST_REMEMBERED:
+                self._wrong.popitem(last=False)
+
+    def _entry(self, address: str, secret: str) -> bytes:
+        return hmac.digest(self._key, f"{network(address)} {secret}".encode(errors="replace"), "sha256")
+
+    def _of_guess(self, guess: Guess) -> tuple[_Limit, ...]:
+        # Hashed, since anything can be typed as a username.
+        if guess.is_trusted:
+            place = guess.device or network(guess.address)
+            return (_Limit(self._per_account, "trusted", _hashed(f"{guess.account} {place}")),)
+        address = _Limit(self._per_address, "address", network(guess.address))
+        return _Limit(self._per_account, "account", _hashed(guess.account)), address
 
     def count_start(self, member_id: int, username: str, group_id: int | None, group: str) -> None:
         """Count a start by a member, in a group or on the server; raise TooManyRequests where that is one too many."""
@@ -97,13 +153,6 @@ class Throttles:
                     if not check(limit.rate, limit.kind, limit.name):
                         raise self._refusal(limit, sentence, name)
 
-    def _of_account(self, account: str) -> _Limit:
-        # Hashed, since anything can be typed as a username.
-        return _Limit(self._per_account, "account", hashlib.sha256(account.encode(errors="replace")).hexdigest())
-
-    def _of_address(self, address: str) -> _Limit:
-        return _Limit(self._per_address, "address", network(address))
-
     def _too_many_guesses(self, limit: _Limit) -> TooManyGuesses:
         refusal = self._refusal(limit, _GUESSES)
         return TooManyGuesses(refusal.message, refusal.retry_after)
@@ -112,6 +161,10 @@ class Throttles:
         reset = self._windows.get_window_stats(limit.rate, limit.kind, limit.name).reset_time
         seconds = max(1, int(reset - time.time()) + 1)
         return TooManyRequests(sentence.format(*words, seconds), seconds)
+
+
+def _hashed(text: str) -> str:
+    return hashlib.sha256(text.encode(errors="replace")).hexdigest()
 
 
 def network(address: str) -> str:

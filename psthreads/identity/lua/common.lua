@@ -1,13 +1,15 @@
 -- The first part of every script of this folder, which names all keys of the directory.
 --
 -- ps:member:<id>       hash: username, password (Argon2id), admin, stamp (of the sessions), created, nonce;
---                      failures, locked: wrong passwords in a row, and since when that has locked the account;
+--                      failures, locked, until: wrong passwords in a row, since when that has locked the account, and
+--                      until when;
 --                      identity, issuer, subject: the one at an outside provider that it is bound to
 -- ps:group:<id>        hash: name, created, nonce
 -- ps:usernames         hash: username in lower case -> member id; ps:groupnames the same for groups
 -- ps:member-names      sorted set: usernames in lower case, by name; ps:group-names the same for groups
 -- ps:administrators    set: ids of the members with the flag
--- ps:locked            sorted set: ids of the members whose account is locked, by since when
+-- ps:locked            sorted set: ids of the members whose account is locked, by until when
+-- ps:right:<id>        sorted set of a member: the last networks from which the password was right, by when
 -- ps:last-id:<kind>    counter: ids are never given twice
 -- ps:memberships:<id>  hash of a member: group id -> role; ps:members-of:<id> of a group: member id -> role
 -- ps:kept:<id>         hash of a member: group id, or 'all' -> until when accepted threads may begin without the right
@@ -34,6 +36,7 @@ local ADMINISTRATORS, LOCKED = 'ps:administrators', 'ps:locked'
 local TOKEN, TOKENS_OF = 'ps:token:', 'ps:tokens-of:'
 local CLIENT, CLIENTS_OF, TOKENS_OF_CLIENT = 'ps:client:', 'ps:clients-of:', 'ps:tokens-of-client:'
 local IDENTITIES = 'ps:identities'
+local RIGHT = 'ps:right:'
 local REFUSED, REFUSALS = 'ps:audit:refused', 'ps:refusals'
 local ENDED = 'ps:ended-session:'
 
@@ -41,6 +44,9 @@ local ENDED = 'ps:ended-session:'
 local function changed()
   redis.call('XADD', 'ps:feed', 'MAXLEN', '~', 10000, '*', 'a', redis.call('INCR', 'ps:access'))
 end
+
+-- Return whether an account that is locked until this time, or false, is locked now.
+local function is_locked(time) return time and tonumber(time) > clock() end
 
 local function record(kind, id) return 'ps:' .. kind .. ':' .. id end
 
@@ -75,8 +81,9 @@ end
 -- Return {id, username, admin, created, locked or '', issuer or '', subject or ''}, with times in milliseconds; nil where
 -- it does not exist.
 local function account(id)
-  local fields = redis.call('HMGET', record('member', id), 'username', 'admin', 'created', 'locked', 'issuer', 'subject')
-  return fields[1] and {id, fields[1], fields[2], fields[3], fields[4] or '', fields[5] or '', fields[6] or ''} or nil
+  local fields = redis.call('HMGET', record('member', id), 'username', 'admin', 'created', 'locked', 'issuer', 'subject', 'until')
+  local locked = is_locked(fields[7]) and fields[4] or ''
+  return fields[1] and {id, fields[1], fields[2], fields[3], locked, fields[5] or '', fields[6] or ''} or nil
 end
 
 -- Return up to `size` + 1 names of a sorted set that begin with `prefix` and come after `after`. A set that does not

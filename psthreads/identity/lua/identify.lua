@@ -1,22 +1,24 @@
--- ARGV: kind of credential, what it claims (a token's SHA-256, a username in lower case, or id:stamp:key of a session),
+-- ARGV: kind of credential, what it claims (a token's SHA-256, a username in lower case with a blank and the network that
+-- it comes from, or id:stamp:key of a session),
 -- group (id, or name in lower case) or '', what the caller has seen of the installation; and optionally a hash and a
 -- field to read in the same step. A Redis that is behind is refused: what it says of threads and members is not so any more.
 -- Returns nothing for a claim that does not hold, else one line of words without blanks: id, username, admin, group id,
 -- group name, role, scope, each '-' where there is none. For a password, which the caller has to verify, follow the
--- stored hash ('-' where the account is locked), the stamp, and how many passwords were wrong in a row. With a field,
--- returns {line, its value}.
+-- stored hash, the stamp, how many passwords were wrong in a row, '1' where that has locked the account for now, and '1'
+-- where a password from this network was right lately. With a field, returns {line, its value}.
 if is_behind(ARGV[4]) then return redis.error_reply('BEHIND another or an older Redis') end
 local kind, claim = ARGV[1], ARGV[2]
 local id, scope, stamp, key
 if kind == 'token' then
   id, scope = unpack(redis.call('HMGET', TOKEN .. claim, 'member', 'reach'))
 elseif kind == 'password' then
+  claim, key = string.match(claim, '^(%S*) (.*)$')
   id = redis.call('HGET', NAMES.member, claim)
 else
   id, stamp, key = string.match(claim, '^(%d+):(.*):(.*)$')
 end
 if not id then return false end
-local member = redis.call('HMGET', record('member', id), 'username', 'admin', 'stamp', 'password', 'locked', 'failures')
+local member = redis.call('HMGET', record('member', id), 'username', 'admin', 'stamp', 'password', 'until', 'failures')
 if not member[1] then return false end
 if kind == 'session' and (member[3] ~= stamp or redis.call('EXISTS', ENDED .. key) == 1) then return false end
 
@@ -30,7 +32,9 @@ local line = id .. ' ' .. member[1] .. ' ' .. member[2]
   .. ' ' .. (name and group or '-') .. ' ' .. (name or '-') .. ' ' .. (role or '-')
   .. ' ' .. (scope and scope ~= '' and scope or '-')
 if kind == 'password' then
-  line = line .. ' ' .. (member[5] and '-' or member[4]) .. ' ' .. member[3] .. ' ' .. (member[6] or '0')
+  local is_right = redis.call('ZSCORE', RIGHT .. id, key)
+  line = line .. ' ' .. member[4] .. ' ' .. member[3] .. ' ' .. (member[6] or '0')
+    .. ' ' .. (is_locked(member[5]) and '1' or '0') .. ' ' .. (is_right and '1' or '0')
 end
 if ARGV[5] then return {line, redis.call('HGET', ARGV[5], ARGV[6])} end
 return line

@@ -18,6 +18,7 @@ if kind == 'member' then
   redis.call('DEL', TOKENS_OF .. id, CLIENTS_OF .. id)
   redis.call('SREM', ADMINISTRATORS, id)
   redis.call('ZREM', LOCKED, id)
+  redis.call('DEL', RIGHT .. id)
   local identity = redis.call('HGET', record(kind, id), 'identity')
   if identity then redis.call('HDEL', IDENTITIES, identity) end
 end

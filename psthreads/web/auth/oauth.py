@@ -84,7 +84,7 @@ class _Policy:
         client = self._directory.clients.find(credentials[0])
         if client is None or not client.has_secret(credentials[1]):
             refusals.note(NotSignedIn(_WRONG), "refused.client")
-            self._throttles.count_wrong(request.remote_addr or "")
+            self._throttles.count_wrong(request.remote_addr or "", " ".join(credentials))
             return None
         return client
 

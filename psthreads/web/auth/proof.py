@@ -15,7 +15,7 @@ from psthreads.domain.errors import NotAllowed, NotSignedIn, TooManyRequests
 from psthreads.identity.administration import Administration
 from psthreads.identity.credentials import Password
 from psthreads.identity.directory import Directory
-from psthreads.web.auth import refusals, sessions
+from psthreads.web.auth import devices, refusals, sessions
 from psthreads.web.http.audit_origin import client_address, request_origin
 from psthreads.web.services import Services
 
@@ -54,7 +54,9 @@ def require(services: Services) -> Response | None:
 def prove(directory: Directory) -> None:
     """Verify the password in the form. Raises NotSignedIn and TooManyRequests."""
     try:
-        directory.identify(Password(g.caller.member.username, request.form.get(FIELD, "")), address=client_address())
+        username = g.caller.member.username
+        password = Password(username, request.form.get(FIELD, ""), devices.of_cookie(username))
+        directory.identify(password, address=client_address())
     except (NotSignedIn, TooManyRequests) as error:
         refusals.note(error, "refused.password" if isinstance(error, NotSignedIn) else "")
         raise

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Final
+from typing import Final, cast
 from urllib.parse import urlsplit
 
 from flask import Blueprint, Response, g, redirect, render_template, request, url_for
@@ -12,7 +12,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from psthreads.domain.access import Member
 from psthreads.domain.errors import NotSignedIn, TooManyRequests
 from psthreads.identity.credentials import Session
-from psthreads.web.auth import csrf, refusals, sessions
+from psthreads.web.auth import csrf, devices, refusals, sessions
 from psthreads.web.http.audit_origin import client_address, request_origin
 from psthreads.web.services import Services
 
@@ -32,7 +32,8 @@ def add_to(blueprint: Blueprint, services: Services) -> None:
         csrf.check_token()
         username, password = request.form.get("username", ""), request.form.get("password", "")
         try:
-            member, session = services.directory.sign_in(username, password, address=client_address())
+            device = devices.of_cookie(username)
+            member, session = services.directory.sign_in(username, password, address=client_address(), device=device)
         except NotSignedIn as error:
             refusals.note(error, "refused.password", username)
             return Response(form(following, error.message, username), 401)
@@ -72,7 +73,9 @@ def begin_session(
     """
     _end_session(services)
     sessions.begin(member, session, proven)
-    return redirect(own_path(following), 303)
+    response = cast("Response", redirect(own_path(following), 303))
+    devices.remember(response, member.username)
+    return response
 
 
 def _end_session(services: Services) -> None:

@@ -216,14 +216,14 @@ def test_a_wrong_password_is_not_written_down_but_the_lock_that_it_ends_in_is(
     jones: People, audit: Audit, redis: Redis, config: Config
 ) -> None:
     directory = Directory(redis, throttles=Throttles(redis, config), config=replace(config, lock_after=3))
-    for _ in range(3):
+    for turn in range(3):
         assert written(audit) == []
         with pytest.raises(NotSignedIn):
-            directory.sign_in("guest", "wrong password", address="203.0.113.5")
+            directory.sign_in("guest", f"wrong password {turn}", address="203.0.113.5")
     with pytest.raises(NotSignedIn):
         directory.identify(Password("guest", PASSWORD), address="203.0.113.5")
     (locked,) = written(audit)
-    assert told(locked) == ("account.locked", "guest", "", "3 wrong passwords in a row")
+    assert told(locked) == ("account.locked", "guest", "", "for 60 s, after 3 wrong passwords in a row")
     assert (locked.by, locked.byid, locked.address) == ("", "", "203.0.113.5")
     assert directory.by(CHIEF).unlock(jones.members["guest"])
     assert told(written(audit)[0]) == ("account.unlocked", "guest", "", "")

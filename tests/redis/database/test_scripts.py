@@ -10,7 +10,7 @@ from redis import Redis
 
 from psthreads.domain.config import Config
 from psthreads.identity.directory import Directory
-from psthreads.identity.throttles import Throttles
+from psthreads.identity.throttles import Guess, Throttles
 from psthreads.threads.store import ThreadStore
 
 
@@ -37,4 +37,4 @@ def test_no_script_fails_while_redis_forgets_scripts(forgetful: Redis, config: C
     for _ in range(200):
         assert store.count("active") == 0
         assert directory.members() == ()
-        throttles.admit_guess("jjones", "192.0.2.7")
+        throttles.admit_guess(Guess("jjones", "192.0.2.7"))

@@ -97,7 +97,7 @@ def test_the_latest_locks_come_first_and_are_as_many_as_are_asked_for(directory:
     for number in range(5):
         directory.by(SETUP).add_member(f"m{number}", PASSWORD)
         Directory(redis, config=STRICT)._run("guessed", f"m{number}", SETUP.fields())
-        redis.zadd("ps:locked", {str(number + 1): number})
+        redis.zadd("ps:locked", {str(number + 1): 1e14 + number})
     assert [account.member.id for account in directory.locked(2)] == [5, 4]
     assert len(directory.locked()) == 5
     directory.by(SETUP).remove_member(Member(5, "m4"))
