@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from psthreads.domain.config import Config
-from psthreads.web.app import create_app
+from psthreads.web.app import create_app_from_env
 
-app = create_app(Config.from_env())
+app = create_app_from_env()

@@ -8,6 +8,7 @@ import sys
 
 from psthreads.admin.doctor import refuse_unless_safe
 from psthreads.authoring.plugins import load_all
+from psthreads.database.connection import check_server, connect
 from psthreads.domain.config import FOR_WEB, Config
 from psthreads.domain.errors import PsthreadsError
 from psthreads.system.privileges import ROOT, runs_as_root
@@ -27,6 +28,8 @@ def main() -> int:
         config = Config.from_env()
         load_all(config.processes)  # A broken plug-in is reported once, here, and not by every worker for ever.
         refuse_unless_safe(config, for_web=False)
+        with connect(config.redis_url, connections=1) as redis:
+            check_server(redis)
         Supervisor(config).run()
     except PsthreadsError as error:
         sys.stderr.write(f"{error}\n")

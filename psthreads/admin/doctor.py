@@ -24,7 +24,15 @@ from redis.exceptions import NoPermissionError, RedisError, ResponseError
 
 from psthreads.authoring.registry import Registry
 from psthreads.database import shared_settings
-from psthreads.database.connection import FULL, NEARLY_FULL, connect, durability_warning, memory, translate_errors
+from psthreads.database.connection import (
+    FULL,
+    NEARLY_FULL,
+    check_server,
+    connect,
+    durability_warning,
+    memory,
+    translate_errors,
+)
 from psthreads.documents.installation import Installation
 from psthreads.domain.config import Config
 from psthreads.domain.errors import ConfigError, StoreRefuses, Unavailable
@@ -39,7 +47,6 @@ _LEAST_VARIETY: Final = 10  # different ones
 _LEAST_FREE: Final = 1024 * 1024 * 1024
 _LEAST_SHARE: Final = 0.05
 _MOST_DRIFT: Final = 5.0  # seconds
-_LEAST_VERSION: Final = (7, 0)
 _GENERATE: Final = "python3 -c 'import secrets; print(secrets.token_hex(32))'"
 
 
@@ -183,16 +190,13 @@ def free_memory(redis: Redis) -> Iterator[Problem]:
         )
 
 
-def version(redis: Redis) -> Iterator[Problem]:
-    """Check that Redis is recent enough."""
-    with translate_errors():
-        try:
-            server = redis.info("server")
-        except NoPermissionError:
-            return
-    text = str(server.get("redis_version", "0"))
-    if tuple(int(part) for part in text.split(".")[:2] if part.isdecimal()) < _LEAST_VERSION:
-        yield _serious(f"Redis is of version {text}, and too old.", "Use Redis 7.0 or newer, or Valkey.")
+def server(redis: Redis) -> Iterator[Problem]:
+    """Check that Redis is a single one, and recent enough."""
+    try:
+        check_server(redis)
+    except ConfigError as error:
+        what, _, remedy = error.message.partition(": ")
+        yield _serious(f"{what}.", f"{remedy[:1].upper()}{remedy[1:]}")
 
 
 def clock(redis: Redis) -> Iterator[Problem]:
@@ -255,7 +259,7 @@ def user(_config: Config) -> Iterator[Problem]:
 
 _SETTINGS: Final[tuple[Callable[[Config], Iterator[Problem]], ...]] = (redis_url, documents, user)
 _OF_WEB: Final[tuple[Callable[[Config], Iterator[Problem]], ...]] = (secret_key, address, debug)
-_OF_REDIS: Final[tuple[Callable[[Redis], Iterator[Problem]], ...]] = (durability, free_memory, version, clock, rights)
+_OF_REDIS: Final[tuple[Callable[[Redis], Iterator[Problem]], ...]] = (durability, free_memory, clock, rights)
 
 
 def examine(config: Config) -> list[Problem]:
@@ -263,7 +267,7 @@ def examine(config: Config) -> list[Problem]:
     problems = [problem for check in (*_OF_WEB, *_SETTINGS) for problem in check(config)]
     with connect(config.redis_url, connections=2) as redis:
         try:
-            for check in (administrator, *_OF_REDIS):
+            for check in (server, administrator, *_OF_REDIS):
                 problems += check(redis)
             problems += (*installation(redis, config), *settings(redis, config), *life(redis, config))
         except (Unavailable, RedisError) as error:

@@ -17,7 +17,7 @@ from redis import Redis
 
 from psthreads.audit.entries import Origin
 from psthreads.authoring.registry import Registry
-from psthreads.database.connection import connect
+from psthreads.database.connection import check_server, connect
 from psthreads.domain.access import Group, Member
 from psthreads.domain.config import Config
 from psthreads.domain.model import SERVER_WIDE
@@ -53,6 +53,7 @@ def redis(config: Config) -> Redis:
     """Connect to the Redis of these settings, until the command ends."""
     connection = connect(config.redis_url, connections=2)
     click.get_current_context().find_root().with_resource(connection)
+    check_server(connection)
     return connection
 
 

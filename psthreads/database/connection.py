@@ -15,7 +15,9 @@ from redis.exceptions import NoPermissionError, RedisError, ResponseError
 from redis.retry import Retry
 
 from psthreads.database import refusals
+from psthreads.domain.errors import ConfigError, StoreRefuses, Unavailable
 
+_LEAST_VERSION: Final = (7, 0)
 _ANSWER_SECONDS: Final = 10.0
 _CONNECT_SECONDS: Final = 5.0
 
@@ -30,11 +32,17 @@ def connect(url: str, connections: int = 64, answer_seconds: float = _ANSWER_SEC
     """Return a client for the Redis at this URL. Nothing is sent before its first use.
 
     A lost connection is retried three times within about half a second; an answer may take so long, once.
-    At most `connections` are open at once, and a request for one more waits.
+    At most `connections` are open at once, and a request for one more waits. Raises ConfigError for a URL that redis-py
+    cannot read.
     """
-    options: dict[str, Any] = parse_url(url)  # type: ignore[no-untyped-call] # redis-py's own
+    try:
+        options: dict[str, Any] = parse_url(url)  # type: ignore[no-untyped-call] # redis-py's own
+        kind = options.pop("connection_class", Connection)
+        kind(**options)  # Only to see whether it takes these: the pool would do so in the middle of a request.
+    except (ValueError, TypeError, RedisError) as error:
+        raise ConfigError(f"REDIS_URL cannot be used: {error}.") from None
     pool = BlockingConnectionPool(  # type: ignore[no-untyped-call] # as above
-        connection_class=_self_closing(options.pop("connection_class", Connection)),
+        connection_class=_self_closing(kind),
         max_connections=connections,
         timeout=answer_seconds,
         socket_timeout=answer_seconds,
@@ -45,6 +53,26 @@ def connect(url: str, connections: int = 64, answer_seconds: float = _ANSWER_SEC
         **options,
     )
     return Redis.from_pool(pool)
+
+
+def check_server(redis: Redis) -> None:
+    """Raise ConfigError, with one sentence, where psthreads can never use this Redis; not where it is only away."""
+    try:
+        with translate_errors():
+            server = redis.info("server")
+    except StoreRefuses as error:
+        if not isinstance(
+            error.__cause__, NoPermissionError
+        ):  # A user who may not ask may still do all that it has to.
+            raise ConfigError(error.message) from error
+        return
+    except Unavailable:
+        return
+    if (mode := server.get("redis_mode") or server.get("server_mode")) not in {None, "standalone"}:
+        raise ConfigError(f"This Redis is a {mode}, which psthreads cannot use: name a single Redis in REDIS_URL.")
+    text = str(server.get("redis_version", "0"))
+    if tuple(int(part) for part in text.split(".")[:2] if part.isdecimal()) < _LEAST_VERSION:
+        raise ConfigError(f"Redis is of version {text}, and too old: use Redis 7.0 or newer, or Valkey.")
 
 
 def durability_warning(redis: Redis) -> str:

@@ -44,6 +44,8 @@ _BY_TEXT: Final = (
     ("No connection available", Unavailable(f"All connections of this program to Redis are in use: {_AGAIN}")),
     ("The user executing the script can't", _ACL),
     ("ACL failure in script", _ACL),
+    ("not allowed in cluster mode", _CLUSTER),
+    ("DB index is out of range", StoreRefuses("REDIS_URL names the number of a database that Redis does not have.")),
     ("invalid password", _BY_CODE["WRONGPASS"]),
     (
         "nknown command",

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Final, Self
+from urllib.parse import urlsplit
 
 from psthreads.domain.errors import ConfigError
 
@@ -96,6 +97,20 @@ def _level(text: str) -> str:
     return text.upper()
 
 
+def _check_redis_url(url: str) -> None:
+    # It may hold a password, and so is not shown.
+    if "," in url.partition("//")[2].partition("/")[0].rpartition("@")[2]:
+        raise ConfigError("REDIS_URL names several servers: name a single Redis, no cluster and no Sentinel.")
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError as error:
+        raise ConfigError(f"REDIS_URL cannot be used: {error}.") from None
+    # redis-py would take database 0 in place of a path that is no number.
+    if parts.scheme != "unix" and not re.fullmatch(r"/?[0-9]{0,9}/?", parts.path):
+        raise ConfigError(f"REDIS_URL ends with '{parts.path}': its path is the number of a database, such as /0.")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
     """The settings of one process. Durations are in seconds, sizes in bytes."""
@@ -164,6 +179,7 @@ class Config:
     def __post_init__(self) -> None:
         if not self.redis_url.startswith(("redis://", "rediss://", "unix://")):
             raise ConfigError(f"REDIS_URL is '{self.redis_url}', but must start with redis://, rediss:// or unix://.")
+        _check_redis_url(self.redis_url)
         for setting in SETTINGS:
             least = setting.metadata["least"]
             if least is not None and getattr(self, setting.name) < least:

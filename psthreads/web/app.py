@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Final
 
@@ -9,7 +10,9 @@ from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from psthreads.authoring.parameter import as_text
+from psthreads.database.connection import check_server
 from psthreads.domain.config import Config
+from psthreads.domain.errors import PsthreadsError
 from psthreads.domain.model import iso
 from psthreads.web.api import files, health, loading_zone, openapi, processes, schemas, starts, streams, threads
 from psthreads.web.api.levels import service_levels
@@ -23,6 +26,8 @@ from psthreads.web.http.respond import own_xml
 from psthreads.web.http.routing import Application
 from psthreads.web.pages import dashboard, formatting, scope, site
 from psthreads.web.services import Services
+
+_BOOT_ERROR: Final = 3  # with which gunicorn's master ends, too, where other codes have it start another worker
 
 HOME: Final = Path(__file__).resolve().parent
 """The folder of the templates, the static files and the schemas; in a checkout they are links to its top."""
@@ -89,5 +94,11 @@ def create_app(config: Config) -> Flask:
 
 
 def create_app_from_env() -> Flask:
-    """Return the application for the settings in the environment. Raises ConfigError."""
-    return create_app(Config.from_env())
+    """Return the application for the settings in the environment; for wrong ones, print why and end the process."""
+    try:
+        app = create_app(Config.from_env())
+        check_server(app.extensions["psthreads"].redis)
+    except PsthreadsError as error:
+        sys.stderr.write(f"{error}\n")
+        sys.exit(_BOOT_ERROR)
+    return app

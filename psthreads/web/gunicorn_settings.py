@@ -20,6 +20,7 @@ from typing import Any, Final
 from gunicorn.http.errors import InvalidHeader
 
 from psthreads.domain.config import Config
+from psthreads.domain.errors import ConfigError
 from psthreads.system.privileges import ROOT, runs_as_root
 
 _POLL_SECONDS: Final = 0.5
@@ -27,7 +28,10 @@ _DESCRIPTORS: Final = 65_536
 _SINGLE: Final = frozenset(
     ("AUTHORIZATION", "CONTENT-TYPE", "CONTENT-ENCODING", "CONTENT-RANGE", "IDEMPOTENCY-KEY", "LAST-EVENT-ID", "RANGE")
 )
-_config: Final = Config.from_env()
+try:
+    _config: Final = Config.from_env()
+except ConfigError as error:  # gunicorn would show a traceback.
+    sys.exit(str(error))
 
 wsgi_app = "psthreads.web.app:create_app_from_env()"
 bind = _config.address

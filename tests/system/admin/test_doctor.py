@@ -121,7 +121,7 @@ def test_whether_anybody_works_is_told(redis: Redis, config: Config, store: Thre
 def test_what_redis_itself_tells_is_told(redis: Redis) -> None:
     (finding,) = doctor.durability(redis)  # The tests' own Redis does not sync.
     assert "appendfsync always" in finding.remedy
-    assert not list(doctor.version(redis))
+    assert not list(doctor.server(redis))
     assert not list(doctor.clock(redis))
     assert [finding.severity for finding in doctor.rights(redis)] == [Severity.WARNING]
 

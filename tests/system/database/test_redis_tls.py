@@ -113,7 +113,7 @@ def test_web_and_worker_do_their_work_through_tls_with_a_password(
 
     def is_ready() -> bool:
         try:
-            return " 1 workers" in requests.get(f"{base}/readyz", timeout=5).text
+            return " 1 workers" in requests.get(f"{base}/readyz", timeout=25).text
         except requests.ConnectionError:
             return False
 

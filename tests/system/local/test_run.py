@@ -259,7 +259,7 @@ def _nothing(_: Path) -> None:
         (_nothing, {"HOST": "256.0.0.1"}, "Port {port} of 256.0.0.1 cannot be used: "),
         (_nothing, {"WORKERS": "0"}, "WORKERS must be at least 1."),
         (_nothing, {"REDIS_URL": "localhost:6379"}, "REDIS_URL is 'localhost:6379', but must start with redis://"),
-        (_nothing, {"REDIS_URL": "redis://127.0.0.1:99999"}, "The Redis at redis://127.0.0.1:99999 does not answer ("),
+        (_nothing, {"REDIS_URL": "redis://127.0.0.1:99999"}, "REDIS_URL cannot be used: Port out of range"),
         (_nothing, {"REDIS_URL": "unix:///nowhere.sock"}, "The Redis at unix:///nowhere.sock does not answer ("),
         (
             _nothing,
