@@ -38,6 +38,7 @@ from psthreads.domain.config import Config
 from psthreads.domain.errors import ConfigError, StoreRefuses, Unavailable
 from psthreads.identity.directory import Directory
 from psthreads.system.privileges import ROOT, runs_as_root
+from psthreads.threads import crew
 from psthreads.threads.engine import Engine
 from psthreads.threads.janitor import Janitor
 from psthreads.threads.store import ThreadStore
@@ -245,6 +246,12 @@ def life(redis: Redis, config: Config) -> Iterator[Problem]:
     """Check that a worker is alive, and a janitor for the threads of lost workers."""
     if not Engine(redis, config, ThreadStore(redis, config), Registry()).workers():
         yield _warning("No worker is alive: threads wait.", "Start psthreads worker.")
+    for worker in crew.look(redis, config).workers:
+        if worker.trouble:
+            yield _warning(
+                f"Worker {worker.name} on {worker.host} takes no threads: it {worker.trouble}.",
+                "Raise the limit on processes there (of the container, the user or the service), or end others.",
+            )
     if not Janitor.has_leader(redis):
         yield _warning(
             "No janitor runs: threads of lost workers stay as they are.", "Start psthreads web or psthreads worker."

@@ -25,7 +25,10 @@ _EXPIRED: Final = 3600  # seconds; more than the clocks of two machines differ
 
 @dataclass(frozen=True, slots=True)
 class WorkerInfo:
-    """A worker. `thread_id` is what it runs, or empty; `heartbeat_age` the seconds since its last heartbeat."""
+    """A worker. `thread_id` is what it runs, or empty; `heartbeat_age` the seconds since its last heartbeat.
+
+    `trouble` is why it takes no threads, the end of a sentence about it, or empty.
+    """
 
     name: str
     is_busy: bool
@@ -34,6 +37,7 @@ class WorkerInfo:
     pid: int
     heartbeat_age: float
     is_late: bool
+    trouble: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +120,7 @@ def _keys(redis: Redis, queue: str) -> list[str]:
 
 
 def _worker(key: str, fields: list[bytes | None], remaining: int, executions: set[bytes], config: Config) -> WorkerInfo:
-    state, host, pid = ((field or b"").decode(errors="replace") for field in fields)
+    state, host, pid, trouble = ((field or b"").decode(errors="replace") for field in fields)
     # How much of its record's time has run out is by Redis's clock, not by the worker's.
     heartbeat_age = max(0.0, lifetime(config) - remaining / 1000)
     return WorkerInfo(
@@ -127,6 +131,7 @@ def _worker(key: str, fields: list[bytes | None], remaining: int, executions: se
         pid=int(pid) if pid.isdecimal() else 0,
         heartbeat_age=heartbeat_age,
         is_late=heartbeat_age > max(config.heartbeat, _IDLE_HEARTBEAT) + _LATE,
+        trouble=trouble,
     )
 
 

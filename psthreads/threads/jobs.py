@@ -29,7 +29,10 @@ CHECK: Final = "look"
 WORKERS: Final = REDIS_WORKER_KEYS
 """The set of the keys of all workers' records."""
 
-WORKER_FIELDS: Final = ("state", "hostname", "pid")
+TROUBLE: Final = "trouble"
+"""The field of a worker's record, beside RQ's own, that says why it takes no threads; empty where it does."""
+
+WORKER_FIELDS: Final = ("state", "hostname", "pid", TROUBLE)
 BUSY: Final = WorkerStatus.BUSY.value
 
 _LARGEST: Final = 16 * 1024 * 1024  # bytes; no request has parameters as long as that

@@ -24,7 +24,7 @@ from rq.worker.base import WorkerStatus
 
 from psthreads.domain.config import Config
 from psthreads.threads import crew
-from psthreads.threads.jobs import CHECK, ThreadJob
+from psthreads.threads.jobs import CHECK, TROUBLE, ThreadJob
 
 _DEQUEUE_SECONDS: Final = 2  # a worker that waits for work notices a stop within this time
 
@@ -70,6 +70,8 @@ class RQWorker(Worker):
         )
         self._lifetime = crew.lifetime(config)
         self._callbacks = callbacks
+        self.trouble = ""
+        """Why the worker takes no threads, for people; written with each heartbeat."""
 
     # For worker.py. Each raises RedisError.
 
@@ -147,7 +149,7 @@ class RQWorker(Worker):
         """
         with nullcontext(pipeline) if pipeline is not None else self.connection.pipeline() as writes:
             super().heartbeat(self._lifetime, writes)
-            writes.hset(self.key, mapping=self.serialize())
+            writes.hset(self.key, mapping={**self.serialize(), TROUBLE: self.trouble})
             self.set_state(WorkerStatus.BUSY if self.executions else WorkerStatus.IDLE, writes)
             worker_registration.register(self, writes)
             if not self.executions:

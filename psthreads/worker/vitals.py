@@ -20,7 +20,7 @@ _NEVER: Final = float("inf")
 _TIME: Final = struct.Struct("@d")
 _NAME: Final = struct.Struct("@40s")
 _EXECUTION: Final = struct.Struct("@40s40s")  # a thread's id and a token, hexadecimal
-_CUT_AT, _KILL_AT, _LOOP_AT, _NAME_AT, _EXECUTION_AT = 0, 8, 16, 24, 64
+_CUT_AT, _KILL_AT, _LOOP_AT, _NAME_AT, _EXECUTION_AT, _SHORTAGE_AT = 0, 8, 16, 24, 64, 144
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +72,19 @@ class Vitals:
     def end(self) -> None:
         """Note that nothing runs."""
         self.rest()
+        self._page[_SHORTAGE_AT] = 0
         self.begin(Execution("", ""))
 
+    def note_shortage(self) -> None:
+        """Note, in the horse, that it cannot start a Python thread, and has not begun."""
+        self._page[_SHORTAGE_AT] = 1
+
     # For all.
+
+    @property
+    def is_short_of_threads(self) -> bool:
+        """Whether the horse noted that it could not start a Python thread."""
+        return bool(self._page[_SHORTAGE_AT])
 
     @property
     def cut_at(self) -> float:

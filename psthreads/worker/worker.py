@@ -30,6 +30,7 @@ from psthreads.system.clock import steady
 from psthreads.system.memory import confine
 from psthreads.system.offspring import adopt_orphans, end_children
 from psthreads.system.parent_death import die_with_parent
+from psthreads.system.process_room import NO_THREAD, ProcessRoom, can_start_thread
 from psthreads.system.wakeup import Wakeup
 from psthreads.threads.jobs import ThreadJob
 from psthreads.threads.leases import CUT_OFF
@@ -49,6 +50,7 @@ _AGAIN_SECONDS: Final = 0.5
 _FRESH_SECONDS: Final = 1.0
 _LEAST_PATIENCE: Final = 1.0  # seconds for the answer to a heartbeat
 _LAST_REPORT: Final = 2**50  # of an execution: the horse, which counts its reports, is dead
+_TROUBLED_SECONDS: Final = 2.0  # between two heartbeats of a worker that cannot start processes
 _log = logging.getLogger(__name__)
 
 
@@ -76,6 +78,7 @@ class ThreadWorker:
         self._heartbeat = HeartbeatThread(impatient, beats, self._rq, config.heartbeat, self._wakeup, vitals)
         self._pid = os.getpid()
         self._memory = memory_limit.MemoryLimit(config.memory)
+        self._room = ProcessRoom()
         self._horse_pid = 0  # also 0 where there is no horse
         self._stops = False
         self._pipes: OutputPipes | None = None
@@ -130,6 +133,11 @@ class ThreadWorker:
 
     def _serve_one(self) -> None:
         self._rq.heartbeat()
+        if pause := self._room.wait():
+            self._wakeup.wait(min(pause, _TROUBLED_SECONDS))  # A healthy machine takes the thread meanwhile.
+            self._rq.trouble = self._room.trouble
+            return
+        self._rq.trouble = ""
         job = self._rq.take()
         if job is None:
             return
@@ -139,19 +147,47 @@ class ThreadWorker:
         try:
             token = self._rq.begin(job)
             self._vitals.begin(Execution(job.id, token))
-            sent = steady()
-            if lease := self._store.claim(job.id, token, self._rq.name):
-                self._vitals.renew(sent, lease)
-                self._fork(job)
-                self._watch(ClaimedJob(job, token, lease))
-            else:
+            lease = self._claim(job, token)
+            if not lease:
                 self._rq.withdraw(job)
+                return
+            try:
+                self._fork(job)
+            except OSError as error:
+                self._give_back(job, token, error.strerror or str(error))
+            else:
+                self._watch(ClaimedJob(job, token, lease))
         finally:
             self._vitals.end()
             if self._pipes is not None:
                 self._pipes.close()
                 self._pipes = None
             self._rq.end()
+
+    def _claim(self, job: ThreadJob, token: str) -> float:
+        """Return the seconds of the lease that begins now, 0 where the thread must not run."""
+        while True:
+            sent = steady()
+            try:
+                lease = self._store.claim(job.id, token, self._rq.name)
+            except WrongInstallation:
+                raise
+            except Unavailable:
+                # Redis may have carried it out, and then nobody else may have the thread before its lease runs out.
+                if self._stops:
+                    raise
+                self._wakeup.wait(_AGAIN_SECONDS)
+            else:
+                if lease:
+                    self._vitals.renew(sent, lease)
+                return lease
+
+    def _give_back(self, job: ThreadJob, token: str, reason: str) -> None:
+        """Put a thread whose code has not begun back at the head of the queue, since no process can be started here."""
+        self._room.fail(reason)
+        self._rq.trouble = self._room.trouble
+        _log.error("This machine %s. Thread %s goes back into the queue", self._room.trouble, job.id)
+        self._persist(lambda: self._store.abandon(job.id, "Worker restarted", token))
 
     def _refuse(self, job_id: str) -> None:
         token = f"refused-{self._rq.name}"
@@ -173,6 +209,9 @@ class ThreadWorker:
 
     def run(self, job: ThreadJob, token: str) -> None:
         """Run the thread."""
+        if not can_start_thread():
+            self._vitals.note_shortage()
+            return
         try:
             if self._pipes is not None:  # It was made before the fork.
                 self._horse.run(job, token, self._pipes)
@@ -250,6 +289,9 @@ class ThreadWorker:
 
     def _settle(self, run: ClaimedJob, deadline: Deadline, code: int) -> None:
         """End the thread for a horse that could not; without effect where it did."""
+        if self._vitals.is_short_of_threads:
+            self._give_back(run.job, run.token, NO_THREAD)
+            return
         if self._pipes is not None and (lines := self._pipes.last_lines()):
             self._persist(lambda: self._store.report_last(run.job.id, run.token, Report(_LAST_REPORT, lines=lines)))
         detail = ""

@@ -9,7 +9,9 @@ if token == '' then
     redis.call('ZREM', LEASES, id)
     return ''
   end
-  if tonumber(ARGV[5]) < @LOST@ * (meta.lease or lease_of(meta)) then return '' end
+  -- Where its code has not begun, it is not at work, and cannot begin any more.
+  local lease = meta.status == 'initialised' and milliseconds('lost_after') or meta.lease or lease_of(meta)
+  if tonumber(ARGV[5]) < @LOST@ * lease then return '' end
 elseif not owns(meta, token) then
   return ''
 end

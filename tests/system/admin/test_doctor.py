@@ -114,7 +114,7 @@ def test_whether_anybody_works_is_told(redis: Redis, config: Config, store: Thre
     (finding,) = doctor.life(redis, config)
     assert finding.what.startswith("No worker is alive")
     with worker(config):
-        wait_for(lambda: not list(doctor.life(redis, config)))
+        wait_for(lambda: (janitor.sweep(), not list(doctor.life(redis, config)))[1])
     janitor.stop()
 
 

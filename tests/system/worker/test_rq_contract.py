@@ -172,7 +172,8 @@ def test_rq_writes_the_keys_that_we_rely_on(redis: Redis) -> None:
     key = someone.key.encode()
     assert redis.smembers(jobs.WORKERS) == redis.smembers(jobs.workers_key("contract")) == {key}
     assert redis.hget(key, "state") == jobs.BUSY.encode() == WorkerStatus.BUSY.value.encode()
-    assert {field.encode() for field in jobs.WORKER_FIELDS} <= set(redis.hkeys(key))
+    assert {field.encode() for field in jobs.WORKER_FIELDS} - set(redis.hkeys(key)) == {jobs.TROUBLE.encode()}
+    assert key.decode() == jobs.worker_key(someone.name)
 
     ours = jobs.fields(
         thread_id="1" * 32, process="builtins.print", values={"a": 1}, title="A", queue="contract", redis=redis
