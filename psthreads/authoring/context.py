@@ -7,6 +7,7 @@ process's own code, never in the middle of a report.
 
 from __future__ import annotations
 
+import math
 import secrets
 import shutil
 from collections.abc import Callable, Mapping
@@ -56,6 +57,7 @@ class Context:
         mask: Masker | None = None,
         loading_zone: LoadingZone | None = None,
         on_lost: Callable[[], None] = lambda: None,
+        guard: Callable[[], float] = lambda: math.inf,
         patience: float = 5.0,
     ) -> None:
         self.thread_id = thread_id
@@ -67,7 +69,10 @@ class Context:
         self._scratch = scratch
         self._output: OutputCapture | None = None
         self._at_end: list[Callable[[], object]] = []
-        self._outbox = Outbox(reporter, redis_time=redis_time, interval=interval, mask=mask, on_lost=on_lost)
+        # The Python thread that writes reports also calls the guard, again after as many seconds as it returns.
+        self._outbox = Outbox(
+            reporter, redis_time=redis_time, interval=interval, mask=mask, on_lost=on_lost, guard=guard
+        )
         # The reports until the interrupt are written at once, in case the process is killed later.
         self._interrupts = Interrupts(self._outbox.flush_soon, patience)
 

@@ -7,6 +7,7 @@ write is sent again under the same number, so that it counts once.
 from __future__ import annotations
 
 import json
+import math
 import queue
 import threading
 import time
@@ -61,6 +62,7 @@ class Outbox:
         interval: float = 0.5,
         mask: Masker | None = None,
         on_lost: Callable[[], None] = lambda: None,
+        guard: Callable[[], float] = lambda: math.inf,
     ) -> None:
         self.lines: list[Line] = []
         self.last_message = ""
@@ -68,6 +70,7 @@ class Outbox:
         self._reporter = reporter
         self._interval = interval
         self._on_lost = on_lost
+        self._guard = guard
         # Timestamps follow Redis's clock, whatever this machine's clock says.
         self.clock_base = (redis_time or time.time_ns() // 1_000_000) - time.monotonic_ns() // 1_000_000
         # Lists, since `append` is one step of the interpreter, and `+= 1` is three.
@@ -175,14 +178,15 @@ class Outbox:
         due = time.monotonic() + self._interval
         while True:
             try:
-                if not self._wakeup.get(timeout=max(0.0, due - time.monotonic())):
+                if not self._wakeup.get(timeout=max(0.0, min(due - time.monotonic(), self._guard()))):
                     return
                 # Only many lines are written sooner than this after the last write, however often it is woken.
                 due = min(due, last_write + _STATUS_SECONDS if len(self.lines) < FLUSH_LINES else 0.0)
                 if time.monotonic() < due:
                     continue
             except queue.Empty:
-                pass
+                if time.monotonic() < due:
+                    continue
             with suppress(Unavailable):  # The report is kept, and sent again under the same number.
                 self.flush()
                 while len(self.lines) >= FLUSH_LINES:

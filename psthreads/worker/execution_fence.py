@@ -8,7 +8,11 @@ from typing import Final
 from psthreads.domain.errors import GivenUp, Unavailable
 from psthreads.system.clock import steady
 from psthreads.threads.store import ThreadStore
+from psthreads.worker.leftovers import end_all
 from psthreads.worker.vitals import Execution, Vitals
+
+LATE_SECONDS: Final = 0.2
+"""By which a worker may be late in killing its code."""
 
 _AGAIN_SECONDS: Final = 0.25
 
@@ -20,6 +24,15 @@ class ExecutionFence:
         self._store = store
         self._vitals = vitals
         self._execution = execution
+
+    def guard(self, worker: int) -> float:
+        """End the calling horse where its lease has run out; return in how many seconds that may be at the soonest.
+
+        Its worker and its supervisor do that in time. This is for when both stand still.
+        """
+        if (left := self._vitals.kill_at + LATE_SECONDS - steady()) <= 0:
+            end_all(worker)
+        return left
 
     def require_lease(self) -> None:
         """Raise GivenUp where the lease has run out; see `Fence`."""

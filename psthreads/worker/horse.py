@@ -152,6 +152,7 @@ class Horse:
             interval=self._config.report_interval,
             mask=self._mask,
             on_lost=self.stop_request.stop_here,
+            guard=partial(fence.guard, self._worker),
             patience=self._config.grace / 2,
         )
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 from contextlib import suppress
-from typing import Final
+from typing import Final, NoReturn
 
 from psthreads.authoring.context import Context
 from psthreads.system.clock import steady
@@ -31,6 +32,13 @@ def end_leftovers(context: Context, worker: int) -> None:
             is_named = True
         kill(list(left))
         time.sleep(_PAUSE)
+
+
+def end_all(worker: int) -> NoReturn:
+    """Kill the horse which calls this, with all that it has started."""
+    kill(list(_left(worker)))
+    os.killpg(0, signal.SIGKILL)
+    raise SystemExit  # not reached
 
 
 def _left(worker: int) -> dict[int, str]:

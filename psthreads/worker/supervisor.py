@@ -27,6 +27,7 @@ from psthreads.system.wakeup import Wakeup
 from psthreads.threads.janitor import Janitor
 from psthreads.threads.leases import WORKER_LOST
 from psthreads.threads.store import ThreadStore
+from psthreads.worker.execution_fence import LATE_SECONDS
 from psthreads.worker.herald import Death, Herald
 from psthreads.worker.vitals import Vitals
 
@@ -35,7 +36,6 @@ _LEAVE_SECONDS: Final = 5.0
 _TELL_SECONDS: Final = 2.0
 _LOOK_SECONDS: Final = 0.25
 _STOPPED_SECONDS: Final = 0.5  # in which somebody who stopped a worker may let it go on
-_LATE_SECONDS: Final = 0.2  # by which a worker may be late in killing its code
 _HANGS_SECONDS: Final = 20.0  # the loop of a worker that runs a thread goes round once a second
 _log = logging.getLogger(__name__)
 
@@ -133,7 +133,7 @@ class Supervisor:
         now = steady()
         if now > slot.stopped + _STOPPED_SECONDS:
             return "is stopped"
-        if now > slot.vitals.kill_at + _LATE_SECONDS:
+        if now > slot.vitals.kill_at + LATE_SECONDS:
             return "did not end its code, whose lease has run out"
         if now > slot.vitals.loop_at + _HANGS_SECONDS:
             return "does not watch its thread any more"

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import psutil
 import pytest
 from redis import Redis
 
@@ -20,7 +21,7 @@ from psthreads.threads.store import ThreadStore
 from tests.support.beacons import overlap, spans
 from tests.support.threads import ended, start
 from tests.support.waiting import wait_for
-from tests.system.stack import worker
+from tests.system.stack import supervisor, worker
 
 
 @pytest.fixture
@@ -51,6 +52,26 @@ def janitor(redis: Redis, config: Config, store: ThreadStore) -> Iterator[Janito
     janitor.start()
     yield janitor
     janitor.stop()
+
+
+def test_a_horse_ends_itself_where_its_worker_and_its_supervisor_stand_still(
+    engine: Engine, store: ThreadStore, config: Config, tmp_path: Path
+) -> None:
+    mark = tmp_path / "mark"
+    with supervisor(replace(config, workers=1)) as watchdog:
+        thread = start(engine, "again", mark=str(mark), seconds=6)
+        wait_for(mark.exists)
+        horse = psutil.Process(next(iter(spans(mark))))
+        stopped = [psutil.Process(watchdog.pid), *psutil.Process(watchdog.pid).children()]
+        with worker(config):
+            for each in stopped:
+                each.suspend()
+            wait_for(lambda: horse.status() == psutil.STATUS_ZOMBIE, config.lost_after)
+            done = ended(store, thread)
+        for each in stopped:
+            each.resume()
+    assert (done.status, done.restarts) == (Status.COMPLETED, 1)
+    assert overlap(mark) < 0
 
 
 @pytest.mark.parametrize(("process", "how"), [("again", "cut"), ("deaf", "cut"), ("again", "cut_answers")])
