@@ -68,7 +68,9 @@ class OutputPipe:
     def rest(self) -> bytes:
         """Return what a dead reader has kept or not read. For its parent."""
         start, end = _HEADER.unpack_from(self._memory)
-        parts = [bytes(self._data[start:end]), bytes(self._data[end:]).rstrip(b"\0")]
+        # What a read has put there that is not noted ends before a zero.
+        unnoted = self._memory.find(b"\0", _HEADER.size + end) - _HEADER.size
+        parts = [bytes(self._data[start : unnoted if unnoted >= 0 else _CAPACITY])]
         with suppress(BlockingIOError):
             for _ in range(_LAST_READS):
                 if not (chunk := os.read(self.reader, _CHUNK)):

@@ -26,6 +26,7 @@ from lxml import etree
 
 from psthreads.authoring.capture.records import logging_into
 from psthreads.authoring.context import Cancelled, Interrupted, ShutDown, TimedOut
+from psthreads.authoring.ending import as_a_program
 from psthreads.authoring.outcome import NOTHING, conclude
 from psthreads.authoring.parameter import Value
 from psthreads.authoring.process import Process, Start
@@ -140,7 +141,9 @@ def run(
                 try:
                     context.start()
                     context.is_live = True
-                    returned = process.function(context, **values)
+                    with as_a_program(context, with_exit=False):
+                        value = process.function(context, **values)
+                    returned = value
                 finally:
                     context.is_live = False
                     context.stop_interrupts()

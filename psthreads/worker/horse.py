@@ -18,6 +18,7 @@ from typing import Any, Final, TypeVar
 from psthreads.authoring.capture.pipes import OutputPipes
 from psthreads.authoring.capture.records import logging_into
 from psthreads.authoring.context import Context, ShutDown
+from psthreads.authoring.ending import as_a_program
 from psthreads.authoring.outcome import NOTHING, conclude, is_uncaught
 from psthreads.authoring.parameter import Parameter
 from psthreads.authoring.process import Process
@@ -168,7 +169,9 @@ class Horse:
                 try:
                     self.stop_request.listen(context)
                     context.start()
-                    returned = process.function(context, **values)
+                    with as_a_program(context):
+                        value = process.function(context, **values)
+                    returned = value
                 finally:
                     context.stop_interrupts()
                     context.clean_up()

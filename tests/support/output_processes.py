@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import logging
 import logging.config
@@ -12,6 +13,8 @@ import queue
 import signal
 import subprocess
 import sys
+import tempfile
+import threading
 import time
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from logging import handlers
@@ -164,3 +167,59 @@ def logging_after(context: Context, what: str) -> None:
     log.error("broken %d", "x")
     print("the other half")
     log.debug("too much")
+
+
+_POOL: list[ThreadPoolExecutor] = []
+
+
+def _slowly(mark: str, number: int) -> None:
+    time.sleep(0.02)
+    with Path(mark).open("a") as file:
+        file.write(f"{number}\n")
+
+
+@process(title="Leaving {what}", route=_ROUTE + "leaving", time_limit=3)
+def leaving(context: Context, what: str, mark: str = "") -> Any:  # noqa: C901, PLR0912 (one case each)
+    """Returns while something is left to do."""
+    context.message("Nearly done")
+    match what:
+        case "executor":
+            pool = ThreadPoolExecutor(2)
+            for number in range(20):
+                pool.submit(_slowly, mark, number)
+        case "kept-executor":
+            _POOL.append(ThreadPoolExecutor(2))
+            for number in range(20):
+                _POOL[0].submit(_slowly, mark, number)
+        case "processes":
+            workers = ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("fork"))
+            for number in range(20):
+                workers.submit(_slowly, mark, number)
+        case "threads":
+            for number in range(20):
+                threading.Thread(target=_slowly, args=(mark, number)).start()
+        case "raising":
+            for number in range(20):
+                threading.Thread(target=_slowly, args=(mark, number)).start()
+            raise ValueError("Bad things")
+        case "child":
+            multiprocessing.get_context("fork").Process(target=_slowly, args=(mark, 0)).start()
+        case "atexit":
+            atexit.register(print, "first registered")
+            atexit.register(lambda: _slowly(mark, 0))
+            atexit.register(lambda: 1 / 0)
+        case "file":
+            _OPEN.append(Path(mark).open("w"))  # noqa: SIM115 (it is left open)
+            _OPEN[0].write("0\n")
+        case "finalizer":
+            _OPEN.append(tempfile.TemporaryDirectory(dir=mark))
+        case "exception":
+            threading.Thread(target=int, args=("bad",), name="Reader").start()
+        case "endless":
+            threading.Thread(target=time.sleep, args=(1_000,), name="Endless").start()
+        case "daemon":
+            threading.Thread(target=time.sleep, args=(1_000,), name="Ticker", daemon=True).start()
+    return "Done"
+
+
+_OPEN: list[Any] = []

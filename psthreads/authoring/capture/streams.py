@@ -111,17 +111,19 @@ class OutputCapture:
         """Within the block, what is written into the pipes is logged, up to its end; stdout and stderr on request."""
         thread = threading.Thread(target=self._read, name="output", daemon=True)
         with ExitStack() as stack:
+            stack.callback(self._finish, thread, os.getpid())
             if with_streams:
                 for number, pipe in ((1, self._pipes.stdout), (2, self._pipes.stderr)):
                     stack.enter_context(self._redirected(number, pipe))
                 faulthandler.enable(2)
             thread.start()
-            try:
-                yield
-            finally:
-                flush()
-                self._is_over = True
-                os.write(self._wake_writer, b".")
+            yield
+
+    def _finish(self, thread: threading.Thread, pid: int) -> None:
+        if os.getpid() != pid:
+            return  # A fork of the process came back here: the pipes' reader is its parent.
+        self._is_over = True
+        os.write(self._wake_writer, b".")
         thread.join()
         os.close(self._wake_reader)
         os.close(self._wake_writer)
@@ -135,12 +137,8 @@ class OutputCapture:
         original = os.dup(number)
         os.dup2(pipe.writer, number)
         before = getattr(sys, name), getattr(sys, f"__{name}__")
-        stream = io.TextIOWrapper(
-            _Descriptor(number, original, self),
-            encoding="utf-8",
-            errors="backslashreplace",
-            line_buffering=True,
-        )
+        descriptor = _Descriptor(number, original, self)
+        stream = io.TextIOWrapper(descriptor, encoding="utf-8", errors="backslashreplace", line_buffering=True)
         setattr(sys, name, stream)
         setattr(sys, f"__{name}__", stream)
         try:
@@ -148,9 +146,11 @@ class OutputCapture:
             with handlers_on(original, before):
                 yield
         finally:
+            flush()
             for attribute, value in zip((name, f"__{name}__"), before, strict=True):
                 setattr(sys, attribute, value)
             os.dup2(original, number)
+            descriptor.original = -1  # Whoever kept the stream must not write to what has this number next.
             os.close(original)
 
 
@@ -167,7 +167,7 @@ class _Descriptor(io.FileIO):
     def __init__(self, number: int, original: int, output: OutputCapture) -> None:
         super().__init__(number, "w", closefd=False)
         self._number = number
-        self._original = original
+        self.original = original
         self._output = output
         self._pid = os.getpid()
 
@@ -176,7 +176,7 @@ class _Descriptor(io.FileIO):
         view = memoryview(data).cast("B")
         if is_handling():
             with suppress(OSError):
-                os.write(self._original, view)
+                os.write(self.original, view)
             return len(view)
         if os.getpid() == self._pid:
             if self._output.last_writer not in {0, self._number}:
