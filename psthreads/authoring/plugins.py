@@ -7,6 +7,8 @@ declares processes.
 from __future__ import annotations
 
 import importlib
+import os
+import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
@@ -63,6 +65,8 @@ def _owner(point: EntryPoint) -> str:
 
 
 def _load(sources: Iterable[_Source]) -> Registry:
+    # The working directory is in the path of a program that is started with -c or -m, and a process may leave it.
+    sys.path[:] = [os.path.abspath(folder) for folder in sys.path]  # noqa: PTH100 (strings, as in sys.path)
     registry = Registry()
     homes: set[str] = set()
     for source in sources:

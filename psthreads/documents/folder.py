@@ -33,6 +33,23 @@ class ResultFile(BufferedRandom):
 
     filename = ""
 
+    def __init__(self, raw: FileIO) -> None:
+        super().__init__(raw)
+        self._owner = os.getpid()
+
+    @property
+    def is_forked(self) -> bool:
+        """True in an operating system process that was forked from the one that opened the file."""
+        return self._owner != os.getpid()
+
+    def close(self) -> None:
+        """Write what is in the buffer, and close the file; in a fork, leave the buffer to the process that owns it."""
+        if not self.closed and self.is_forked:
+            nothing = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nothing, self.fileno(), inheritable=False)
+            os.close(nothing)
+        super().close()
+
 
 class Folder:
     """An open descriptor of a folder, which stays the same folder when its name is given to another.
@@ -150,22 +167,26 @@ class Folder:
 
     @contextmanager
     def write(self, name: str, sync: Callable[[int], None] = os.fsync) -> Iterator[ResultFile]:
-        """Write a file that appears, or replaces another, when the block ends without an exception.
+        """Write a file that appears, or replaces another, when the block ends without an exception; not in a fork.
 
         `sync` writes a descriptor's data to the disk. The default, os.fsync, blocks the whole process meanwhile.
         """
         hidden = f"{TEMPORARY}{secrets.token_hex(8)}"
+        owner = os.getpid()
         try:
             fd = self.open(hidden, os.O_RDWR | os.O_CREAT | os.O_EXCL)
             with ResultFile(FileIO(fd, "w+b")) as file:
                 yield file
+                if file.is_forked:
+                    return
                 file.flush()
                 sync(fd)
             os.replace(hidden, name, src_dir_fd=self.fd, dst_dir_fd=self.fd)
             sync(self.fd)
         except BaseException:
-            with suppress(FileNotFoundError):
-                os.unlink(hidden, dir_fd=self.fd)
+            if owner == os.getpid():
+                with suppress(FileNotFoundError):
+                    os.unlink(hidden, dir_fd=self.fd)
             raise
 
     def move(self, name: str, to: Folder, new: str) -> None:

@@ -72,7 +72,10 @@ class ResultFolder:
 
 
 class PendingResult:
-    """A result that is being written: a context manager with the file as its value."""
+    """A result that is being written: a context manager with the file as its value.
+
+    It belongs to the operating system process that entered the block. Where a fork leaves it, nothing happens.
+    """
 
     def __init__(self, root: Path, filename: str, fence: Fence) -> None:
         self._root = root
@@ -99,7 +102,7 @@ class PendingResult:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            if kind is None and self._file is not None and self._folder is not None:
+            if kind is None and self._file is not None and self._folder is not None and not self._file.is_forked:
                 self._file.flush()
                 os.fsync(self._file.fileno())
                 self._file.close()
@@ -123,6 +126,8 @@ class PendingResult:
         if self._file is not None:
             with suppress(OSError, ValueError):  # On a full disk closing fails, too, and the file is removed anyway.
                 self._file.close()
+            if self._file.is_forked:
+                return
         if self._folder is not None:
             with suppress(FileNotFoundError):
                 os.unlink(self._hidden, dir_fd=self._folder.fd)

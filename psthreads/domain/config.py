@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Final, Self
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from psthreads.domain.errors import ConfigError
 
@@ -23,6 +23,7 @@ _LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 _PREFIX: Final = re.compile(r"(/[A-Za-z0-9._~-]+)+\Z")
 _RATE: Final = re.compile(r"[1-9][0-9]{0,6} ?/ ?([1-9][0-9]{0,3} )?(second|minute|hour|day)s?\Z")
 _ORIGIN: Final = re.compile(r"https?://([a-z0-9._-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?\Z")
+_FILES_OF_REDIS: Final = frozenset({"ssl_ca_certs", "ssl_ca_path", "ssl_certfile", "ssl_keyfile"})
 _ISSUER: Final = re.compile(r"(https://[^\s/?#@]+|http://(127\.0\.0\.1|localhost|\[::1\])(:\d+)?)(/[^\s?#]*)?\Z")
 
 
@@ -111,6 +112,27 @@ def _check_redis_url(url: str) -> None:
         raise ConfigError(f"REDIS_URL ends with '{parts.path}': its path is the number of a database, such as /0.")
 
 
+def _absolute(path: Path) -> Path:
+    try:
+        return path.absolute()
+    except FileNotFoundError:
+        raise ConfigError(
+            f"The path '{path}' is relative, but the working directory is gone: give a whole path."
+        ) from None
+
+
+def _with_absolute_files(url: str) -> str:
+    """Return the address of Redis with whole paths of the certificates that it names."""
+    address, question, query = url.partition("?")
+    options = [
+        (name, str(_absolute(Path(value))) if name in _FILES_OF_REDIS and value else value)
+        for name, value in parse_qsl(query, keep_blank_values=True)
+    ]
+    if options == parse_qsl(query, keep_blank_values=True):
+        return url
+    return f"{address}{question}{urlencode(options)}"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
     """The settings of one process. Durations are in seconds, sizes in bytes."""
@@ -177,6 +199,12 @@ class Config:
     """The names of the settings that the environment gives; the others have their defaults."""
 
     def __post_init__(self) -> None:
+        # The code of a process or of a check may change the working directory.
+        object.__setattr__(self, "documents", _absolute(self.documents))
+        object.__setattr__(self, "redis_url", _with_absolute_files(self.redis_url))
+        for name in ("certificate", "private_key"):
+            if path := getattr(self, name):
+                object.__setattr__(self, name, str(_absolute(Path(path))))
         if not self.redis_url.startswith(("redis://", "rediss://", "unix://")):
             raise ConfigError(f"REDIS_URL is '{self.redis_url}', but must start with redis://, rediss:// or unix://.")
         _check_redis_url(self.redis_url)

@@ -9,11 +9,12 @@ from __future__ import annotations
 import logging
 import math
 import os
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NoReturn, TypeVar
 
 from psthreads.authoring.capture.pipes import OutputPipes
 from psthreads.authoring.capture.records import logging_into
@@ -173,15 +174,28 @@ class Horse:
                         value = process.function(context, **values)
                     returned = value
                 finally:
+                    if not context.is_own_process:
+                        _end_fork()
                     context.stop_interrupts()
                     context.clean_up()
         except BaseException as raised:  # noqa: BLE001 (whatever a process raises, its thread must end)
             error = raised
-        if not context.is_own_process:
-            os._exit(0)  # A child that the process forked came back here. It is not the thread.
         if error is not None and is_uncaught(error):
             _log.error("Thread %s: %s\n%s", context.thread_id, process.name, clean(trace_of(error)))
         return conclude(context, returned, error, limit)
+
+
+def _end_fork() -> NoReturn:
+    """End a child that the process forked and that came back, before anything of its parent's is put back."""
+    error = sys.exception()
+    code = 0 if error is None else 1
+    try:
+        if isinstance(error, SystemExit):
+            code = error.code if isinstance(error.code, int) else int(error.code is not None)
+        elif error is not None:
+            os.write(2, f"{clean(trace_of(error))}\n".encode(errors="replace"))
+    finally:
+        os._exit(code & 0xFF)
 
 
 def _fits(parameter: Parameter, value: Any) -> bool:

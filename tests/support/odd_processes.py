@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -414,3 +415,46 @@ def _odd_check(start: Start) -> Answer | None:
         "base": BaseException("odd"),
         "refusal": type("Odd", (BadParameter,), {"__str__": Unprintable.__repr__})("how", "never shown"),
     }.get(how) or odd_error(how)
+
+
+# Forks that leave a block of their parent's, and a working directory that is left.
+
+
+@process(title="Forking, {how}", route=_ROUTE + "forking")
+def forking(context: Context, how: str) -> str:
+    """Forks a child that leaves the blocks of its parent."""
+    temporary = context.temporary()
+    (temporary / "kept").touch()
+    context.cleanup(context.log, "Cleaned up")
+    code: int | None = None
+    with context.result("forked.txt") as file:
+        file.write(b"before\n")
+        if how == "multiprocessing":
+            child = multiprocessing.get_context("fork").Process(target=_leave, args=("exit",))
+            child.start()
+            child.join()
+            code = child.exitcode
+        elif (pid := os.fork()) == 0:
+            _leave(how)
+        else:
+            code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        file.write(b"after\n")
+    return f"The child ended with {code}, and temporary files are kept: {(temporary / 'kept').exists()}"
+
+
+def _leave(how: str) -> None:
+    if how == "raise":
+        raise ValueError("in the child")
+    if how == "exit":
+        sys.exit(7)
+    time.sleep(0.01)
+
+
+@process(title="Wandering", route=_ROUTE + "wandering")
+def wandering(context: Context) -> str:
+    """Works in another folder than the one in which its worker was started."""
+    os.chdir("/")
+    context.folder.write("documents/there.txt", b"there")
+    with context.result("there.txt") as file:
+        file.write(b"there")
+    return f"{file.filename} {context.temporary().is_absolute()}"

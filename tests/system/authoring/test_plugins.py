@@ -199,3 +199,19 @@ def test_a_program_does_not_start_with_a_broken_plugin_and_says_which(
     )
     assert done.returncode != 0
     assert "from the plug-in acme-plugin 1.2, cannot be imported (ZeroDivisionError" in done.stderr
+
+
+def test_a_module_that_is_imported_late_is_found_from_another_working_directory(tmp_path: Path) -> None:
+    (tmp_path / "early.py").write_text(
+        "import os\n"
+        "from psthreads import process\n"
+        "@process(title='Early', route='/members/{member}/early')\n"
+        "def early(context):\n"
+        "    os.chdir('/')\n"
+        "    import late\n"
+        "    return late.__name__\n"
+    )
+    (tmp_path / "late.py").touch()
+    code = "from psthreads.authoring.plugins import load; print(load(['early']).find('early').function(None))"
+    ran = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (ran.stdout, ran.stderr) == ("late\n", "")
