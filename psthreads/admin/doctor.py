@@ -245,7 +245,7 @@ def installation(redis: Redis, config: Config) -> Iterator[Problem]:
 def life(redis: Redis, config: Config) -> Iterator[Problem]:
     """Check that a worker is alive, and a janitor for the threads of lost workers."""
     if not Engine(redis, config, ThreadStore(redis, config), Registry()).workers():
-        yield _warning("No worker is alive: threads wait.", "Start psthreads worker.")
+        yield _serious("No worker is alive: threads wait.", "Start psthreads worker.")
     for worker in crew.look(redis, config).workers:
         if worker.trouble:
             yield _warning(

@@ -23,6 +23,12 @@ from psthreads.domain.model import Level, Line, Ownership, Report, Status, clean
 FLUSH_LINES: Final = 2_000
 """The lines that are written together without waiting for the interval."""
 
+MOST_ELEMENTS: Final = 200
+"""The most elements of a thread's own XML, progress bars included."""
+
+MOST_XML: Final = 64 * 1024
+"""The most characters of a thread's own XML."""
+
 _REPORT_LINES: Final = 4_000  # the most in one write: Redis does nothing else meanwhile
 _MOST_LINES: Final = 20_000  # from here on, the Python thread that logs waits for the store
 _SPACE_SECONDS: Final = 0.002  # between two looks of a Python thread that waits
@@ -78,6 +84,9 @@ class Outbox:
         self._errors: list[None] = []
         self._last_level = Level.INFO
         self._parts: dict[str, ReportedPart] = {}
+        self._sizes: dict[str, int] = {}
+        self._xml_size = 0
+        self._is_capped = False
         self._sent_xml = ""
         self._unsent: Report | None = None
         self._taken = 0
@@ -123,7 +132,20 @@ class Outbox:
             self.flush_soon()
 
     def put(self, name: str, part: ReportedPart) -> None:
-        """Set an element of the thread's own XML; it replaces an element with the same name."""
+        """Set an element of the thread's own XML; it replaces an element with the same name.
+
+        What exceeds the cap on elements or on their bytes is not shown, which the log says once.
+        """
+        size = len(part.to_xml())
+        total = self._xml_size - self._sizes.get(name, 0) + size
+        if total > MOST_XML or (name not in self._parts and len(self._parts) >= MOST_ELEMENTS):
+            if not self._is_capped:
+                self._is_capped = True
+                limits = f"{MOST_ELEMENTS:,} elements and {MOST_XML:,} characters of XML"
+                self.log(f"Not shown: '{name}' and what follows, since a thread has {limits} at most", Level.WARN)
+            return
+        self._sizes[name] = size
+        self._xml_size = total
         self._parts[name] = part
 
     def flush_soon(self) -> None:

@@ -120,6 +120,7 @@ class Thread:
     second. `rev` counts the visible changes, without those of `heard`. `has_result` is true where the process returned
     a value; `result` is that value as JSON, and empty in lists, which are read without it. `is_damaged` is true where
     the record could not be read as a whole; the message then says why.
+    `is_unattended` is true where the thread waits and no worker runs, which is found when it is read.
     """
 
     id: str
@@ -149,6 +150,7 @@ class Thread:
     has_result: bool = False
     result: str = ""
     is_damaged: bool = False
+    is_unattended: bool = False
 
 
 @dataclass(frozen=True, slots=True)

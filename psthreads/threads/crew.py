@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from redis import Redis
@@ -11,11 +12,18 @@ from redis.exceptions import OutOfMemoryError
 
 from psthreads.database.connection import translate_errors
 from psthreads.domain.config import DAY, Config
+from psthreads.domain.errors import Unavailable
+from psthreads.domain.model import Status, Thread
 from psthreads.threads import jobs
 
 LIFETIME_MARGIN: Final = 3
 """Seconds that a worker's record outlives the lease of its thread."""
 
+NO_WORKER: Final = "Waiting: no worker runs"
+"""The message of a waiting thread while no worker is alive."""
+
+_PATIENCE_MS: Final = 3_000  # a worker that starts together with the web process needs a moment
+_KNOWN_SECONDS: Final = 2.0
 _LOST: Final = "ps:lost-workers"
 _IDLE_HEARTBEAT: Final = 2  # seconds between two heartbeats of a worker that waits for work
 _LATE: Final = 2.0  # seconds by which a heartbeat may be late
@@ -72,6 +80,27 @@ def look(redis: Redis, config: Config) -> Crew:
     )
     missing = len(keys[:_READ]) - len(workers)
     return Crew(workers, tuple((name.decode(), int(when)) for name, when in lost), len(keys) - missing)
+
+
+class CrewWatch:
+    """Tells for waiting threads whether any worker is alive; asks Redis every two seconds at most."""
+
+    def __init__(self, redis: Redis, queue: str) -> None:
+        self._redis = redis
+        self._queue = queue
+        self._due = float("-inf")
+        self._is_gone = False
+
+    def annotate(self, thread: Thread) -> Thread:
+        """Return the thread; one that has waited for some seconds says so where no worker runs."""
+        waits_ms = time.time() * 1000 - thread.created
+        if thread.status is not Status.INITIALISED or thread.is_damaged or waits_ms < _PATIENCE_MS:
+            return thread
+        if time.monotonic() >= self._due:
+            self._due = time.monotonic() + _KNOWN_SECONDS
+            with suppress(Unavailable):
+                self._is_gone = not count(self._redis, self._queue)
+        return replace(thread, message=NO_WORKER, is_unattended=True) if self._is_gone else thread
 
 
 def count(redis: Redis, queue: str) -> int:

@@ -10,7 +10,7 @@ import json
 import math
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any, Final
@@ -101,8 +101,9 @@ class Overview:
 class ThreadSearch:
     """Searches threads. Its methods raise Unavailable when Redis is away."""
 
-    def __init__(self, scripts: ThreadScripts) -> None:
+    def __init__(self, scripts: ThreadScripts, annotate: Callable[[Thread], Thread] = lambda thread: thread) -> None:
         self._run = scripts.run
+        self._annotate = annotate
 
     def find(self, query: ThreadQuery, after: str = "", size: int = 50, look_at: int = _SCANNED) -> ThreadSearchResult:
         """Return at most `size` matching threads, after the place where an earlier search stopped, if given.
@@ -131,7 +132,7 @@ class ThreadSearch:
                 score = int(at)
                 after = f"{score}-{thread_id.decode()}"
                 if _matches(query, raw):
-                    threads.append(parse_thread(thread_id.decode(), raw))
+                    threads.append(self._annotate(parse_thread(thread_id.decode(), raw)))
         stopped_early = has_more and len(threads) < size
         return ThreadSearchResult(
             threads=tuple(threads),
@@ -147,7 +148,7 @@ class ThreadSearch:
         return Overview(
             counts={Status(name.decode()): number for name, number in _pairs(counts)},
             running=tuple(sorted(_threads(running), key=attrgetter("created"), reverse=True)[:_SHOWN]),
-            waiting=tuple(_threads(waiting)),
+            waiting=tuple(map(self._annotate, _threads(waiting))),
             failed=tuple(_threads(failed)),
             oldest=int(oldest or 0),
             hours=tuple(_hour(hour, fields) for hour, fields in _pairs(hours)),

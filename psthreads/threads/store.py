@@ -35,6 +35,7 @@ from psthreads.domain.model import (
     clean,
 )
 from psthreads.threads import jobs, log_format, records
+from psthreads.threads.crew import CrewWatch
 from psthreads.threads.leases import WORKER_LOST, LeaseEntry
 from psthreads.threads.records import (
     Heartbeat,
@@ -73,9 +74,11 @@ class ThreadStore:
         config: Config,
         scripts: ThreadScripts | None = None,
         installation: Installation | None = None,
+        watch: CrewWatch | None = None,
     ) -> None:
         self._redis = redis
         self._installation = installation
+        self._watch = watch
         self._run = (scripts or ThreadScripts(redis, config)).run
         self._mask = Masker(config.mask)
 
@@ -156,7 +159,11 @@ class ThreadStore:
         """Return the thread in the value of its `location`; raise ThreadNotFound where there is none."""
         if not meta:
             raise ThreadNotFound(thread_id)
-        return parse_thread(thread_id, meta)
+        return self.annotate(parse_thread(thread_id, meta))
+
+    def annotate(self, thread: Thread) -> Thread:
+        """Return the thread; one that waits says so where no worker runs, for stores that watch the workers."""
+        return thread if self._watch is None else self._watch.annotate(thread)
 
     def page(self, kind: Kind = "active", group_id: int = SERVER_WIDE, page: int = 1, size: int = 50) -> ThreadPage:
         """Return a page of the server's or a group's threads of one kind, newest first. Pages start at 1.
@@ -166,7 +173,7 @@ class ThreadStore:
         scope = "server" if group_id == SERVER_WIDE else group_id
         total, *rows = self._run("list", scope, str(kind), (page - 1) * size, size)
         threads = tuple(
-            parse_thread(thread_id.decode(), meta) for thread_id, meta in zip(rows[::2], rows[1::2], strict=True)
+            self.parse(thread_id.decode(), meta or b"-") for thread_id, meta in zip(rows[::2], rows[1::2], strict=True)
         )
         return ThreadPage(threads, total, page, size)
 
@@ -194,7 +201,7 @@ class ThreadStore:
         if not answer:
             raise ThreadNotFound(thread_id)
         snapshot = parse_snapshot(thread_id, answer, size, None)
-        return replace(snapshot, thread=self.with_result(snapshot.thread))
+        return replace(snapshot, thread=self.with_result(self.annotate(snapshot.thread)))
 
     def fetch_many(self, thread_ids: Sequence[str]) -> tuple[list[Thread], int]:
         """Return those of the threads that exist, and the version of the permissions, in one round trip."""
@@ -203,7 +210,7 @@ class ThreadStore:
             for thread_id in thread_ids:
                 pipeline.hget(*self.location(thread_id))
             access, *metas = pipeline.execute()
-        threads = [parse_thread(each, meta) for each, meta in zip(thread_ids, metas, strict=True) if meta]
+        threads = [self.parse(each, meta) for each, meta in zip(thread_ids, metas, strict=True) if meta]
         return threads, int(access or 0)
 
     def access_version(self) -> int:

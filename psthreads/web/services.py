@@ -17,6 +17,7 @@ from psthreads.documents.layout import Documents
 from psthreads.domain.config import Config
 from psthreads.identity.directory import Directory
 from psthreads.identity.throttles import Throttles
+from psthreads.threads.crew import CrewWatch
 from psthreads.threads.engine import Engine
 from psthreads.threads.feed import Feed
 from psthreads.threads.janitor import Janitor
@@ -55,7 +56,7 @@ class Services:
         """Return the layers for these settings. Nothing is sent to Redis yet."""
         redis = connect(config.redis_url)
         scripts = ThreadScripts(redis, config)
-        store = ThreadStore(redis, config, scripts)
+        store = ThreadStore(redis, config, scripts, watch=CrewWatch(redis, config.queue))
         throttles = Throttles(redis, config)
         installation = Installation(redis, config, "web")
         registry = load_all(config.processes)
@@ -67,7 +68,7 @@ class Services:
             security_log=Audit(redis, REFUSED_KEY),
             throttles=throttles,
             store=store,
-            search=ThreadSearch(scripts),
+            search=ThreadSearch(scripts, store.annotate),
             engine=Engine(redis, config, store, registry),
             feed=Feed(redis, store),
             installation=installation,

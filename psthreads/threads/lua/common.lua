@@ -22,6 +22,22 @@ local function raw_of(id)
   return type(raw) == 'table' and '' or raw
 end
 
+-- Return the record of a thread for a list; without its own XML once the list's records have filled 4 MB.
+local listed_bytes = 0
+local function list_entry(id)
+  local raw = raw_of(id)
+  if not raw then return raw end
+  if listed_bytes + #raw > 4194304 then
+    local is_json, meta = pcall(cjson.decode, raw)
+    if is_json and type(meta) == 'table' then
+      meta.xml = ''
+      raw = cjson.encode(meta)
+    end
+  end
+  listed_bytes = listed_bytes + #raw
+  return raw
+end
+
 -- Ids of threads whose records lack a field, or hold a wrong value; and of those that a newer version wrote.
 local damaged, newer = {}, {}
 

@@ -37,7 +37,7 @@ for position = 1, #listed, 2 do
     result[2] = 1
     break
   end
-  local meta = raw_of(id)
+  local meta = list_entry(id)
   if meta then
     local last = #result
     result[last + 1], result[last + 2], result[last + 3] = id, at, meta

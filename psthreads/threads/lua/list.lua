@@ -7,7 +7,7 @@ local result = {redis.call('ZCOUNT', key, since, '+inf')}
 local first, last = tonumber(ARGV[3]), ARGV[3] + ARGV[4] - 1
 if last < first then return result end
 for _, id in ipairs(redis.call('ZRANGE', key, first, last, 'REV')) do
-  local meta = raw_of(id)
+  local meta = list_entry(id)
   if meta then
     result[#result + 1], result[#result + 2] = id, meta
   else

@@ -95,7 +95,9 @@ class ThreadStream:
             if thread.status.is_final and is_whole:
                 yield events + _event("status", respond.describe(thread), str(log.total + 1))
                 return
-            if (last is None or thread.rev != last.rev) and not thread.status.is_final:
+            if (
+                last is None or (thread.rev, thread.message) != (last.rev, last.message)
+            ) and not thread.status.is_final:
                 events += _thread_event(thread, last)
                 last = thread
             first = log.next

@@ -74,7 +74,7 @@ def is_unchanged(thread: Thread) -> bool:
 
 
 def _tag(thread: Thread, *, wants_json: bool) -> str:
-    return f"{thread.rev}-{'json' if wants_json else 'xml'}"
+    return f"{thread.rev}{'w' if thread.is_unattended else ''}-{'json' if wants_json else 'xml'}"
 
 
 def threads(page: ThreadPage) -> Response:

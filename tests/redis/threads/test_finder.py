@@ -11,7 +11,7 @@ from redis import Redis
 from psthreads.domain.access import Group
 from psthreads.domain.config import Config
 from psthreads.domain.errors import BadParameter, Conflict, IdempotencyConflict, ThreadNotFound
-from psthreads.domain.model import Outcome, Status
+from psthreads.domain.model import Outcome, Report, Status
 from psthreads.threads.engine import Engine
 from psthreads.threads.records import NewThread
 from psthreads.threads.scripts import ThreadScripts
@@ -327,3 +327,17 @@ def test_the_values_that_a_thread_was_started_with_are_read_without_trust(redis:
         assert store.values(thread) == {}
     with pytest.raises(ThreadNotFound):
         store.values("0" * 32)
+
+
+def test_a_list_of_threads_with_much_xml_is_bounded(search: ThreadSearch, store: ThreadStore, redis: Redis) -> None:
+    xml = f"<a>{'x' * 60_000}</a>"
+    for number in range(100):
+        thread_id = store.create(new_thread(redis, group=None, name=str(number)))
+        assert store.claim(thread_id, "t", "w")
+        assert store.begin(thread_id, "t")
+        store.report(thread_id, "t", Report(1, xml=xml))
+    for threads in (store.page("active", size=200).threads, search.find(ThreadQuery(), size=200).threads):
+        assert [thread.name for thread in threads] == [str(number) for number in range(99, -1, -1)]
+        assert 3_000_000 < sum(len(thread.xml) for thread in threads) < 4_300_000
+        assert threads[0].xml == xml
+        assert not threads[-1].xml

@@ -209,10 +209,10 @@ def test_the_command_lists_what_is_wrong_and_its_exit_code_says_whether_it_is_se
     assert done.exit_code == 1
     assert done.output.startswith("serious: SECRET_KEY is not set")
     assert "    Set SECRET_KEY to what python3 -c" in done.output
-    assert done.output.index("serious") < done.output.index("warning: No worker is alive")
+    assert done.output.index("serious") < done.output.index("serious: No worker is alive")
     well = operate(safe, "doctor")
-    assert well.exit_code == 0, well.output
-    assert "warning: No worker is alive" in well.output
+    assert well.exit_code == 1, "nobody runs what is started"
+    assert "serious: No worker is alive" in well.output
     away = operate(replace(safe, redis_url="unix:///nowhere.sock"), "doctor")
     assert away.exit_code == 1
     assert "Redis does not answer as it should" in away.output

@@ -5,9 +5,11 @@ from __future__ import annotations
 import time
 
 import pytest
+from lxml import etree
 
+from psthreads.authoring.elements import Bar, ReportedElement
 from psthreads.authoring.interrupts import Cancelled, Interrupts
-from psthreads.authoring.reporting import FLUSH_LINES, Outbox
+from psthreads.authoring.reporting import FLUSH_LINES, MOST_ELEMENTS, MOST_XML, Outbox
 from psthreads.domain.errors import Unavailable
 from psthreads.domain.model import Level, Ownership, Report, Status
 from tests.support.waiting import wait_for
@@ -126,3 +128,32 @@ def test_what_is_left_at_the_end_is_handed_out(listener: Listener) -> None:
     (left,) = outbox.close()
     assert left.message == "Almost done"
     assert [(line.message, line.detail) for line in left.lines] == [("Almost done", ""), ("fine", "in /login")]
+
+
+def test_elements_beyond_the_cap_are_not_shown_and_the_log_says_so_once(listener: Listener) -> None:
+    outbox = Outbox(listener)
+    for number in range(50_000):
+        outbox.put(f"bar{number}", Bar(f"bar{number}", 10))
+    outbox.flush()
+    (report,) = listener.reports
+    assert report.xml is not None
+    assert report.xml.count("<bar") == MOST_ELEMENTS
+    assert listener.lines == [
+        "Not shown: 'bar200' and what follows, since a thread has 200 elements and 65,536 characters of XML at most"
+    ]
+    outbox.put("bar1", Bar("bar1", 99))
+    outbox.flush()
+    assert '<bar1 total="99" current="0"/>' in (listener.reports[1].xml or ""), "one that is shown may change"
+
+
+def test_a_thread_shows_so_many_characters_of_its_own_xml_whatever_replaces_what(listener: Listener) -> None:
+    outbox = Outbox(listener)
+    for number in range(20):
+        element = etree.Element(f"big{number}")
+        element.text = "x" * 10_000
+        outbox.put(f"big{number}", ReportedElement(element))
+        outbox.put("again", ReportedElement(etree.Element("again", number=str(number))))
+    outbox.flush()
+    xml = listener.reports[0].xml or ""
+    assert 60_000 < len(xml) <= MOST_XML
+    assert '<again number="19"/>' in xml
