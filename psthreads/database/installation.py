@@ -31,6 +31,7 @@ class RedisRecord:
     `id` is empty for a Redis that belongs to none, `was_used` whether it held members or threads before. `ticks` only
     grow. `refusal` says why some process does not work here, or is empty. `last_ids` are the highest ids that it gave
     out, by "group" and "member". `noted` is the highest tick that a janitor's store was seen to have noted.
+    `claims` counts the threads that workers took.
     """
 
     id: str
@@ -39,6 +40,7 @@ class RedisRecord:
     refusal: str
     last_ids: Mapping[str, int]
     noted: int
+    claims: int
 
 
 class InstallationRecord:
@@ -54,12 +56,12 @@ class InstallationRecord:
 
         `noted` is what the caller's store has noted, which is then written down, too.
         """
-        known, ticks, was_used, refusal, group, member, highest = self._run(
+        known, ticks, was_used, refusal, group, member, highest, claims = self._run(
             "tick", installation, seen, int(count), noted, even_full=True
         )
         sentence = json.loads(refusal)["brief"] if refusal else ""
         last_ids = {"group": int(group), "member": int(member)}
-        return RedisRecord(known.decode(), int(ticks), bool(was_used), sentence, last_ids, int(highest))
+        return RedisRecord(known.decode(), int(ticks), bool(was_used), sentence, last_ids, int(highest), int(claims))
 
     def pair(self, installation: str) -> None:
         """Give Redis this id, unless it has one."""

@@ -7,8 +7,9 @@ The first process of a new installation makes the id: in the store, not confirme
 then it confirms the store's. Each step can be done twice and by several processes at once, and a crash between two
 of them leaves what the next process goes on with.
 
-Redis's id comes with a count that only grows: the leading janitor adds a tick each second, and notes in the store
-how far it has come. Redis has gone back in time where it has fewer ticks than the store says, or than this process saw.
+Redis's id comes with counts that only grow: the leading janitor adds a tick each second, and notes in the store how far
+it has come; each claim of a thread counts one, too. Redis has gone back in time where it has fewer ticks than the store
+says, or fewer of either than this process saw.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from psthreads.system.thread_pool import off_the_loop
 # A Redis that lost its last seconds in a power failure is not taken for an older copy, once all processes are new.
 _NOTED_LATE: Final = 3
 # Of a network's file system, the attributes may be a minute old.
+_FAR: Final = 60  # ticks; more than a janitor counts before it reads the note
 _LAGGING: Final = 120
 _FRESH_SECONDS: Final = 5.0
 _AGAIN_SECONDS: Final = 1.0
@@ -69,7 +71,7 @@ class Installation:
         self._record = InstallationRecord(redis, config, program)
         self._lock = threading.Lock()
         self._id = ""
-        self._seen = 0
+        self._seen = self._claims = 0
         self._checked = float("-inf")
         self._mismatch: Mismatch | None = None
         self._refusal = ""
@@ -98,12 +100,12 @@ class Installation:
 
     @property
     def seen(self) -> str:
-        """The installation's id and its highest tick that this process has seen, for the scripts that compare them."""
-        return f"{self._id}:{self._seen}" if self._id else ""
+        """The installation's id, and the ticks and claims that this process has seen, for scripts that compare them."""
+        return f"{self._id}:{self._seen}:{self._claims}" if self._id else ""
 
-    def saw(self, ticks: int) -> None:
-        """Note the ticks in an answer of Redis."""
-        self._seen = max(self._seen, ticks)
+    def saw(self, ticks: int = 0, claims: int = 0) -> None:
+        """Note the ticks, or the number of claims, in an answer of Redis."""
+        self._seen, self._claims = max(self._seen, ticks), max(self._claims, claims)
 
     def check(self, *, count: bool = False, pair: bool = True) -> Mismatch | None:
         """Compare Redis with the store, and return what is wrong; raise Unavailable.
@@ -176,7 +178,7 @@ class Installation:
         try:
             # On another Python thread: a disk that hangs must not stop a web process.
             stored = off_the_loop(self.marker.read)
-            highest = max(self._seen, stored.ticks if stored else 0)
+            highest, claims = max(self._seen, stored.ticks if stored else 0), self._claims
             identity = (stored.id, highest, stored.ticks) if stored else ()
             known = self._record.read(*identity, count=count)
             self._refusal = known.refusal
@@ -186,6 +188,9 @@ class Installation:
                 if not pair:
                     return None
                 known, stored = self._pair()
+            if stored is not None and known.id == self._id and known.claims < claims:
+                # All others must see it, too, also those that have not seen that claim.
+                highest = max(highest, known.ticks + _FAR)
             return self._judge(known, stored, highest, count=count)
         except OSError as error:
             return _unreadable(self.marker, error)
@@ -203,7 +208,7 @@ class Installation:
         if stored is None or stored.id != known.id:
             return self._other_store(known, stored)
         if known.id != self._id:  # at the start, or once an operator has given both a new id
-            self._id, self._seen, highest = known.id, 0, stored.ticks
+            self._id, self._seen, self._claims, highest = known.id, 0, 0, stored.ticks
         if not stored.is_confirmed:
             self.marker.note_ids_of_folders()
             self.marker.replace(known.id)
@@ -225,7 +230,7 @@ class Installation:
                 f"Mount the right one, or do as docs/backup.md says; {_ADOPT}.",
                 is_of_redis=False,
             )
-        self.saw(known.ticks)
+        self.saw(known.ticks, known.claims)
         if count:
             off_the_loop(partial(self._note, known, stored))
         return None

@@ -254,7 +254,10 @@ class ThreadStore:
 
         With an installation, also in a Redis that is behind what that has seen.
         """
-        return float(self._run("claim", thread_id, token, worker, self._seen) / 1000)
+        lease, claims = self._run("claim", thread_id, token, worker, self._seen)
+        if self._installation is not None:
+            self._installation.saw(claims=claims)
+        return float(lease / 1000)
 
     def begin(self, thread_id: str, token: str) -> int:
         """Mark a claimed thread as running; return Redis's time in ms, 0 where it must not run."""

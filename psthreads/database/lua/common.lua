@@ -20,9 +20,10 @@ end
 local function milliseconds(name) return math.floor(1000 * setting(name)) end
 
 -- Return whether this Redis is another one than the caller has seen, or an older copy of it. `seen` is the id of the
--- installation and its ticks, with a colon between, or '' for a caller that has seen nothing.
+-- installation, its ticks and the number of its claims, with colons between, or '' for a caller that has seen nothing.
 local function is_behind(seen)
   if seen == '' then return false end
-  local id, ticks = unpack(redis.call('HMGET', 'ps:installation', 'id', 'ticks'))
-  return not id or id ~= string.sub(seen, 1, 32) or (tonumber(ticks) or 0) < tonumber(string.sub(seen, 34))
+  local id, ticks, claims = unpack(redis.call('HMGET', 'ps:installation', 'id', 'ticks', 'claims'))
+  local seen_id, seen_ticks, seen_claims = string.match(seen, '(%x+):(%d+):(%d+)')
+  return id ~= seen_id or tonumber(ticks or 0) < tonumber(seen_ticks) or tonumber(claims or 0) < tonumber(seen_claims)
 end

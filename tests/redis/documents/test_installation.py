@@ -378,6 +378,23 @@ def test_a_janitor_that_sees_other_files_leaves_the_lead_to_one_that_sees_the_ri
     assert Janitor.has_leader(redis)
 
 
+def test_a_copy_from_a_moment_before_a_claim_is_older_for_all(
+    redis: Redis, config: Config, installation: Installation
+) -> None:
+    store = ThreadStore(redis, config, installation=installation)
+    thread_id = store.create(new_thread(redis))
+    older = {key: redis.dump(key) for key in ("ps:installation", f"rq:job:{thread_id}")}
+    assert store.claim(thread_id, "t", "w")
+    for key, value in older.items():
+        assert value is not None
+        redis.restore(key, 0, value, replace=True)
+    assert not store.claim(thread_id, "u", "w")
+    for each in (installation, other(config)):
+        mismatch = each.check(count=True)
+        assert mismatch is not None
+        assert mismatch.what.startswith("Redis is older than the documents")
+
+
 # The operator's word.
 
 
