@@ -128,6 +128,7 @@ class World:
             heartbeat=0.5,
             lost_after=3,
             outage=2.5,
+            starts_per_member="off",
             shutdown=2,
         )
         self.web = Program("web", self.config, WEB, folder / "web.log")

@@ -32,6 +32,7 @@ from psthreads.domain.access import Role
 from psthreads.domain.errors import Unavailable
 from psthreads.domain.model import Status
 from psthreads.identity.directory import Directory
+from psthreads.identity.quotas import Quotas
 from psthreads.threads.file_sweeper import FileSweeper
 from psthreads.threads.store import ThreadStore
 
@@ -215,7 +216,8 @@ class WrongRedis:
         """Remove the files of vanished threads, as the leading janitor does every ten minutes."""
         config = self._world.config
         with connect(config.redis_url) as redis, suppress(Unavailable):
-            FileSweeper(config, ThreadStore(redis, config), Installation(redis, config, "storm")).sweep()
+            store, installation = ThreadStore(redis, config), Installation(redis, config, "storm")
+            FileSweeper(config, store, installation, Quotas(redis, config)).sweep()
 
     def _look(self, thread_ids: list[str]) -> _Told:
         form = {"trail": str(self._trails), "seconds": _SHORT}

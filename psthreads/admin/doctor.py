@@ -37,6 +37,7 @@ from psthreads.documents.installation import Installation
 from psthreads.domain.config import Config
 from psthreads.domain.errors import ConfigError, StoreRefuses, Unavailable
 from psthreads.identity.directory import Directory
+from psthreads.identity.quotas import Quotas
 from psthreads.system.privileges import ROOT, runs_as_root
 from psthreads.threads import crew
 from psthreads.threads.engine import Engine
@@ -242,6 +243,16 @@ def installation(redis: Redis, config: Config) -> Iterator[Problem]:
         yield _serious(sentence, "Until that is mended, it does nothing.")
 
 
+def quotas(redis: Redis, config: Config) -> Iterator[Problem]:
+    """Check that no group has nearly used up what it may store."""
+    for group_id, use in Quotas(redis, config).near():
+        yield _warning(
+            f"The group with the id {group_id} uses {use.used:,} of {use.most:,} "
+            f"{'files' if use.what == 'files' else f'bytes of {use.what}'}.",
+            f"Remove what it does not need, or raise {use.setting}.",
+        )
+
+
 def life(redis: Redis, config: Config) -> Iterator[Problem]:
     """Check that a worker is alive, and a janitor for the threads of lost workers."""
     if not Engine(redis, config, ThreadStore(redis, config), Registry()).workers():
@@ -276,7 +287,12 @@ def examine(config: Config) -> list[Problem]:
         try:
             for check in (server, administrator, *_OF_REDIS):
                 problems += check(redis)
-            problems += (*installation(redis, config), *settings(redis, config), *life(redis, config))
+            problems += (
+                *installation(redis, config),
+                *settings(redis, config),
+                *life(redis, config),
+                *quotas(redis, config),
+            )
         except (Unavailable, RedisError) as error:
             problems.append(_unreachable(error))
     return sorted(problems, key=lambda problem: problem.severity is not Severity.SERIOUS)

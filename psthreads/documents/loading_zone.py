@@ -176,6 +176,10 @@ class LoadingZone:
 
     def clear(self) -> int:
         """Remove every file and folder, except a file that is still being written; returns the number of files."""
+        return self.clear_measured()[0]
+
+    def clear_measured(self) -> tuple[int, int]:
+        """Clear the zone; returns the number of files and their bytes."""
         return self._clear(files=True)
 
     def remove_empty_folders(self) -> None:
@@ -207,12 +211,12 @@ class LoadingZone:
                 folder = folder.back(above, identity)
                 os.rmdir(name, dir_fd=folder.fd)  # It fails where something is in it.
 
-    def _clear(self, *, files: bool) -> int:
-        removed = 0
+    def _clear(self, *, files: bool) -> tuple[int, int]:
+        removed = size = 0
         try:
             root, _ = self._folder.parent("any")
         except (OSError, PsthreadsError):
-            return 0
+            return 0, 0
         for folder, names in root.below():
             for name, is_folder in names:
                 if is_folder:
@@ -220,8 +224,10 @@ class LoadingZone:
                         os.rmdir(name, dir_fd=folder.fd)
                 elif files:
                     with suppress(FileNotFoundError):
-                        removed += self._unlink(folder, name)
-        return removed
+                        length = folder.stat(name).st_size
+                        count = self._unlink(folder, name)
+                        removed, size = removed + count, size + count * length
+        return removed, size
 
     def _unlink(self, folder: Folder, name: str) -> int:
         """Remove one file, unless it is still being written; returns how many visible files that removed."""

@@ -17,6 +17,9 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 from psthreads.domain.errors import ConfigError
 
 DAY: Final = 86_400
+NO_RATE: Final = "off"
+"""The value of a rate that limits nothing."""
+
 _TRUE: Final = frozenset({"1", "true", "yes", "on"})
 _FALSE: Final = frozenset({"0", "false", "no", "off"})
 _LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
@@ -65,6 +68,10 @@ def _patterns(text: str) -> tuple[str, ...]:
         except re.error as error:
             raise ValueError(f"'{pattern}' is no regular expression: {error}") from None
     return tuple(text.split())
+
+
+def _starts(text: str) -> str:
+    return text if text == NO_RATE else _rate(text)
 
 
 def _rate(text: str) -> str:
@@ -182,8 +189,12 @@ class Config:
     failures_per_account: str = _setting("PSTHREADS_FAILURES_PER_ACCOUNT", "10/5 minutes", _rate)
     failures_per_address: str = _setting("PSTHREADS_FAILURES_PER_ADDRESS", "100/5 minutes", _rate)
     lock_after: int = _setting("PSTHREADS_LOCK_AFTER", 100, int, 0)
-    starts_per_member: str = _setting("PSTHREADS_STARTS_PER_MEMBER", "", _rate)
-    starts_per_group: str = _setting("PSTHREADS_STARTS_PER_GROUP", "", _rate)
+    starts_per_member: str = _setting("PSTHREADS_STARTS_PER_MEMBER", "1000/hour", _starts)
+    starts_per_group: str = _setting("PSTHREADS_STARTS_PER_GROUP", NO_RATE, _starts)
+    group_log_bytes: int = _setting("PSTHREADS_GROUP_LOG_BYTES", 1024**3, int, 0)
+    group_result_bytes: int = _setting("PSTHREADS_GROUP_RESULT_BYTES", 20 * 1024**3, int, 0)
+    group_loading_bytes: int = _setting("PSTHREADS_GROUP_LOADING_BYTES", 20 * 1024**3, int, 0)
+    group_files: int = _setting("PSTHREADS_GROUP_FILES", 2_000_000, int, 0)
     max_body: int = _setting("PSTHREADS_MAX_BODY", 1024 * 1024, int, 1024)
     max_upload: int = _setting("PSTHREADS_MAX_UPLOAD", 1024 * 1024 * 1024, int, 1024)
     client_timeout: float = _setting("PSTHREADS_CLIENT_TIMEOUT", 20, _number, 0.1)

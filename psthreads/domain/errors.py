@@ -173,6 +173,13 @@ class GivenUp(Conflict):
         super().__init__("This execution was given up, since its worker was cut off or lost: it changes nothing more.")
 
 
+class QuotaReached(PsthreadsError):
+    """A group uses as much of Redis or of the disk as it may. Nothing was started or stored."""
+
+    status = 507
+    code = "0507"
+
+
 class IdempotencyConflict(PsthreadsError):
     """The same Idempotency-Key was sent with another request."""
 

@@ -23,6 +23,7 @@ from limits.strategies import MovingWindowRateLimiter
 
 from psthreads.database.connection import translate_errors
 from psthreads.database.scripts import SafeScript
+from psthreads.domain.config import NO_RATE
 from psthreads.domain.errors import TooManyGuesses, TooManyRequests
 
 if TYPE_CHECKING:
@@ -81,8 +82,8 @@ class Throttles:
         self._windows = MovingWindowRateLimiter(storage)
         self._per_account = parse(config.failures_per_account)
         self._per_address = parse(config.failures_per_address)
-        self._per_member = parse(config.starts_per_member) if config.starts_per_member else None
-        self._per_group = parse(config.starts_per_group) if config.starts_per_group else None
+        self._per_member = _starts(config.starts_per_member)
+        self._per_group = _starts(config.starts_per_group)
 
     def admit_guess(self, guess: Guess) -> None:
         """Raise TooManyRequests after too many wrong guesses at the account, existing or not, or from the address.
@@ -148,7 +149,8 @@ class Throttles:
             return
         with translate_errors():
             # Both are tested before either counts, so that a refusal by one does not use up the other.
-            for check in (self._windows.test, self._windows.hit):
+            checks = (self._windows.test, self._windows.hit) if len(limits) > 1 else (self._windows.hit,)
+            for check in checks:
                 for limit, sentence, name in limits:
                     if not check(limit.rate, limit.kind, limit.name):
                         raise self._refusal(limit, sentence, name)
@@ -176,3 +178,7 @@ def network(address: str) -> str:
     if not isinstance(parsed, IPv6Address):
         return str(parsed)
     return str(parsed.ipv4_mapped or (int(parsed) >> 64))
+
+
+def _starts(rate: str) -> RateLimitItem | None:
+    return parse(rate) if rate not in {"", NO_RATE} else None

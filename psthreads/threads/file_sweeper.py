@@ -11,12 +11,15 @@ import math
 import time
 from collections.abc import Collection, Iterator
 from contextlib import suppress
+from itertools import chain
 from typing import Final
 
 from psthreads.documents.installation import Installation
 from psthreads.documents.layout import Documents
+from psthreads.documents.usage import measure
 from psthreads.domain.config import DAY, Config
 from psthreads.domain.errors import ThreadNotFound
+from psthreads.identity.quotas import Quotas
 from psthreads.threads.store import ThreadStore
 
 _FIRST_SECONDS: Final = 120.0
@@ -28,10 +31,12 @@ _log = logging.getLogger(__name__)
 class FileSweeper:
     """Sweeps the documents' disk every ten minutes, in slices too short to delay a request."""
 
-    def __init__(self, config: Config, store: ThreadStore, installation: Installation) -> None:
+    def __init__(self, config: Config, store: ThreadStore, installation: Installation, quotas: Quotas) -> None:
         self._store = store
         self._installation = installation
         self._documents = Documents(config.documents)
+        self._root = config.documents
+        self._quotas = quotas
         # No thread writes to a file for longer, whatever limit its process has.
         self._longest = max(DAY, config.time_limit)
         self._steps: Iterator[int] | None = None
@@ -61,7 +66,8 @@ class FileSweeper:
             self._begun = self._store.time()
             ownerless = self._documents.ownerless(self._installation.id, self._installation.ticks)
             filters = (self._existing, self._unfinished, self._store.buried)
-            self._steps, self._removed = self._documents.sweep(*filters, ownerless, self._longest), 0
+            steps = self._documents.sweep(*filters, ownerless, self._longest)
+            self._steps, self._removed = chain(steps, self._measure()), 0
         until = time.monotonic() + seconds
         try:
             for removed in self._steps:
@@ -74,6 +80,15 @@ class FileSweeper:
         self._steps = None
         self._store.forget_tombstones(self._begun)
         return self._removed
+
+    def _measure(self) -> Iterator[int]:
+        """Measure what the groups use of the disk."""
+        usages = []
+        for usage in measure(self._root):
+            if usage is not None:
+                usages.append(usage)
+            yield 0
+        self._quotas.record(usages)
 
     def _existing(self, thread_ids: Collection[str]) -> set[str]:
         existing = self._store.existing(thread_ids)

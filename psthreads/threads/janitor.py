@@ -26,6 +26,7 @@ from psthreads.database.shared_settings import AGREE_SECONDS, SharedSettings
 from psthreads.documents.installation import Installation
 from psthreads.domain.config import Config
 from psthreads.domain.errors import Unavailable
+from psthreads.identity.quotas import Quotas
 from psthreads.threads import crew
 from psthreads.threads.file_sweeper import FileSweeper
 from psthreads.threads.leases import LOST, SWEEP, LeaseEntry
@@ -65,7 +66,7 @@ class Janitor:
         self._waiting: dict[str, float] = {}
         self._leases: dict[LeaseEntry, float] = {}
         self._installation = installation or Installation(redis, config, "janitor")
-        self._files = FileSweeper(config, store, self._installation)
+        self._files = FileSweeper(config, store, self._installation, Quotas(redis, config))
         self._leads = False
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None

@@ -16,6 +16,7 @@ from psthreads.documents.installation import Installation
 from psthreads.documents.layout import Documents
 from psthreads.domain.config import Config
 from psthreads.identity.directory import Directory
+from psthreads.identity.quotas import Quotas
 from psthreads.identity.throttles import Throttles
 from psthreads.threads.crew import CrewWatch
 from psthreads.threads.engine import Engine
@@ -49,6 +50,7 @@ class Services:
     janitor: Janitor
     stream_limit: StreamLimit
     heavy_work: HeavyWork
+    quotas: Quotas
     origins: Origins
 
     @classmethod
@@ -76,6 +78,7 @@ class Services:
             registry=registry,
             stream_limit=StreamLimit(config.streams, config.streams_per_member),
             heavy_work=HeavyWork(),
+            quotas=Quotas(redis, config),
             origins=Origins(config.origins),
             janitor=Janitor(redis, config, store, SharedSettings(redis, config, "web"), installation),
         )

@@ -158,11 +158,19 @@ local function push(key, lines)
   end
 end
 
+-- Count the bytes of a group's logs by the day. The days are forgotten with the retention, as the logs are.
+local function count_logged(meta, bytes)
+  if meta.groupid ~= -1 and bytes ~= 0 then
+    redis.call('HINCRBY', 'ps:logged:' .. meta.groupid, math.floor(clock() / 86400000), bytes)
+  end
+end
+
 -- Append lines to the log. Head and tail are kept, each up to half of the caps; meta counts the lines that are dropped
 -- between them. The caller saves meta.
 local function append(id, meta, lines)
   local head, tail = {}, {}
   local most_lines, most_bytes = math.floor(setting('log_events') / 2), math.floor(setting('log_bytes') / 2)
+  local before = meta.log_head_bytes + meta.log_tail_bytes
   for _, line in ipairs(lines) do
     local size = #line
     if not meta.log_full
@@ -189,6 +197,7 @@ local function append(id, meta, lines)
       meta.log_dropped = meta.log_dropped + 1
     end
   end
+  count_logged(meta, meta.log_head_bytes + meta.log_tail_bytes - before)
 end
 
 -- A group's share of the workers. An admitted thread is in the queue or runs, and holds one of the group's slots. The

@@ -13,6 +13,7 @@ if damaged[id] then
   release(id, meta)
   leave(id, meta)
 end
+count_logged(meta, -((meta.log_head_bytes or 0) + (meta.log_tail_bytes or 0)))
 redis.call('DEL', JOB .. id, head_of(id), tail_of(id))
 bury(id, clock())
 audit('thread.delete', cjson.decode(ARGV[2]), id, meta)

@@ -67,6 +67,7 @@ def make_upload_blueprint(services: Services, guard: Guard) -> Blueprint:
         if not (group := fields.get("group")):
             raise _NoGroup
         guard.group(group)
+        services.quotas.check_upload(g.caller.group)
 
     @blueprint.put("/ps/servlet/upload")
     @declares(
@@ -82,8 +83,10 @@ def make_upload_blueprint(services: Services, guard: Guard) -> Blueprint:
         name = parameters.values().get("filename")
         if not name:
             raise MissingParameter("filename")
+        services.quotas.check_upload(g.caller.group)
         is_new = not zone().kind(name)
         size = uploads.put(zone(), name, most, lambda: guard.group(parameters.values()["group"]))
+        services.quotas.count_upload(g.caller.group, 1, size)
         return respond.uploaded({name: size}, wrapped=False, status=201 if is_new else 200)
 
     @blueprint.post("/ps/servlet/upload")
@@ -99,6 +102,7 @@ def make_upload_blueprint(services: Services, guard: Guard) -> Blueprint:
     )
     def post() -> Response:
         sizes, has_new = uploads.put_form(zone, allow_form, most, parameters.values())
+        services.quotas.count_upload(g.caller.group, len(sizes), sum(sizes.values()))
         return respond.uploaded(sizes, wrapped=True, status=201 if has_new else 200)
 
     return blueprint
@@ -118,7 +122,9 @@ def make_zone_blueprint(services: Services, guard: Guard) -> Blueprint:
     )
     def clear(member: str, **_: str) -> Response:
         zone = services.documents.loading_zone(g.caller.group, acting_member(services, member).id)
-        return respond.cleared(services.heavy_work.do(g.caller.member.id, zone.clear, Pool.DISK))
+        files, size = services.heavy_work.do(g.caller.member.id, zone.clear_measured, Pool.DISK)
+        services.quotas.count_upload(g.caller.group, -files, -size)
+        return respond.cleared(files)
 
     add_service(blueprint, "/members/<member>/groups/<group>/loadingzone/clear", clear, ["POST"])
     return blueprint

@@ -108,6 +108,8 @@ def begin(
     services.throttles.count_start(
         g.caller.member.id, by.username, group.id if group else None, group.name if group else ""
     )
+    if group is not None:
+        services.quotas.check_start(group)
     for check in process.checks:
         answer = _check(services, process, partial(check, start))
         if answer is not None:
@@ -153,6 +155,7 @@ def declaration(process: Process) -> Operation:
         202: service("The thread that was started", schema),
         409: service("The thread of this Idempotency-Key is deleted or expired", "error"),
         422: service("The Idempotency-Key was used for another request", "error"),
+        507: service("A quota of the group is used up", "error"),
     }
     if process.checks:
         answers[200] = DeclaredResponse("The same, or a file where the work was done at once", ("*/*",))

@@ -29,6 +29,7 @@ def add_to(blueprint: Blueprint, services: Services, guard: Guard) -> None:  # n
             charts=_charts(overview),
             started=sum(hour.started for hour in overview.hours),
             finished=sum(hour.completed + hour.failed + hour.cancelled for hour in overview.hours),
+            uses=services.quotas.uses(group.id) if group else (),
             lost=sum(hour.lost for hour in overview.hours),
             day_ago=datetime.fromtimestamp(overview.now / 1000 - DAY, UTC).strftime("%Y-%m-%dT%H:%M"),
         )

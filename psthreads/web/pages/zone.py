@@ -62,14 +62,11 @@ def add_to(blueprint: Blueprint, services: Services, guard: Guard) -> None:
     def zone() -> LoadingZone:
         return services.documents.loading_zone(g.caller.group, g.caller.member.id)
 
-    def heavy(work: Callable[[], T]) -> T:
-        return services.heavy_work.do(g.caller.member.id, work, Pool.DISK)
-
     def render(problem: str = "") -> str:
         after = forms.argument("after")
         return render_template(
             "loading-zone.html",
-            listing=heavy(partial(_list, zone(), tuple(names_of(after)))),
+            listing=_heavy(services, partial(_list, zone(), tuple(names_of(after)))),
             after=after,
             max_bytes=max_bytes,
             max_files=uploads.MOST_FILES,
@@ -86,11 +83,13 @@ def add_to(blueprint: Blueprint, services: Services, guard: Guard) -> None:
     def allow(fields: Mapping[str, str]) -> None:
         guard.check_form(fields)
         guard.group(reads_form=True)
+        services.quotas.check_upload(g.caller.group)
 
     @blueprint.post("/loading-zone")
     def zone_upload(**_: str) -> AnyResponse:
         try:
-            uploads.put_form(zone, allow, max_bytes)
+            sizes = uploads.put_form(zone, allow, max_bytes)[0]
+            services.quotas.count_upload(g.caller.group, len(sizes), sum(sizes.values()))
         except (NotAllowed, NotSignedIn, GroupNotFound, Unavailable):
             raise  # This page cannot be shown then.
         except MissingParameter:
@@ -99,14 +98,11 @@ def add_to(blueprint: Blueprint, services: Services, guard: Guard) -> None:
             return Response(render(problem.message), problem.status)
         return redirect(scope.page("zone_page", done="uploaded"), 303)
 
-    _add_removal(blueprint, zone, render, heavy)
+    _add_removal(blueprint, services, zone, render)
 
 
 def _add_removal(
-    blueprint: Blueprint,
-    zone: Callable[[], LoadingZone],
-    render: Callable[[str], str],
-    heavy: Callable[[Callable[[], int]], int],
+    blueprint: Blueprint, services: Services, zone: Callable[[], LoadingZone], render: Callable[[str], str]
 ) -> None:
     @blueprint.post("/loading-zone/remove")
     def zone_remove(**_: str) -> AnyResponse | str:
@@ -115,16 +111,21 @@ def _add_removal(
         if not (path or is_all):
             return Response(render("Choose a file to remove."), 400)
         if not forms.is_confirmed():
-            question = _ask_all(heavy(target.count)) if is_all else _ask_one(path)
+            question = _ask_all(_heavy(services, target.count)) if is_all else _ask_one(path)
             return forms.ask(question, ("path", "all"), scope.page("zone_page"))
         if is_all:
-            heavy(target.clear)
+            files, size = _heavy(services, target.clear_measured)
+            services.quotas.count_upload(g.caller.group, -files, -size)
             return redirect(scope.page("zone_page", done="cleared"), 303)
         try:
             outcome = "removed" if target.remove(path) else "gone"
         except PsthreadsError as problem:
             return Response(render(problem.message), problem.status)
         return redirect(scope.page("zone_page", done=outcome), 303)
+
+
+def _heavy(services: Services, work: Callable[[], T]) -> T:
+    return services.heavy_work.do(g.caller.member.id, work, Pool.DISK)
 
 
 @dataclass(slots=True)

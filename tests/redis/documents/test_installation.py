@@ -25,6 +25,7 @@ from psthreads.domain.config import Config
 from psthreads.domain.errors import Unavailable, WrongInstallation
 from psthreads.domain.model import Outcome, Ownership, Status
 from psthreads.identity.directory import Directory
+from psthreads.identity.quotas import Quotas
 from psthreads.threads.file_sweeper import FileSweeper
 from psthreads.threads.janitor import Janitor
 from psthreads.threads.store import ThreadStore
@@ -150,12 +151,14 @@ def test_no_result_is_removed_because_redis_is_another(
     hidden.mkdir(parents=True)
     os.utime(hidden, (0, 0))
     wrong = Redis.from_url(elsewhere.redis_url)
-    sweeper = FileSweeper(elsewhere, ThreadStore(wrong, elsewhere), other(elsewhere))
+    sweeper = FileSweeper(elsewhere, ThreadStore(wrong, elsewhere), other(elsewhere), Quotas(wrong, elsewhere))
     with pytest.raises(WrongInstallation, match="Redis is new, or not the one of the documents"):
         sweeper.sweep()
     assert file.exists()
     assert hidden.exists()
-    assert FileSweeper(config, store, installation).sweep() == 1  # the temporary folder of a thread that has ended
+    assert (
+        FileSweeper(config, store, installation, Quotas(redis, config)).sweep() == 1
+    )  # the temporary folder of a thread that has ended
     assert file.exists()
 
 

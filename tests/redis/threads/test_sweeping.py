@@ -17,6 +17,7 @@ from psthreads.documents.installation import Installation
 from psthreads.documents.layout import Documents
 from psthreads.domain.config import Config
 from psthreads.domain.model import Outcome, Status
+from psthreads.identity.quotas import Quotas
 from psthreads.threads import file_sweeper
 from psthreads.threads.file_sweeper import FileSweeper
 from psthreads.threads.janitor import Janitor
@@ -75,8 +76,8 @@ def installation(redis: Redis, config: Config) -> Installation:
 
 
 @pytest.fixture
-def sweeper(config: Config, store: ThreadStore, installation: Installation) -> FileSweeper:
-    return FileSweeper(config, store, installation)
+def sweeper(redis: Redis, config: Config, store: ThreadStore, installation: Installation) -> FileSweeper:
+    return FileSweeper(config, store, installation, Quotas(redis, config))
 
 
 @pytest.fixture
@@ -201,13 +202,13 @@ def test_temporary_files_are_removed_once_their_thread_has_ended(
 
 
 def test_a_longer_time_limit_keeps_nameless_files_for_longer(
-    config: Config, disk: Disk, store: ThreadStore, installation: Installation
+    redis: Redis, config: Config, disk: Disk, store: ThreadStore, installation: Installation
 ) -> None:
     patient = Config(**{**{name: getattr(config, name) for name in ("redis_url", "documents")}, "time_limit": 3 * DAY})
     kept = disk.put("groups/7/.psthreads-0123456789abcdef", 2 * DAY)
-    assert FileSweeper(patient, store, installation).sweep() == 0
+    assert FileSweeper(patient, store, installation, Quotas(redis, patient)).sweep() == 0
     assert kept.exists()
-    assert FileSweeper(config, store, installation).sweep() == 1
+    assert FileSweeper(config, store, installation, Quotas(redis, config)).sweep() == 1
 
 
 def test_a_sweep_follows_no_link(disk: Disk, sweeper: FileSweeper, tmp_path: Path) -> None:
@@ -235,7 +236,7 @@ def test_two_sweeps_and_threads_that_clean_up_at_the_same_time_get_along(
     buried = [uuid4().hex for _ in range(300)]
     paths += [disk.put(f"results/7/a-{thread_id}.zip", 2 * HOUR) for thread_id in buried]
     redis.zadd("ps:tombstones", dict.fromkeys(buried, 1))
-    sweepers = [FileSweeper(config, store, installation) for _ in range(2)]
+    sweepers = [FileSweeper(config, store, installation, Quotas(redis, config)) for _ in range(2)]
     threads = [threading.Thread(target=each.sweep) for each in sweepers]
     for thread in threads:
         thread.start()

@@ -406,8 +406,8 @@ def test_a_repeat_with_the_same_key_is_no_other_start(config: Config, people: Pe
     assert start(caller, people, "manager", key="other").status_code == 429
 
 
-def test_without_the_settings_starts_are_not_counted(config: Config, people: People, redis: Redis) -> None:
-    caller = Caller(config)
+def test_starts_without_a_limit_are_not_counted(config: Config, people: People, redis: Redis) -> None:
+    caller = Caller(replace(config, starts_per_member="off"))
     assert start(caller, people, "manager").status_code == 202
     assert not redis.keys("ps:limit*")
 
