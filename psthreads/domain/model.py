@@ -13,6 +13,8 @@ from psthreads.domain.foreign import text_of
 
 # The complement of XML 1.0, section 2.2: the characters that XML cannot carry.
 _NOT_XML: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_CUT: Final = re.compile(r"… \[cut, [0-9,]+ characters in all\]\Z")
+_NOTE: Final = 64  # the longest note of a cut, in characters
 _THREAD_ID: Final = re.compile(r"[0-9a-f]{32}\Z")
 
 SERVER_WIDE: Final = -1
@@ -229,11 +231,12 @@ def is_thread_id(text: str) -> bool:
 def clean(text: object, limit: int = MAX_TEXT) -> str:
     """Replace what XML 1.0 cannot carry by U+FFFD, and cut the text after `limit` characters.
 
-    A cut text ends with a note of its full length. Any object is taken, since authors give us any.
+    A cut text ends with a note of its full length, and stays as it is when it comes again. Any object is taken, since
+    authors give us any.
     """
     if type(text) is not str:
         text = text_of(text)
-    if len(text) > limit:
+    if len(text) > limit and not (len(text) <= limit + _NOTE and _CUT.search(text)):
         text = f"{text[:limit]}… [cut, {len(text):,} characters in all]"
     return text if text.isascii() and text.isprintable() else _NOT_XML.sub("\ufffd", text)
 

@@ -32,6 +32,7 @@ def test_long_text_is_cut_and_says_so() -> None:
     assert clean("x" * MAX_TEXT) == "x" * MAX_TEXT
     cut = clean("x" * (MAX_TEXT + 1))
     assert cut == "x" * MAX_TEXT + "… [cut, 16,385 characters in all]"
+    assert clean(cut) == cut, "its length is that of the whole text"
 
 
 def test_an_outcome_is_final() -> None:
