@@ -183,6 +183,7 @@ class Config:
     oidc_client_secret: str = _setting("PSTHREADS_OIDC_CLIENT_SECRET", "", str, for_web=True)
     oidc_username_claim: str = _setting("PSTHREADS_OIDC_USERNAME_CLAIM", "preferred_username", str)
     oidc_admin_claim: str = _setting("PSTHREADS_OIDC_ADMIN_CLAIM", "", str)
+    admins_by_provider: bool = _setting("PSTHREADS_ADMINS_BY_PROVIDER", False, _truth)
     session_idle: float = _setting("PSTHREADS_SESSION_IDLE", 8 * 3600, _number, 1)
     session_life: float = _setting("PSTHREADS_SESSION_LIFE", 7 * DAY, _number, 1)
     session_proof: float = _setting("PSTHREADS_SESSION_PROOF", 600, _number, 1)
@@ -229,6 +230,8 @@ class Config:
             raise ConfigError("PSTHREADS_LOST_AFTER must be at least three times PSTHREADS_HEARTBEAT.")
         if self.oidc_issuer and not self.oidc_client_id:
             raise ConfigError("PSTHREADS_OIDC_ISSUER needs PSTHREADS_OIDC_CLIENT_ID: set it to the id there.")
+        if self.admins_by_provider and not self.oidc_issuer:
+            raise ConfigError("PSTHREADS_ADMINS_BY_PROVIDER needs PSTHREADS_OIDC_ISSUER: nobody could sign in.")
 
     @property
     def address(self) -> str:

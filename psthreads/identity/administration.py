@@ -15,6 +15,7 @@ from psthreads.audit.entries import Origin
 from psthreads.database.scripts import Scripts
 from psthreads.domain.access import Group, Member, Role, TokenScope
 from psthreads.domain.errors import BadParameter, Conflict, GroupNotFound, MemberNotFound, NotFound
+from psthreads.identity import password_rules
 from psthreads.identity.credentials import check_name, check_name_is_no_id, digest, key_of, write_token_scope
 from psthreads.identity.passwords import Passwords
 from psthreads.identity.records import Membership, scope_words
@@ -25,6 +26,7 @@ MOST_TOKENS: Final = 200
 LONGEST_EXPIRY: Final = 10 * 366 * 24 * 3600
 """The longest life of a token that expires, in seconds."""
 
+_MOST_GROUPS: Final = 100  # whose names a password may not be
 _REFUSALS: Final = {
     b"self": "You cannot {} yourself: another administrator can.",
     b"last": "'{}' is the last administrator: make another one first.",
@@ -35,11 +37,17 @@ class Administration:
     """The changes that one origin makes: who, from where and why. `Directory.by` makes one."""
 
     def __init__(
-        self, scripts: Scripts, passwords: Passwords, origin: Origin, highest_id: Callable[[str], int]
+        self,
+        scripts: Scripts,
+        passwords: Passwords,
+        origin: Origin,
+        highest_id: Callable[[str], int],
+        site_names: tuple[str, ...],
     ) -> None:
         self._run = scripts.run
         self._highest_id = highest_id
         self._passwords = passwords
+        self._site_names = site_names
         self._origin = origin.fields()
 
     # Members.
@@ -47,6 +55,7 @@ class Administration:
     def add_member(self, username: str, password: str, *, admin: bool = False) -> Member:
         """Add a member; raise BadParameter for a bad name or password, Conflict for a taken name."""
         check_name_is_no_id("username", username)
+        password_rules.check(password, (username, *self._site_names))
         fields = {
             "username": username,
             "password": self._passwords.hash(password),
@@ -61,6 +70,9 @@ class Administration:
         With `stamp`, only while the sessions have this one. Raises BadParameter for a bad password, MemberNotFound, and
         Conflict where the stamp has changed.
         """
+        links = self._run("search_links", "member", member.id, "", "", _MOST_GROUPS)
+        groups = (name.decode() for _, (_, name) in links)
+        password_rules.check(password, (member.username, *self._site_names, *groups))
         fields = {"password": self._passwords.hash(password), "stamp": nonce()}
         self._update(member, "member.password", fields, stamp)
         return fields["stamp"]

@@ -11,9 +11,10 @@ is either an id or a name.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from operator import attrgetter
 from typing import Any, Final, TypeVar
+from urllib.parse import urlsplit
 
 from redis import Redis
 
@@ -76,12 +77,14 @@ class Directory:
         self.clients = Clients(self._scripts)
         self.refusals = Refusals(self._scripts)
         self._throttles = throttles
+        self._admins_by_provider = config is not None and config.admins_by_provider
+        self._site_names = ("psthreads", *_hosts(config.origins if config else ()))
         self._seen = seen
         self._highest_id = Marker(config.documents).highest if config else (lambda _: 0)
 
     def by(self, origin: Origin) -> Administration:
         """Return the changes that can be made, on behalf of this origin."""
-        return Administration(self._scripts, self.passwords, origin, self._highest_id)
+        return Administration(self._scripts, self.passwords, origin, self._highest_id, self._site_names)
 
     # Signing in: one round trip, on the path of every request.
 
@@ -166,6 +169,8 @@ class Directory:
     ) -> Identification:
         if isinstance(credential, Password):
             if not self._is_right(credential, identification, address):
+                raise NotSignedIn(_REFUSED)
+            if identification and identification.caller.member.admin and self._admins_by_provider:
                 raise NotSignedIn(_REFUSED)
         elif identification is None and self._throttles and address is not None and isinstance(credential, Token):
             self._throttles.count_wrong(address, credential.plain)
@@ -307,6 +312,13 @@ class Directory:
             for name, created, expires, token_scope in self._run("tokens", member.id)
         )
         return tuple(sorted(tokens, key=attrgetter("created", "name")))
+
+
+def _hosts(origins: Iterable[str]) -> Iterator[str]:
+    """Yield the names of the hosts, and the words in them."""
+    for host in filter(None, (urlsplit(origin).hostname for origin in origins)):
+        yield host
+        yield from host.split(".")
 
 
 def _parsed(line: bytes | None) -> Identification | None:

@@ -15,7 +15,7 @@ from typing import Final
 from argon2 import PasswordHasher, Type
 from argon2.exceptions import InvalidHashError, VerificationError
 
-from psthreads.domain.errors import BadParameter
+from psthreads.identity.password_rules import check_length
 from psthreads.system.thread_pool import Pool, off_the_loop
 
 # OWASP's recommendation for Argon2id: some tens of milliseconds and 19 MiB for each guess. With more memory, a few
@@ -24,8 +24,6 @@ _TIME_COST: Final = 2
 _MEMORY_KIB: Final = 19 * 1024
 _LANES: Final = 1
 
-_SHORTEST: Final = 8
-_LONGEST: Final = 1024
 _AT_ONCE: Final = 4  # verifications in one process, so that they take 76 MiB at most
 
 # A hash of no password, which takes as long to verify as a real one; 16 bytes are 22 letters, 32 are 43.
@@ -50,9 +48,8 @@ class Passwords:
         self._lock = threading.Lock()
 
     def hash(self, password: str) -> str:
-        """Return the text to store for a new password; raise BadParameter unless it has 8 to 1,024 characters."""
-        if not _SHORTEST <= len(password) <= _LONGEST:
-            raise BadParameter("password", f"Choose a password of {_SHORTEST} to {_LONGEST:,} characters.")
+        """Return the text to store for a new password; raise BadParameter unless it has 10 to 1,024 characters."""
+        check_length(password)
         return off_the_loop(lambda: self._hasher.hash(_encoded(password)), Pool.PASSWORDS)
 
     def verify(

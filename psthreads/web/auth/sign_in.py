@@ -60,6 +60,7 @@ def add_to(blueprint: Blueprint, services: Services) -> None:
             problem=problem,
             username=username[:_LONGEST],
             outside=bool(services.config.oidc_issuer),
+            admins_outside=services.config.admins_by_provider,
             ended=ended,
         )
 

@@ -166,7 +166,7 @@ def test_a_member_and_a_group_are_removed(shell: Shell) -> None:
         ("member add jjones --generate", "already"),
         ("member add a/b --generate", "cannot be a name"),
         ("member add 123 --generate", "look like an id"),
-        ("member add ruth --password-stdin", "8 to 1,024"),
+        ("member add ruth --password-stdin", "10 to 1,024"),
         ("member passwd nobody --generate", "'nobody' does not exist"),
         ("member admin nobody", "does not exist"),
         ("member remove nobody", "does not exist"),
