@@ -152,20 +152,33 @@ def _properties(parameter: RemoteParameter) -> Iterator[str]:
 @click.option("--status", help="List the threads with this status instead of the active ones.")
 @click.option("--page", type=click.IntRange(1), default=1, show_default=True)
 @click.option("--page-size", type=click.IntRange(1), default=50, show_default=True)
+@click.option("--all", "every", is_flag=True, help="List all of them, not only a page.")
 @_formatted
 @connecting
-def list_threads(group: str | None, status: str | None, page: int, page_size: int, form: str | None) -> None:
+def list_threads(
+    group: str | None, status: str | None, page: int, page_size: int, form: str | None, *, every: bool
+) -> None:
     """List threads, newest first."""
+    if every and (form or page != 1):
+        raise click.UsageError("--all goes neither with --page nor with --json or --xml.")
     with client_of(click.get_current_context()) as client:
+        if every:
+            for thread in client.all_threads(group, status):
+                _print_thread(thread)
+            return
         if form:
             query = {"status": status, "page": page, "page-size": page_size}
             _print_raw(client.text("threads", group=group, query=query, as_json=form == "json"))
             return
         result = client.threads(group, status, page, page_size)
     for thread in result.threads:
-        click.echo(f"{plain(thread.id)}  {plain(thread.username)}  {plain(thread.name)}  {line(thread)}")
+        _print_thread(thread)
     if result.total != len(result.threads) or not result.threads:
         click.echo(f"Page {result.page}: {len(result.threads)} of {result.total}.", err=True)
+
+
+def _print_thread(thread: RemoteThread) -> None:
+    click.echo(f"{plain(thread.id)}  {plain(thread.username)}  {plain(thread.name)}  {line(thread)}")
 
 
 @commands.command()

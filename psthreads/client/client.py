@@ -109,11 +109,31 @@ class Client:
         return remote.processes(self.text("processes", group=group), prefix=urlsplit(self.url).path)
 
     def threads(
-        self, group: str | int | None = None, status: str | None = None, page: int = 1, page_size: int = 50
+        self,
+        group: str | int | None = None,
+        status: str | None = None,
+        page: int = 1,
+        page_size: int = 50,
+        *,
+        cursor: str = "",
     ) -> RemotePage:
-        """Return a page of the active threads, or of those with the status."""
-        query = {"status": status, "page": page, "page-size": page_size}
+        """Return a page of the active threads, or of those with the status.
+
+        With a cursor, the `next_cursor` of the page before, no thread is missed that begins or ends meanwhile.
+        """
+        query = {"status": status, "page": None if cursor else page, "page-size": page_size, "cursor": cursor or None}
         return remote.page(self.text("threads", group=group, query=query), page, page_size)
+
+    def all_threads(
+        self, group: str | int | None = None, status: str | None = None, page_size: int = 200
+    ) -> Iterator[RemoteThread]:
+        """Yield all active threads, or all with the status, newest first: each once, whatever happens meanwhile."""
+        cursor = ""
+        while True:
+            page = self.threads(group, status, page_size=page_size, cursor=cursor)
+            yield from page.threads
+            if not (cursor := page.next_cursor):
+                return
 
     def progress(self, thread_id: str, group: str | int | None = None) -> RemoteThread:
         """Return the thread."""

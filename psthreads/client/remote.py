@@ -92,12 +92,16 @@ class RemoteThread:
 
 @dataclass(frozen=True, slots=True)
 class RemotePage:
-    """A page of threads, newest first. `total` counts all that match; pages start at 1."""
+    """A page of threads, newest first. `total` counts all that match; pages start at 1.
+
+    `next_cursor` is where the next page begins; empty on the last one.
+    """
 
     threads: tuple[RemoteThread, ...]
     total: int
     page: int
     page_size: int
+    next_cursor: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +173,8 @@ def page(text: str, number: int, size: int) -> RemotePage:
     root = _root(text)
     threads = tuple(_thread(element) for element in root.iterchildren("thread"))
     defaults = {"total": len(threads), "page": number, "page-size": size}
-    return RemotePage(threads, *(_number(root.get(key), default) for key, default in defaults.items()))
+    total, number, size = (_number(root.get(key), default) for key, default in defaults.items())
+    return RemotePage(threads, total, number, size, root.get("next-cursor", ""))
 
 
 def log_page(text: str, start: int) -> LogPage:

@@ -157,12 +157,16 @@ class Thread:
 
 @dataclass(frozen=True, slots=True)
 class ThreadPage:
-    """A page of threads, newest first. `total` counts all matches; the first page is 1."""
+    """A page of threads, newest first. `total` counts all matches; the first page is 1.
+
+    `next_cursor` is where the next page begins, whatever is added or removed meanwhile; empty on the last page.
+    """
 
     threads: tuple[Thread, ...]
     total: int
     page: int
     page_size: int
+    next_cursor: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from operator import attrgetter
 from typing import Any, Final
 
 from psthreads.domain.errors import BadParameter
-from psthreads.domain.model import SERVER_WIDE, Status, Thread
+from psthreads.domain.model import SERVER_WIDE, Status, Thread, ThreadPage
 from psthreads.threads.records import Kind, parse_thread
 from psthreads.threads.scripts import ThreadScripts
 
@@ -140,6 +140,14 @@ class ThreadSearch:
             total=total if is_exact else None,
             looked_back_to=score if stopped_early else 0,
         )
+
+    def page(self, kind: Kind, group_id: int, cursor: str, size: int) -> ThreadPage:
+        """Return the page of threads of one kind that begins at this cursor; raise BadParameter for a wrong one."""
+        try:
+            result = self.find(ThreadQuery(kind, group_id), cursor, size)
+        except BadParameter as error:
+            raise BadParameter("cursor", error.message.replace("'after'", "'cursor'")) from None
+        return ThreadPage(result.threads, result.total or 0, 1, size, result.after)
 
     def overview(self, group_id: int = SERVER_WIDE) -> Overview:
         """Return the current state of the whole server or of one group, in one round trip."""

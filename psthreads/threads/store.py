@@ -171,11 +171,11 @@ class ThreadStore:
         Active threads are sorted by the time of their acceptance, final ones by their end.
         """
         scope = "server" if group_id == SERVER_WIDE else group_id
-        total, *rows = self._run("list", scope, str(kind), (page - 1) * size, size)
+        total, cursor, *rows = self._run("list", scope, str(kind), (page - 1) * size, size)
         threads = tuple(
             self.parse(thread_id.decode(), meta or b"-") for thread_id, meta in zip(rows[::2], rows[1::2], strict=True)
         )
-        return ThreadPage(threads, total, page, size)
+        return ThreadPage(threads, total, page, size, cursor.decode())
 
     def count(self, kind: Kind) -> int:
         """Return the number of threads of this kind on the whole server."""

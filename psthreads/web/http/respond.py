@@ -81,7 +81,9 @@ def threads(page: ThreadPage) -> Response:
     """Answer with a page of threads."""
     if _wants_json():
         items = [describe(thread) for thread in page.threads]
-        return _json({"page": page.page, "pageSize": page.page_size, "total": page.total, "threads": items})
+        following = {"nextCursor": page.next_cursor} if page.next_cursor else {}
+        head = {"page": page.page, "pageSize": page.page_size, "total": page.total, **following}
+        return _json({**head, "threads": items})
     return _xml("threads.xml", page=page)
 
 

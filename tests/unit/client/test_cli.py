@@ -87,6 +87,17 @@ def test_list_has_a_line_for_each_thread(run: CommandLine, scripted: Scripted) -
     assert scripted.asked[0].query["status"] == ["failed"]
 
 
+def test_list_all_goes_on_by_the_cursor(run: CommandLine, scripted: Scripted) -> None:
+    head = '<threads page="1" page-size="200" total="2"'
+    scripted.say(
+        "/threads",
+        Answer(200, f'{head} next-cursor="17-ab">{running()}</threads>'),
+        Answer(200, f"{head}>{running()}</threads>"),
+    )
+    assert len(run("list", "--all").stdout.splitlines()) == 2
+    assert scripted.asked[1].query == {"page-size": ["200"], "cursor": ["17-ab"]}
+
+
 def test_logs_prints_every_page(run: CommandLine, scripted: Scripted) -> None:
     scripted.say(LOGS, Answer(200, logs_xml(1, 2, 3, 3)), Answer(200, logs_xml(3, 3, 3, 4)))
     shown = run("logs", ID, "-g", "acme").stdout.splitlines()
@@ -123,6 +134,8 @@ def test_download_saves_a_result(run: CommandLine, scripted: Scripted, tmp_path:
         ["start", "validate", "--route", "/members/{member}/groups/{group}/validate"],
         ["logs", ID, "--follow", "--json"],
         ["list", "--server", "localhost"],
+        ["list", "--all", "--page", "2"],
+        ["list", "--all", "--json"],
         ["list", "--config", "/nowhere.toml"],
         ["list", "--username", "zoe"],
     ],
