@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -10,11 +12,14 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
+from psthreads.authoring.context import Cancelled, ShutDown, TimedOut
+from psthreads.authoring.interrupts import WAKE
 from psthreads.authoring.plugins import load
 from psthreads.domain.config import Config
 from psthreads.domain.model import Status
 from psthreads.threads.engine import Engine
 from psthreads.threads.store import ThreadStore
+from psthreads.worker.stop_request import StopRequest
 from tests.support.threads import BY, ended, start
 from tests.support.waiting import wait_for
 from tests.system.stack import Program, worker
@@ -104,3 +109,18 @@ def test_a_process_that_closes_every_descriptor_is_cancelled_all_the_same(
     assert ended(store, thread, 10).status is Status.CANCELLED
     assert time.monotonic() - begin < config.grace
     assert lines_of(mark) == ["started", "finally"]
+
+
+def test_a_request_to_stop_is_for_one_execution_alone() -> None:
+    request = StopRequest()
+    request.begin()
+    assert request.reason is None
+    before = signal.signal(WAKE, signal.SIG_IGN)
+    try:
+        for reason in (Cancelled, TimedOut, ShutDown):
+            request.send(os.getpid(), reason)
+            assert request.reason is reason
+        request.begin()
+        assert request.reason is None
+    finally:
+        signal.signal(WAKE, before)
