@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import shutil
 import sys
 import tempfile
@@ -43,6 +44,9 @@ _KEPT: Final = Path("var/chaos")
 def main() -> int:
     """Run the storm; returns the exit code."""
     arguments = _arguments()
+    logging.getLogger("psthreads").addHandler(
+        logging.NullHandler()
+    )  # What it says of a wrong Redis belongs to the storm.
     print(f"A storm over {arguments.threads} threads, seed {arguments.seed}.", flush=True)
     begun = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="psthreads-chaos-") as name:

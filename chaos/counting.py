@@ -215,7 +215,10 @@ class Evidence:
         restarts = 0
         for change in self._watch.changes.get(run.thread_id, []):
             if change.at > lost.at and (change.status.is_final or change.restarts > restarts):
-                return change.at if change.status is not Status.COMPLETED else None
+                # The next execution may begin before the watch looks again.
+                begun = (each.began for each in self._executions if each.thread_id == run.thread_id)
+                recorded = min([change.at, *(at for at in begun if at > lost.at)])
+                return recorded if change.status is not Status.COMPLETED else None
             restarts = change.restarts
         return None
 

@@ -98,6 +98,8 @@ class Watch:
     def _note(self, thread: Thread, at: float) -> None:
         changes = self.changes.setdefault(thread.id, [])
         last = changes[-1] if changes else None
+        if thread.ended:  # Redis's clock is this computer's, and more precise than a look ten times a second.
+            at = min(at, thread.ended / 1000 - time.time() + time.monotonic())
         if last is None or (last.status, last.restarts) != (thread.status, thread.restarts):
             changes.append(Change(at, thread.status, thread.restarts, thread.message))
 
