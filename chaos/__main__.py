@@ -44,9 +44,7 @@ _KEPT: Final = Path("var/chaos")
 def main() -> int:
     """Run the storm; returns the exit code."""
     arguments = _arguments()
-    logging.getLogger("psthreads").addHandler(
-        logging.NullHandler()
-    )  # What it says of a wrong Redis belongs to the storm.
+    logging.getLogger("psthreads").addHandler(logging.NullHandler())  # It warns of a wrong Redis, as it should.
     print(f"A storm over {arguments.threads} threads, seed {arguments.seed}.", flush=True)
     begun = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="psthreads-chaos-") as name:

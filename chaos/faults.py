@@ -63,6 +63,10 @@ class Faults:
         self.is_calm = False
         """Whether to strike a machine where nothing else is wrong, so that what follows can be timed."""
 
+    def has_target(self) -> bool:
+        """Return whether a calm fault would find a machine that is at work."""
+        return bool(self._targets())
+
     # A program is killed.
 
     def kill_horse(self) -> Hit | None:
@@ -183,11 +187,13 @@ class Faults:
         return self._last(machine.name, _REFUSAL_SECONDS, partial(machine.set_forking, may_fork=True), key=key)
 
     def _machine(self) -> Machine:
-        machines = self._world.machines
-        if self.is_calm:
-            struck = self._lasting.values()
-            machines = [each for each in machines if each.name not in struck and each.horses()] or machines
-        return self._draw.choice(machines)
+        targets = self._targets() if self.is_calm else []
+        return self._draw.choice(targets or self._world.machines)
+
+    def _targets(self) -> list[Machine]:
+        """Return the machines that are at work, and where nothing else is wrong."""
+        struck = self._lasting.values()
+        return [each for each in self._world.machines if each.name not in struck and each.horses()]
 
     def _horse(self) -> tuple[Machine, int]:
         """Return a horse and its machine, 0 where there is none."""

@@ -13,8 +13,8 @@ from typing import Final
 
 from redis import Redis
 
-from chaos.faults import TIMED, WEIGHTS, Faults, Hit, Lost
-from chaos.world import World
+from chaos.faults import REDIS, TIMED, WEIGHTS, Faults, Hit, Lost
+from chaos.world import World, wait_until
 from psthreads.threads.leases import INTERRUPTED
 
 _LULL_SECONDS: Final = (0.3, 2.2)
@@ -72,7 +72,9 @@ class Storm:
                 self._pause(self._random.uniform(*_LULL_SECONDS))
                 self._strike(self._draw())
             if name := next(self._timed, ""):
-                self._pause(_BEFORE_SECONDS)
+                redis_until = max((each.until for each in self.strikes if each.place == REDIS), default=0.0)
+                self._pause(max(0.0, redis_until - time.monotonic()) + _BEFORE_SECONDS)
+                wait_until(self._faults.has_target, _BEFORE_SECONDS)
                 self._faults.is_calm = True
                 self._strike(name)
                 self._faults.is_calm = False
