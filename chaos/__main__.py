@@ -18,7 +18,7 @@ from redis import Redis
 
 from chaos.clients import Clients
 from chaos.counting import COUNTS, Breach, Evidence
-from chaos.faults import WEIGHTS
+from chaos.deck import WEIGHTS
 from chaos.storm import Storm
 from chaos.trails import executions
 from chaos.watch import Watch

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Final
 
 from chaos.clients import Clients
-from chaos.faults import PRECISE, REDIS, Lost
+from chaos.deck import PRECISE
+from chaos.faults import REDIS, Lost
 from chaos.processes import KINDS, LIMIT_SECONDS
 from chaos.storm import Strike
 from chaos.trails import Execution

@@ -8,10 +8,9 @@ from __future__ import annotations
 import random
 import signal
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from types import MappingProxyType
 from typing import Final
 
 import psutil
@@ -272,36 +271,3 @@ class Faults:
         bounds = _LONG_CUT_SECONDS if self._draw.random() < _IS_LONG else _CUT_SECONDS
         losses = tuple(Lost(at, pid, watched=False) for pid in machine.horses())
         return self._last(machine.name, bounds, machine.proxy.mend, losses)
-
-
-WEIGHTS: Final[Mapping[str, int]] = MappingProxyType(
-    {
-        "kill-horse": 3,
-        "kill-worker": 4,
-        "kill-both": 2,
-        "kill-supervisor": 1,
-        "kill-machine": 2,
-        "kill-web": 2,
-        "kill-redis": 1,
-        "stop-worker": 2,
-        "stop-supervisor": 1,
-        "pause-horse": 1,
-        "pause-worker": 3,
-        "pause-supervisor": 1,
-        "pause-web-master": 1,
-        "pause-web-worker": 1,
-        "pause-redis": 1,
-        "read-only": 1,
-        "full": 1,
-        "cut": 2,
-        "stall": 2,
-        "no-fork": 2,
-    }
-)
-"""The names of the faults, each a method of `Faults`, and how often each is drawn from a deck."""
-
-TIMED: Final = ("kill-worker", "kill-machine", "kill-both", "cut", "kill-supervisor", "stall")
-"""The faults that strike in a calm, in turns."""
-
-PRECISE: Final = frozenset({"kill-horse", "kill-worker", "kill-both", "stop-worker"})
-"""The faults that strike one worker and leave the rest of its machine as it is."""

@@ -13,7 +13,8 @@ from typing import Final
 
 from redis import Redis
 
-from chaos.faults import REDIS, TIMED, WEIGHTS, Faults, Hit, Lost
+from chaos.deck import TIMED, Deck
+from chaos.faults import REDIS, Faults, Hit, Lost
 from chaos.world import World, wait_until
 from psthreads.threads.leases import INTERRUPTED
 
@@ -40,9 +41,7 @@ class Storm:
     def __init__(self, world: World, redis: Redis, seed: int, names: Collection[str]) -> None:
         self._random = random.Random(seed)  # noqa: S311 (a storm need not be secret)
         self._faults = Faults(world, self._random, redis)
-        self._names = [name for name in WEIGHTS if name in names]
-        self._deck = list(self._names)
-        self._random.shuffle(self._deck)
+        self._deck = Deck(self._random, names)
         self._timed = itertools.cycle([name for name in TIMED if name in names])
         self._lease = max(world.config.lost_after, world.config.outage / INTERRUPTED)
         self._ended = threading.Event()
@@ -70,7 +69,7 @@ class Storm:
         while not self._ended.is_set():
             for _ in range(_GUST):
                 self._pause(self._random.uniform(*_LULL_SECONDS))
-                self._strike(self._draw())
+                self._strike(self._deck.draw())
             if name := next(self._timed, ""):
                 redis_until = max((each.until for each in self.strikes if each.place == REDIS), default=0.0)
                 self._pause(max(0.0, redis_until - time.monotonic()) + _BEFORE_SECONDS)
@@ -97,13 +96,6 @@ class Storm:
         self.strikes.append(Strike(at, until, name, hit.place, hit.losses))
         if hit.mend is not None:
             self._lasting.append((until, hit))
-
-    def _draw(self) -> str:
-        # Every fault strikes once, before the frequent ones strike again.
-        if not self._deck:
-            self._deck = [name for name in self._names for _ in range(WEIGHTS[name])]
-            self._random.shuffle(self._deck)
-        return self._deck.pop()
 
     def _mend(self, now: float) -> None:
         for due, hit in list(self._lasting):
