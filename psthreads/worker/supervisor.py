@@ -35,6 +35,7 @@ _BACK_OFF_SECONDS: Final = 1.0
 _LEAVE_SECONDS: Final = 5.0
 _TELL_SECONDS: Final = 2.0
 _LOOK_SECONDS: Final = 0.25
+_KILL_SECONDS: Final = 1.0
 _STOPPED_SECONDS: Final = 0.5  # in which somebody who stopped a worker may let it go on
 _HANGS_SECONDS: Final = 20.0  # the loop of a worker that runs a thread goes round once a second
 _log = logging.getLogger(__name__)
@@ -93,7 +94,8 @@ class Supervisor:
             if why := self._fault(slot):
                 _log.error("Worker process %d %s: killing it with all that it started", slot.process.pid, why)
                 slot.process.kill()
-                slot.process.wait()
+                with suppress(subprocess.TimeoutExpired):  # The kernel may hold it, such as for a disk that is gone.
+                    slot.process.wait(_KILL_SECONDS)
             code = slot.process.poll()
             if code is None:
                 return _LOOK_SECONDS
@@ -108,7 +110,11 @@ class Supervisor:
 
     def _start(self, slot: _Slot) -> None:
         slot.started, slot.stopped = time.monotonic(), float("inf")
-        slot.vitals, page = Vitals.share()
+        try:
+            slot.vitals, page = Vitals.share()
+        except OSError as error:
+            _log.error("A worker cannot be started: %s", error)
+            return
         try:
             slot.process = subprocess.Popen(  # noqa: S603 (our own program)
                 [sys.executable, "-c", _WORKER, str(os.getpid()), str(page)],
@@ -160,5 +166,7 @@ class Supervisor:
                 process.wait(max(0.0, deadline - time.monotonic()))
             except subprocess.TimeoutExpired:
                 process.kill()
-                process.wait()
-            self._bury(slot, "Worker restarted")
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(_KILL_SECONDS)
+            if process.poll() is not None:
+                self._bury(slot, "Worker restarted")

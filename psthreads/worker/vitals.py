@@ -40,10 +40,21 @@ class Vitals:
 
     @classmethod
     def share(cls) -> tuple[Self, int]:
-        """Return a new page, and a descriptor by which another program can map it; the caller closes it."""
-        with tempfile.TemporaryFile() as file:
-            file.truncate(mmap.PAGESIZE)
-            return cls(file.fileno()), os.dup(file.fileno())
+        """Return a new page, and a descriptor by which another program can map it; the caller closes it.
+
+        Raises OSError where the system has no room for it.
+        """
+        if hasattr(os, "memfd_create"):
+            fd = os.memfd_create("psthreads-vitals")
+        else:
+            with tempfile.TemporaryFile() as file:
+                fd = os.dup(file.fileno())
+        try:
+            os.ftruncate(fd, mmap.PAGESIZE)
+            return cls(fd), fd
+        except BaseException:
+            os.close(fd)
+            raise
 
     # For the worker.
 

@@ -171,7 +171,7 @@ def end(context: Context, how: str, mark: str = "") -> Outcome | str | None:  # 
                 time.sleep(1000)
             _mark(mark, f"child {child}")  # Not the child's to do: it may be ended before it comes to it.
         case "threads":
-            threading.Thread(target=time.sleep, args=(1000,), daemon=False).start()
+            threading.Thread(target=time.sleep, args=(0.2,), daemon=False).start()
         case "cancel":
             raise Cancelled
         case "outcome":

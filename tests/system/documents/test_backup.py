@@ -91,7 +91,7 @@ def place() -> Iterator[Place]:
             processes=("psthreads.processes", "tests.support.sample_processes"),
             grace=1,
             heartbeat=0.5,
-            lost_after=1.5,
+            lost_after=4,
         )
         yield Place(folder, server, config, folder / "backup")
     shutil.rmtree(folder)

@@ -85,7 +85,7 @@ def site(tmp_path: Path) -> Iterator[Site]:
             processes=("psthreads.processes", "tests.support.sample_processes"),
             grace=1,
             heartbeat=0.5,
-            lost_after=1.5,
+            lost_after=4,
             outage=0,
         )
         with Redis.from_url(server.url) as redis:
