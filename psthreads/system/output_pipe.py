@@ -9,8 +9,8 @@ from contextlib import suppress
 from typing import Final
 
 _CAPACITY: Final = 256 * 1024
-_CHUNK: Final = 64 * 1024  # what a pipe holds
-_LAST_READS: Final = 16  # a program that outlives the reader and keeps writing is not read for ever
+_CHUNK: Final = 16 * 1024
+_LAST_READS: Final = 64  # a program that outlives the reader and keeps writing is not read for ever
 _HEADER: Final = struct.Struct("QQ")  # the beginning and the end of what is kept
 
 
@@ -36,7 +36,7 @@ class OutputPipe:
         return self.position - self._base == _CAPACITY
 
     def read(self) -> bytes:
-        """Return what is there, at most 64 KiB; nothing at the end, and where there is no room."""
+        """Return what is there, at most 16 KiB; nothing at the end, and where there is no room."""
         if self.is_full:
             return b""
         offset = self.position - self._base

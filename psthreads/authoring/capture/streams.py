@@ -27,7 +27,9 @@ from psthreads.system.output_pipe import OutputPipe
 _READS: Final = 4  # in a row, of one pipe: a flood does not hold up the reports
 _LAST_READS: Final = 16  # at the end; a program that outlives the process may go on writing
 _FULL_SECONDS: Final = 0.05
+_SPACE_SECONDS: Final = 0.005
 _MANY_LINES: Final = 2_000
+_MOST_LINES: Final = 20_000
 
 
 class Sink(Protocol):
@@ -80,9 +82,9 @@ class OutputCapture:
         if (self.last_writer or now != self._synced) and not self._is_over:
             self._synced = now
             with self._deferral:
-                self._drain(_READS)
+                self._drain(_MOST_LINES)
 
-    def _drain(self, reads: int) -> None:
+    def _drain(self, most: int) -> None:
         with self._lock:
             if self._is_draining:
                 return
@@ -90,7 +92,7 @@ class OutputCapture:
             try:
                 self.last_writer = 0
                 for source in self._sources:
-                    source.drain(self._sink, reads)
+                    source.drain(self._sink, most)
             finally:
                 self._is_draining = False
 
@@ -101,10 +103,11 @@ class OutputCapture:
             if is_full:
                 self._sink.flush_soon()
             select([*readable, self._wake_reader], [], [], _FULL_SECONDS if is_full else PARTIAL_SECONDS)
-            self._drain(_READS)
+            self._drain(_MANY_LINES)
             if len(self._sink.lines) >= _MANY_LINES:
                 # The pipes fill meanwhile, and whoever writes waits, too.
                 self._sink.make_space(lambda: self._is_over)
+                select([self._wake_reader], [], [], _SPACE_SECONDS)
 
     @contextmanager
     def captured(self, *, with_streams: bool) -> Iterator[None]:
@@ -202,11 +205,11 @@ class _PipeSource:
         self._release(sink.stored)
         return not self.pipe.is_full
 
-    def drain(self, sink: Sink, reads: int) -> None:
-        """Log the lines that are there."""
+    def drain(self, sink: Sink, most: int) -> None:
+        """Log the lines that are there, while fewer than `most` wait to be stored: those delay the thread's end."""
         self._release(sink.stored)
-        for _ in range(reads):
-            if not (data := self.pipe.read()):
+        for _ in range(_READS):
+            if len(sink.lines) >= most or not (data := self.pipe.read()):
                 break
             self._log(self._lines.feed(data), sink)
         self._log(self._lines.partial(), sink)
