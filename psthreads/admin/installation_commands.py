@@ -10,6 +10,7 @@ from psthreads.documents.marker import Marker
 from psthreads.domain.config import Config
 from psthreads.domain.errors import Conflict
 from psthreads.identity.directory import Directory
+from psthreads.threads import crew
 from psthreads.threads.store import ThreadStore
 
 
@@ -50,6 +51,10 @@ def adopt(*, same_groups: bool) -> None:
     """
     config = Config.from_env()
     connection = redis(config)
+    if alive := crew.count(connection, config.queue):
+        raise Conflict(
+            f"Workers are alive ({alive}): stop them and the web processes first, or they lose what they run."
+        )
     together, store = Installation(connection, config, "this command"), ThreadStore(connection, config)
     try:
         if not same_groups and together.shares_no_id():

@@ -135,6 +135,7 @@ def test_a_restore_keeps_what_was_backed_up_and_says_what_it_does_not_know(
     checked = operate(place.config, "admin installation check")
     assert checked.exit_code == (0 if are_documents_restored else 1)
     assert are_documents_restored or "Redis is older than the documents" in checked.output
+    wait_for(lambda: place.engine().workers() == 0)  # The copy has the record of a worker, for some seconds.
     assert operate(place.config, "admin installation adopt --yes").exit_code == 0
     assert operate(place.config, "admin installation check").exit_code == 0
 
@@ -162,12 +163,16 @@ def test_a_restore_keeps_what_was_backed_up_and_says_what_it_does_not_know(
 def test_a_copy_has_an_id_of_its_own_once_it_was_adopted(place: Place) -> None:
     with supervisor(place.config):
         wait_for(lambda: place.engine().workers() == 1)
+        hasty = operate(place.config, "admin installation adopt --yes")
+        assert hasty.exit_code == 1
+        assert "Workers are alive (1)" in hasty.output
     original = place.redis.hget("ps:installation", "id")
     place.back_up()
     copy = replace(place.config, documents=place.backup / "documents")
     place.server.stop()
     with RedisServer(place.backup, "--appendonly", "no"):
         elsewhere = replace(copy, redis_url=f"unix://{place.backup}/redis.sock")
+        wait_for(lambda: replace(place, config=elsewhere).engine().workers() == 0)
         assert operate(elsewhere, "admin installation adopt --yes").exit_code == 0
         assert operate(elsewhere, "admin installation check").exit_code == 0
     place.server.start()
