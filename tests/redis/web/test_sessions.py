@@ -248,7 +248,8 @@ def test_another_origins_requests_with_the_cookie_do_nothing(
         ("POST", "/sign-out"),
     ):
         answer = browser.open(path, method=method, headers=headers)
-        assert answer.status_code == 403, (method, path)
+        # A method that would be put over another is refused for every request.
+        assert answer.status_code == (400 if "X-HTTP-Method-Override" in headers and method != "GET" else 403), path
     assert is_in(browser)
     assert not store.fetch(thread).status.is_final
     assert store.page("active", people.acme.id, 1, 50).total == before

@@ -23,7 +23,7 @@ def address(made: Made, config: Config) -> Iterator[str]:
     def is_up() -> bool:
         try:
             return requests.get(f"{base}/healthz", timeout=5).ok
-        except requests.ConnectionError:
+        except requests.RequestException:
             return False
 
     with web(config):

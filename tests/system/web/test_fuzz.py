@@ -109,7 +109,7 @@ def served(config: Config, app: Flask, people: People, redis: Redis, store: Thre
     def is_up() -> bool:
         try:
             return requests.get(f"http://127.0.0.1:{config.port}/healthz", timeout=5).ok
-        except requests.ConnectionError:
+        except requests.RequestException:
             return False
 
     with web(config) as program:

@@ -39,7 +39,7 @@ def port(config: Config) -> Iterator[int]:
     def is_up() -> bool:
         try:
             return requests.get(f"http://127.0.0.1:{config.port}/healthz", timeout=5).ok
-        except requests.ConnectionError:
+        except requests.RequestException:
             return False
 
     with web(config):
