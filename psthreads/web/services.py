@@ -27,7 +27,7 @@ from psthreads.threads.search import ThreadSearch
 from psthreads.threads.store import ThreadStore
 from psthreads.web.http.heavy_work import HeavyWork
 from psthreads.web.http.origins import Origins
-from psthreads.web.http.stream_limit import StreamLimit
+from psthreads.web.http.stream_limit import Downloads, StreamLimit
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +49,7 @@ class Services:
     registry: Registry
     janitor: Janitor
     stream_limit: StreamLimit
+    downloads: Downloads
     heavy_work: HeavyWork
     quotas: Quotas
     origins: Origins
@@ -76,6 +77,7 @@ class Services:
             installation=installation,
             documents=Documents(config.documents, installation.require),
             registry=registry,
+            downloads=Downloads(),
             stream_limit=StreamLimit(config.streams, config.streams_per_member),
             heavy_work=HeavyWork(),
             quotas=Quotas(redis, config),

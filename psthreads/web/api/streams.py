@@ -88,9 +88,7 @@ def make_blueprint(services: Services, guard: Guard, level: ServiceLevel) -> Blu
         thread = guard.thread(path["thread"])
         kind = str(value_of(_FORMAT))
         pieces = LogDownload(services.store, guard.watch(), thread.id, kind).pieces()
-        response = Response(pieces, content_type=_KINDS[kind])
-        response.headers["Content-Disposition"] = f'attachment; filename="thread-{thread.id}.{_NAMES[kind]}"'
-        return response
+        return services.downloads.answer(g.caller, pieces, _KINDS[kind], f"thread-{thread.id}.{_NAMES[kind]}")
 
     return blueprint
 

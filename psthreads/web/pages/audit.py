@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from flask import Blueprint, Response, render_template, url_for
+from flask import Blueprint, Response, g, render_template, url_for
 
 from psthreads.audit.entries import ACTS, KINDS, REFUSALS, Audit, AuditEntry, AuditQuery
 from psthreads.audit.export import FORMATS, pieces
@@ -59,9 +59,7 @@ def add_to(blueprint: Blueprint, services: Services, guard: Guard) -> None:
     def audit_export() -> Response:
         name, stem = str(value_of(_FORMAT)), "security" if _is_security() else "audit"
         text = pieces(_log(services).export(_query()), name, guard.watch().recheck)
-        response = Response(text, content_type=FORMATS[name].media)
-        response.headers["Content-Disposition"] = f'attachment; filename="{stem}.{name}"'
-        return response
+        return services.downloads.answer(g.caller, text, FORMATS[name].media, f"{stem}.{name}")
 
 
 def _is_security() -> bool:
