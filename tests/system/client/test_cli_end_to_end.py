@@ -10,7 +10,6 @@ import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.error import URLError
 from urllib.request import urlopen
 
 import pytest
@@ -97,7 +96,7 @@ def is_up(url: str) -> bool:
     try:
         with urlopen(f"{url}/healthz", timeout=5):  # noqa: S310 (our own address)
             return True
-    except (URLError, ConnectionError):
+    except OSError:
         return False
 
 
