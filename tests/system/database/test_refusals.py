@@ -130,7 +130,7 @@ def test_a_user_that_lacks_a_permission_is_told_to_load_the_users_again(
 
 
 def refused(url: str, call: Callable[[Redis], object] = Redis.ping) -> Unavailable:
-    with connect(url, 1) as client, pytest.raises(Unavailable) as refusal, translate_errors():
+    with connect(url, 1, answer_seconds=0.2) as client, pytest.raises(Unavailable) as refusal, translate_errors():
         call(client)
     return refusal.value
 
@@ -143,10 +143,8 @@ def test_passwords_that_are_wrong_or_missing_are_told_apart(admin: Redis, own: R
 
 
 def test_too_many_clients_a_full_pool_a_timeout_and_no_redis_at_all_are_told_apart(
-    admin: Redis, own: RedisServer, folder: Path, monkeypatch: pytest.MonkeyPatch
+    admin: Redis, own: RedisServer, folder: Path
 ) -> None:
-    monkeypatch.setattr("psthreads.database.connection._ANSWER_SECONDS", 0.2)
-
     def take_two(client: Redis) -> None:
         client.connection_pool.get_connection()
         client.ping()
