@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from html import escape
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Browser, Page
 
-from tests.browser.browser import Pages, Site, sign_in
-from tests.support.people import PASSWORD
+from psthreads.domain.config import Config
+from tests.browser.browser import Pages, Site, axe, serving, sign_in
+from tests.support.people import PASSWORD, People
+from tests.support.waiting import wait_for
 
 
 @contextmanager
@@ -99,3 +103,26 @@ def test_a_service_that_a_person_opens_leads_to_the_sign_in_and_back(site: Site,
     page.get_by_role("button", name="Sign in", exact=True).click()
     page.wait_for_url("**/threads", wait_until="domcontentloaded")
     assert "<threads" in page.content()
+
+
+def test_a_form_that_needs_a_proof_is_kept_until_its_member_has_given_it(
+    config: Config, people: People, chromium: Browser
+) -> None:
+    with serving(replace(config, session_proof=1), people, workers=0) as site:
+        pages = Pages(chromium, site.address)
+        page = pages(tolerant=True)
+        sign_in(page, site, "chief")
+        signed_in = time.time()
+        page.goto("/dashboard/members/loner")
+        page.get_by_text("Create a token").click()
+        page.locator("#token-name").fill("laptop")
+        page.locator("#reason-tokens").fill("For the <laptop>")
+        wait_for(lambda: time.time() - signed_in > 2)
+        page.get_by_role("button", name="Create token").click()
+        page.get_by_role("heading", name="Confirm that it is you").wait_for()
+        assert axe(page) == []
+        page.get_by_label("Your password").fill(PASSWORD)
+        page.get_by_role("button", name="Continue").click()
+        page.get_by_text("it is not shown again").wait_for()
+        assert {token.name for token in people.directory.tokens(people.members["loner"])} == {"laptop", "test"}
+        pages.close()

@@ -121,7 +121,7 @@ def test_any_safe_name_will_do(directory: Directory) -> None:
 
 
 def test_a_short_password_is_refused_and_adds_nobody(directory: Directory) -> None:
-    with pytest.raises(BadParameter, match="8 to"):
+    with pytest.raises(BadParameter, match="10 to"):
         directory.by(SETUP).add_member("jjones", "short")
     assert directory.members() == ()
 
