@@ -33,7 +33,6 @@ from psthreads.system.thread_pool import off_the_loop
 # A Redis that lost its last seconds in a power failure is not taken for an older copy, once all processes are new.
 _NOTED_LATE: Final = 3
 # Of a network's file system, the attributes may be a minute old.
-_FAR: Final = 60  # ticks; more than a janitor counts before it reads the note
 _LAGGING: Final = 120
 _FRESH_SECONDS: Final = 5.0
 _AGAIN_SECONDS: Final = 1.0
@@ -178,7 +177,7 @@ class Installation:
         try:
             # On another Python thread: a disk that hangs must not stop a web process.
             stored = off_the_loop(self.marker.read)
-            highest, claims = max(self._seen, stored.ticks if stored else 0), self._claims
+            highest = max(self._seen, stored.ticks if stored else 0)
             identity = (stored.id, highest, stored.ticks) if stored else ()
             known = self._record.read(*identity, count=count)
             self._refusal = known.refusal
@@ -188,9 +187,6 @@ class Installation:
                 if not pair:
                     return None
                 known, stored = self._pair()
-            if stored is not None and known.id == self._id and known.claims < claims:
-                # All others must see it, too, also those that have not seen that claim.
-                highest = max(highest, known.ticks + _FAR)
             return self._judge(known, stored, highest, count=count)
         except OSError as error:
             return _unreadable(self.marker, error)
@@ -209,12 +205,13 @@ class Installation:
             return self._other_store(known, stored)
         if known.id != self._id:  # at the start, or once an operator has given both a new id
             self._id, self._seen, self._claims, highest = known.id, 0, 0, stored.ticks
+        claims = max(self._claims, stored.claims)
         if not stored.is_confirmed:
             self.marker.note_ids_of_folders()
             self.marker.replace(known.id)
-        if known.ticks < highest:
-            if highest > stored.ticks:
-                self.marker.note_ticks(highest)  # so that all others learn of it, and those to come
+        if known.ticks < highest or known.claims < claims:
+            if highest > stored.ticks or claims > stored.claims:
+                self.marker.note_ticks(highest, claims)  # so that all others learn of it, and those to come
             return Mismatch(
                 "Redis is older than the documents.",
                 f"Redis is older than the documents in {self.marker.root}: an older copy was restored, or another "
@@ -238,7 +235,7 @@ class Installation:
     def _note(self, known: RedisRecord, stored: StoreRecord) -> None:
         try:
             if known.ticks - _NOTED_LATE > stored.ticks:
-                self.marker.note_ticks(known.ticks - _NOTED_LATE)
+                self.marker.note_ticks(known.ticks - _NOTED_LATE, stored.claims)
             for kind, last in known.last_ids.items():
                 if last > self._noted.get(kind, 0):
                     self.marker.note_id(kind, last)

@@ -29,11 +29,15 @@ KINDS: Final = ("group", "member")
 
 @dataclass(frozen=True, slots=True)
 class StoreRecord:
-    """What the store knows: the installation's id, whether Redis has it for certain, and the ticks that it had."""
+    """What the store knows: the installation's id, whether Redis has it for certain, and the ticks that it had.
+
+    `claims` is how many threads workers had taken when Redis was last found to be an older copy.
+    """
 
     id: str
     is_confirmed: bool
     ticks: int
+    claims: int
 
 
 class Marker:
@@ -47,7 +51,7 @@ class Marker:
         """Return the record, None for a store without one. Raises OSError also for one that is damaged."""
         try:
             record = json.loads(self._content(_ID))
-            return StoreRecord(str(record["installation"]), bool(record["confirmed"]), self._ticks())
+            return StoreRecord(str(record["installation"]), bool(record["confirmed"]), *self._counts())
         except FileNotFoundError:
             return None
         except (ValueError, KeyError, TypeError):
@@ -75,10 +79,10 @@ class Marker:
         )
         os.fsync(folder.fd)
 
-    def note_ticks(self, ticks: int) -> None:
-        """Note how far Redis's ticks have come. Not synced: after a power failure it may be an older number."""
+    def note_ticks(self, ticks: int, claims: int = 0) -> None:
+        """Note how far Redis's counts have come. Not synced: after a power failure they may be older numbers."""
         folder = Folder.at(self._folder)
-        name = self._write(folder, str(ticks), sync=False)
+        name = self._write(folder, f"{ticks} {claims}", sync=False)
         os.replace(name, _TICKS, src_dir_fd=folder.fd, dst_dir_fd=folder.fd)
 
     def has_files(self) -> bool:
@@ -119,11 +123,12 @@ class Marker:
         with (self._folder / name).open("rb") as file:
             return file.read(_LONGEST)
 
-    def _ticks(self) -> int:
+    def _counts(self) -> tuple[int, int]:
         try:
-            return int(self._content(_TICKS) or b"0")
+            ticks, claims, *_ = (*map(int, self._content(_TICKS).split()), 0, 0)
         except (FileNotFoundError, ValueError):
-            return 0
+            return 0, 0
+        return ticks, claims
 
     @staticmethod
     def _write(folder: Folder, text: str, *, sync: bool = True) -> str:

@@ -388,6 +388,8 @@ def test_a_copy_from_a_moment_before_a_claim_is_older_for_all(
     thread_id = store.create(new_thread(redis))
     older = {key: redis.dump(key) for key in ("ps:installation", f"rq:job:{thread_id}")}
     assert store.claim(thread_id, "t", "w")
+    right = redis.dump("ps:installation")
+    assert right is not None
     for key, value in older.items():
         assert value is not None
         redis.restore(key, 0, value, replace=True)
@@ -396,6 +398,9 @@ def test_a_copy_from_a_moment_before_a_claim_is_older_for_all(
         mismatch = each.check(count=True)
         assert mismatch is not None
         assert mismatch.what.startswith("Redis is older than the documents")
+    redis.restore("ps:installation", 0, right, replace=True)
+    for each in (installation, other(config)):
+        assert each.check() is None, "the right one is back"
 
 
 # The operator's word.
