@@ -98,8 +98,9 @@ class Site:
         return self._store.fetch(thread_id)
 
     def leftovers(self) -> list[Path]:
-        """Whatever is temporary, anywhere on the documents' disk."""
-        return [path for path in self.root.rglob("*") if path.name.startswith(".") or path.parent.name == "tmp"]
+        """Whatever is temporary, anywhere on the documents' disk; not the id of the installation, which stays."""
+        paths = [path for path in self.root.rglob("*") if path.name != ".psthreads"]
+        return [path for path in paths if path.name.startswith(".") or path.parent.name == "tmp"]
 
 
 @dataclass(frozen=True)
