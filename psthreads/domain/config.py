@@ -199,7 +199,7 @@ class Config:
     max_body: int = _setting("PSTHREADS_MAX_BODY", 1024 * 1024, int, 1024)
     max_upload: int = _setting("PSTHREADS_MAX_UPLOAD", 1024 * 1024 * 1024, int, 1024)
     client_timeout: float = _setting("PSTHREADS_CLIENT_TIMEOUT", 20, _number, 0.1)
-    connections_per_address: int = _setting("PSTHREADS_CONNECTIONS_PER_ADDRESS", 500, int, 0)
+    connections_per_address: int = _setting("PSTHREADS_CONNECTIONS_PER_ADDRESS", 1_000, int, 0)
 
     production: bool = _setting("PSTHREADS_PRODUCTION", False, _truth)
     proxies: int = _setting("PSTHREADS_PROXIES", 0, int, 0)

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import gevent
 from gevent.server import StreamServer
+from gevent.socket import wait_read
 from gunicorn.http import errors
 from gunicorn.util import write_nonblock
 from gunicorn.workers.ggevent import GeventWorker
@@ -124,6 +125,11 @@ class Acceptor(StreamServer):  # type: ignore[misc] # gevent has no types
     def wrap_socket_and_handle(self, client_socket: PlainSocket, address: Any) -> Any:
         """Handle a connection with TLS."""
         peer = client_socket.peer
+        wait_read(client_socket.fileno())  # Until something comes, a connection costs no more than a descriptor.
+        peer.resume(0)
+        if peer.is_slow:
+            client_socket.close()
+            return None
         tls: TLSSocket = self.wrap_socket(client_socket, **self.ssl_args)
         peer.socket, tls.peer = tls, peer
         try:

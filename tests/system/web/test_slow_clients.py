@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import socket
 import ssl
@@ -100,6 +101,11 @@ def attack(
     return opened
 
 
+def how_busy() -> float:
+    """How many programs wait for each processor of this machine; 1 for a machine that has nothing else to do."""
+    return max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+
+
 def slowest_of_others(opened: threading.Event, base: str, people: People, verify: str = "") -> tuple[float, float]:
     """The longest that a health check took from the first connection on, and how long a sign-in took in the end."""
 
@@ -128,10 +134,11 @@ def test_others_do_not_notice_2100_bodies_that_trickle_in(
     config: Config, people: People, sources: tuple[str, ...]
 ) -> None:
     with serving(config) as base, ExitStack() as stack:
+        busy = how_busy()
         opened = attack(stack, config.port, sources, lambda connection: connection.sendall(HEAD))
 
         health, sign_in = slowest_of_others(opened, base, people)
-        assert (health < 0.5, sign_in < 2) == (True, True), (health, sign_in)
+        assert (health < 0.5 * busy, sign_in < 2 * busy) == (True, True), (health, sign_in, busy)
 
 
 def test_others_do_not_notice_2100_connections_without_a_handshake(
@@ -140,9 +147,10 @@ def test_others_do_not_notice_2100_connections_without_a_handshake(
     own = make_certificate(tmp_path, "localhost")
     config = replace(config, certificate=str(own.path), private_key=str(own.key_path))
     with serving(config, verify=str(own.path)) as base, ExitStack() as stack:
+        busy = how_busy()
         opened = attack(stack, config.port, SOURCES["seven addresses"], lambda _: None)
         health, sign_in = slowest_of_others(opened, base, people, verify=str(own.path))
-        assert (health < 0.5, sign_in < 2) == (True, True), (health, sign_in)
+        assert (health < 0.5 * busy, sign_in < 2 * busy) == (True, True), (health, sign_in, busy)
 
 
 def test_a_client_that_stops_in_the_middle_is_given_up_and_a_steady_one_is_not(config: Config, people: People) -> None:
