@@ -54,7 +54,8 @@ def test_the_result_of_the_second_execution_stays_when_the_first_one_wakes_up(
         horse.resume()  # Its worker stands still, and cannot end it.
         wait_for(lambda: not horse.is_running() or horse.status() == psutil.STATUS_ZOMBIE)
         assert result.read_text() == str(second)
-        assert [path for path in result.parent.iterdir() if path != result] == []
+        # A horse that had to be killed leaves its temporary file to the janitor.
+        assert [path for path in result.parent.iterdir() if not path.name.startswith(".")] == [result]
     janitor.stop()
 
 
