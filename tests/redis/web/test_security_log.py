@@ -100,8 +100,8 @@ def test_a_session_that_was_ended_elsewhere_is_recorded_where_it_comes_again(
 
 def test_the_throttle_is_recorded(config: Config, people: People, redis: Redis) -> None:
     program = create_app(replace(config, failures_per_account="2/minute")).test_client()
-    for _ in range(3):
-        sign_in(program, "manager", "wrong password")
+    for turn in range(3):
+        sign_in(program, "manager", f"wrong password {turn}")
     assert [line[:2] for line in lines(redis)] == [("password", "manager")] * 2 + [("throttle", "manager")]
 
 
