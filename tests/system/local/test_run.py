@@ -24,6 +24,7 @@ from redis import Redis
 from psthreads.audit.entries import SETUP
 from psthreads.client import Client, RemoteThread
 from psthreads.domain.access import Role
+from psthreads.domain.config import Config
 from psthreads.domain.model import Status
 from psthreads.identity.directory import Directory
 from psthreads.local.programs import free_port
@@ -324,12 +325,16 @@ def test_a_redis_that_is_given_is_seeded_and_what_was_changed_there_is_kept(
     assert "whose password is not in" in one_sentence(again.err.read_text())
 
 
-def test_the_procfile_starts_the_same_with_nothing_but_a_redis_and_a_port(server: RedisServer, people: People) -> None:
+def test_the_procfile_starts_the_same_with_nothing_but_a_redis_a_folder_and_a_port(
+    server: RedisServer, people: People, config: Config
+) -> None:
     port = free_port()
     environment = {
         "PATH": os.pathsep.join((str(Path(sys.executable).parent), "/usr/bin", "/bin")),
         "REDIS_URL": server.url,
         "PORT": str(port),
+        # Another Redis may have its documents in this checkout, from `make run`.
+        "PSTHREADS_DOCUMENTS": str(config.documents),
     }
     lines = (ROOT / "Procfile").read_text().splitlines()
     commands = {name: command.strip() for name, _, command in (line.partition(":") for line in lines)}
@@ -350,8 +355,7 @@ def test_the_procfile_starts_the_same_with_nothing_but_a_redis_and_a_port(server
             programs.append(program)
         wait_for(lambda: not is_free(port))
         with closing(Client(f"http://127.0.0.1:{port}/ps/service", token=people.token("manager"))) as client:
-            # With warnings only: `make run` may have left its samples, some broken on purpose, in this checkout.
-            started = client.start("validate", group="acme", member="manager", warn="true")
+            started = client.start("validate", group="acme", member="manager")
             assert isinstance(started, RemoteThread)
             thread = client.wait(started.id, group="acme", timeout=30, poll=0.1)
             assert thread.status == Status.COMPLETED
