@@ -79,6 +79,7 @@ def config(server: RedisServer, tmp_path: Path) -> Config:
         heartbeat=0.5,
         lost_after=4,
         outage=0,
+        group_threads=4,
         report_interval=0.1,
     )
 

@@ -173,7 +173,7 @@ class Config:
     log_level: str = _setting("PSTHREADS_LOG_LEVEL", "INFO", _level)
     capture_output: bool = _setting("PSTHREADS_CAPTURE_OUTPUT", True, _truth)
     mask: tuple[str, ...] = _setting("PSTHREADS_MASK", (), _patterns)
-    group_threads: int = _setting("PSTHREADS_GROUP_THREADS", 4, int, 1)
+    group_threads: int = _setting("PSTHREADS_GROUP_THREADS", 0, int, 0)
     group_changes: int = _setting("PSTHREADS_GROUP_CHANGES", 1, int, 1)
     streams: int = _setting("PSTHREADS_STREAMS", 1_500, int, 1)
     streams_per_member: int = _setting("PSTHREADS_STREAMS_PER_MEMBER", 100, int, 1)

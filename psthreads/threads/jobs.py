@@ -45,6 +45,7 @@ def key_names(queue: str) -> dict[str, str]:
         "JOB": Job.key_for(""),
         "QUEUE": key,
         "QUEUES": Queue.redis_queues_keys,
+        "WORKERS": workers_key(queue),
         "TAKEN": f"{key}:intermediate",
         "STARTED": f"{RQ_KEY_PREFIX}:wip:{queue}",
         "EXECUTION": f"{RQ_KEY_PREFIX}:execution:",

@@ -216,12 +216,21 @@ local function admit(id, meta, where)
   redis.call(where, QUEUE, id)
 end
 
+-- Return how many threads a group may have in the queue or running. Without a setting it is one less than the workers
+-- that there are, so that one group never takes them all; before any has registered, it is four.
+local function share()
+  local most = setting('group_threads')
+  if most > 0 then return most end
+  local workers = redis.call('SCARD', @WORKERS@)
+  return workers == 0 and 4 or math.max(1, workers - 1)
+end
+
 -- Return why this thread has to wait for others of its group, nil where it need not.
 local function must_wait(id, meta)
   local group = meta.groupid
   if group == -1 or redis.call('SISMEMBER', slots(group), id) == 1 then return nil end
-  if redis.call('SCARD', slots(group)) >= setting('group_threads') then
-    return 'Waiting for other threads of this group: it may run ' .. setting('group_threads') .. ' at once'
+  if redis.call('SCARD', slots(group)) >= share() then
+    return 'Waiting for other threads of this group: it may run ' .. share() .. ' at once'
   end
   if meta.exclusive and redis.call('SCARD', changes(group)) >= setting('group_changes') then
     return 'Waiting for another thread, which changes the documents of this group'
@@ -248,7 +257,7 @@ end
 -- Admit waiting threads of a group into its free slots, oldest first.
 local function promote(group)
   if redis.call('SISMEMBER', WAITING, group) == 0 then return end
-  while redis.call('SCARD', slots(group)) < setting('group_threads') do
+  while redis.call('SCARD', slots(group)) < share() do
     local list = waiting(group)
     local id, meta = first_of(list)
     if redis.call('SCARD', changes(group)) < setting('group_changes') then

@@ -26,6 +26,6 @@ for _, group in ipairs(redis.call('SRANDMEMBER', WAITING, 20)) do
   if not candidate and redis.call('SCARD', changes(group)) < setting('group_changes') then
     candidate = first_of(waiting_changes(group))
   end
-  if living < #holders or (candidate and living < setting('group_threads')) then blocked[#blocked + 1] = group end
+  if living < #holders or (candidate and living < share()) then blocked[#blocked + 1] = group end
 end
 return {milliseconds('lost_after'), leases, taken, stranded, blocked}

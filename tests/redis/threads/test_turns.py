@@ -10,6 +10,7 @@ from redis import Redis
 from psthreads.domain.access import Group
 from psthreads.domain.config import Config
 from psthreads.domain.model import Outcome, Status
+from psthreads.threads import jobs
 from psthreads.threads.janitor import Janitor
 from psthreads.threads.store import ThreadStore
 from tests.support.threads import ACME, BY, new_thread
@@ -122,3 +123,15 @@ def test_the_janitor_frees_the_places_of_threads_that_are_gone(
     assert f"Group {ACME.id}: threads waited for slots that nobody used" in janitor.sweep()
     assert queued(redis)[-1] == late
     janitor.stop()
+
+
+@pytest.mark.parametrize(("workers", "share"), [(0, 4), (1, 1), (2, 1), (3, 2), (9, 8)])
+def test_without_a_setting_a_group_leaves_a_worker_to_others(
+    redis: Redis, config: Config, workers: int, share: int
+) -> None:
+    store = ThreadStore(redis, replace(config, group_threads=0))
+    for number in range(workers):
+        redis.sadd(jobs.workers_key(config.queue), f"worker-{number}")
+    ids = [store.create(new_thread(redis)) for _ in range(share + 2)]
+    waiting = [thread.message for thread in map(store.fetch, ids) if thread.message.startswith("Waiting for other")]
+    assert waiting == [f"Waiting for other threads of this group: it may run {share} at once"] * 2
