@@ -7,7 +7,7 @@ from typing import Final
 from psthreads.authoring.context import Cancelled, Interrupted, ShutDown, TimedOut
 from psthreads.domain.config import Config
 from psthreads.system.clock import steady
-from psthreads.worker.vitals import Vitals
+from psthreads.worker.shared_state import SharedState
 
 _NEVER: Final = float("inf")
 _LAST_WORDS_SECONDS: Final = 0.1  # in which a horse that is killed by force may still write its last report
@@ -16,7 +16,7 @@ _LAST_WORDS_SECONDS: Final = 0.1  # in which a horse that is killed by force may
 class Deadline:
     """The limits of one run. Times are seconds on the clock `steady`."""
 
-    def __init__(self, limit: float, killable: bool, config: Config, vitals: Vitals) -> None:  # noqa: FBT001 (both are the process's limits)
+    def __init__(self, limit: float, killable: bool, config: Config, state: SharedState) -> None:  # noqa: FBT001 (both are the process's limits)
         self.limit = limit
         self.reason: type[Interrupted] | None = None
         self.was_killed = False
@@ -29,7 +29,7 @@ class Deadline:
         self._grace = config.grace if killable else _NEVER
         self._shutdown = config.shutdown
         self._is_cancelling = False
-        self._vitals = vitals
+        self._state = state
 
     def cancel(self, since: float, *, forced: bool) -> None:
         """Note a request to cancel that was made `since` seconds ago."""
@@ -53,7 +53,7 @@ class Deadline:
             elif stopping:
                 self.reason = ShutDown
                 self._kill_at = min(self._kill_at, now + self._shutdown)
-            elif now >= self._vitals.cut_at:
+            elif now >= self._state.cut_at:
                 self.reason = ShutDown
                 self.is_cut_off = True
             return self.reason
@@ -62,9 +62,9 @@ class Deadline:
     @property
     def kill_at(self) -> float:
         """When the horse is to be killed."""
-        return min(self._kill_at, self._vitals.kill_at)
+        return min(self._kill_at, self._state.kill_at)
 
     @property
     def next(self) -> float:
         """The next time at which something is to be done."""
-        return self.kill_at if self.reason else min(self.kill_at, self._limit_at, self._vitals.cut_at)
+        return self.kill_at if self.reason else min(self.kill_at, self._limit_at, self._state.cut_at)

@@ -9,7 +9,7 @@ from psthreads.domain.errors import GivenUp, Unavailable
 from psthreads.system.clock import steady
 from psthreads.threads.store import ThreadStore
 from psthreads.worker.leftovers import end_all
-from psthreads.worker.vitals import Execution, Vitals
+from psthreads.worker.shared_state import Execution, SharedState
 
 LATE_SECONDS: Final = 0.2
 """By which a worker may be late in killing its code."""
@@ -20,9 +20,9 @@ _AGAIN_SECONDS: Final = 0.25
 class ExecutionFence:
     """Keeps this execution from changing anything once another one may have its thread."""
 
-    def __init__(self, store: ThreadStore, vitals: Vitals, execution: Execution) -> None:
+    def __init__(self, store: ThreadStore, state: SharedState, execution: Execution) -> None:
         self._store = store
-        self._vitals = vitals
+        self._state = state
         self._execution = execution
 
     def guard(self, worker: int) -> float:
@@ -30,13 +30,13 @@ class ExecutionFence:
 
         Its worker and its supervisor do that in time. This is for when both stand still.
         """
-        if (left := self._vitals.kill_at + LATE_SECONDS - steady()) <= 0:
+        if (left := self._state.kill_at + LATE_SECONDS - steady()) <= 0:
             end_all(worker)
         return left
 
     def require_lease(self) -> None:
         """Raise GivenUp where the lease has run out; see `Fence`."""
-        if steady() >= self._vitals.kill_at:
+        if steady() >= self._state.kill_at:
             raise GivenUp
 
     def require_ownership(self) -> None:

@@ -21,7 +21,7 @@ from psthreads.threads.jobs import ThreadJob
 from psthreads.threads.records import Heartbeat
 from psthreads.threads.store import ThreadStore
 from psthreads.worker.rq_adapter import RQWorker
-from psthreads.worker.vitals import Vitals
+from psthreads.worker.shared_state import SharedState
 
 _log = logging.getLogger(__name__)
 
@@ -43,14 +43,14 @@ class HeartbeatThread:
     """
 
     def __init__(
-        self, redis: Redis, store: ThreadStore, rq: RQWorker, interval: float, wakeup: Wakeup, vitals: Vitals
+        self, redis: Redis, store: ThreadStore, rq: RQWorker, interval: float, wakeup: Wakeup, state: SharedState
     ) -> None:
         self._redis = redis
         self._store = store
         self._rq = rq
         self._interval = interval
         self._wakeup = wakeup
-        self._vitals = vitals
+        self._state = state
         self._changed = threading.Condition()
         self._run: ClaimedJob | None = None
         self._due = 0.0
@@ -106,7 +106,7 @@ class HeartbeatThread:
             if self._run is not run:
                 return
             if is_owner:
-                self._vitals.renew(sent, run.lease)
+                self._state.renew(sent, run.lease)
             self._latest = answer
             self._wakeup.wake()
         if is_owner:

@@ -37,8 +37,8 @@ from psthreads.threads.leases import CUT_OFF
 from psthreads.threads.store import ThreadStore
 from psthreads.worker.execution_fence import ExecutionFence
 from psthreads.worker.leftovers import end_leftovers
+from psthreads.worker.shared_state import Execution, SharedState
 from psthreads.worker.stop_request import StopRequest
-from psthreads.worker.vitals import Execution, Vitals
 
 T = TypeVar("T")
 
@@ -50,12 +50,12 @@ class Horse:
     """Runs threads, one in each forked process."""
 
     def __init__(
-        self, config: Config, store: ThreadStore, registry: Registry, installation: Installation, vitals: Vitals
+        self, config: Config, store: ThreadStore, registry: Registry, installation: Installation, state: SharedState
     ) -> None:
         self._config = config
         self._store = store
         self._registry = registry
-        self._vitals = vitals
+        self._state = state
         self._worker = os.getpid()
         self._installation = installation
         self._mask = Masker(config.mask)
@@ -97,7 +97,7 @@ class Horse:
             if persistently(partial(self._store.report_last, job.id, token, report)) is Ownership.DISOWNED:
                 return
         if outcome is None:
-            why = CUT_OFF if self._vitals.is_cut_off else "Worker restarted"
+            why = CUT_OFF if self._state.is_cut_off else "Worker restarted"
             persistently(lambda: self._store.abandon(job.id, why, token))
         else:
             persistently(lambda: self._store.finish(job.id, token, outcome))
@@ -137,7 +137,7 @@ class Horse:
 
     def _context(self, thread: Thread, token: str, redis_time: int) -> Context:
         group = Group(thread.group_id, thread.group_name) if thread.group_id != SERVER_WIDE else None
-        fence = ExecutionFence(self._store, self._vitals, Execution(thread.id, token))
+        fence = ExecutionFence(self._store, self._state, Execution(thread.id, token))
         # The worker asks Redis, so that a Redis that hangs does not delay a process that rides it out.
         is_in_place = partial(self._installation.require, fresh=math.inf)
         documents = Documents(self._config.documents, is_in_place, fence)

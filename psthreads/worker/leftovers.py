@@ -9,8 +9,8 @@ from contextlib import suppress
 from typing import Final, NoReturn
 
 from psthreads.authoring.context import Context
+from psthreads.system.child_processes import has_children, kill
 from psthreads.system.clock import steady
-from psthreads.system.offspring import has_children, kill
 from psthreads.system.process_tree import children, program
 
 _MOST_SECONDS: Final = 5.0  # the worker ends what is left after that

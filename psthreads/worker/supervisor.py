@@ -21,15 +21,15 @@ from psthreads.database.connection import connect
 from psthreads.database.shared_settings import SharedSettings
 from psthreads.documents.installation import Installation
 from psthreads.domain.config import Config
+from psthreads.system.child_processes import adopt_orphans, end_children
 from psthreads.system.clock import steady
-from psthreads.system.offspring import adopt_orphans, end_children
 from psthreads.system.wakeup import Wakeup
 from psthreads.threads.janitor import Janitor
 from psthreads.threads.leases import WORKER_LOST
 from psthreads.threads.store import ThreadStore
 from psthreads.worker.execution_fence import LATE_SECONDS
-from psthreads.worker.herald import Death, Herald
-from psthreads.worker.vitals import Vitals
+from psthreads.worker.lost_workers import LostWorker, LostWorkerReporter
+from psthreads.worker.shared_state import SharedState
 
 _BACK_OFF_SECONDS: Final = 1.0
 _LEAVE_SECONDS: Final = 5.0
@@ -51,7 +51,7 @@ class _Slot:
     """A worker process, or none, when it was last started, and since when it is stopped."""
 
     process: subprocess.Popen[bytes] | None = None
-    vitals: Vitals | None = None
+    state: SharedState | None = None
     started: float = float("-inf")
     stopped: float = float("inf")
 
@@ -66,7 +66,7 @@ class Supervisor:
         self._slots = [_Slot() for _ in range(config.workers)]
         self._redis = connect(config.redis_url, connections=4)
         self._store = ThreadStore(self._redis, config)
-        self._herald = Herald(self._redis, self._store)
+        self._lost_workers = LostWorkerReporter(self._redis, self._store)
 
     def run(self) -> None:
         """Keep the workers running until SIGTERM or SIGINT; then stop them, and kill those that do not stop in time."""
@@ -79,13 +79,13 @@ class Supervisor:
         installation = Installation(self._redis, self._config, "workers")
         janitor = Janitor(self._redis, self._config, self._store, settings, installation)
         janitor.start()
-        self._herald.start()
+        self._lost_workers.start()
         try:
             while not self._stopping:
                 self._wakeup.wait(min(self._keep(slot) for slot in self._slots))
         finally:
             self._dismiss()
-            self._herald.stop(_TELL_SECONDS)
+            self._lost_workers.stop(_TELL_SECONDS)
             janitor.stop()
 
     def _keep(self, slot: _Slot) -> float:
@@ -100,7 +100,7 @@ class Supervisor:
             if code is None:
                 return _LOOK_SECONDS
             _log.warning("Worker process %d ended with exit code %d: starting another", slot.process.pid, code)
-            self._bury(slot, WORKER_LOST)
+            self._clean_up(slot, WORKER_LOST)
         # A worker that cannot even start must not keep the machine busy.
         wait = slot.started + _BACK_OFF_SECONDS - time.monotonic()
         if wait > 0:
@@ -111,7 +111,7 @@ class Supervisor:
     def _start(self, slot: _Slot) -> None:
         slot.started, slot.stopped = time.monotonic(), float("inf")
         try:
-            slot.vitals, page = Vitals.share()
+            slot.state, page = SharedState.share()
         except OSError as error:
             _log.error("A worker cannot be started: %s", error)
             return
@@ -130,7 +130,7 @@ class Supervisor:
 
     def _fault(self, slot: _Slot) -> str:
         """Return why a worker does not do its work, or an empty text."""
-        if slot.process is None or slot.vitals is None:
+        if slot.process is None or slot.state is None:
             return ""
         # It tells of each stop and each continuation once.
         with suppress(ChildProcessError):  # It has ended.
@@ -139,19 +139,19 @@ class Supervisor:
         now = steady()
         if now > slot.stopped + _STOPPED_SECONDS:
             return "is stopped"
-        if now > slot.vitals.kill_at + LATE_SECONDS:
+        if now > slot.state.kill_at + LATE_SECONDS:
             return "did not end its code, whose lease has run out"
-        if now > slot.vitals.loop_at + _HANGS_SECONDS:
+        if now > slot.state.loop_at + _HANGS_SECONDS:
             return "does not watch its thread any more"
         return ""
 
-    def _bury(self, slot: _Slot, why: str) -> None:
+    def _clean_up(self, slot: _Slot, why: str) -> None:
         """End what is left of a worker that has ended; then give up its thread."""
         slot.process = None
         end_children(spare={each.process.pid for each in self._slots if each.process is not None})
-        if slot.vitals is not None:
-            self._herald.tell(Death(slot.vitals.worker, slot.vitals.execution, why))
-        slot.vitals = None
+        if slot.state is not None:
+            self._lost_workers.report(LostWorker(slot.state.worker, slot.state.execution, why))
+        slot.state = None
 
     def _stop(self, _number: int, _frame: FrameType | None) -> None:
         self._stopping = True
@@ -169,4 +169,4 @@ class Supervisor:
                 with suppress(subprocess.TimeoutExpired):
                     process.wait(_KILL_SECONDS)
             if process.poll() is not None:
-                self._bury(slot, "Worker restarted")
+                self._clean_up(slot, "Worker restarted")

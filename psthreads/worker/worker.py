@@ -26,9 +26,9 @@ from psthreads.documents.installation import Installation
 from psthreads.domain.config import Config
 from psthreads.domain.errors import PsthreadsError, Unavailable, WrongInstallation
 from psthreads.domain.model import Outcome, Ownership, Report, Status
+from psthreads.system.child_processes import adopt_orphans, end_children
 from psthreads.system.clock import steady
 from psthreads.system.memory import confine
-from psthreads.system.offspring import adopt_orphans, end_children
 from psthreads.system.parent_death import die_with_parent
 from psthreads.system.process_room import NO_THREAD, ProcessRoom, can_start_thread
 from psthreads.system.wakeup import Wakeup
@@ -41,7 +41,7 @@ from psthreads.worker.deadline import Deadline
 from psthreads.worker.heartbeat import ClaimedJob, HeartbeatThread
 from psthreads.worker.horse import Horse
 from psthreads.worker.rq_adapter import RQWorker, UnreadableJob
-from psthreads.worker.vitals import Execution, Vitals
+from psthreads.worker.shared_state import Execution, SharedState
 
 LEAVE_SECONDS: Final = 3.0
 """How long a worker that is told to stop may wait for Redis, beyond the time in which its thread may clean up."""
@@ -64,7 +64,7 @@ class ThreadWorker:
         horse: Horse,
         store: ThreadStore,
         installation: Installation,
-        vitals: Vitals,
+        state: SharedState,
     ) -> None:
         self._config = config
         self._horse = horse
@@ -72,10 +72,10 @@ class ThreadWorker:
         self._installation = installation
         self._wakeup = Wakeup()
         self._rq = RQWorker(redis, config, self)
-        self._vitals = vitals
+        self._state = state
         impatient = connect(config.redis_url, connections=1, answer_seconds=max(config.heartbeat, _LEAST_PATIENCE))
         beats = ThreadStore(impatient, config, installation=installation)
-        self._heartbeat = HeartbeatThread(impatient, beats, self._rq, config.heartbeat, self._wakeup, vitals)
+        self._heartbeat = HeartbeatThread(impatient, beats, self._rq, config.heartbeat, self._wakeup, state)
         self._pid = os.getpid()
         self._memory = memory_limit.MemoryLimit(config.memory)
         self._room = ProcessRoom()
@@ -120,7 +120,7 @@ class ThreadWorker:
         while not self._stops:
             try:
                 self._installation.require(_FRESH_SECONDS)
-                self._vitals.introduce(self._rq.name)
+                self._state.introduce(self._rq.name)
                 self._rq.register()
             except WrongInstallation:
                 self._wakeup.wait(2 * _AGAIN_SECONDS)  # The installation says so in the log, and to Redis.
@@ -146,7 +146,7 @@ class ThreadWorker:
             return
         try:
             token = self._rq.begin(job)
-            self._vitals.begin(Execution(job.id, token))
+            self._state.begin(Execution(job.id, token))
             lease = self._claim(job, token)
             if not lease:
                 self._rq.withdraw(job)
@@ -158,7 +158,7 @@ class ThreadWorker:
             else:
                 self._watch(ClaimedJob(job, token, lease))
         finally:
-            self._vitals.end()
+            self._state.end()
             if self._pipes is not None:
                 self._pipes.close()
                 self._pipes = None
@@ -179,7 +179,7 @@ class ThreadWorker:
                 self._wakeup.wait(_AGAIN_SECONDS)
             else:
                 if lease:
-                    self._vitals.renew(sent, lease)
+                    self._state.renew(sent, lease)
                 return lease
 
     def _give_back(self, job: ThreadJob, token: str, reason: str) -> None:
@@ -210,7 +210,7 @@ class ThreadWorker:
     def run(self, job: ThreadJob, token: str) -> None:
         """Run the thread."""
         if not can_start_thread():
-            self._vitals.note_shortage()
+            self._state.note_shortage()
             return
         try:
             if self._pipes is not None:  # It was made before the fork.
@@ -239,12 +239,12 @@ class ThreadWorker:
 
     def _watch(self, run: ClaimedJob) -> None:
         """Wait until the horse is gone; interrupt it, then kill it, where it must end. Then end its thread."""
-        deadline = Deadline(*self._horse.limits(run.job), self._config, self._vitals)
+        deadline = Deadline(*self._horse.limits(run.job), self._config, self._state)
         self._heartbeat.begin(run)
         self._memory.begin()
         try:
             while (status := self._reap()) is None:
-                self._vitals.tick()
+                self._state.tick()
                 self._heed(deadline)
                 now = steady()
                 reason = deadline.due(now, stopping=self._stops)
@@ -259,7 +259,7 @@ class ThreadWorker:
                 self._wakeup.wait(min(pause, memory_limit.SECONDS))
         finally:
             self._heartbeat.end()
-            self._vitals.rest()
+            self._state.rest()
         self._settle(run, deadline, status)
 
     def _heed(self, deadline: Deadline) -> None:
@@ -289,7 +289,7 @@ class ThreadWorker:
 
     def _settle(self, run: ClaimedJob, deadline: Deadline, code: int) -> None:
         """End the thread for a horse that could not; without effect where it did."""
-        if self._vitals.is_short_of_threads:
+        if self._state.is_short_of_threads:
             self._give_back(run.job, run.token, NO_THREAD)
             return
         if self._pipes is not None and (lines := self._pipes.last_lines()):
@@ -360,6 +360,6 @@ def main(config: Config, parent: int, page: int = -1) -> None:
     redis = connect(config.redis_url)
     installation = Installation(redis, config, "worker")
     store = ThreadStore(redis, config, installation=installation)
-    vitals = Vitals(page)
-    horse = Horse(config, store, load_all(config.processes), installation, vitals)
-    ThreadWorker(redis, config, horse, store, installation, vitals).serve()
+    state = SharedState(page)
+    horse = Horse(config, store, load_all(config.processes), installation, state)
+    ThreadWorker(redis, config, horse, store, installation, state).serve()

@@ -24,7 +24,7 @@ from psthreads.threads.engine import Engine
 from psthreads.threads.janitor import Janitor
 from psthreads.threads.store import ThreadStore
 from psthreads.worker.execution_fence import ExecutionFence
-from psthreads.worker.vitals import Execution, Vitals
+from psthreads.worker.shared_state import Execution, SharedState
 from tests.support.beacons import spans
 from tests.support.threads import ended, new_thread, start
 from tests.support.waiting import wait_for
@@ -95,15 +95,15 @@ def test_an_execution_may_write_its_result_again(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def vitals() -> Vitals:
-    return Vitals()
+def state() -> SharedState:
+    return SharedState()
 
 
 def test_an_execution_owns_its_thread_until_it_has_ended_or_was_given_up(
-    redis: Redis, store: ThreadStore, vitals: Vitals
+    redis: Redis, store: ThreadStore, state: SharedState
 ) -> None:
     thread_id = store.create(new_thread(redis, restartable=True))
-    fence = ExecutionFence(store, vitals, Execution(thread_id, "t"))
+    fence = ExecutionFence(store, state, Execution(thread_id, "t"))
     with pytest.raises(GivenUp):
         fence.require_ownership()
     store.claim(thread_id, "t", "w")
@@ -115,13 +115,13 @@ def test_an_execution_owns_its_thread_until_it_has_ended_or_was_given_up(
 
 
 def test_no_document_changes_once_the_lease_has_run_out(
-    redis: Redis, store: ThreadStore, vitals: Vitals, tmp_path: Path
+    redis: Redis, store: ThreadStore, state: SharedState, tmp_path: Path
 ) -> None:
-    fence = ExecutionFence(store, vitals, Execution("0" * 32, "t"))
+    fence = ExecutionFence(store, state, Execution("0" * 32, "t"))
     folder = Documents(tmp_path, fence=fence).group(Group(7, "acme"))
-    vitals.renew(steady(), 60)
+    state.renew(steady(), 60)
     folder.write("a.psml", b"<a/>")
-    vitals.renew(steady() - 60, 60)
+    state.renew(steady() - 60, 60)
     with pytest.raises(GivenUp):
         folder.write("a.psml", b"<b/>")
     with pytest.raises(GivenUp):
@@ -129,11 +129,11 @@ def test_no_document_changes_once_the_lease_has_run_out(
     assert folder.read("a.psml", 100) == b"<a/>"
 
 
-def test_while_redis_does_not_answer_a_result_waits_as_long_as_the_lease_lasts(vitals: Vitals) -> None:
+def test_while_redis_does_not_answer_a_result_waits_as_long_as_the_lease_lasts(state: SharedState) -> None:
     with connect(f"redis://127.0.0.1:{free_port()}") as redis:
         store = ThreadStore(redis, Config())
         since = steady()
-        vitals.renew(since, 2)
+        state.renew(since, 2)
         with pytest.raises(GivenUp):
-            ExecutionFence(store, vitals, Execution("0" * 32, "t")).require_ownership()
+            ExecutionFence(store, state, Execution("0" * 32, "t")).require_ownership()
     assert 1.4 <= steady() - since < 3

@@ -31,7 +31,7 @@ class Execution:
     token: str
 
 
-class Vitals:
+class SharedState:
     """One page of shared memory. Without a descriptor it is shared with forked processes alone."""
 
     def __init__(self, fd: int = -1) -> None:
@@ -45,7 +45,7 @@ class Vitals:
         Raises OSError where the system has no room for it.
         """
         if hasattr(os, "memfd_create"):
-            fd = os.memfd_create("psthreads-vitals")
+            fd = os.memfd_create("psthreads-state")
         else:
             with tempfile.TemporaryFile() as file:
                 fd = os.dup(file.fileno())
