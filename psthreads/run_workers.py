@@ -22,14 +22,14 @@ def main() -> int:
         environment = {name: value for name, value in os.environ.items() if name not in FOR_WEB}
         os.execve(sys.executable, sys.orig_argv, environment)  # noqa: S606 (our own program) # nosec B606
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s")
-    if runs_as_root():
-        logging.getLogger(__name__).warning(ROOT)
     try:
         config = Config.from_env()
         load_all(config.processes)  # A broken plug-in is reported once, here, and not by every worker for ever.
         refuse_unless_safe(config, for_web=False)
         with connect(config.redis_url, connections=1) as redis:
             check_server(redis)
+        if runs_as_root():
+            logging.getLogger(__name__).warning(ROOT)
         Supervisor(config).run()
     except PsthreadsError as error:
         sys.stderr.write(f"{error}\n")

@@ -78,6 +78,7 @@ class RQWorker(Worker):
     def register(self) -> None:
         """Enter the worker in RQ's lists, and listen for commands."""
         self.bootstrap("WARNING")
+        self.heartbeat()  # RQ would keep the first record a minute longer.
 
     def unregister(self) -> None:
         """Take the worker off RQ's lists."""

@@ -87,20 +87,6 @@ def _swallow_all(mark: str) -> None:
             time.sleep(1_000)
 
 
-def _in_collected_objects(mark: str) -> None:
-    """Spend nearly all time where Python ignores every exception."""
-    _mark(mark, "started")
-    while True:
-        _Slow()
-
-
-class _Slow:
-    def __del__(self) -> None:
-        end = time.monotonic() + 0.05
-        while time.monotonic() < end:
-            pass
-
-
 def _in_executor(mark: str, work: Callable[[], object], items: int = 20) -> None:
     with ThreadPoolExecutor(2) as pool:
         futures = [pool.submit(work) for _ in range(items)]
@@ -136,8 +122,6 @@ def below(context: Context, how: str, mark: str) -> str:
             case "bare-except":
                 _swallow_all(mark)
                 _spin(mark)
-            case "collected":
-                _in_collected_objects(mark)
             case "result":
                 _in_executor(mark, lambda: _spin(mark))
             case "result-in-c":

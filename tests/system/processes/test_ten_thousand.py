@@ -139,8 +139,8 @@ def test_a_thread_that_is_cancelled_in_a_worker_leaves_no_file(
         client.post(f"/groups/acme/threads/{thread_id}/cancel", headers=headers)
         wait_for(lambda: store.fetch(thread_id).status.is_final)
     assert store.fetch(thread_id).message == "Cancelled by contributor"
-    left = [path for path in config.documents.rglob("*") if thread_id in path.name or path.name[:1] == "."]
-    assert left == []
+    hidden = [path for path in config.documents.glob("*/**/*") if path.name[:1] == "."]
+    assert [path for path in config.documents.rglob("*") if thread_id in path.name] + hidden == []
     assert list(documents.scratch.iterdir()) == []
 
 

@@ -156,13 +156,13 @@ def established(process: psutil.Process, stream: Stream) -> bool:
 def test_over_the_limit_there_is_a_503_that_says_when_to_try_again(
     redis: Redis, config: Config, people: People, engine: Engine, store: ThreadStore
 ) -> None:
-    config = replace(config, streams=2)
+    config = replace(config, streams=2, streams_per_member=10)
     with web(config) as program:
         wait_for(lambda: is_up(config.port))
         site = Site(config, people, engine, store, program)
         thread = site.running()
-        first, second = site.events(thread), site.events(thread)
-        with site.events(thread) as third:
+        first, second = site.events(thread, "chief"), site.events(thread, "chief")
+        with site.events(thread, "chief") as third:
             assert third.status == 503
             assert "Retry-After" in third.head
         assert site.get(f"/groups/acme/threads/{thread.id}/progress").ok
@@ -172,7 +172,7 @@ def test_over_the_limit_there_is_a_503_that_says_when_to_try_again(
 
 
 def is_accepted(site: Site, thread: Thread) -> bool:
-    with site.events(thread) as stream:
+    with site.events(thread, "chief") as stream:
         return stream.status == 200
 
 

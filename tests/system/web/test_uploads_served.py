@@ -14,7 +14,6 @@ import pytest
 import requests
 
 from psthreads.domain.config import Config
-from psthreads.web.app import create_app
 from tests.support.loading import is_untouched
 from tests.support.people import People
 from tests.support.waiting import wait_for
@@ -151,10 +150,6 @@ def test_a_large_upload_neither_fills_the_memory_nor_stops_other_requests(served
 
 
 FORM = b'--XX\r\nContent-Disposition: form-data; name="f"; filename="form.bin"\r\n\r\n'
-
-
-def test_create_app_makes_the_limit_of_one_request_only(config: Config) -> None:
-    assert create_app(config).config["MAX_CONTENT_LENGTH"] == config.max_body
 
 
 def test_packing_an_export_for_an_answer_at_once_does_not_stop_other_requests(served: Served) -> None:

@@ -57,7 +57,6 @@ ALL_ENDED = {"busy-ended", "waiting-ended", "finally", "finally-ended"}
         ("anyio", ALL_ENDED),
         ("to-thread", {"busy-ended", "finally", "finally-ended"}),
         ("bare-except", {"finally", "finally-ended"}),
-        ("collected", {"finally", "finally-ended"}),
         ("result", {"busy-ended", "finally", "finally-ended"}),
         ("result-in-c", {"finally", "finally-ended"}),
         ("shutdown", {"finally", "finally-ended"}),
