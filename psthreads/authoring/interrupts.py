@@ -57,7 +57,7 @@ class Interrupts:
     propagates: then a `finally` or an `except` is at work. In an operating system process that was forked since,
     entering raises RuntimeError. Only the Python thread that made this object is interrupted. `on_first` is called when
     an interrupt comes, in the signal handler. After `patience` seconds an interrupt also ends the waiting for an
-    executor or a subprocess whose block it leaves.
+    executor, a subprocess or an event loop whose block it leaves.
     """
 
     __slots__ = ("_forks", "_inside", "_main", "_on_first", "_patience", "_since", "is_over", "reason")
@@ -119,6 +119,9 @@ class Interrupts:
         while frame is not None:
             # Only in a block that the interrupt leaves: one in a `finally` is left in peace.
             if frame.f_code in _WAITS and frame.f_locals.get("exc_type") is type(self.reason):
+                return True
+            # An event loop that is left by an exception waits for its tasks, which may have lost their own end by it.
+            if frame.f_code.co_name == "_cancel_all_tasks" and frame.f_globals.get("__name__") == "asyncio.runners":
                 return True
             frame = frame.f_back
         return False

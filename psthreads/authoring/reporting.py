@@ -163,9 +163,10 @@ class Outbox:
         There is more than one if the store refused one, or if there was much to report since. What is reported from now
         on is lost: a trace function could go on for ever.
         """
-        if self._flusher is not None:
+        flusher, self._flusher = self._flusher, None  # Nothing waits for it any more.
+        if flusher is not None:
             self._wakeup.put(False)
-            self._flusher.join()
+            flusher.join()
         reports = [] if self._unsent is None else [self._unsent]
         self._unsent = None
         most = len(self.lines)
@@ -189,8 +190,7 @@ class Outbox:
     def make_space(self, is_ending: Callable[[], bool]) -> None:
         """Have the collected lines written; waits if they come too fast, or while the store is away."""
         self.flush_soon()
-        flusher = self._flusher
-        while flusher is not None and len(self.lines) >= _MOST_LINES and not is_ending():
+        while (flusher := self._flusher) is not None and len(self.lines) >= _MOST_LINES and not is_ending():
             if threading.get_ident() == flusher.ident:
                 return  # A finaliser, say, that ran while the lines were being written.
             time.sleep(_SPACE_SECONDS)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import _thread
 import ctypes
 import sys
 from collections.abc import Callable
@@ -45,9 +44,10 @@ def off_the_loop(work: Callable[[], T], pool: Pool = Pool.DISK, seconds: float |
     """
     monkey = sys.modules.get("gevent.monkey")
     if monkey is None or not monkey.is_module_patched("threading"):
-        task = _Task(work, _thread.allocate_lock, _thread.get_ident)
-        task()
-        return task.result()
+        try:
+            return work()
+        except SystemExit as error:  # Others may be of a signal's handler, and are for the caller.
+            raise RuntimeError(f"The work ended with {error_text(error)}") from error
     gevent: Any = sys.modules["gevent"]
     if pool not in _pools:
         _pools[pool] = gevent.get_hub().threadpool_class(pool.size)

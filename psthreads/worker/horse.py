@@ -178,6 +178,8 @@ class Horse:
                         _end_fork()
                     context.stop_interrupts()
                     context.clean_up()
+                    sys.settrace(None)
+                    sys.setprofile(None)
         except BaseException as raised:  # noqa: BLE001 (whatever a process raises, its thread must end)
             error = raised
         if error is not None and is_uncaught(error):

@@ -54,7 +54,8 @@ ALL_ENDED = {"busy-ended", "waiting-ended", "finally", "finally-ended"}
     ("how", "marks"),
     [
         ("asyncio", ALL_ENDED),
-        ("anyio", ALL_ENDED),
+        # A task of anyio that is at work just then may not get to its own end.
+        ("anyio", {"waiting-ended", "finally", "finally-ended"}),
         ("to-thread", {"busy-ended", "finally", "finally-ended"}),
         ("bare-except", {"finally", "finally-ended"}),
         ("result", {"busy-ended", "finally", "finally-ended"}),
