@@ -62,7 +62,7 @@ COUNTS: Final = (
 
 
 class Evidence:
-    """What was seen of all threads in one storm."""
+    """The observations of all threads in one storm."""
 
     def __init__(
         self,

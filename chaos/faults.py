@@ -43,7 +43,7 @@ class Lost:
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """What a fault did: to which program or machine, which horses it cost, and how to end it after how many seconds."""
+    """The effect of a fault: its place, the horses that it cost, and how to end it after how many seconds."""
 
     place: str
     losses: tuple[Lost, ...] = ()

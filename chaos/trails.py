@@ -103,7 +103,7 @@ class Trail:
 
 @dataclass(frozen=True, slots=True)
 class Execution:
-    """What the trail of one execution says. Times are seconds on the monotonic clock."""
+    """The trail of one execution. Times are seconds on the monotonic clock."""
 
     thread_id: str
     machine: str
@@ -131,15 +131,15 @@ class Execution:
 
 def executions(folder: Path) -> list[Execution]:
     """Read all trails, the oldest execution first."""
-    found = []
+    runs = []
     for path in folder.iterdir():
         thread_id, machine, pid, _ = path.name.split("-")
         lines = [line.split() for line in path.read_text().splitlines()]
         if lines:
             ended = [float(at) for at, _, word in lines if word == "end"]
             times = tuple(sorted(float(at) for at, _, _ in lines))
-            found.append(Execution(thread_id, machine, int(pid), times, ended[0] if ended else None))
-    return sorted(found, key=lambda execution: execution.began)
+            runs.append(Execution(thread_id, machine, int(pid), times, ended[0] if ended else None))
+    return sorted(runs, key=lambda execution: execution.began)
 
 
 def processes(folder: Path) -> Iterator[tuple[str, psutil.Process]]:

@@ -27,7 +27,7 @@ _ID: Final = re.compile(r"[0-9a-f]{32}")
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What the store said of a thread at first, or for the first time after another thing."""
+    """One answer of the store about a thread: the first, or the first that differs from the one before."""
 
     at: float
     status: Status

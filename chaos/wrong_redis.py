@@ -50,8 +50,8 @@ _REMEDY: Final = "docs/backup.md"
 
 
 @dataclass(frozen=True, slots=True)
-class _Told:
-    """Who said what while the wrong Redis was there."""
+class _Answers:
+    """The answers of all programs while the wrong Redis was there."""
 
     is_ready: bool
     has_started: bool
@@ -90,10 +90,10 @@ class WrongRedis:
             self._exchange(self._replace)
             time.sleep(_SETTLE_SECONDS)
             self._sweep()
-            told = self._look([*before, *queued])
+            answers = self._look([*before, *queued])
             self._exchange(self._put_back)
             wait_until(self._is_ready, _READY_SECONDS)
-            yield from self._compare(told, ended, running, files)
+            yield from self._compare(answers, ended, running, files)
 
     def _set_up(self) -> None:
         with connect(self._world.config.redis_url) as redis:
@@ -104,27 +104,27 @@ class WrongRedis:
             self._token = directory.create_token(member, "storm")
 
     def _compare(
-        self, told: _Told, ended: dict[str, str], running: list[str], files: dict[str, dict[str, str]]
+        self, answers: _Answers, ended: dict[str, str], running: list[str], files: dict[str, dict[str, str]]
     ) -> Iterator[Breach]:
-        yield from self._of_what_was_told(told)
+        yield from self._of_answers(answers)
         again = self._wait_for([*ended, *running])
         for thread_id, status in ended.items():
-            for shown in {told.shown.get(thread_id, status), again.get(thread_id, "gone")} - {status}:
+            for shown in {answers.shown.get(thread_id, status), again.get(thread_id, "gone")} - {status}:
                 yield Breach("flipped", thread_id, f"{self._name}: was {status}, and then {shown}")
         for thread_id in set(running) - set(again):
             yield Breach("stuck", thread_id, f"{self._name}: never ended once the right Redis was back")
         yield from self._of_files(files)
         yield from self._of_runs()
 
-    def _of_what_was_told(self, told: _Told) -> Iterator[Breach]:
-        if told.is_ready:
+    def _of_answers(self, answers: _Answers) -> Iterator[Breach]:
+        if answers.is_ready:
             yield Breach("wrong answers", "", f"{self._name}: /readyz was ok")
-        if told.has_started:
+        if answers.has_started:
             yield Breach("wrong answers", "", f"{self._name}: a thread was accepted")
-        if _REMEDY not in told.doctor:
+        if _REMEDY not in answers.doctor:
             yield Breach("wrong answers", "", f"{self._name}: the doctor did not see it")
-        if 0 < told.group_id <= self._last_group_id:
-            yield Breach("misplaced", "", f"{self._name}: id {told.group_id} was given to a second group")
+        if 0 < answers.group_id <= self._last_group_id:
+            yield Breach("misplaced", "", f"{self._name}: id {answers.group_id} was given to a second group")
 
     def _of_files(self, files: dict[str, dict[str, str]]) -> Iterator[Breach]:
         now = contents(self._world.config.documents)
@@ -219,10 +219,10 @@ class WrongRedis:
             store, installation = ThreadStore(redis, config), Installation(redis, config, "storm")
             FileSweeper(config, store, installation, Quotas(redis, config)).sweep()
 
-    def _look(self, thread_ids: list[str]) -> _Told:
+    def _look(self, thread_ids: list[str]) -> _Answers:
         form = {"trail": str(self._trails), "seconds": _SHORT}
         statuses = {thread_id: self._status(thread_id) for thread_id in thread_ids}
-        return _Told(
+        return _Answers(
             is_ready=self._is_ready(),
             has_started=self._ask("POST", "/members/storm/groups/storm/chaos/steady", data=form).ok,
             doctor=self._command("doctor"),

@@ -26,7 +26,7 @@ _REFUSAL_MS: Final = 10_000
 
 @dataclass(frozen=True, slots=True)
 class RedisRecord:
-    """What Redis knows of its installation.
+    """The record that Redis has of its installation.
 
     `id` is empty for a Redis that belongs to none, `was_used` whether it held members or threads before. `ticks` only
     grow. `refusal` says why some process does not work here, or is empty. `last_ids` are the highest ids that it gave

@@ -82,7 +82,7 @@ class Folder:
 
     @property
     def identity(self) -> tuple[int, int]:
-        """What tells the folder from every other one, whatever its name."""
+        """The folder's identity, whatever its name."""
         status = os.fstat(self.fd)
         return status.st_dev, status.st_ino
 

@@ -79,7 +79,7 @@ class Installation:
 
     @property
     def mismatch(self) -> Mismatch | None:
-        """What the last check found, None where all is well."""
+        """The mismatch of the last check, None where all is well."""
         return self._mismatch
 
     @property

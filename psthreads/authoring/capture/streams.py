@@ -165,7 +165,7 @@ def flush() -> None:
 
 
 class _Descriptor(io.FileIO):
-    """What sys.stdout and sys.stderr write to: a pipe, or the worker's own output for the handlers of logging."""
+    """The target of sys.stdout and sys.stderr: a pipe, or the worker's own output for the handlers of logging."""
 
     def __init__(self, number: int, original: int, output: OutputCapture) -> None:
         super().__init__(number, "w", closefd=False)
