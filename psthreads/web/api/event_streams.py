@@ -26,8 +26,10 @@ _POLL_SECONDS: Final = 5.0  # between two checks that a client that receives not
 _QUIET_POLLS: Final = 3  # after which a comment shows that the stream is alive
 _RETRY_SECONDS: Final = 1.0
 _PAUSE_SECONDS: Final = 0.25  # between two reads of many threads
-_RETRY: Final = "retry: 1000\n\n"  # milliseconds until a browser reconnects
-_COMMENT: Final = ":\n\n"
+# No empty line follows these: some clients take every empty line for the end of an event, and would report one without
+# a name and without data. They belong to the next event's block.
+_RETRY: Final = "retry: 1000\n"  # milliseconds until a browser reconnects
+_COMMENT: Final = ":\n"
 _FIRST_THREADS: Final = 200
 _SENT_THREADS: Final = 1_000
 
@@ -71,7 +73,7 @@ class ThreadStream:
                 with self.feed.follow(self.thread_id) as follower:
                     yield from self._follow(follower, first)
             except Unavailable as error:
-                yield f": {error.message}\n\n"
+                yield f": {error.message}\n"
                 time.sleep(_RETRY_SECONDS)
             except (NotSignedIn, NotAllowed, NotFound):
                 return  # A client that reconnects gets the reason.
@@ -86,7 +88,7 @@ class ThreadStream:
                 snapshot = follower.snapshot(first, again=again)
                 self.watch.check(snapshot.access, (snapshot.thread,))
             except Unavailable as error:
-                yield f": {error.message}\n\n"
+                yield f": {error.message}\n"
                 time.sleep(_RETRY_SECONDS)
                 continue
             thread, log = snapshot.thread, snapshot.log
@@ -147,7 +149,7 @@ class AllThreadsStream:
                 yield _event("reset", {"message": "Too much has changed meanwhile: what is active now follows."})
                 since = ""
             except Unavailable as error:
-                yield f": {error.message}\n\n"
+                yield f": {error.message}\n"
                 time.sleep(_RETRY_SECONDS)
             except (NotSignedIn, NotAllowed, NotFound):
                 return
