@@ -19,6 +19,7 @@ from redis import Redis
 from chaos.clients import Clients
 from chaos.counting import COUNTS, Breach, Evidence
 from chaos.deck import WEIGHTS
+from chaos.stalls import Stalls
 from chaos.storm import Storm
 from chaos.trails import executions
 from chaos.watch import Watch
@@ -105,11 +106,12 @@ def _blow(folder: Path, arguments: argparse.Namespace, names: Collection[str]) -
         token = directory.create_token(member, "storm")
         clients = Clients(world.address, token, trails, arguments.threads, arguments.seed, arguments.seconds)
         storm = Storm(world, redis, arguments.seed, names)
+        stalls = Stalls()
         watch = Watch(store, clients, trails, world.config.documents, world.config.lost_after)
         if not wait_until(lambda: len(world.workers()) == arguments.machines * arguments.workers, _READY_SECONDS):
             raise TimeoutError("The workers did not start.")
         begun = time.monotonic()
-        for part in (clients, watch, storm):
+        for part in (stalls, clients, watch, storm):
             part.start()
         clients.wait_for_starts()
         wait_until(lambda: len(clients.seen.final) > 0.9 * arguments.threads, _READY_SECONDS + arguments.threads / 4)
@@ -117,12 +119,13 @@ def _blow(folder: Path, arguments: argparse.Namespace, names: Collection[str]) -
         _wait_for_the_last(store, clients)
         clients.end()
         watch.end()
+        stalls.end()
         clients.look_again()
         print(f"  faults: {', '.join(f'{count} {name}' for name, count in storm.counts().most_common())}")
         if absent := set(names) - set(storm.counts()):
             print(f"  left out: {', '.join(sorted(absent))}")
         threads = _as_stored(store, clients)
-        evidence = Evidence(world.config, threads, clients, watch, executions(trails), storm.strikes)
+        evidence = Evidence(world.config, threads, clients, watch, executions(trails), storm.strikes, stalls)
         breaches = [*evidence.breaches(), *_of_lists(store, redis, threads, group)]
     breaches += [
         Breach("orphans", "", f"process {process.pid} outlived the program from which it came")

@@ -10,8 +10,9 @@ from typing import Final
 
 from chaos.clients import Clients
 from chaos.deck import PRECISE
-from chaos.faults import REDIS, Lost
+from chaos.faults import REDIS, WEB, Lost
 from chaos.processes import KINDS, LIMIT_SECONDS
+from chaos.stalls import Stalls
 from chaos.storm import Strike
 from chaos.trails import Execution
 from chaos.watch import Watch, digest
@@ -47,9 +48,13 @@ class Breach:
 
 @dataclass(frozen=True, slots=True)
 class Detection:
-    """How long it took until the store recorded that an execution was lost."""
+    """How long it took until the store recorded that an execution was lost.
+
+    `stalled` is for how many of these seconds no program had its turn, or may not have had it.
+    """
 
     seconds: float
+    stalled: float
     thread_id: str
     lost: Lost
 
@@ -72,6 +77,7 @@ class Evidence:
         watch: Watch,
         executions: Sequence[Execution],
         strikes: Sequence[Strike],
+        stalls: Stalls,
     ) -> None:
         self._config = config
         self._threads = threads
@@ -80,6 +86,8 @@ class Evidence:
         self._watch = watch
         self._executions = executions
         self._strikes = strikes
+        self._stalls = stalls
+        self._janitors = {WEB, *(run.machine for run in executions)}
         self.detections = tuple(self._detections())
 
     def breaches(self) -> Iterator[Breach]:
@@ -192,7 +200,8 @@ class Evidence:
             if self._kinds[run.thread_id] == "endless" and run.last - run.began > longest:
                 yield Breach("overtime", run.thread_id, f"process {run.pid} worked for {run.last - run.began:.1f} s")
         for each in self.detections:
-            if each.seconds > (OWN_MACHINE_SECONDS if each.lost.watched else self._lease(self._kinds[each.thread_id])):
+            most = OWN_MACHINE_SECONDS if each.lost.watched else self._lease(self._kinds[each.thread_id])
+            if each.seconds - each.stalled > most:
                 sentence = f"process {each.lost.pid} was lost, which was recorded {each.seconds:.1f} s later"
                 yield Breach("late detections", each.thread_id, sentence)
 
@@ -209,7 +218,8 @@ class Evidence:
                 run = self._run_of(lost)
                 recorded = self._recorded(run, lost) if run is not None else None
                 if run is not None and recorded is not None and not self._is_disturbed(strike, recorded):
-                    yield Detection(recorded - lost.at, run.thread_id, lost)
+                    stalled = self._stalls.between(lost.at, recorded)
+                    yield Detection(recorded - lost.at, stalled, run.thread_id, lost)
 
     def _recorded(self, run: Execution, lost: Lost) -> float | None:
         """Return when the store said that the execution was lost, None for one that was cut off and went on."""
@@ -224,15 +234,16 @@ class Evidence:
         return None
 
     def _is_disturbed(self, strike: Strike, recorded: float) -> bool:
-        """Return whether another fault kept the machine or Redis from seeing what this one did."""
-        return any(
-            other is not strike
+        """Return whether other faults kept the machine, Redis or every janitor from seeing what this one did."""
+        struck = {
+            other.place
+            for other in self._strikes
+            if other is not strike
             and other.name not in PRECISE
-            and other.place in {REDIS, strike.place}
             and strike.at - _RECOVERY_SECONDS < other.until
             and other.at < recorded
-            for other in self._strikes
-        )
+        }
+        return bool(struck & {REDIS, strike.place}) or self._janitors - {strike.place} <= struck
 
     def _run_of(self, lost: Lost) -> Execution | None:
         """Return the execution that was lost, None for one that had ended before."""

@@ -22,6 +22,7 @@ from psthreads.threads.store import ThreadStore
 LOOK_SECONDS: Final = 0.1
 _PROCESSES_SECONDS: Final = 0.5
 _FILES_SECONDS: Final = 5.0
+_LAST_EVENTS: Final = 500
 _ID: Final = re.compile(r"[0-9a-f]{32}")
 
 
@@ -99,9 +100,16 @@ class Watch:
         changes = self.changes.setdefault(thread.id, [])
         last = changes[-1] if changes else None
         if thread.ended:  # Redis's clock is this computer's, and more precise than a look ten times a second.
-            at = min(at, thread.ended / 1000 - time.time() + time.monotonic())
+            at = min(at, _monotonic(thread.ended))
+        if last is not None and thread.restarts > last.restarts:
+            at = min(at, self._queued_again(thread.id, at))
         if last is None or (last.status, last.restarts) != (thread.status, thread.restarts):
             changes.append(Change(at, thread.status, thread.restarts, thread.message))
+
+    def _queued_again(self, thread_id: str, at: float) -> float:
+        """Return when the thread's log says that it was queued again; `at` where it does not say so any more."""
+        events = self._store.log(thread_id, -_LAST_EVENTS).events
+        return max((_monotonic(event.timestamp) for event in events if "; queued again" in event.message), default=at)
 
     def _look_at_processes(self, now: float) -> None:
         for thread_id, process in processes(self._trails):
@@ -119,6 +127,11 @@ class Watch:
             if now != before:
                 names = sorted(name for name in before | now if before.get(name) != now.get(name))
                 self.changed.setdefault(thread_id, f"after the end changed: {', '.join(names)}")
+
+
+def _monotonic(milliseconds: int) -> float:
+    """Return what the monotonic clock showed at a time of Redis's."""
+    return milliseconds / 1000 - time.time() + time.monotonic()
 
 
 def digest(content: bytes) -> str:

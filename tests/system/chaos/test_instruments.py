@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -29,6 +30,18 @@ for _ in sys.stdin:
         print("forked", flush=True)
     except BlockingIOError:
         print("refused", flush=True)
+"""
+
+STALLED = """
+import sys, time
+from chaos.stalls import Stalls
+stalls = Stalls()
+stalls.start()
+begun = time.monotonic()
+print("started", flush=True)
+sys.stdin.readline()
+stalls.end()
+print(stalls.between(begun, time.monotonic()), stalls.between(begun - 9, begun))
 """
 
 
@@ -80,3 +93,20 @@ def test_a_machine_forks_again_once_it_may(tmp_path: Path) -> None:
             assert answer() == b"forked"
     finally:
         limit.remove()
+
+
+def test_the_time_is_known_for_which_the_computer_stood_still() -> None:
+    command = [sys.executable, "-c", STALLED]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as program:
+        assert program.stdin
+        assert program.stdout
+        program.stdout.readline()
+        program.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, program.pid, os.WSTOPPED)
+        begun = time.monotonic()
+        time.sleep(0.5)
+        program.send_signal(signal.SIGCONT)
+        stopped = time.monotonic() - begun
+        during, before = map(float, program.communicate(b"\n")[0].split())
+    assert during >= stopped - 0.1
+    assert before == 0
