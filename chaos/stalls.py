@@ -32,8 +32,9 @@ class Stalls:
         return sum(max(0.0, min(end, last) - max(begin, first)) for begin, end in self._stalls)
 
     def _serve(self) -> None:
-        before = time.monotonic()
-        while not self._ended.wait(_STEP_SECONDS):
+        before, ended = time.monotonic(), False
+        while not ended:
+            ended = self._ended.wait(_STEP_SECONDS)
             now = time.monotonic()
             if now - before > _LEAST_SECONDS:
                 self._stalls.append((before, now))
