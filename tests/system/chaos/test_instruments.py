@@ -109,4 +109,4 @@ def test_the_time_is_known_for_which_the_computer_stood_still() -> None:
         stopped = time.monotonic() - begun
         during, before = map(float, program.communicate(b"\n")[0].split())
     assert during >= stopped - 0.1
-    assert before == 0
+    assert before < 0.1
