@@ -6,7 +6,10 @@ unchanged, so each says what is wrong and what to do about it.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from psthreads.domain.foreign import text_of
+from psthreads.domain.suggestions import hint
 
 
 class PsthreadsError(Exception):
@@ -47,6 +50,13 @@ class MissingParameter(BadParameter):
 
     def __init__(self, name: str) -> None:
         super().__init__(name, f"Parameter '{name}' is missing: add it and try again.")
+
+
+class UnknownParameter(BadParameter):
+    """Nothing reads this parameter: the message has the nearest of the `names` that something reads."""
+
+    def __init__(self, name: str, names: Iterable[str]) -> None:
+        super().__init__(name, f"There is no parameter '{name[:80]}' here: {hint(name, names)}")
 
 
 class NotSignedIn(PsthreadsError):

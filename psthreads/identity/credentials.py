@@ -110,7 +110,7 @@ def identify_arguments(
     kind, claim = credential.claim
     if kind == "password":
         claim = f"{claim} {network(address) if address is not None else ''}"
-    return kind, claim, "" if group_ref is None else key_of(group_ref)
+    return kind, claim, "" if group_ref is None else key_of_ref(group_ref)
 
 
 @lru_cache(maxsize=4096)
@@ -160,6 +160,11 @@ def digest(token: str) -> str:
 def key_of(ref: str) -> str:
     """Return the form in which a name or id is looked up; for text that can be neither, one that does not exist."""
     return ref.lower() if _NAME.fullmatch(ref) else _NOBODY
+
+
+def key_of_ref(ref: str) -> str:
+    """Return the key of a member or a group that a request names: PageSeeder's clients mark a name by a leading `~`."""
+    return key_of(ref.removeprefix("~"))
 
 
 def name_range(prefix: str, after: str) -> tuple[str, str] | None:

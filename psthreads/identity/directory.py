@@ -34,6 +34,7 @@ from psthreads.identity.credentials import (
     Token,
     identify_arguments,
     key_of,
+    key_of_ref,
     name_range,
     parse_identification,
     read_token_scope,
@@ -215,14 +216,14 @@ class Directory:
     # Members.
 
     def find_member(self, ref: str) -> Member:
-        """Return the member with this id or username, with or without a leading `~`; raise MemberNotFound."""
-        if row := self._run("find", "member", key_of(ref.removeprefix("~"))):
+        """Return the member with this id or username; raise MemberNotFound."""
+        if row := self._run("find", "member", key_of_ref(ref)):
             return records.parse_member(row)
         raise MemberNotFound(ref)
 
     def account(self, ref: str) -> Account:
         """Return the account of the member with this id or username; raise MemberNotFound."""
-        if row := self._run("account", key_of(ref.removeprefix("~"))):
+        if row := self._run("account", key_of_ref(ref)):
             return records.parse_account(row)
         raise MemberNotFound(ref)
 
@@ -246,7 +247,7 @@ class Directory:
 
     def find_group(self, ref: str) -> Group:
         """Return the group with this id or name; raise GroupNotFound."""
-        if row := self._run("find", "group", key_of(ref)):
+        if row := self._run("find", "group", key_of_ref(ref)):
             return records.parse_group(row)
         raise GroupNotFound(ref)
 
