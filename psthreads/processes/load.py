@@ -4,12 +4,17 @@ A document is always either the old one or the uploaded one, and never a part of
 zone in one step, so that a load that was stopped can be started again and continues. Conflicts are looked for before
 the first file is moved: nothing is loaded if a document exists and `overwrite` is not set, or if a document is not
 valid and `validate` is set. The thread completes once everything is on the disk.
+
+With `skip-invalid`, documents that are not valid stay in the zone, and the others are loaded. A document that is valid
+only by a schema that stays there stays, too. With `dry-run`, all checks are made, the log says of each file what would
+become of it, and nothing is changed.
 """
 
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Annotated, BinaryIO, Final, cast
 
@@ -26,6 +31,9 @@ from psthreads.processes.xml.checking import Checker
 from psthreads.processes.xml.parsing import MOST_LOGGED
 
 _MOST_REPORTED: Final = 100  # files that cannot be loaded
+_USED_BY_OTHERS: Final = re.compile(r"/schemas/|\.(xsd|rng|rnc|sch|dtd|ent|mod|xsl|xslt)\Z", re.IGNORECASE)
+"""The paths of documents by which others are checked."""
+_UNCHANGED: Final = "Nothing was changed."
 
 
 @process(
@@ -41,9 +49,12 @@ def load(
     validate: Annotated[bool, "whether the XML documents must be valid, or else nothing is loaded"] = False,  # noqa: FBT002 (a parameter on the wire)
     overwrite: Annotated[bool, "whether documents that exist are replaced; otherwise nothing is loaded"] = False,  # noqa: FBT002 (as above)
     folder: Annotated[str, "the folder of the group to load into"] = "/",
+    skip_invalid: Annotated[bool, "load what is valid, and leave the rest in the zone; implies validate"] = False,  # noqa: FBT002 (as above)
+    dry_run: Annotated[bool, "only say what would be new, replaced and refused"] = False,  # noqa: FBT002 (as above)
 ) -> Outcome | str:
     """Make the files of the member's loading zone documents of the group."""
-    return _Load(context, folder, overwrite=overwrite).run(validate=validate)
+    work = _Load(context, folder, overwrite=overwrite, skip_invalid=skip_invalid, dry_run=dry_run)
+    return work.run(validate=validate or skip_invalid)
 
 
 @load.check
@@ -61,26 +72,41 @@ def _base(documents: GroupFolder, folder: str) -> str:
 class _Load:
     """One load. `_files` pairs the path of each file in the zone with the document that it becomes."""
 
-    def __init__(self, context: Context, folder: str, *, overwrite: bool) -> None:
+    def __init__(
+        self, context: Context, folder: str, *, overwrite: bool, skip_invalid: bool = False, dry_run: bool = False
+    ) -> None:
         self._context = context
         self._zone = context.loading_zone
         self._documents = context.folder
         self._overwrite = overwrite
+        self._skip_invalid = skip_invalid
+        self._dry_run = dry_run
+        self._replaced: set[str] = set()  # the paths of documents
         base = _base(self._documents, folder)
         context.message("Looking at the loading zone")
         self._files = [(file.path, replace(file, path=f"{base}{file.path}")) for file in self._zone.walk(self._skip)]
 
     def run(self, *, validate: bool) -> Outcome | str:
         """Load the files, unless there is a conflict."""
-        context = self._context
         total = many(len(self._files), "file")
         if not self._files:
             return Outcome(Status.COMPLETED, "There was nothing to load: the loading zone is empty.")
         if conflicts := self._report(self._conflicts()):
             hint = "" if self._overwrite else ": repeat it with overwrite=true, or with another folder"
-            return _failed(f"{conflicts:,} of {total} cannot be put in place{hint}.")
-        if validate and (invalid := self._report(self._invalid())):
-            return _failed(f"{invalid:,} of {total} are not valid.")
+            return self._failed(f"{conflicts:,} of {total} cannot be put in place{hint}.", conflicts)
+        invalid = 0
+        if validate:
+            invalid = (
+                self._leave_out_invalid()
+                if self._skip_invalid
+                else self._report(sentence for _, sentence in self._invalid())
+            )
+        if invalid and not (self._skip_invalid and self._files):
+            return self._failed(f"{invalid:,} of {total} {'is' if invalid == 1 else 'are'} not valid.", invalid)
+        return self._rehearse(invalid) if self._dry_run else self._load_all(invalid)
+
+    def _load_all(self, invalid: int) -> Outcome | str:
+        context = self._context
         loaded = 0
         with context.bar("progress", total=len(self._files)) as bar:
             for path, document in bar.iter(self._files):
@@ -88,10 +114,35 @@ class _Load:
         context.message("Waiting for the disk")
         self._documents.sync()
         self._zone.remove_empty_folders()
+        left = f"; {invalid:,} not valid, and still in the loading zone, as the log says" if invalid else ""
         if missing := len(self._files) - loaded:
-            sentence = f"Loaded {many(loaded, 'file')}; {missing:,} could not be, as the log says."
+            sentence = f"Loaded {many(loaded, 'file')}; {missing:,} could not be, as the log says{left}."
             return Outcome(Status.FAILED if context.errors else Status.COMPLETED, sentence)
-        return f"Successfully loaded {many(loaded, 'file')}"
+        return f"Successfully loaded {many(loaded, 'file')}{left}"
+
+    def _rehearse(self, invalid: int) -> str:
+        """Say of each file what a load would do with it; the files that it would refuse are reported already."""
+        context = self._context
+        with context.bar("progress", total=len(self._files)) as bar:
+            for _, document in bar.iter(self._files):
+                what = "it would replace the document" if document.path in self._replaced else "it would be new"
+                context.message(f"Would load {document.path}: {what}")
+        replaced = len(self._replaced.intersection(document.path for _, document in self._files))
+        new = len(self._files) - replaced
+        self._tell_counts(new, replaced, invalid)
+        refused = f"; {invalid:,} would be refused, as the log says" if invalid else ""
+        total = many(len(self._files), "file")
+        return f"Would load {total}: {new:,} new, {replaced:,} in place of a document{refused}. {_UNCHANGED}"
+
+    def _failed(self, reason: str, refused: int) -> Outcome:
+        if not self._dry_run:
+            return Outcome(Status.FAILED, f"Nothing was loaded: {reason}")
+        self._tell_counts(0, 0, refused)
+        return Outcome(Status.FAILED, f"Nothing would be loaded: {reason} {_UNCHANGED}")
+
+    def _tell_counts(self, new: int, replaced: int, refused: int) -> None:
+        counts = {"new": str(new), "replaced": str(replaced), "refused": str(refused)}
+        self._context.element("dry-run", attributes=counts)
 
     def _skip(self, path: str, reason: str) -> None:
         self._context.warning(f"{path} in the loading zone was left out: {reason}.")
@@ -118,27 +169,45 @@ class _Load:
                 yield f"{path} cannot be loaded: {document.path} is a folder."
             elif kind and not self._overwrite:
                 yield f"{path} cannot be loaded: {document.path} exists already."
+            elif kind:
+                self._replaced.add(document.path)
 
-    def _invalid(self) -> Iterable[str]:
+    def _leave_out_invalid(self) -> int:
+        """Report what is not valid, and load the rest only; returns the number of files that are left out."""
+        total = len(self._files)
+        while True:
+            invalid = set()
+            for path, sentence in self._invalid():
+                self._context.warning(sentence)
+                invalid.add(path)
+            self._files = [file for file in self._files if file[1].path not in invalid]
+            if not any(map(_USED_BY_OTHERS.search, invalid)):
+                return total - len(self._files)
+            # Some documents may be valid only by what is now left out.
+
+    def _invalid(self) -> Iterator[tuple[str, str]]:
+        """Yield the path of each document that is not valid, with a sentence on it, and log its further problems."""
         context = self._context
+        level = Level.WARN if self._skip_invalid else Level.ERROR
         sources = {document.path: path for path, document in self._files}
         checker = Checker(context, _AsLoaded(self._documents, self._zone, sources))
         documents = [document for _, document in self._files if is_xml(document.path)]
         with context.bar("validating", total=len(documents)) as bar:
             for document in bar.iter(documents):
+                path = document.path
                 try:
                     problems = checker.problems(document)
                 except (PsthreadsError, OSError):
-                    yield f"Document {document.path} cannot be checked: it is gone from the loading zone."
+                    yield path, f"Document {path} cannot be checked: it is gone from the loading zone."
                     continue
                 if checker.unapplied:
-                    context.warning(f"Document {document.path} is too large to be checked by {checker.unapplied}.")
+                    context.warning(f"Document {path} is too large to be checked by {checker.unapplied}.")
                 for problem in problems[1:MOST_LOGGED]:
-                    context.log(f"Document {document.path}, {problem}", Level.ERROR)
+                    context.log(f"Document {path}, {problem}", level)
                 if problems:
-                    yield f"Document {document.path} is not valid: {problems[0]}"
+                    yield path, f"Document {path} is not valid: {problems[0]}"
                 else:
-                    context.message(f"Document {document.path} is valid.")
+                    context.message(f"Document {path} is valid.")
 
     def _load(self, path: str, to: str) -> bool:
         """Move one file and report it, so that no interrupt comes between the two."""
@@ -184,7 +253,3 @@ class _AsLoaded(GroupFolder):
         """Do as GroupFolder."""
         source = self._sources.get(path)
         return self._documents.read(path, most) if source is None else self._zone.read(source, most)
-
-
-def _failed(reason: str) -> Outcome:
-    return Outcome(Status.FAILED, f"Nothing was loaded: {reason}")

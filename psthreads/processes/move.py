@@ -11,6 +11,8 @@ error is reported, and both documents stay where they are.
 Documents are moved one by one, and not with their folder: that gives progress, lets a cancel stop the rest, and
 gives each document a line in the log. Each is renamed in one step, and is logged together with it, so that it always
 has exactly one path. Links and other things that are not documents stay where they are.
+
+With `dry-run`, conflicts are looked for, the log says what would move where, and nothing is changed.
 """
 
 from __future__ import annotations
@@ -46,9 +48,11 @@ def move(
     path: Annotated[str, "the document or the folder to move"],
     destination: Annotated[str, Bounds(1), "a folder to move it into, or its new path"],
     merge: Annotated[bool, "merge the folder with the destination, if that exists"] = False,  # noqa: FBT002 (a parameter on the wire)
+    dry_run: Annotated[bool, "only say what would move where"] = False,  # noqa: FBT002 (as above)
 ) -> Outcome | str:
     """Move a document or a folder to another place in the group."""
-    return _Move(context, *_source_and_target(context.folder, path, destination, merge=merge)).run()
+    work = _Move(context, *_source_and_target(context.folder, path, destination, merge=merge))
+    return work.rehearse() if dry_run else work.run()
 
 
 @move.check
@@ -140,10 +144,37 @@ class _Move:
         if context.errors:
             sentence = f"Moved {self._moved:,} of {_files(total)}: the log says which could not be moved, and why."
             return Outcome(Status.FAILED, sentence)
-        skipped = (
-            f"; {self._skipped:,} {'was' if self._skipped == 1 else 'were'} left in place" if self._skipped else ""
-        )
-        return f"Successfully moved {_files(self._moved)}{skipped}"
+        return f"Successfully moved {_files(self._moved)}{self._left('was' if self._skipped == 1 else 'were')}"
+
+    def rehearse(self) -> str:
+        """Say what would move; raises Conflict as `run`."""
+        context = self._context
+        context.log(f"From {self._source} to {self._target}")
+        context.message("Finding URIs")
+        stays: list[bool] = []  # of the current folder and those above it: whether something in it stays
+
+        def skip(path: str, reason: str) -> None:
+            self._skip(path, reason)
+            if stays:
+                stays[-1] = True
+
+        with context.bar("progress", total=self._count()) as bar:
+            for visit, path in _walk(self._folder, self._source, skip):
+                if visit is _Visit.ENTERING:
+                    stays.append(False)
+                    continue
+                if visit is _Visit.LEAVING and stays.pop():
+                    context.log(f"Folder {path} would stay, since it would not be empty.", Level.WARN)
+                    if stays:
+                        stays[-1] = True
+                    continue
+                context.message(f"Would move {path} to {self._new(path)}")
+                self._moved += 1
+                bar.advance()
+        return f"Would move {_files(self._moved)}{self._left('would be')}. Nothing was changed."
+
+    def _left(self, verb: str) -> str:
+        return f"; {self._skipped:,} {verb} left in place" if self._skipped else ""
 
     def _new(self, path: str) -> str:
         return self._target.rstrip("/") + path[len(self._source) :] or "/"

@@ -11,6 +11,8 @@ The stylesheet is XSLT 1.0 with EXSLT's functions. Its parameters are `path`, th
 
 A document that cannot be published is an error. The others are still published: the thread then ends `failed`, and
 the zip file contains them.
+
+With `dry-run`, every document is transformed and reported in the same way, but there is no zip file.
 """
 
 from __future__ import annotations
@@ -47,10 +49,12 @@ def publish(
     stylesheet: Annotated[str, "the XSLT stylesheet of the group that transforms each document"] = (
         "/stylesheets/publish.xsl"
     ),
+    dry_run: Annotated[bool, "transform the documents and say what becomes of them, without a zip file"] = False,  # noqa: FBT002 (a parameter on the wire)
 ) -> Outcome:
     """Transform the XML documents below a path by a stylesheet, and pack them into a zip file to download."""
     try:
-        return _publish(context, path, Transformer(context, context.folder.normal(stylesheet)))
+        transformer = Transformer(context, context.folder.normal(stylesheet))
+        return _publish(context, path, transformer, dry_run=dry_run)
     except Unusable as error:
         sentence = f"The stylesheet {stylesheet} cannot be used, and nothing was published: {error}"
         return Outcome(Status.FAILED, sentence)
@@ -73,7 +77,7 @@ def _check_paths(start: Start) -> None:
         )
 
 
-def _publish(context: Context, path: str, transformer: Transformer) -> Outcome:
+def _publish(context: Context, path: str, transformer: Transformer, *, dry_run: bool) -> Outcome:
     folder = context.folder
     context.message(f"Publishing documents below {path or '/'}")
     documents = (document for document in folder.walk(path, warn_of_skips(context)) if _is_published(document.path))
@@ -84,36 +88,43 @@ def _publish(context: Context, path: str, transformer: Transformer) -> Outcome:
     filename = f"{filename_of(folder.group)}-publish-{context.thread_id}.zip"
     published = 0
     names: set[str] = set()
+    archive = None
     with ExitStack() as stack:
-        directory = stack.enter_context((context.temporary() / "directory").open("w+b"))
-        file = stack.enter_context(context.result(filename))
-        archive = ZipWriter(file, directory)
+        if not dry_run:
+            directory = stack.enter_context((context.temporary() / "directory").open("w+b"))
+            archive = ZipWriter(stack.enter_context(context.result(filename)), directory)
         bar = context.bar("progress", total=total)
         for transformed in transformer.transform(documents):
             published += _add(context, archive, transformed, names)
             bar.advance()
         bar.total = bar.current  # The number of documents may have changed.
         if not published:  # An exception: leaving the block with one removes the file.
-            raise Conflict("Nothing was published: the log says why, for each document.")
-        archive.close()
-        with context.shield():  # The file exists if and only if the thread names it.
-            stack.close()
-            context.element("zip", filename)
+            raise Conflict(
+                f"Nothing {'was' if archive else 'would be'} published: the log says why, for each document."
+            )
+        if archive is not None:
+            archive.close()
+            with context.shield():  # The file exists if and only if the thread names it.
+                stack.close()
+                context.element("zip", filename)
     if published < bar.current:
-        sentence = f"{published:,} of {many(bar.current, 'document')} published: the log says why the others were not."
+        attempted = many(bar.current, "document")
+        would_be, were = ("would be ", "would") if archive is None else ("", "were")
+        sentence = f"{published:,} of {attempted} {would_be}published: the log says why the others {were} not."
         return Outcome(Status.FAILED, sentence)
-    return Outcome(Status.COMPLETED, f"Published {many(published, 'document')}")
+    sentence = f"Would publish {many(published, 'document')}. There is no zip file, since this was a dry run."
+    return Outcome(Status.COMPLETED, sentence if archive is None else f"Published {many(published, 'document')}")
 
 
 def _is_published(path: str) -> bool:
     return is_xml(path) and not _TOOL.search(path)
 
 
-def _add(context: Context, archive: ZipWriter, transformed: Transformed, names: set[str]) -> bool:
-    """Add an output to the archive and report it; returns False if there is no output."""
+def _add(context: Context, archive: ZipWriter | None, transformed: Transformed, names: set[str]) -> bool:
+    """Add an output to the archive, if there is one, and report it; returns False if there is no output."""
     path, output = transformed.document.path, transformed.output
     if output is None:
-        context.error(f"Document {path} was not published: {transformed.problem}")
+        context.error(f"Document {path} {'was not' if archive else 'would not be'} published: {transformed.problem}")
         return False
     for message in output.messages[:_MESSAGES]:
         context.log(f"Document {path}: {message}")
@@ -125,6 +136,9 @@ def _add(context: Context, archive: ZipWriter, transformed: Transformed, names: 
         name = old + output.ending  # Unique, because documents are sorted by name.
         context.warning(f"Document {path} is {name} in the zip file, because another document has its name.")
     names.add(name)
-    archive.add(name, transformed.document.modified, output.content)
-    context.message(f"Published {path}")
+    if archive is None:
+        context.message(f"Would publish {path} as {name}")
+    else:
+        archive.add(name, transformed.document.modified, output.content)
+        context.message(f"Published {path}")
     return True
