@@ -14,8 +14,9 @@ from urllib.parse import quote, unquote, urlsplit
 from lxml import etree
 
 from psthreads.documents.layout import GroupFolder
-from psthreads.domain.errors import PsthreadsError
+from psthreads.domain.errors import DocumentNotFound, PsthreadsError
 from psthreads.processes.xml import parsing as _parsing
+from psthreads.processes.xml.built_in import CONTENTS
 from psthreads.processes.xml.parsing import NotWellFormed, plain
 
 XSD: Final = "http://www.w3.org/2001/XMLSchema"
@@ -25,26 +26,37 @@ SCH: Final = "http://purl.oclc.org/dsdl/schematron"
 _LARGEST: Final = 8 * 1024 * 1024  # bytes of one schema document
 _MOST_PARTS: Final = 500  # documents of one schema
 _DEEPEST: Final = 16  # includes within includes
+_ADVICE: Final = "put a copy there, and say in /schemas/catalog.xml what it stands for"
 
 
 class Unusable(Exception):
     """A schema or a stylesheet cannot be used. The text says why, as the end of a sentence."""
 
 
+class Absent(Unusable):
+    """The group does not have what a document or a schema refers to."""
+
+
 class Includer:
     """Reads the schema documents of one group, and resolves their includes.
 
     All methods raise Unusable if a document is missing, outside the group, too large, too deep or not well-formed.
+    `locate` returns the path in the group for the path of a document and a reference in it.
     """
 
-    def __init__(self, folder: GroupFolder) -> None:
+    def __init__(self, folder: GroupFolder, locate: Callable[[str, str], str] | None = None) -> None:
         self._folder = folder
+        self._locate = locate or inside
 
     def read(self, path: str) -> bytes:
-        """Return the bytes of one schema document."""
+        """Return the bytes of one schema document; raises Absent if there is none."""
+        if path in CONTENTS:
+            return CONTENTS[path]
         try:
             with self._folder.open(path) as file:
                 data = file.read(_LARGEST + 1)
+        except DocumentNotFound as error:
+            raise Absent(f"{path}: {error.message}") from None
         except (OSError, PsthreadsError) as error:
             reason = error.message if isinstance(error, PsthreadsError) else "It cannot be read"
             raise Unusable(f"{path}: {reason}") from None
@@ -70,7 +82,7 @@ class Includer:
         """Compile an XML Schema with its includes, imports and redefines."""
 
         def serve(address: str) -> bytes:
-            target = inside(path, address)
+            target = self._locate(path, address)
             part = self.read(target)
             self.parse(target, part)
             return part
@@ -96,7 +108,7 @@ class Includer:
 
     def _target(self, path: str, element: etree._Element, ancestors: tuple[str, ...], parts: list[str]) -> str:
         """Return the path that an element includes, within the limits; `parts` collects the paths of the schema."""
-        target = inside(path, element.get("href", ""))
+        target = self._locate(path, element.get("href", ""))
         parts.append(target)
         if target in ancestors or len(ancestors) > _DEEPEST or len(parts) > _MOST_PARTS:
             raise Unusable(f"{path} includes {target} in a circle, too deeply or too often")
@@ -168,19 +180,19 @@ def url(path: str) -> str:
 
 
 def inside(base: str, href: str) -> str:
-    """Return the path in the group of a reference in the document at `base`; raises Unusable if there is none."""
+    """Return the path in the group of a reference in the document at `base`; raises Absent if there is none."""
     try:
         split = urlsplit(href)
     except ValueError:
-        raise Unusable(f"'{plain(href)}' is not a reference") from None
+        raise Absent(f"'{plain(href)}' is not a reference") from None
     if split.scheme not in {"", "group"} or split.netloc or not split.path:
-        raise Unusable(f"it refers to '{plain(href)}', which is not in this group: put a copy there and refer to that")
+        raise Absent(f"it refers to '{plain(href)}', which is not in this group: {_ADVICE}")
     path = unquote(split.path)
     names = [] if path.startswith("/") else base.split("/")[:-1]
     for name in path.split("/"):
         if name == "..":
             if not any(names):
-                raise Unusable(f"it refers to '{plain(href)}', which leads out of the group's folder")
+                raise Absent(f"it refers to '{plain(href)}', which leads out of the group's folder")
             names.pop()
         elif name not in {"", "."}:
             names.append(name)

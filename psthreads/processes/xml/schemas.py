@@ -13,7 +13,8 @@ from lxml import etree
 
 from psthreads.documents.layout import GroupFolder
 from psthreads.domain.errors import DocumentNotFound, PsthreadsError
-from psthreads.processes.xml.includes import RNG, SCH, XSD, Includer, Unusable, inside, schema_of
+from psthreads.processes.xml.includes import RNG, SCH, XSD, Includer, Unusable, schema_of
+from psthreads.processes.xml.locating import Locator
 from psthreads.processes.xml.parsing import MOST_PROBLEMS, plain
 
 FOLDER: Final = "/schemas"
@@ -96,7 +97,8 @@ class Schemas:
 
     def __init__(self, folder: GroupFolder) -> None:
         self._folder = folder
-        self._includer = Includer(folder)
+        self._locator = Locator(folder)
+        self._includer = Includer(folder, self._locator.reference)
         # The caches hold errors, too: a schema that many documents name fails once.
         self._compiled = lru_cache(maxsize=64)(self._compile)
         self._of_group = lru_cache(maxsize=256)(self._find)
@@ -116,7 +118,7 @@ class Schemas:
             raise schemas
         if not _names_schemas(root):
             return schemas
-        own = _usable([self._compiled(kind, parts) for kind, parts in _references(root, path)])
+        own = _usable([self._compiled(kind, parts) for kind, parts in _references(root, path, self._locator)])
         if isinstance(own, Unusable):
             raise own
         return list({schema.path: schema for schema in [*schemas, *own]}.values())
@@ -205,7 +207,7 @@ def _names_schemas(root: etree._Element) -> bool:
     return root.getprevious() is not None or root.get(_LOCATION) is not None or root.get(_BARE_LOCATION) is not None
 
 
-def _references(root: etree._Element, path: str) -> Iterator[tuple[str, tuple[tuple[str, str], ...]]]:
+def _references(root: etree._Element, path: str, locator: Locator) -> Iterator[tuple[str, tuple[tuple[str, str], ...]]]:
     """Yield the schemas that the document names: the kind or "", and pairs of namespace and path."""
     pairs = (root.get(_LOCATION) or "").split()
     parts = [(pairs[at], pairs[at + 1]) for at in range(0, len(pairs) - 1, 2)]
@@ -213,7 +215,7 @@ def _references(root: etree._Element, path: str) -> Iterator[tuple[str, tuple[tu
     if bare:
         parts.append(("", bare.strip()))
     if parts:
-        yield XSD, tuple((namespace, inside(path, href)) for namespace, href in parts)
+        yield XSD, tuple((namespace, locator.reference(path, href)) for namespace, href in parts)
     if root.getprevious() is None:
         return
     for node in root.itersiblings(etree.PI, preceding=True):
@@ -221,7 +223,7 @@ def _references(root: etree._Element, path: str) -> Iterator[tuple[str, tuple[tu
             kind = node.get("schematypens") or ""
             if kind not in {"", *_KINDS}:
                 raise Unusable(f"it names a schema of the kind '{plain(kind)}', which is not supported")
-            yield kind, (("", inside(path, node.get("href") or "")),)
+            yield kind, (("", locator.reference(path, node.get("href") or "")),)
 
 
 class _Places:

@@ -16,6 +16,7 @@ from psthreads.documents.layout import GroupFolder
 from psthreads.domain.errors import PsthreadsError
 from psthreads.processes.xml import parsing as _parsing
 from psthreads.processes.xml.includes import Includer, Unusable, inside, url
+from psthreads.processes.xml.locating import Locator
 from psthreads.processes.xml.parsing import NotWellFormed, plain
 
 LARGEST_OUTPUT: Final = 64 * 1024 * 1024
@@ -52,7 +53,7 @@ class Stylesheet:
     def __init__(self, folder: GroupFolder, path: str) -> None:
         self._parser = _parsing.parser()
         self._includer = Includer(folder)
-        self._resolver = _Resolver(self._includer)
+        self._resolver = _Resolver(self._includer, Locator(folder))
         self._group = etree.XSLT.strparam(folder.group.name)
         try:
             root = _parsing.parse(self._includer.read(path), _parsing.parser(self._resolver), url(path))
@@ -98,16 +99,17 @@ class Stylesheet:
 class _Resolver(etree.Resolver):
     """Serves what the stylesheet includes or reads. `refused` is the first reason why a document was not served."""
 
-    def __init__(self, includer: Includer) -> None:
+    def __init__(self, includer: Includer, locator: Locator) -> None:
         self.refused = ""
         self.is_compiled = False
         self.loaded: list[etree._Element] = []
         self._includer = includer
+        self._locator = locator
 
     def resolve(self, system_url: str | None, _public_id: str | None, context: Any) -> Any:
         """Do as Resolver. Never returns None: libxml2 would then load the address itself."""
         try:
-            path = inside("/", system_url or "")
+            path = self._locator.reference("/", system_url or "")
             root = self._includer.parse(path, self._includer.read(path))
         except (PsthreadsError, Unusable) as error:
             self.refused = self.refused or str(error)

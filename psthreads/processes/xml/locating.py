@@ -1,0 +1,56 @@
+"""Finds the document of a group that a reference means: by the group's catalog, among the built-in ones, or by path."""
+
+from __future__ import annotations
+
+from psthreads.documents.layout import GroupFolder
+from psthreads.domain.errors import DocumentNotFound, PsthreadsError
+from psthreads.processes.xml.built_in import ADDRESSES
+from psthreads.processes.xml.catalog import PATH, Catalog
+from psthreads.processes.xml.includes import Absent, Includer, inside
+
+
+class Locator:
+    """Finds documents of one group.
+
+    The methods raise Absent if the group does not have what is meant, and Unusable if its catalog cannot be used.
+    """
+
+    def __init__(self, folder: GroupFolder) -> None:
+        self._folder = folder
+        self._catalog = Catalog(Includer(folder)) if self._has(PATH) else None
+
+    def reference(self, base: str, href: str) -> str:
+        """Return the path of what the document at `base` refers to: a schema, a stylesheet or a part of one."""
+        if path := self._by_catalog(href):
+            return path
+        return ADDRESSES.get(href) or inside(base, href)
+
+    def namespace(self, namespace: str) -> str:
+        """Return the path of the schema that the catalog, or psthreads, has for a namespace; "" if there is none."""
+        return (self._by_catalog(namespace) or ADDRESSES.get(namespace, "")) if namespace else ""
+
+    def external(self, base: str, public: str, system: str) -> str:
+        """Return the path of a document type or an entity that the document at `base` declares."""
+        if self._catalog is not None and (path := self._catalog.external(public, system)):
+            return path
+        if not system:
+            raise Absent(f"it refers to '{public}', for which the group's catalog has nothing")
+        path = inside(base, system)
+        if not self._has(path):
+            raise Absent(f"it refers to '{system}', which this group does not have")
+        return path
+
+    def _by_catalog(self, address: str) -> str:
+        if self._catalog is None or not address:
+            return ""
+        # Many catalogs list schemas as if they were document types.
+        return self._catalog.uri(address) or self._catalog.external(system=address)
+
+    def _has(self, path: str) -> bool:
+        try:
+            self._folder.resolve(path)
+        except DocumentNotFound:
+            return False
+        except PsthreadsError:
+            return path == PATH  # A link in its place, say, is no reason to go without it.
+        return True
