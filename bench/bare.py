@@ -15,4 +15,4 @@ redis = connect(os.environ["REDIS_URL"])
 @app.get("/")
 def view() -> Response:
     """Answer with one value from Redis."""
-    return Response(redis.get("bare"), content_type="application/xml; charset=utf-8")
+    return Response(redis.get("bare"), content_type="application/xml;charset=utf-8")

@@ -22,7 +22,7 @@ from psthreads.web.auth.sessions import Sessions
 from psthreads.web.http import bodies, error_handlers
 from psthreads.web.http.headers import Headers
 from psthreads.web.http.path_parameters import PathParameters
-from psthreads.web.http.respond import own_xml
+from psthreads.web.http.respond import own_xml, text
 from psthreads.web.http.routing import Application
 from psthreads.web.pages import dashboard, formatting, scope, site
 from psthreads.web.services import Services
@@ -50,6 +50,7 @@ def create_app(config: Config) -> Flask:
     app.url_map.strict_slashes = False
     app.jinja_env.filters["iso"] = iso
     app.jinja_env.filters["own_xml"] = own_xml
+    app.jinja_env.filters["text"] = text
     app.jinja_env.filters["value"] = as_text
     app.jinja_env.filters.update(formatting.FILTERS)
     app.jinja_env.globals.update(scope.GLOBALS)

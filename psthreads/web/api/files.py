@@ -16,10 +16,12 @@ from psthreads.domain.errors import NotFound, ThreadNotFound
 from psthreads.domain.model import Thread
 from psthreads.web.api.levels import ServiceLevel
 from psthreads.web.auth.guard import Guard
+from psthreads.web.http import respond
 from psthreads.web.http.operation import IF_NONE_MATCH, RANGE, DeclaredResponse, Operation, Who, declares
 from psthreads.web.services import Services
 
-_TEXT: Final = frozenset({"text/html", "text/xml", "text/plain", "text/csv"})
+_TEXT: Final = frozenset({"text/html", "text/plain", "text/csv"})
+_XML: Final = frozenset({"text/xml", "application/xml"})
 
 
 def _download(who: Who) -> Operation:
@@ -96,7 +98,7 @@ def _send(services: Services, thread: Thread, filename: str) -> Response:
         last_modified=status.st_mtime,
         response_class=Response,
     )
-    response.content_type = f"{kind}; charset=utf-8" if kind in _TEXT else kind
+    response.content_type = respond.XML if kind in _XML else f"{kind}; charset=utf-8" if kind in _TEXT else kind
     response.content_length = status.st_size
     response.headers["Cache-Control"] = "private, no-cache"
     try:

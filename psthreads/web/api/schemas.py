@@ -10,6 +10,7 @@ from lxml import etree
 
 from psthreads.authoring.registry import Registry
 from psthreads.web.auth.guard import Guard
+from psthreads.web.http import respond
 from psthreads.web.http.operation import XML, DeclaredResponse, Operation, Who, declares
 
 _SAME: Final = DeclaredResponse("Nothing has changed")
@@ -25,7 +26,7 @@ def make_blueprint(home: Path, guard: Guard, registry: Registry) -> Blueprint:
     @blueprint.get("/schemas/thread.xsd")
     @declares(Operation("The schema of the answers in XML", Who.EVERYBODY, {200: DeclaredResponse("An XSD", (XML,))}))
     def xsd() -> Response:
-        return Response(schema, mimetype="application/xml")
+        return Response(schema, content_type=respond.XML)
 
     json = DeclaredResponse("A JSON schema", ("application/schema+json",))
 

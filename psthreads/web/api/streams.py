@@ -30,7 +30,7 @@ _NAMES: Final = {"text": "log", "jsonl": "jsonl", "xml": "xml"}
 _KINDS: Final = {
     "text": "text/plain; charset=utf-8",
     "jsonl": "application/jsonl; charset=utf-8",
-    "xml": "application/xml; charset=utf-8",
+    "xml": respond.XML,
 }
 _FORMAT: Final = Parameter("format", str, "text", choices=tuple(_NAMES), description="of the file")
 _LAST: Final = Parameter("last_event_id", str, "", description="the same as the header Last-Event-ID")

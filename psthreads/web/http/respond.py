@@ -7,16 +7,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
+from xml.sax.saxutils import escape  # nosec B406 (it parses nothing)
 
 from flask import Response, current_app, g, request
 from jinja2 import Environment
 from lxml import etree
+from markupsafe import Markup
 
 from psthreads.documents.results import owner
 from psthreads.domain.errors import PsthreadsError
 from psthreads.domain.model import Event, LogPage, Thread, ThreadPage, clean, iso
 
-_XML: Final = "application/xml; charset=utf-8"
+XML: Final = "application/xml;charset=utf-8"
+"""The media type of XML, without a blank: PageSeeder's Java client finds the charset by exactly `;charset=`."""
+
 _JSON: Final = "application/json"
 _PARSER: Final = etree.XMLParser(resolve_entities=False, no_network=True, huge_tree=True)
 RETRY_SECONDS: Final = 1
@@ -24,7 +28,7 @@ RETRY_SECONDS: Final = 1
 
 _PROLOG: Final = '<?xml version="1.0" encoding="UTF-8"?>\n'
 _LINKS: Final = {
-    _XML: {"Link": '</schemas/thread.xsd>; rel="describedby"'},
+    XML: {"Link": '</schemas/thread.xsd>; rel="describedby"'},
     _JSON: {"Link": '</schemas/thread.schema.json>; rel="describedby"'},
 }
 
@@ -53,13 +57,13 @@ def thread(
         return _json({_camel(wrapper): {"thread": content}} if wrapper else content, status, headers)
     if wrapper:
         return _xml("wrapped.xml", status, headers, thread=thread, wrapper=wrapper)
-    return _answer(_rendered(current_app.jinja_env, thread), status, headers, _XML)
+    return _answer(_rendered(current_app.jinja_env, thread), status, headers, XML)
 
 
 def progress(thread: Thread, headers: Mapping[str, str], *, is_unchanged: bool) -> Response:
     """Answer with a thread and its ETag; with 304 and no body where the client has this state (`is_unchanged`)."""
     wants_json = _wants_json()
-    kind = _JSON if wants_json else _XML
+    kind = _JSON if wants_json else XML
     # A weak tag (RFC 9110, section 8.8.1): the time of the last heartbeat does not count.
     every = [*_REVALIDATED[kind], ("ETag", f'W/"{_tag(thread, wants_json=wants_json)}"'), *headers.items()]
     if is_unchanged:
@@ -216,7 +220,7 @@ def _rendered(environment: Environment, thread: Thread) -> str:
 def _xml(template: str, status: int = 200, headers: Mapping[str, str] | None = None, **values: Any) -> Response:
     # Not render_template, which runs context processors that these templates do not need.
     text = current_app.jinja_env.get_template(template).render(values)
-    return _answer(_PROLOG + text, status, headers, _XML)
+    return _answer(_PROLOG + text, status, headers, XML)
 
 
 def _json(content: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
@@ -253,6 +257,14 @@ def describe(thread: Thread) -> dict[str, Any]:
         if name not in content:
             content[name] = _element(element)
     return content
+
+
+def text(value: object) -> Markup:
+    """Return the value as the text of an element, in which only `&`, `<` and `>` are escaped.
+
+    At any other reference the parser of PageSeeder's SDK loses what comes before it.
+    """
+    return Markup(escape(str(value)))  # nosec B704 # noqa: S704 (it is escaped, for XML)
 
 
 @lru_cache(maxsize=512)
