@@ -131,6 +131,13 @@ class DocumentTree:
         """Return the names of a folder's documents and folders, sorted in reverse, each with whether it is a folder."""
         return self._enter(names_of(path), path).list(on_skip)
 
+    def parent(self, path: str) -> tuple[Folder, str]:
+        """Return the folder that a path is in, which must exist, and the name in it, which need not."""
+        names = names_of(path)
+        if not names:
+            raise DocumentNotFound("/")
+        return self._enter(names[:-1], path), names[-1]
+
     def _regular(self, path: str) -> int:
         parent, _, name = path.rpartition("/")
         last = self._last_folder

@@ -77,13 +77,6 @@ class GroupFolder(DocumentTree):
                 raise _obstacle(folder, error, name, normal) from None
         return folder, names[-1]
 
-    def parent(self, path: str) -> tuple[Folder, str]:
-        """Return the folder that a path is in, which must exist, and the name in it, which need not."""
-        names = names_of(path)
-        if not names:
-            raise DocumentNotFound("/")
-        return self._enter(names[:-1], path), names[-1]
-
     def kind(self, path: str) -> str:
         """Return "document", "folder", or "" for nothing; raises Conflict if a folder in the path is a document."""
         names = new_names_of(path)

@@ -13,10 +13,9 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from pathlib import Path
 from typing import BinaryIO, Final, TypeVar
 
-from psthreads.documents.document_tree import Document
+from psthreads.documents.document_tree import Document, DocumentTree
 from psthreads.documents.folder import Folder, OnSkip, ResultFile
 from psthreads.documents.group_folder import GroupFolder
 from psthreads.documents.paths import TEMPORARY, names_of, printable
@@ -113,19 +112,27 @@ class LoadingZone:
             self._prune(path)
             raise
 
-    def take(self, file: Path, path: str) -> None:
-        """Move a file from a temporary folder into the zone, in one step; it replaces a file with that path."""
+    def take(self, staged: DocumentTree, path: str, to: str) -> bool:
+        """Move a file, or a whole folder, from a temporary folder into the zone, in one step.
 
-        def move(folder: Folder, name: str) -> None:
+        A file replaces the one with that path. Returns False, and moves nothing, for a folder that cannot be moved
+        so: there is something at its path, or the two are on different disks.
+        """
+        source, old = staged.parent(path)
+
+        def move(folder: Folder, name: str) -> bool:
             try:
-                os.replace(file, name, dst_dir_fd=folder.fd)
+                os.replace(old, name, src_dir_fd=source.fd, dst_dir_fd=folder.fd)
             except OSError as error:
+                if staged.is_folder(path):
+                    return False
                 if error.errno != errno.EXDEV:
                     raise
-                with file.open("rb") as source, folder.write(name) as target:
-                    shutil.copyfileobj(source, target)
+                with staged.open(path) as file, folder.write(name) as target:
+                    shutil.copyfileobj(file, target)
+            return True
 
-        self._place(path, move)
+        return self._place(to, move)
 
     def move_out(self, path: str, documents: GroupFolder, to: str, *, overwrite: bool) -> None:
         """Make a file of the zone a document of the group, in one step.

@@ -2,8 +2,9 @@
 
 Either all files of the archive are unpacked, or none. The whole archive is checked before anything is written, and
 unpacked into a temporary folder, which verifies every checksum, before the first file is moved into the zone. Until
-then, a damaged archive or a cancel leaves the zone unchanged. Then the files are moved one by one, each in one step:
-a cancel leaves some of them in the zone, and each of these is complete.
+then, a damaged archive or a cancel leaves the zone unchanged. Then each folder that is new in the zone is moved there
+with all that is in it, in one step, and each file of the other folders: a cancel leaves some of them in the zone, and
+each of these is complete.
 
 A file in the zone with the same path is replaced. The archive is removed once all of its files are in the zone and on
 the disk; otherwise it would be loaded with them. After a failure or a cancel it stays, so that the work can be
@@ -12,9 +13,7 @@ repeated. Folders without files are not created.
 
 from __future__ import annotations
 
-import os
 import shutil
-from pathlib import Path
 from typing import Annotated, Final, cast
 
 from psthreads.authoring.context import Context
@@ -22,9 +21,10 @@ from psthreads.authoring.parameter import Bounds
 from psthreads.authoring.process import Start
 from psthreads.authoring.registry import process
 from psthreads.documents.loading_zone import LoadingZone
-from psthreads.documents.paths import printable
+from psthreads.documents.paths import new_names_of, printable
 from psthreads.domain.errors import NotFound, PsthreadsError
 from psthreads.domain.model import Level, Outcome, Status
+from psthreads.processes.archives.staging import Staging
 from psthreads.processes.archives.unpacking import Damaged, ZipEntry, ZipReader
 from psthreads.processes.wording import many
 
@@ -60,24 +60,32 @@ def unzip(
             context.error(f"{path} cannot be unpacked: {error}.")
             return _failed(path)
         base = path.rpartition("/")[0]
-        staging = context.temporary()
-        if not _is_acceptable(context, archive, path, base, shutil.disk_usage(staging).free):
+        temporary = context.temporary()
+        vacancies = _Vacancies(zone)
+        if not _is_acceptable(context, archive, path, base, vacancies, shutil.disk_usage(temporary).free):
             return _failed(path)
         files = archive.files
+        staged = Staging(temporary)
         with context.bar("unzipping", total=len(files)) as bar:
-            for number, entry in enumerate(bar.iter(files)):
+            for entry in bar.iter(files):
                 context.message(f"Unzipping {printable(entry.name)}")
                 try:
-                    _unpack(archive, entry, staging / str(number))
+                    staged.write(entry.path, archive.content(entry))
                 except Damaged as error:
                     context.error(f"Entry '{printable(entry.name)}' of {path} cannot be unpacked: {error}.")
                     return _failed(path)
                 except OSError as error:
                     context.error(f"Entry '{printable(entry.name)}' of {path} cannot be written: {error.strerror}.")
                     return _failed(path)
-    for number, entry in enumerate(files):
+    moves: dict[str, list[str]] = {}
+    for entry in files:
+        moves.setdefault(vacancies.highest(target := f"{base}{entry.path}") or target, []).append(target)
+    for move, targets in moves.items():
         with context.shield():
-            zone.take(staging / str(number), f"{base}{entry.path}")
+            is_moved = zone.take(staged, move.removeprefix(base), move)
+        for target in () if is_moved else targets:
+            with context.shield():
+                zone.take(staged, target.removeprefix(base), target)
     # Until its files are on the disk, the archive is the only copy that would survive a power cut.
     context.message("Waiting for the disk")
     zone.sync()
@@ -92,7 +100,9 @@ def _check_path(start: Start) -> None:
     cast("LoadingZone", start.loading_zone).resolve(str(start.values["path"]))
 
 
-def _is_acceptable(context: Context, archive: ZipReader, path: str, base: str, free: int) -> bool:
+def _is_acceptable(
+    context: Context, archive: ZipReader, path: str, base: str, vacancies: _Vacancies, free: int
+) -> bool:
     """Tell whether the whole archive can be unpacked, and report every reason against it."""
     reasons = list(archive.problems())
     if (size := archive.unpacked_size) > free:
@@ -104,7 +114,7 @@ def _is_acceptable(context: Context, archive: ZipReader, path: str, base: str, f
     refused = {id(entry): reason for entry, reason in archive.refused()}
     count = 0
     for entry in archive.entries:
-        reason = refused.get(id(entry)) or _conflict(context.loading_zone, entry, f"{base}{entry.path}", path)
+        reason = refused.get(id(entry)) or _conflict(vacancies, entry, f"{base}{entry.path}", path)
         if not reason:
             continue
         count += 1
@@ -115,22 +125,37 @@ def _is_acceptable(context: Context, archive: ZipReader, path: str, base: str, f
     return not count
 
 
-def _conflict(zone: LoadingZone, entry: ZipEntry, path: str, archive: str) -> str:
+class _Vacancies:
+    """The folders that do not exist in a loading zone, each looked up once."""
+
+    def __init__(self, zone: LoadingZone) -> None:
+        self._zone = zone
+        self._highest = {"": ""}
+
+    def highest(self, path: str) -> str:
+        """Return the highest folder above a path that does not exist; empty if all of them do."""
+        folder = path.rpartition("/")[0]
+        if folder not in self._highest:
+            self._highest[folder] = self.highest(folder) or ("" if self._zone.kind(folder) else folder)
+        return self._highest[folder]
+
+    def kind(self, path: str) -> str:
+        """Return what is at a path, as `LoadingZone.kind`."""
+        new_names_of(path)
+        return "" if self.highest(path) else self._zone.kind(path)
+
+
+def _conflict(vacancies: _Vacancies, entry: ZipEntry, path: str, archive: str) -> str:
     """Return why an entry cannot have this path in the zone; empty if it can."""
     if path == archive:
         return "it has the name of the archive itself"
     try:
-        kind = zone.kind(path)
+        kind = vacancies.kind(path)
     except PsthreadsError as error:
         return error.message
     if kind == ("document" if entry.is_folder else "folder"):
         return f"there is a {'file' if entry.is_folder else 'folder'} of that name in the loading zone"
     return ""
-
-
-def _unpack(archive: ZipReader, entry: ZipEntry, path: Path) -> None:
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o640), "wb") as target:
-        archive.unpack(entry, target)
 
 
 def _failed(path: str) -> Outcome:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import random
 import re
 import struct
+import zipfile
 from pathlib import Path
 
 import pytest
 
 from psthreads.authoring.context import Cancelled, Context
 from psthreads.authoring.process import Start
+from psthreads.documents.document_tree import DocumentTree
+from psthreads.documents.paths import TEMPORARY
 from psthreads.domain.errors import MissingParameter, NotFound, UnsafePath
 from psthreads.domain.model import Level, Status
 from psthreads.processes.archives import unpacking as _unpacking
@@ -165,23 +171,96 @@ def test_a_cancel_before_the_first_file_is_in_place_leaves_the_zone_as_it_was(pl
 
 
 def test_a_cancel_while_files_are_put_in_place_leaves_some_whole_ones_and_the_archive(place: Place) -> None:
+    place.upload("docs/0000.xml", b"<old/>")
     place.upload("in.zip", many(10))
-    take, taken = place.zone.take, 0
+    take, targets = place.zone.take, []
 
     def at_the_fifth(context: Context) -> None:
-        def count(file: Path, path: str) -> None:
-            nonlocal taken
-            taken += 1
-            if taken == 5:
+        def count(staged: DocumentTree, path: str, to: str) -> bool:
+            targets.append(to)
+            if len(targets) == 5:
                 context.interrupt(Cancelled())  # Held back until the file is in its place.
-            take(file, path)
+            return take(staged, path, to)
 
         place.zone.take = count  # type: ignore[method-assign]
 
     with pytest.raises(Cancelled):
         place.run(unzip, at_the_fifth, path="in.zip")
+    assert targets == [f"/docs/{n:04}.xml" for n in range(5)]
     assert set(place.files(place.zone_path)) == {"kept.xml", "in.zip", *(f"docs/{n:04}.xml" for n in range(5))}
     assert not place.hidden()
+
+
+def test_the_highest_new_folder_appears_in_one_step_and_a_cancel_then_leaves_all_of_it(place: Place) -> None:
+    names = [f"{folder}/{number}.xml" for folder in ("new/a", "new/b/c", "old", "old/new") for number in range(3)]
+    place.upload("books/old/0.xml", b"<old/>")
+    place.upload("books/in.zip", pack(*((name, name.encode()) for name in names)))
+    take, targets = place.zone.take, []
+
+    def at_the_first(context: Context) -> None:
+        def cancel(staged: DocumentTree, path: str, to: str) -> bool:
+            targets.append(to)
+            if len(targets) == 1:
+                context.interrupt(Cancelled())
+            return take(staged, path, to)
+
+        place.zone.take = cancel  # type: ignore[method-assign]
+
+    with pytest.raises(Cancelled):
+        place.run(unzip, at_the_first, path="books/in.zip")
+    entries = {f"books/{name}": name.encode() for name in names}
+    left = place.files(place.zone_path / "books" / "new")
+    assert {f"books/new/{name}": content for name, content in left.items()} == dict(list(entries.items())[:6])
+    assert place.run(unzip, path="books/in.zip").status is Status.COMPLETED
+    assert targets[:2] == ["/books/new", "/books/new/a/0.xml"]
+    assert targets[-1] == "/books/old/new"
+    assert place.files(place.zone_path) == {"kept.xml": b"<kept/>", **entries}
+
+
+@pytest.mark.parametrize("number", [errno.ENOTEMPTY, errno.EXDEV])
+def test_a_folder_that_cannot_be_moved_in_one_step_is_filled_file_by_file(
+    place: Place, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    place.upload("in.zip", many(10))
+    replace, refused = os.replace, []
+
+    def first_refuse(old: str, new: str, **folders: int) -> None:
+        if new == "docs" or (number == errno.EXDEV and not old.startswith(TEMPORARY)):
+            refused.append(new)
+            if new == "docs" and number == errno.ENOTEMPTY:  # Somebody uploads into it at this moment.
+                place.upload("docs/theirs.xml", b"<theirs/>")
+            raise OSError(number, os.strerror(number))
+        replace(old, new, **folders)
+
+    monkeypatch.setattr(os, "replace", first_refuse)
+    assert place.run(unzip, path="in.zip").message == "Successfully unzipped 10 files"
+    assert refused[0] == "docs"
+    names = {f"docs/{n:04}.xml" for n in range(10)}
+    theirs = {"docs/theirs.xml"} if number == errno.ENOTEMPTY else set()
+    assert set(place.files(place.zone_path)) == {"kept.xml"} | names | theirs
+    assert not place.hidden()
+
+
+@pytest.mark.parametrize("size", [0, 1, 1024 * 1024, 1024 * 1024 + 1])
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+def test_files_of_every_size_are_whole_and_a_wrong_byte_in_any_is_noticed(place: Place, size: int, method: int) -> None:
+    content = random.Random(size).randbytes(size)  # noqa: S311 (no secret)
+    archive = pack(("docs/a.bin", content), method=method)
+    place.upload("in.zip", archive)
+    assert place.run(unzip, path="in.zip").status is Status.COMPLETED
+    assert place.files(place.zone_path)["docs/a.bin"] == content
+    place.upload("in.zip", with_bytes(archive, central(archive) + 16, b"\0\0\1\0"))  # the checksum
+    assert place.run(unzip, path="in.zip").status is Status.FAILED
+    assert place.lines() == [
+        "Entry 'docs/a.bin' of /in.zip cannot be unpacked: its content is damaged: pack the archive again."
+    ]
+
+
+def test_an_entry_whose_own_header_has_another_name_is_damaged(place: Place) -> None:
+    archive = pack(("a.xml", b"<a/>"))
+    place.upload("in.zip", archive.replace(b"a.xml", b"b.xml", 1))
+    assert place.run(unzip, path="in.zip").status is Status.FAILED
+    assert "its content is damaged" in place.lines()[0]
 
 
 def test_the_archive_goes_only_after_all_that_was_in_it_is_on_the_disk(place: Place) -> None:

@@ -1,0 +1,42 @@
+"""Files on their way: written into a temporary folder at the paths that they will have in another one."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from contextlib import suppress
+from io import FileIO
+from pathlib import Path
+
+from psthreads.documents.document_tree import DocumentTree
+from psthreads.documents.folder import Folder
+
+
+class Staging(DocumentTree):
+    """A temporary folder, which nobody else knows."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self._current = self._first = Folder.at(root)
+
+    def write(self, path: str, chunks: Iterable[bytes]) -> None:
+        """Write a new file, and create missing folders. Raises OSError.
+
+        The path has a leading slash and is in its normal form. Files of one folder in a row open it once.
+        """
+        above, _, name = path.rpartition("/")
+        if above != self._current.path:
+            self._current = self._create(above)
+        with FileIO(self._current.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL), "w") as file:
+            for chunk in chunks:
+                done = file.write(chunk)
+                while done < len(chunk):  # A nearly full disk takes a part, and then nothing.
+                    done += file.write(memoryview(chunk)[done:])
+
+    def _create(self, path: str) -> Folder:
+        folder = self._first
+        for name in path.split("/")[1:]:
+            with suppress(FileExistsError):
+                os.mkdir(name, mode=0o750, dir_fd=folder.fd)
+            folder = folder.enter(name)
+        return folder
