@@ -33,6 +33,7 @@ Exit codes:
   3    the thread that was started or watched was cancelled
   4    the server refused, did not answer or sent an answer that cannot be
        read; a file could not be written
+  124  the thread that was waited for goes on after the seconds of --wait
   130  interrupted with Ctrl-C; a thread that was watched was left running
 
 `psthreads completion --help` says how to have commands completed by the Tab key.

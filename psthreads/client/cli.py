@@ -1,26 +1,28 @@
-"""The client's commands: psthreads start, processes, list, progress, logs, cancel, download."""
+"""The client's commands: psthreads start, processes, list, progress, logs, cancel, upload, download."""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterable, Iterator
+import time
+from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import click
 from rich.console import Console
 
-from psthreads.client import Client, ClientError, Download, RemoteParameter, RemoteThread
+from psthreads.client import Client, ClientError, Download, RemoteThread
+from psthreads.client.printing import INTERRUPTED, print_events, print_raw, print_thread, properties, show
 from psthreads.client.settings import client_of, connecting
-from psthreads.client.watch import line, plain, results, watch, whole
+from psthreads.client.watch import plain, say_left, whole
 from psthreads.domain.errors import BadParameter
-from psthreads.domain.model import Event, Level, Status, iso
+from psthreads.domain.model import Level
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 _RESERVED: Final = frozenset({"group", "member", "wait", "idempotency_key", "route"})
-_INTERRUPTED: Final = 130
-_EXIT_CODES: Final = {Status.COMPLETED: 0, Status.FAILED: 1, Status.CANCELLED: 3}
+_HELD: Final = 30  # seconds for which a server holds an answer
+_GOES_ON: Final = 124  # as timeout(1) has it
 
 
 class _ServerTrouble(click.ClickException):
@@ -44,7 +46,7 @@ class _Command(click.Command):
             raise _ServerTrouble(plain(str(error))) from error
         except KeyboardInterrupt:
             click.echo("Interrupted.", err=True)
-            ctx.exit(_INTERRUPTED)
+            ctx.exit(INTERRUPTED)
 
 
 def _formatted(command: Command) -> Command:
@@ -76,13 +78,27 @@ def _pairs(_: click.Context, __: click.Parameter, texts: tuple[str, ...]) -> dic
     return pairs
 
 
-@commands.command()
+class _WaitingCommand(_Command):
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Give `--wait` its value where none follows: click would take the next argument, whatever it is."""
+        return super().parse_args(
+            ctx,
+            [
+                f"{arg}=0" if arg == "--wait" and not following.isdecimal() else arg
+                for arg, following in pairwise([*args, ""])
+            ],
+        )
+
+
+@commands.command(cls=_WaitingCommand)
 @click.argument("process")
 @_in_group
 @click.option("-p", "parameters", multiple=True, callback=_pairs, metavar="NAME=VALUE", help="A parameter.")
 @click.option("--route", help="Its path, such as /members/{member}/groups/{group}/work, where it is not the usual one.")
 @_watching
-@click.option("--wait", type=click.IntRange(1), help="Wait up to so many seconds for the thread to end.")
+@click.option(
+    "--wait", type=click.IntRange(0), metavar="[SECONDS]", help="Wait until it has ended, or for so many seconds."
+)
 @_saving
 @_formatted
 @connecting
@@ -97,20 +113,46 @@ def start(
     output: Path | None,
     form: str | None,
 ) -> None:
-    """Start PROCESS, such as validate or export.
+    """Start PROCESS, such as validate or export: `psthreads processes` lists them.
 
-    Where the server answers with a file at once, the file is saved, and there is no thread.
+    Where the server answers with a file at once, the file is saved, and there is no thread. With --wait or --watch the
+    exit code is that of the thread's end; it is 124 where the thread goes on after the seconds of --wait.
     """
+    if wait is not None and is_watched:
+        raise click.UsageError("Use either --wait or --watch, not both.")
     with client_of(click.get_current_context()) as client:
         try:
-            started = client.start(process, group=group, wait=wait, route=route, **parameters)
+            begin = time.monotonic()
+            hold = None if wait is None else min(wait or _HELD, _HELD)
+            started = client.start(process, group=group, wait=hold, route=route, **parameters)
         except KeyboardInterrupt:
             click.echo("The thread may have been started anyway: list the threads to see.", err=True)
             raise
         if isinstance(started, Download):
             click.echo(f"Saved {plain(str(started.save(output or Path())))}", err=form is not None)
             return
-        _show(client, started, group, form, is_watched=is_watched, is_outcome=True)
+        if wait is not None:
+            started = _ended(client, started, group, wait - (time.monotonic() - begin) if wait else None)
+        show(client, started, group, form, is_watched=is_watched, is_outcome=True)
+        if wait is not None and not started.is_final:
+            click.get_current_context().exit(_GOES_ON)
+
+
+def _ended(client: Client, thread: RemoteThread, group: str | None, seconds: float | None) -> RemoteThread:
+    """Return the thread once it has ended, or as it is after so many seconds."""
+    latest = thread
+
+    def keep(current: RemoteThread) -> None:
+        nonlocal latest
+        latest = current
+
+    try:
+        return thread if thread.is_final else client.wait(thread.id, group, seconds, on_progress=keep)
+    except TimeoutError:
+        return latest
+    except KeyboardInterrupt:
+        say_left(Console(stderr=True, highlight=False), thread, group)
+        raise
 
 
 @commands.command()
@@ -124,27 +166,13 @@ def processes(group: str | None, form: str | None) -> None:
     """
     with client_of(click.get_current_context()) as client:
         if form:
-            _print_raw(client.text("processes", group=group, as_json=form == "json"))
+            print_raw(client.text("processes", group=group, as_json=form == "json"))
             return
         for process in client.processes(group):
             click.echo(f"{plain(process.name)}  {plain(process.summary)}")
             click.echo(f"    {plain(' or '.join(process.methods))} {plain(process.route)}")
             for parameter in process.parameters:
-                click.echo(f"    {plain(parameter.name)}: {plain(', '.join(_properties(parameter)))}")
-
-
-def _properties(parameter: RemoteParameter) -> Iterator[str]:
-    yield parameter.type
-    yield "required" if parameter.default is None else f"default '{parameter.default}'"
-    if parameter.choices:
-        yield f"one of {', '.join(parameter.choices)}"
-    unit = " characters" if parameter.type == "string" else ""
-    if parameter.least is not None:
-        yield f"at least {parameter.least:.12g}{unit}"
-    if parameter.greatest is not None:
-        yield f"at most {parameter.greatest:.12g}{unit}"
-    if parameter.description:
-        yield parameter.description
+                click.echo(f"    {plain(parameter.name)}: {plain(', '.join(properties(parameter)))}")
 
 
 @commands.command("list")
@@ -158,27 +186,23 @@ def _properties(parameter: RemoteParameter) -> Iterator[str]:
 def list_threads(
     group: str | None, status: str | None, page: int, page_size: int, form: str | None, *, every: bool
 ) -> None:
-    """List threads, newest first."""
+    """List threads, newest first: when each was created, and how long it has run."""
     if every and (form or page != 1):
         raise click.UsageError("--all goes neither with --page nor with --json or --xml.")
     with client_of(click.get_current_context()) as client:
         if every:
             for thread in client.all_threads(group, status):
-                _print_thread(thread)
+                print_thread(thread)
             return
         if form:
             query = {"status": status, "page": page, "page-size": page_size}
-            _print_raw(client.text("threads", group=group, query=query, as_json=form == "json"))
+            print_raw(client.text("threads", group=group, query=query, as_json=form == "json"))
             return
         result = client.threads(group, status, page, page_size)
     for thread in result.threads:
-        _print_thread(thread)
+        print_thread(thread)
     if result.total != len(result.threads) or not result.threads:
         click.echo(f"Page {result.page}: {len(result.threads)} of {result.total}.", err=True)
-
-
-def _print_thread(thread: RemoteThread) -> None:
-    click.echo(f"{plain(thread.id)}  {plain(thread.username)}  {plain(thread.name)}  {line(thread)}")
 
 
 @commands.command()
@@ -191,9 +215,9 @@ def progress(thread: str, group: str | None, *, is_watched: bool, form: str | No
     """Show the progress of THREAD."""
     with client_of(click.get_current_context()) as client:
         if form == "json" and not is_watched:
-            _print_raw(client.text("progress", thread, group, as_json=True))
+            print_raw(client.text("progress", thread, group, as_json=True))
         else:
-            _show(client, client.progress(thread, group), group, form, is_watched=is_watched)
+            show(client, client.progress(thread, group), group, form, is_watched=is_watched)
 
 
 @commands.command()
@@ -230,35 +254,64 @@ def logs(
     with client_of(click.get_current_context()) as client:
         if form:
             query = {"from": None if tail else first, "page-size": page_size, "tail": tail, "level": level}
-            _print_raw(client.text("logs", thread, group, query=query, as_json=form == "json"))
+            print_raw(client.text("logs", thread, group, query=query, as_json=form == "json"))
             return
         page = client.logs(thread, group, first, page_size=page_size, tail=tail, level=level)
-        _print_events(page.events)
+        print_events(page.events)
         if follow:
-            _print_events(client.follow_log(thread, group, page.next, level))
+            print_events(client.follow_log(thread, group, page.next, level))
         while not follow and not tail and first < page.next <= page.total:
             first = page.next
             page = client.logs(thread, group, first, page_size=page_size, level=level)
-            _print_events(page.events)
+            print_events(page.events)
 
 
 @commands.command()
 @click.argument("thread")
 @_in_group
 @click.option("--force", is_flag=True, help="Kill it at once, without its grace period.")
+@click.option("--reason", default="", help="Why, for the audit.")
 @_formatted
 @connecting
-def cancel(thread: str, group: str | None, *, force: bool, form: str | None) -> None:
+def cancel(thread: str, group: str | None, *, force: bool, reason: str, form: str | None) -> None:
     """Cancel THREAD. This has no effect on one that has ended."""
     with client_of(click.get_current_context()) as client:
         if form:
-            query = {"force": "true" if force else None}
-            _print_raw(client.text("cancel", thread, group, query=query, as_json=form == "json"))
+            query = {"force": "true" if force else None, "reason": reason or None}
+            print_raw(client.text("cancel", thread, group, query=query, as_json=form == "json"))
             return
-        cancelled = client.cancel(thread, group, force=force)
+        cancelled = client.cancel(thread, group, force=force, reason=reason)
     if cancelled is None:
         raise ClientError(0, "", f"There is no thread '{thread}' here: list the threads to see which are.")
     click.echo("\n".join(whole(cancelled)))
+
+
+@commands.command()
+@click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path), metavar="FILE...")
+@click.option("--group", "-g", required=True, help="The group, by its name or id.")
+@click.option("--to", "folder", default="", help="The folder of the loading zone to write to.")
+@connecting
+def upload(files: tuple[Path, ...], group: str, folder: str) -> None:
+    """Upload each FILE, and all files of each folder, to your loading zone in the group.
+
+    Start unzip and load to unpack them there, and to load them into the group's documents.
+    """
+    with client_of(click.get_current_context()) as client:
+        for file, name in _uploads(files):
+            path = f"{folder.strip('/')}/{name}".lstrip("/")
+            size = client.upload(group, file, path)
+            click.echo(f"Uploaded {plain(path)} ({size:,} bytes)")
+
+
+def _uploads(files: tuple[Path, ...]) -> Iterator[tuple[Path, str]]:
+    """Yield each file with its path in the loading zone, where a folder keeps its name."""
+    for file in files:
+        if not file.is_dir():
+            yield file, file.name
+            continue
+        for each in sorted(file.rglob("*")):
+            if each.is_file():
+                yield each, f"{file.resolve().name}/{each.relative_to(file).as_posix()}"
 
 
 @commands.command()
@@ -273,41 +326,3 @@ def download(group: str, file: str, output: Path | None) -> None:
     """
     with client_of(click.get_current_context()) as client:
         click.echo(f"Saved {plain(str(client.download(group, file, output or Path())))}")
-
-
-def _show(
-    client: Client,
-    thread: RemoteThread,
-    group: str | None,
-    form: str | None,
-    *,
-    is_watched: bool,
-    is_outcome: bool = False,
-) -> None:
-    if is_watched:
-        thread = watch(client, thread, group, Console(stderr=form is not None, highlight=False))
-    if form == "json":
-        _print_raw(client.text("progress", thread.id, group, as_json=True))
-    elif form == "xml":
-        _print_raw(thread.xml)
-    else:
-        # A watched thread is on the screen already, except for its result.
-        for text in results(thread) if is_watched else whole(thread):
-            click.echo(text)
-    context = click.get_current_context()
-    if thread.is_final and (is_watched or is_outcome):
-        context.exit(_EXIT_CODES[thread.status] if isinstance(thread.status, Status) else 1)
-    if is_watched:
-        context.exit(_INTERRUPTED)
-
-
-def _print_events(events: Iterable[Event]) -> None:
-    for event in events:
-        # Continuation lines are indented, so that no message can look like another event.
-        text = plain(event.message, one_line=False).replace("\n", "\n    ")
-        click.echo(f"{iso(event.timestamp)} {event.level:<5} {text}")
-
-
-def _print_raw(text: str) -> None:
-    # A program gets the answer unchanged; a terminal must not obey it.
-    click.echo(plain(text, one_line=False) if sys.stdout.isatty() else text, color=True)

@@ -17,19 +17,22 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, Literal, Self
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
-from psthreads.client import remote, transport
-from psthreads.client.remote import RemotePage, RemoteProcess, RemoteThread
+from psthreads.client import paths, remote, transport
+from psthreads.client.remote import ClientError, RemotePage, RemoteProcess, RemoteThread
 from psthreads.client.transport import Download, Transport
 from psthreads.domain.errors import BadParameter
 from psthreads.domain.model import Event, LogPage
+from psthreads.domain.suggestions import hint
 
 Service = Literal["threads", "processes", "progress", "logs", "cancel"]
 
 _GROUP_ROUTE: Final = "/members/{member}/groups/{group}/{process}"
 _SERVER_ROUTE: Final = "/members/{member}/{process}"
 _OUTAGE: Final = 60.0  # seconds that the server may be away while a thread is followed
+_PREFIX: Final = re.compile(r"/ps/(service|api)\Z")
+_NO_LIST: Final = frozenset({403, 404})  # of a list of processes that the caller may not read, or that there is not
 
 
 class Client:
@@ -56,6 +59,7 @@ class Client:
         )
         self.url = self._transport.url
         self.member = member or username
+        self._listed: dict[str | None, dict[str, RemoteProcess]] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -80,8 +84,9 @@ class Client:
     ) -> RemoteThread | Download:
         """Start a process, and return its thread; or the file, where the server answers with one at once.
 
-        `route` is the path of a process below the server's address, where it is not
-        "/members/{member}/groups/{group}/{process}"; it may contain these three names.
+        The server's list of processes says where a process is and which parameters it has. Raises BadParameter for a
+        process or a parameter that is not in it, with the nearest name. With a `route` the list is not read: that is
+        the path below the server's address, and may contain {member}, {group} and {process}.
 
         `wait` asks the server to hold the answer for up to that many seconds until the thread ends. A retry never
         starts a second thread: each start has a new idempotency key, unless one is given. With an empty key there is
@@ -91,15 +96,37 @@ class Client:
         starter = member or self.member
         if not starter:
             raise BadParameter("member", "Say which member to start it for: that of the token.")
+        form = {name.removesuffix("_").replace("_", "-"): paths.wire(value) for name, value in parameters.items()}
         names = {"member": starter, "group": group, "process": process}
-        path = _fill(route or (_SERVER_ROUTE if group is None else _GROUP_ROUTE), names)
+        path = paths.fill(route or self._route(process, group, form), names)
         key = str(uuid.uuid4()) if idempotency_key is None else transport.printable("key", idempotency_key)
         headers = ({"Idempotency-Key": key} if key else {}) | ({"Prefer": f"wait={wait}"} if wait else {})
-        form = {name.removesuffix("_").replace("_", "-"): _wire(value) for name, value in parameters.items()}
         response = self._transport.send(
             "POST", self.url + path, form=form, headers=headers, once=not key, hold=wait or 0
         )
         return Download(response) if transport.is_file(response) else remote.thread(transport.text(response))
+
+    def _route(self, name: str, group: str | int | None, form: Mapping[str, Any]) -> str:
+        """Return the route of the process in the server's list; the usual one where the server shows no list."""
+        usual = _SERVER_ROUTE if group is None else _GROUP_ROUTE
+        place = None if group is None else str(group)
+        listed = self._listed.get(place, {})
+        if name not in listed:
+            paths.checked("process", name)
+            try:
+                listed = {process.name: process for process in self.processes(group)}
+            except ClientError as error:
+                if error.status in _NO_LIST:  # A token that may act but not read can start processes.
+                    return usual
+                raise
+            self._listed[place] = listed
+        if name not in listed:
+            where = f"in group '{group}'" if group is not None else "here"
+            raise BadParameter("process", f"You can start no process '{name}' {where}: {hint(name, listed)}")
+        parameters = [parameter.name for parameter in listed[name].parameters]
+        for parameter in form.keys() - set(parameters):
+            raise BadParameter(parameter, f"'{name}' has no parameter '{parameter}': {hint(parameter, parameters)}")
+        return listed[name].template or usual
 
     def processes(self, group: str | int | None = None) -> tuple[RemoteProcess, ...]:
         """Return the processes that the member may start: in the group or, without one, anywhere.
@@ -187,9 +214,15 @@ class Client:
             is_final = remote.thread(self.text("progress", thread_id, group, patience=_OUTAGE)).is_final
             time.sleep(0 if is_final else poll)
 
-    def cancel(self, thread_id: str, group: str | int | None = None, *, force: bool = False) -> RemoteThread | None:
-        """Cancel the thread, with `force` without its grace period, and return it; None where it does not exist."""
-        return remote.cancelled(self.text("cancel", thread_id, group, query={"force": "true" if force else None}))
+    def cancel(
+        self, thread_id: str, group: str | int | None = None, *, force: bool = False, reason: str = ""
+    ) -> RemoteThread | None:
+        """Cancel the thread, with `force` without its grace period, and return it; None where it does not exist.
+
+        The audit keeps the reason.
+        """
+        query = {"force": "true" if force else None, "reason": reason or None}
+        return remote.cancelled(self.text("cancel", thread_id, group, query=query))
 
     def wait(
         self,
@@ -221,9 +254,19 @@ class Client:
 
     def download(self, group: str | int, filename: str, to: Path) -> Path:
         """Save a result of the group to the file `to`, or to the folder `to` under its own name; see Download."""
-        server = re.sub(r"/ps/(service|api)\Z", "", self.url)
-        path = f"/ps/member-resource/{_segment('group', group)}/{_segment('file', filename)}"
-        return Download(self._transport.send("GET", server + path), filename).save(to)
+        path = f"/ps/member-resource/{paths.segment('group', group)}/{paths.segment('file', filename)}"
+        return Download(self._transport.send("GET", _PREFIX.sub("", self.url) + path), filename).save(to)
+
+    def upload(self, group: str | int, file: Path, name: str = "") -> int:
+        """Write a file to the member's loading zone in the group, and return its size in bytes.
+
+        `name` is its path there, such as docs/a.xml, and by default the file's own name. A file of that name is
+        replaced.
+        """
+        query = {"group": str(group), "filename": name or file.name}
+        with file.open("rb") as body:
+            self._transport.send("PUT", _PREFIX.sub("", self.url) + "/ps/servlet/upload", query=query, body=body)
+            return body.tell()
 
     def text(
         self,
@@ -237,9 +280,9 @@ class Client:
     ) -> str:
         """Return a service's answer as the server sent it: XML, or JSON."""
         is_list = service in {"threads", "processes"}
-        path = f"{_group(group)}/{service if is_list else 'threads'}"
+        path = f"{paths.group(group)}/{service if is_list else 'threads'}"
         if not is_list:
-            path += f"/{_segment('thread', thread_id or '')}/{service}"
+            path += f"/{paths.segment('thread', thread_id or '')}/{service}"
         url, is_cancel = self.url + path, service == "cancel"
         # A second cancel has no effect, so this POST can be retried like a GET.
         response = self._transport.send(
@@ -251,33 +294,3 @@ class Client:
             patience=patience,
         )
         return transport.text(response)
-
-
-def _segment(name: str, value: str | int) -> str:
-    return quote(_checked(name, value), safe="~")
-
-
-def _checked(name: str, value: str | int) -> str:
-    # These would change the path to another service's.
-    if (text := str(value)) in ("", ".", ".."):
-        raise BadParameter(name, f"'{text}' is not the name of a {name}.")
-    return text
-
-
-def _fill(route: str, names: Mapping[str, str | int | None]) -> str:
-    def name(match: re.Match[str]) -> str:
-        if (value := names.get(match[1])) is None:
-            raise BadParameter(match[1], f"The route '{route}' needs a {match[1]}, and there is none.")
-        return _checked(match[1], value)
-
-    # Segment by segment, so that a slash in a name does not make two segments.
-    segments = (re.sub(r"\{(\w+)\}", name, segment) for segment in route.strip("/").split("/"))
-    return "".join(f"/{_segment('route', segment)}" for segment in segments)
-
-
-def _group(group: str | int | None) -> str:
-    return "" if group is None else f"/groups/{_segment('group', group)}"
-
-
-def _wire(value: Any) -> Any:
-    return str(value).lower() if isinstance(value, bool) else value

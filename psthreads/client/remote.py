@@ -119,7 +119,10 @@ class RemoteParameter:
 
 @dataclass(frozen=True, slots=True)
 class RemoteProcess:
-    """A process that can be started. `time_limit` is in seconds; in a list without a group `route` has `{group}`."""
+    """A process that can be started. `time_limit` is in seconds; in a list without a group `route` has `{group}`.
+
+    `template` is the route with `{member}` and `{group}`; empty where the server does not send it.
+    """
 
     name: str
     title: str
@@ -131,6 +134,7 @@ class RemoteProcess:
     restartable: bool
     time_limit: float
     parameters: tuple[RemoteParameter, ...]
+    template: str = ""
 
 
 def processes(text: str, prefix: str) -> tuple[RemoteProcess, ...]:
@@ -147,6 +151,7 @@ def processes(text: str, prefix: str) -> tuple[RemoteProcess, ...]:
             restartable=element.get("restartable") == "true",
             time_limit=_bound(element.get("time-limit")) or 0.0,
             parameters=tuple(map(_parameter, element.iterchildren("parameter"))),
+            template=element.get("template", "").removeprefix(prefix),
         )
         for element in _root(text).iterchildren("process")
     )

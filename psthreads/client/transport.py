@@ -10,7 +10,7 @@ from contextlib import suppress
 from email.message import Message
 from email.utils import parsedate_to_datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 from urllib.parse import urlsplit
 
 import requests
@@ -103,13 +103,16 @@ class Transport:
         *,
         query: Mapping[str, Any] | None = None,
         form: Mapping[str, Any] | None = None,
+        body: BinaryIO | None = None,
         headers: Mapping[str, str] | None = None,
         as_json: bool = False,
         once: bool = False,
         hold: float = 0,
         patience: float | None = None,
     ) -> requests.Response:
-        """Send a request, and return the answer; a file's content is still to be read then.
+        """Send a request with a form or with a file as its body, and return the answer.
+
+        The content of a file in the answer is still to be read then.
 
         A request with `once` is never retried. `hold` is the time that the server was asked to wait before it answers,
         and `patience` replaces that of all requests; both are in seconds. Raises ClientError when the server refuses
@@ -121,12 +124,14 @@ class Transport:
         delay = 0.25
         while True:
             pause = delay * random.uniform(0.8, 1.2)  # noqa: S311 (spreads clients out, keeps no secret) # nosec B311
+            if body is not None:
+                body.seek(0)
             try:
                 response = self._session.request(
                     method,
                     url,
                     params=query,
-                    data=form,
+                    data=form if body is None else body,
                     headers={"Accept": accept, **(headers or {})},
                     timeout=self._timeout + hold,
                     # A redirect could send the credentials to another server.

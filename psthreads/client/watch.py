@@ -88,7 +88,7 @@ def watch(
             latest = client.cancel(latest.id, group, force=latest.cancelling) or latest
     except KeyboardInterrupt:
         pass  # A second one leaves the thread alone.
-    _say_left(console, latest, group)
+    say_left(console, latest, group)
     return latest
 
 
@@ -200,7 +200,8 @@ def _wants_cancel(console: Console, thread: RemoteThread) -> bool:
     return answer.strip().lower() in ("c", "cancel")
 
 
-def _say_left(console: Console, thread: RemoteThread, group: str | int | None) -> None:
+def say_left(console: Console, thread: RemoteThread, group: str | int | None) -> None:
+    """Say that the thread was left running, and how to watch and cancel it."""
     which = shlex.quote(plain(thread.id)) + (f" --group {shlex.quote(str(group))}" if group is not None else "")
     console.print(Text("The thread was left running."), soft_wrap=True)
     console.print(Text(f"To watch it:  psthreads progress --watch {which}"), soft_wrap=True)

@@ -59,6 +59,9 @@ class Scripted:
             def do_POST(self) -> None:
                 scripted._answer(self)
 
+            def do_PUT(self) -> None:
+                scripted._answer(self)
+
             def log_message(self, *_: object) -> None:
                 return
 

@@ -69,6 +69,7 @@ def _describe(process: Process, caller: Caller, base: str, limit: float) -> dict
         "role": process.role.value if process.scope is Scope.GROUP else "administrator",
         "methods": list(process.methods),
         "route": base + process.path(caller.member, caller.group),
+        "template": base + process.route,
         "restartable": process.restartable,
         "timeLimit": limit,
         "summary": clean(process.summary),

@@ -97,6 +97,7 @@ def test_both_formats_tell_all_of_a_process(ask: Web, prefix: str, people: Peopl
         "role": "contributor",
         "methods": ["POST"],
         "route": f"{prefix}/members/contributor/groups/acme/listed/plain",
+        "template": f"{prefix}/members/{{member}}/groups/{{group}}/listed/plain",
         "restartable": True,
         "timeLimit": 1.5,
         "summary": "Does it & more.",

@@ -38,7 +38,7 @@ def test_the_exit_code_of_a_watched_start_is_the_threads_end(
     done = run("start", "validate", "--group", "acme", "-p", "warn=true", "-p", "wait=a=b", "--watch")
     assert done.stdout.splitlines() == ["initialised", "inprogress  1/9  Working", f"{status}  Over"]
     assert done.exit_code == code
-    assert scripted.asked[0].form == {"warn": ["true"], "wait": ["a=b"]}
+    assert scripted.requests(START)[0].form == {"warn": ["true"], "wait": ["a=b"]}
 
 
 def test_a_result_is_printed_on_a_line_of_its_own(run: CommandLine, scripted: Scripted) -> None:
@@ -81,9 +81,14 @@ def test_xml_and_json_are_the_servers_own(run: CommandLine, scripted: Scripted) 
 
 
 def test_list_has_a_line_for_each_thread(run: CommandLine, scripted: Scripted) -> None:
-    scripted.say("/threads", Answer(200, f'<threads page="1" page-size="50" total="1">{running()}</threads>'))
-    done = run("list", "--status", "failed")
-    assert done.stdout == f"{ID}  jjones  Validating  inprogress  1/9  Working\n"
+    times = 'created="2022-05-16T12:14:01Z" started="2022-05-16T12:14:02Z" heard="2022-05-16T13:15:08.4Z"'
+    threads = running() + thread_xml("failed", attributes=times)
+    scripted.say("/threads", Answer(200, f'<threads page="1" page-size="50" total="2">{threads}</threads>'))
+    done = run("list", "--status", "failed", TZ="UTC")
+    assert done.stdout.splitlines() == [
+        f"{ID}  -         -  jjones  Validating  inprogress  1/9  Working",
+        f"{ID}  2022-05-16 12:14:01   1:01:06  jjones  Validating  failed",
+    ]
     assert scripted.asked[0].query["status"] == ["failed"]
 
 
@@ -115,7 +120,8 @@ def test_logs_follows_from_the_tail_to_the_end(run: CommandLine, scripted: Scrip
 def test_cancel_says_how_the_thread_stands_or_that_there_is_none(run: CommandLine, scripted: Scripted) -> None:
     stands = "<thread-cancel>" + thread_xml("cancelled") + "</thread-cancel>"
     scripted.say(CANCEL, Answer(200, stands), Answer(200, "<thread-cancel/>"))
-    assert run("cancel", ID, "-g", "acme", "--force").stdout.startswith(f"{ID}  cancelled\n")
+    assert run("cancel", ID, "-g", "acme", "--force", "--reason", "too slow").stdout.startswith(f"{ID}  cancelled\n")
+    assert scripted.asked[0].form == {"force": ["true"], "reason": ["too slow"]}
     assert run("cancel", ID, "-g", "acme").exit_code == 4
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,7 +25,7 @@ def test_start_sends_the_parameters_as_a_form(client: Client, scripted: Scripted
     started = client.start("validate", group="acme", path="/a b", warn=True, page_size=3, wait_="x", wait=7)
     assert isinstance(started, RemoteThread)
     assert (started.id, started.status, started.group_id) == (ID, Status.INITIALISED, 240)
-    [asked] = scripted.asked
+    [asked] = scripted.requests(START)
     assert asked.form == {"path": ["/a b"], "warn": ["true"], "page-size": ["3"], "wait": ["x"]}
     assert asked.headers["Authorization"] == "Bearer secret"
     assert asked.headers["Prefer"] == "wait=7"
@@ -122,7 +123,7 @@ def test_a_start_goes_to_the_route_that_it_is_given(
 ) -> None:
     scripted.say(path, Answer(202, thread_xml()))
     client.start("count", group=group, member="j/j", route=route, to=3)
-    assert (scripted.asked[0].path, scripted.asked[0].form) == (path, {"to": ["3"]})
+    assert (scripted.asked[-1].path, scripted.asked[-1].form) == (path, {"to": ["3"]})
 
 
 @pytest.mark.parametrize(
@@ -169,3 +170,68 @@ def test_a_name_with_a_slash_stays_one_name(client: Client, scripted: Scripted) 
 def test_a_start_needs_a_member(scripted: Scripted) -> None:
     with Client(scripted.url, token="secret") as client, pytest.raises(BadParameter, match="member"):
         client.start("validate", group="acme")
+
+
+LISTED = """<processes>
+  <process name="load" route="/members/jjones/groups/acme/loadingzone/start"
+           template="/members/{member}/groups/{group}/loadingzone/start"><summary/>
+    <parameter name="validate" type="boolean" required="false" default="false"/>
+    <parameter name="page-size" type="integer" required="true"/>
+  </process>
+</processes>"""
+PROCESSES = "/groups/acme/processes"
+
+
+def test_a_start_goes_where_the_list_says_that_the_process_is(client: Client, scripted: Scripted) -> None:
+    scripted.say(PROCESSES, Answer(200, LISTED))
+    scripted.say("/members/zoe/groups/acme/loadingzone/start", Answer(202, thread_xml()))
+    for _ in range(2):
+        client.start("load", group="acme", member="zoe", page_size=3, validate_="yes")
+    assert scripted.asked[-1].form == {"page-size": ["3"], "validate": ["yes"]}
+    assert len(scripted.requests(PROCESSES)) == 1, "the list is read once"
+
+
+@pytest.mark.parametrize(
+    ("process", "parameters", "sentence"),
+    [
+        ("laod", {}, "You can start no process 'laod' in group 'acme': did you mean 'load'?"),
+        ("x", {}, "You can start no process 'x' in group 'acme': there are load."),
+        ("load", {"valdate": "true"}, "'load' has no parameter 'valdate': did you mean 'validate'?"),
+        ("load", {"pagesize": "3"}, "'load' has no parameter 'pagesize': did you mean 'page-size'?"),
+    ],
+)
+def test_a_mistyped_name_is_refused_with_the_nearest_one_and_starts_nothing(
+    client: Client, scripted: Scripted, process: str, parameters: dict[str, Any], sentence: str
+) -> None:
+    scripted.say(PROCESSES, Answer(200, LISTED))
+    with pytest.raises(BadParameter) as caught:
+        client.start(process, group="acme", **parameters)
+    assert caught.value.message == sentence
+    assert {asked.path for asked in scripted.asked} == {PROCESSES}
+
+
+def test_a_process_that_the_server_has_meanwhile_is_started(client: Client, scripted: Scripted) -> None:
+    scripted.say(PROCESSES, Answer(200, "<processes/>"), Answer(200, LISTED))
+    scripted.say("/members/jjones/groups/acme/loadingzone/start", Answer(202, thread_xml()))
+    with pytest.raises(BadParameter):
+        client.start("load", group="acme")
+    assert client.start("load", group="acme")
+
+
+def test_without_the_list_a_start_goes_to_the_usual_route(client: Client, scripted: Scripted) -> None:
+    refusal = "<error id='0403'><message>This token may only act: use one that may read.</message></error>"
+    scripted.say(PROCESSES, Answer(403, refusal))
+    scripted.say(START, Answer(202, thread_xml()))
+    assert client.start("validate", group="acme", anything="goes")
+
+
+def test_an_upload_is_sent_again_from_its_beginning(client: Client, scripted: Scripted, tmp_path: Path) -> None:
+    path = "/ps/servlet/upload"
+    file = tmp_path / "a.xml"
+    file.write_bytes(b"one=two")
+    scripted.say(
+        path, Answer(503, headers={"Retry-After": "0"}), Answer(201, "<upload filename='docs/a.xml' size='7'/>")
+    )
+    assert client.upload("acme", file, "docs/a.xml") == 7
+    assert [asked.form for asked in scripted.requests(path)] == [{"one": ["two"]}] * 2
+    assert scripted.asked[0].query == {"group": ["acme"], "filename": ["docs/a.xml"]}

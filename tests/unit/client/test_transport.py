@@ -29,30 +29,30 @@ def test_basic_sign_in_is_utf8_and_names_the_member(scripted: Scripted) -> None:
 def test_a_start_whose_answer_was_lost_is_sent_again_with_the_same_key(client: Client, scripted: Scripted) -> None:
     scripted.say(START, Answer(drop=True), Answer(202, thread_xml(), cut=20), Answer(202, thread_xml()))
     start(client)
-    assert len(scripted.asked) == 3
-    assert len({asked.headers["Idempotency-Key"] for asked in scripted.asked}) == 1
+    assert len(scripted.requests(START)) == 3
+    assert len({asked.headers["Idempotency-Key"] for asked in scripted.requests(START)}) == 1
 
 
 def test_each_start_has_a_fresh_key(client: Client, scripted: Scripted) -> None:
     scripted.say(START, Answer(202, thread_xml()))
     start(client)
     start(client)
-    assert len({asked.headers["Idempotency-Key"] for asked in scripted.asked}) == 2
+    assert len({asked.headers["Idempotency-Key"] for asked in scripted.requests(START)}) == 2
 
 
 @pytest.mark.parametrize("answer", [Answer(drop=True), Answer(503, headers={"Retry-After": "0"})])
 def test_a_start_without_a_key_is_never_sent_twice(client: Client, scripted: Scripted, answer: Answer) -> None:
     scripted.say(START, answer)
     failure(lambda: client.start("validate", group="acme", idempotency_key=""))
-    assert len(scripted.asked) == 1
-    assert "Idempotency-Key" not in scripted.asked[0].headers
+    assert len(scripted.requests(START)) == 1
+    assert "Idempotency-Key" not in scripted.requests(START)[0].headers
 
 
 @pytest.mark.parametrize("status", [429, 503])
 def test_a_busy_server_is_asked_again_after_the_time_it_names(client: Client, scripted: Scripted, status: int) -> None:
     scripted.say(START, Answer(status, headers={"Retry-After": "1"}), Answer(202, thread_xml()))
     start(client)
-    first, second = scripted.asked
+    first, second = scripted.requests(START)
     assert second.at - first.at >= 1
 
 
@@ -61,7 +61,7 @@ def test_a_server_that_wants_to_be_left_alone_for_longer_than_the_patience_is(
 ) -> None:
     scripted.say(START, Answer(503, headers={"Retry-After": "3600"}))
     assert failure(lambda: start(client)).status == 503
-    assert len(scripted.asked) == 1
+    assert len(scripted.requests(START)) == 1
 
 
 def test_a_server_that_is_not_there_is_one_clear_sentence() -> None:
