@@ -7,7 +7,9 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from bench import heartbeat, memory, pages, processes, progress, reporting, stored, streams
+from bench.processes import memory, speed
+from bench.threads import heartbeat, reporting, stored
+from bench.web import pages, progress, streams
 
 MEASUREMENTS: Mapping[str, Callable[[], dict[str, float]]] = {
     "progress": progress.measure,
@@ -16,7 +18,7 @@ MEASUREMENTS: Mapping[str, Callable[[], dict[str, float]]] = {
     "stored": stored.measure,
     "pages": pages.measure,
     "streams": streams.measure,
-    "processes": processes.measure,
+    "processes": speed.measure,
     "memory": memory.measure,
 }
 

@@ -31,7 +31,7 @@ def redis_server() -> Iterator[Config]:
 def gunicorn(config: Config, app: str) -> Iterator[int]:
     """Run one web process of this application; yield its port."""
     port = free_port()
-    command = GUNICORN if app == "app:app" else (*GUNICORN[:-1], "bench/gunicorn_bare.py", app)
+    command = GUNICORN if app == "app:app" else (*GUNICORN[:-1], "bench/web/gunicorn_bare.py", app)
     environment = {"PORT": str(port), "WEB_CONCURRENCY": "1"}
     process = start(command, config, folder=ROOT, output=subprocess.DEVNULL, environment=environment)
     try:
@@ -58,7 +58,7 @@ def await_port(port: int) -> None:
 def load(port: int, request: bytes, seconds: float, connections: int = 16) -> tuple[float, float]:
     """Return the answers in a second, and the 99th percentile of the time for one in milliseconds."""
     done = subprocess.run(
-        [sys.executable, "-m", "bench.load", str(port), str(seconds), str(connections)],
+        [sys.executable, "-m", "bench.web.load", str(port), str(seconds), str(connections)],
         cwd=ROOT,
         input=request,
         stdout=subprocess.PIPE,

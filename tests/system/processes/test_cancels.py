@@ -19,7 +19,7 @@ import pytest
 from lxml import etree
 from redis import Redis
 
-from bench import documents as real
+from bench.processes import documents as real
 from psthreads.domain.config import Config
 from psthreads.domain.model import Status, Thread
 from psthreads.threads.store import ThreadStore

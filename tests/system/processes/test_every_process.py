@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bench import documents as real
+from bench.processes import documents as real
 from psthreads.authoring.process import Process
 from psthreads.domain.model import Level, Status
 from psthreads.processes.export import export

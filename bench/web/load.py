@@ -1,4 +1,4 @@
-"""A load of requests over connections that stay open: `python -m bench.load PORT SECONDS CONNECTIONS < request`.
+"""A load of requests over connections that stay open: `python -m bench.web.load PORT SECONDS CONNECTIONS < request`.
 
 Prints how many answers came in a second, and the 99th percentile of the time for one in milliseconds. It runs in a
 process of its own, so that it takes nothing from the server's.

@@ -56,7 +56,7 @@ def measure() -> dict[str, float]:
         # The thread changes as often as a thread may, so that no answer is the same for long.
         reports = threading.Thread(target=_report, args=(store, thread.id, stopped := threading.Event()))
         reports.start()
-        with gunicorn(config, "app:app") as our_port, gunicorn(config, "bench.bare:app") as bare_port:
+        with gunicorn(config, "app:app") as our_port, gunicorn(config, "bench.web.bare:app") as bare_port:
             load(our_port, ours, 1)
             load(bare_port, bare, 1)
             for _ in range(ROUNDS):

@@ -97,7 +97,7 @@ def measure() -> dict[str, float]:
 @contextmanager
 def _clients(port: int, ids: list[str], headers: str) -> Iterator[subprocess.Popen[str]]:
     with subprocess.Popen(
-        [sys.executable, "-m", "bench.follow", str(port), str(SECONDS)],
+        [sys.executable, "-m", "bench.web.follow", str(port), str(SECONDS)],
         cwd=ROOT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

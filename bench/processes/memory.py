@@ -6,7 +6,7 @@ import os
 import resource
 import shutil
 
-from bench.processes import GROUP, in_child, run
+from bench.processes.speed import GROUP, in_child, run
 from bench.servers import redis_server
 from psthreads.database.connection import connect
 

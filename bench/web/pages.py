@@ -12,7 +12,7 @@ import requests
 from redis import Redis
 
 from bench.servers import gunicorn, redis_server
-from bench.stored import fill, store_meta
+from bench.threads.stored import fill, store_meta
 from psthreads.audit.entries import SETUP
 from psthreads.authoring.plugins import load as load_processes
 from psthreads.database.connection import connect

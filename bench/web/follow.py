@@ -1,4 +1,4 @@
-"""Many event streams at once: `python -m bench.follow PORT SECONDS < requests`, one request in each line as JSON.
+"""Many event streams at once: `python -m bench.web.follow PORT SECONDS < requests`, one request in each line as JSON.
 
 Says `ready` once every stream has given something, reads for so many seconds and prints, as JSON, the time that each
 line of a log names and the milliseconds from then until it was read. In a process of its own, so that it takes nothing

@@ -24,7 +24,7 @@ GETS = 5_000
 def measure() -> dict[str, float]:
     """Measure Redis's time for one heartbeat by that for one GET, and the share of a core for 1,000 threads."""
     with redis_server() as base, connect(base.redis_url) as redis:
-        config = replace(base, processes=("bench.sleeper",))
+        config = replace(base, processes=("bench.threads.sleeper",))
         store = ThreadStore(redis, config)
         engine = Engine(redis, config, store, load(config.processes))
         process = engine.registry.find("sleep")

@@ -19,7 +19,7 @@ from statistics import median
 
 from redis import Redis
 
-from bench import documents
+from bench.processes import documents
 from bench.servers import redis_server
 from psthreads.audit.entries import SETUP
 from psthreads.authoring.context import Context

@@ -1,0 +1,1 @@
+"""Measurements of the processes, beside the plain programs that do the same."""

@@ -1,0 +1,1 @@
+"""Measurements of threads: what they cost Redis, and how fast they are."""

@@ -1,0 +1,1 @@
+"""Measurements of a web process, over HTTP."""
