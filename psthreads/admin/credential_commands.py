@@ -91,6 +91,32 @@ def _client_add(name: str, member_ref: str, group_refs: tuple[str, ...], *, read
     click.echo(secret)
 
 
+@client.command("register")
+@click.argument("name")
+@of_member
+@click.option("--id", "client_id", required=True, metavar="ID", help="The id that the program has.")
+@click.option("--secret-stdin", is_flag=True, help="Read the secret from standard input.")
+@_scope_options
+@with_reason
+def _client_register(
+    name: str,
+    member_ref: str,
+    client_id: str,
+    group_refs: tuple[str, ...],
+    *,
+    secret_stdin: bool,
+    read_only: bool,
+    act_only: bool,
+) -> None:
+    """Make a client with the id and the secret of a program that moves here from PageSeeder."""
+    account = shell.directory().find_member(member_ref)
+    token_scope = _token_scope(group_refs, read_only=read_only, act_only=act_only)
+    secret = shell.first_line("secret") if secret_stdin else str(click.prompt("Secret", hide_input=True, err=True))
+    own_id, _ = shell.changes().add_client(account, name, token_scope, credentials=(client_id, secret))
+    say(f"Client '{name}' of '{account.username}' is made. The program keeps its secret, and may write its id:")
+    click.echo(own_id)
+
+
 @client.command("list")
 @of_member
 @as_json

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -11,7 +10,6 @@ import click
 from psthreads.admin import shell
 from psthreads.admin.shell import as_json, keep_threads, say, show, with_reason
 from psthreads.domain.access import Role
-from psthreads.domain.errors import BadParameter
 from psthreads.domain.model import iso
 from psthreads.identity import passwords
 
@@ -200,8 +198,5 @@ def _new_password(*, from_stdin: bool, generate: bool) -> str:
     if generate:
         return passwords.generate()
     if from_stdin:
-        try:
-            return sys.stdin.readline().rstrip("\r\n")
-        except UnicodeDecodeError as error:
-            raise BadParameter("password", "The password is not text: write it in UTF-8.") from error
+        return shell.first_line("password")
     return str(click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True))

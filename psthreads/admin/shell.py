@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import pwd
+import sys
 from collections.abc import Iterable
 from typing import Any, Final
 
@@ -20,6 +21,7 @@ from psthreads.authoring.registry import Registry
 from psthreads.database.connection import check_server, connect
 from psthreads.domain.access import Group, Member
 from psthreads.domain.config import Config
+from psthreads.domain.errors import BadParameter
 from psthreads.domain.model import SERVER_WIDE
 from psthreads.identity.administration import Administration
 from psthreads.identity.directory import Directory
@@ -98,6 +100,14 @@ def _user() -> str:
         return pwd.getpwuid(os.getuid()).pw_name
     except KeyError:
         return str(os.getuid())
+
+
+def first_line(name: str) -> str:
+    """Return the first line of standard input, a secret of this name. Raises BadParameter for what is no text."""
+    try:
+        return sys.stdin.readline().rstrip("\r\n")
+    except UnicodeDecodeError as error:
+        raise BadParameter(name, f"The {name} is not text: write it in UTF-8.") from error
 
 
 def say(sentence: str) -> None:

@@ -17,6 +17,7 @@ from psthreads.domain.access import Group, Member, Role, TokenScope
 from psthreads.domain.errors import BadParameter, Conflict, GroupNotFound, MemberNotFound, NotFound
 from psthreads.identity import password_rules
 from psthreads.identity.credentials import check_name, check_name_is_no_id, digest, key_of, write_token_scope
+from psthreads.identity.oauth_clients import check_credentials, new_credentials
 from psthreads.identity.passwords import Passwords
 from psthreads.identity.records import Membership, scope_words
 
@@ -186,13 +187,22 @@ class Administration:
         if not self._run("revoke_token", member.id, name, self._origin, even_full=True):
             raise NotFound(f"Member '{member.username}' has no token '{name}'.")
 
-    def add_client(self, member: Member, name: str, token_scope: TokenScope | None = None) -> tuple[str, str]:
+    def add_client(
+        self,
+        member: Member,
+        name: str,
+        token_scope: TokenScope | None = None,
+        *,
+        credentials: tuple[str, str] | None = None,
+    ) -> tuple[str, str]:
         """Return the id and the secret of a new OAuth client of the member. The secret cannot be shown again.
 
-        Raises BadParameter, MemberNotFound, and Conflict where another client of the member has the name.
+        With `credentials`, the id and secret that a program has from another server, these are the client's.
+        Raises BadParameter, MemberNotFound, and Conflict where another client of the member has the name, or any has
+        the id.
         """
         check_name("name", name)
-        client_id, secret = f"psc_{secrets.token_urlsafe(18)}", f"pss_{secrets.token_urlsafe(32)}"
+        client_id, secret = check_credentials(*credentials) if credentials else new_credentials()
         verdict = self._run(
             "add_client",
             {
@@ -209,6 +219,8 @@ class Administration:
             raise MemberNotFound(member.username)
         if verdict == b"name":
             raise Conflict(f"Member '{member.username}' has a client '{name}': remove it, or choose another name.")
+        if verdict == b"id":
+            raise Conflict("There is a client with this id already: remove it first, whoever's it is.")
         return client_id, secret
 
     def remove_client(self, member: Member, name: str) -> None:

@@ -15,13 +15,15 @@ from typing import Final
 
 from psthreads.database.scripts import Scripts
 from psthreads.domain.access import Member, TokenScope
-from psthreads.domain.errors import NotFound
+from psthreads.domain.errors import BadParameter, NotFound
 from psthreads.identity.credentials import digest, read_token_scope, write_token_scope
 
 MOST_TOKENS: Final = 1_000
 """The number of access tokens that a client can have at once; one more ends its oldest."""
 
+_CHARACTERS: Final = "a-z A-Z 0-9 = . + / _ -"
 _ID: Final = re.compile(r"[a-zA-Z0-9=.+/_-]{16,128}")
+_SECRET: Final = re.compile(r"[a-zA-Z0-9=.+/_-]{16,512}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +67,8 @@ class Clients:
         """Return the client with this id, or None."""
         if not _ID.fullmatch(client_id) or not (row := self._run("client", client_id)):
             return None
-        secret, token_scope = row
-        return OAuthClient(client_id, read_token_scope(token_scope.decode()), secret.decode())
+        secret, token_scope, own_id = row
+        return OAuthClient(own_id.decode(), read_token_scope(token_scope.decode()), secret.decode())
 
     def grant(self, client: OAuthClient, token: str, token_scope: TokenScope | None, seconds: int) -> None:
         """Make this an access token of the client; raise NotFound where the client is gone."""
@@ -76,6 +78,25 @@ class Clients:
     def revoke(self, client: OAuthClient, token: str) -> bool:
         """End an access token of the client, if it exists; return False where the token is not the client's."""
         return int(self._run("revoke_access", client.id, digest(token))) >= 0
+
+
+def new_credentials() -> tuple[str, str]:
+    """Return a new id, in lower-case hexadecimal since PageSeeder's clients may change its case, and a new secret."""
+    return secrets.token_hex(16), f"pss_{secrets.token_urlsafe(32)}"
+
+
+def check_credentials(client_id: str, secret: str) -> tuple[str, str]:
+    """Return an id, in lower case, and a secret from another server. Raises BadParameter where they cannot be used."""
+    if not _ID.fullmatch(client_id):
+        raise BadParameter("id", f"A client's id has 16 to 128 of the characters {_CHARACTERS}.")
+    # What HTTP Basic encodes in two ways, of which clients use either, would not always arrive as it was meant.
+    if not _SECRET.fullmatch(secret):
+        raise BadParameter(
+            "secret",
+            f"A secret has 16 to 512 of the characters {_CHARACTERS}: a shorter one can be guessed, and others are not "
+            "encoded alike by all clients. Add a client with a new one instead.",
+        )
+    return client_id.lower(), secret
 
 
 def new_access_token() -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,7 +17,13 @@ from authlib.oauth2.rfc7009 import RevocationEndpoint
 from flask import Response, request
 
 _METHODS: Final = ["client_secret_basic", "client_secret_post"]
-_REFUSED: Final = "The client id and secret are not accepted: check them, and send them by HTTP Basic or in the form."
+# No commas in these sentences: the parser of PageSeeder's Java client ends a value there.
+_REFUSED: Final = "The client id and secret are not accepted: check them and send them by HTTP Basic or in the form."
+_IN_QUERY: Final = (
+    "Send {} by HTTP Basic or in the form that is the request's body: a query ends up in logs. "
+    "Whatever was secret there should be replaced."
+)
+_FIELDS: Final = ("grant_type", "client_id", "client_secret", "scope", "token", "token_type_hint")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +55,21 @@ class OAuthServer(AuthorizationServer):  # type: ignore[misc] # the library has 
 
     def token(self) -> Response:
         """Answer a request for an access token."""
-        response: Response = self.create_token_response()
+        response: Response = self._refusal() or self.create_token_response()
         return response
 
     def revocation(self) -> Response:
         """Answer a request to revoke an access token."""
-        response: Response = self.create_endpoint_response(_Revocation.ENDPOINT_NAME)
+        response: Response = self._refusal() or self.create_endpoint_response(_Revocation.ENDPOINT_NAME)
+        return response
+
+    def _refusal(self) -> Response | None:
+        """Return the answer to a request with parameters in its query, as RFC 6749 has it in section 2.3.1."""
+        names = [name for name in _FIELDS if name in request.args]
+        if not names:
+            return None
+        error = InvalidRequestError(description=_IN_QUERY.format(" and ".join(names)))
+        response: Response = self.handle_error_response(_Request(), error)
         return response
 
     def create_oauth2_request(self, _request: Any) -> OAuth2Request:
@@ -69,7 +85,9 @@ class OAuthServer(AuthorizationServer):  # type: ignore[misc] # the library has 
 
     def handle_response(self, status_code: int, payload: Any, headers: Any) -> Response:
         """Return the answer, with the headers that RFC 6749 wants."""
-        response: Response = super().handle_response(status_code, payload, headers)
+        # Without a blank after a colon: the parser of PageSeeder's Java client takes none.
+        text = json.dumps(payload, separators=(",", ":")) if isinstance(payload, dict) else payload
+        response: Response = super().handle_response(status_code, text, headers)
         response.headers["Cache-Control"] = "no-store"
         if status_code == 401:  # noqa: PLR2004 (HTTP's number)
             response.headers["WWW-Authenticate"] = 'Basic realm="psthreads", charset="UTF-8"'

@@ -32,6 +32,7 @@ _MESSAGES: Final = {
     "role": "Role assigned.",
     "role-removed": "Member removed from the group.",
     "token-revoked": "Token revoked.",
+    "client-registered": "Client registered. The program can sign in with its ID and secret.",
     "client-removed": "Client removed. Its access tokens no longer work.",
 }
 
@@ -192,6 +193,13 @@ def _add_client(directory: Directory, member: Member) -> Secret:
     return Secret(f"client '{name}'", (("Client ID", client_id), ("Client secret", secret)))
 
 
+def _register_client(directory: Directory, member: Member) -> str:
+    credentials = forms.text("id"), forms.text("secret")
+    token_scope = forms.token_scope(directory)
+    proof.changes(directory).add_client(member, forms.text("name"), token_scope, credentials=credentials)
+    return "client-registered"
+
+
 def _remove_client(directory: Directory, member: Member) -> str:
     proof.changes(directory).remove_client(member, forms.text("name"))
     return "client-removed"
@@ -244,5 +252,6 @@ _ACTIONS: Final = (
     _MemberAction("tokens", tokens.create),
     _MemberAction("tokens/revoke", _revoke_token, lambda _, member: tokens.ask_revoke(member), ("name",)),
     _MemberAction("clients", _add_client),
+    _MemberAction("clients/register", _register_client),
     _MemberAction("clients/remove", _remove_client, _ask_remove_client, ("name",)),
 )
