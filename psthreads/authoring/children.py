@@ -9,7 +9,12 @@ import warnings
 from collections.abc import Callable
 
 from psthreads.authoring.interrupts import WAKE
+from psthreads.system.confinement import FILES, NETWORK, confine_work
 from psthreads.system.parent_death import die_with_parent
+
+__all__ = ["FILES", "NETWORK", "confine_child", "fork_child"]
+
+confine_child = confine_work
 
 
 def fork_child(work: Callable[[], int]) -> int:

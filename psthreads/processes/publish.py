@@ -28,9 +28,9 @@ from psthreads.documents.layout import GroupFolder
 from psthreads.domain.errors import BadParameter, Conflict, DocumentNotFound, UnsafePath
 from psthreads.domain.model import Outcome, Status
 from psthreads.processes.archives.zip_writer import ZipWriter
+from psthreads.processes.bounded.inside import Unusable
 from psthreads.processes.validate import is_xml
 from psthreads.processes.wording import filename_of, many, warn_of_skips
-from psthreads.processes.xml.includes import Unusable
 from psthreads.processes.xml.transforming import Transformed, Transformer
 
 _TOOL: Final = re.compile(r"\.(xslt?|xsd|rng|sch|nvdl)\Z", re.IGNORECASE)

@@ -15,7 +15,8 @@ from urllib.parse import unquote, urljoin, urlsplit
 
 from lxml import etree
 
-from psthreads.processes.xml.includes import Includer, Unusable, inside, url
+from psthreads.processes.bounded.inside import Unusable
+from psthreads.processes.xml.includes import Includer, inside, url
 from psthreads.processes.xml.parsing import plain
 
 PATH: Final = "/schemas/catalog.xml"

@@ -9,8 +9,8 @@ from lxml import etree
 
 from psthreads.authoring.context import Context
 from psthreads.documents.layout import Document, GroupFolder
+from psthreads.processes.bounded.inside import Unusable
 from psthreads.processes.xml import parsing as _parsing
-from psthreads.processes.xml.includes import Unusable
 from psthreads.processes.xml.parsing import DocumentProblem, NotWellFormed, Sieve
 from psthreads.processes.xml.schemas import Finding, Grammar, Schemas
 

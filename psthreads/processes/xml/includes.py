@@ -13,8 +13,9 @@ from urllib.parse import quote, unquote, urlsplit
 
 from lxml import etree
 
-from psthreads.documents.layout import GroupFolder
 from psthreads.domain.errors import DocumentNotFound, PsthreadsError
+from psthreads.processes.bounded.files import Files
+from psthreads.processes.bounded.inside import Unusable
 from psthreads.processes.xml import parsing as _parsing
 from psthreads.processes.xml.built_in import CONTENTS
 from psthreads.processes.xml.parsing import NotWellFormed, plain
@@ -29,10 +30,6 @@ _DEEPEST: Final = 16  # includes within includes
 _ADVICE: Final = "put a copy there, and say in /schemas/catalog.xml what it stands for"
 
 
-class Unusable(Exception):
-    """A schema or a stylesheet cannot be used. The text says why, as the end of a sentence."""
-
-
 class Absent(Unusable):
     """The group does not have what a document or a schema refers to."""
 
@@ -44,8 +41,8 @@ class Includer:
     `locate` returns the path in the group for the path of a document and a reference in it.
     """
 
-    def __init__(self, folder: GroupFolder, locate: Callable[[str, str], str] | None = None) -> None:
-        self._folder = folder
+    def __init__(self, files: Files, locate: Callable[[str, str], str] | None = None) -> None:
+        self._files = files
         self._locate = locate or inside
 
     def read(self, path: str) -> bytes:
@@ -53,7 +50,7 @@ class Includer:
         if path in CONTENTS:
             return CONTENTS[path]
         try:
-            with self._folder.open(path) as file:
+            with self._files.open(path) as file:
                 data = file.read(_LARGEST + 1)
         except DocumentNotFound as error:
             raise Absent(f"{path}: {error.message}") from None

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from psthreads.documents.layout import GroupFolder
 from psthreads.domain.errors import DocumentNotFound, PsthreadsError
+from psthreads.processes.bounded.files import Files
 from psthreads.processes.xml.built_in import ADDRESSES
 from psthreads.processes.xml.catalog import PATH, Catalog
 from psthreads.processes.xml.includes import Absent, Includer, inside
@@ -15,9 +15,9 @@ class Locator:
     The methods raise Absent if the group does not have what is meant, and Unusable if its catalog cannot be used.
     """
 
-    def __init__(self, folder: GroupFolder) -> None:
-        self._folder = folder
-        self._catalog = Catalog(Includer(folder)) if self._has(PATH) else None
+    def __init__(self, files: Files) -> None:
+        self._files = files
+        self._catalog = Catalog(Includer(files)) if self._has(PATH) else None
 
     def reference(self, base: str, href: str) -> str:
         """Return the path of what the document at `base` refers to: a schema, a stylesheet or a part of one."""
@@ -48,7 +48,7 @@ class Locator:
 
     def _has(self, path: str) -> bool:
         try:
-            self._folder.resolve(path)
+            self._files.resolve(path)
         except DocumentNotFound:
             return False
         except PsthreadsError:

@@ -11,9 +11,10 @@ from typing import Final, NamedTuple, Protocol
 
 from lxml import etree
 
-from psthreads.documents.layout import GroupFolder
 from psthreads.domain.errors import DocumentNotFound, PsthreadsError
-from psthreads.processes.xml.includes import RNG, SCH, XSD, Includer, Unusable, schema_of
+from psthreads.processes.bounded.files import Files
+from psthreads.processes.bounded.inside import Unusable
+from psthreads.processes.xml.includes import RNG, SCH, XSD, Includer, schema_of
 from psthreads.processes.xml.locating import Locator
 from psthreads.processes.xml.parsing import MOST_PROBLEMS, plain
 
@@ -95,10 +96,10 @@ class SchematronRules:
 class Schemas:
     """The schemas of one group, each compiled once in a run."""
 
-    def __init__(self, folder: GroupFolder) -> None:
-        self._folder = folder
-        self._locator = Locator(folder)
-        self._includer = Includer(folder, self._locator.reference)
+    def __init__(self, files: Files) -> None:
+        self._files = files
+        self._locator = Locator(files)
+        self._includer = Includer(files, self._locator.reference)
         # The caches hold errors, too: a schema that many documents name fails once.
         self._compiled = lru_cache(maxsize=64)(self._compile)
         self._of_group = lru_cache(maxsize=256)(self._find)
@@ -128,7 +129,7 @@ class Schemas:
         for kind, ending in ((XSD, "xsd"), (RNG, "rng"), (SCH, "sch")):
             path = f"{FOLDER}/{name[:_LONGEST_NAME]}.{ending}"
             try:
-                self._folder.resolve(path)
+                self._files.resolve(path)
             except DocumentNotFound:
                 continue
             except PsthreadsError as error:

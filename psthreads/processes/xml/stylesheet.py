@@ -12,10 +12,11 @@ from typing import Any, Final
 
 from lxml import etree
 
-from psthreads.documents.layout import GroupFolder
 from psthreads.domain.errors import PsthreadsError
+from psthreads.processes.bounded.files import Files
+from psthreads.processes.bounded.inside import Unusable
 from psthreads.processes.xml import parsing as _parsing
-from psthreads.processes.xml.includes import Includer, Unusable, inside, url
+from psthreads.processes.xml.includes import Includer, inside, url
 from psthreads.processes.xml.locating import Locator
 from psthreads.processes.xml.parsing import NotWellFormed, plain
 
@@ -50,11 +51,11 @@ class Output:
 class Stylesheet:
     """A compiled stylesheet of a group; raises Unusable, with the place, if it cannot be compiled."""
 
-    def __init__(self, folder: GroupFolder, path: str) -> None:
+    def __init__(self, files: Files, path: str) -> None:
         self._parser = _parsing.parser()
-        self._includer = Includer(folder)
-        self._resolver = _Resolver(self._includer, Locator(folder))
-        self._group = etree.XSLT.strparam(folder.group.name)
+        self._includer = Includer(files)
+        self._resolver = _Resolver(self._includer, Locator(files))
+        self._group = etree.XSLT.strparam(files.group.name)
         try:
             root = _parsing.parse(self._includer.read(path), _parsing.parser(self._resolver), url(path))
             self._compiled = etree.XSLT(root, access_control=_ACCESS)
