@@ -129,7 +129,7 @@ class LoadingZone:
                 if error.errno != errno.EXDEV:
                     raise
                 with staged.open(path) as file, folder.write(name) as target:
-                    shutil.copyfileobj(file, target)
+                    _copy(file, target)
             return True
 
         return self._place(to, move)
@@ -158,7 +158,7 @@ class LoadingZone:
         with _conflicts(to):
             try:
                 with self.open(path) as source, target.write(new if overwrite else temporary) as file:
-                    shutil.copyfileobj(source, file)
+                    _copy(source, file)
                     documents.fence.require_lease()
                 if not overwrite:
                     target.move(temporary, target, new)
@@ -243,6 +243,14 @@ class LoadingZone:
             return 0
         os.unlink(name, dir_fd=folder.fd)
         return 0 if is_hidden else 1
+
+
+def _copy(source: BinaryIO, target: ResultFile) -> None:
+    """Copy a file's content and the time of its last change."""
+    shutil.copyfileobj(source, target)
+    target.flush()
+    status = os.fstat(source.fileno())
+    os.utime(target.fileno(), ns=(status.st_atime_ns, status.st_mtime_ns))
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from typing import Final
 
 from psthreads.domain.errors import UnsafePath
@@ -33,6 +34,16 @@ _PRINTED: Final = 200  # characters
 def printable(text: str) -> str:
     """Return a path or name for a message: shortened, and with forbidden characters replaced."""
     return FORBIDDEN.sub("\ufffd", text if len(text) <= _PRINTED else f"{text[:_PRINTED]}…")
+
+
+def composed(text: str) -> str:
+    """Return a path or name with its letters composed, as keyboards write them; macOS takes them apart."""
+    return text if text.isascii() else unicodedata.normalize("NFC", text)
+
+
+def forms_of(name: str) -> tuple[str, ...]:
+    """Return the forms of a name that look the same: as it is, composed, and taken apart."""
+    return tuple(dict.fromkeys((name, composed(name), unicodedata.normalize("NFD", name))))
 
 
 def names_of(path: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""Unpacks a zip file in a member's loading zone, into the folder that it is in.
+"""Unpacks an archive in a member's loading zone, into the folder that it is in: zip, tar, tar.gz, tar.bz2 or tar.xz.
 
 Either all files of the archive are unpacked, or none. The whole archive is checked before anything is written, and
 unpacked into a temporary folder, which verifies every checksum, before the first file is moved into the zone. Until
@@ -9,6 +9,9 @@ each of these is complete.
 A file in the zone with the same path is replaced. The archive is removed once all of its files are in the zone and on
 the disk; otherwise it would be loaded with them. After a failure or a cancel it stays, so that the work can be
 repeated. Folders without files are not created.
+
+`encoding` is that of the names of which the archive does not say it. What macOS and Windows keep for themselves
+(`__MACOSX/`, `._*`, `.DS_Store`, `Thumbs.db`, `desktop.ini`) is left out. Files keep the time of their last change.
 """
 
 from __future__ import annotations
@@ -24,8 +27,10 @@ from psthreads.documents.loading_zone import LoadingZone
 from psthreads.documents.paths import new_names_of, printable
 from psthreads.domain.errors import NotFound, PsthreadsError
 from psthreads.domain.model import Level, Outcome, Status
+from psthreads.processes.archives.entries import Archive, ArchiveEntry, Damaged
+from psthreads.processes.archives.names import Encoding
+from psthreads.processes.archives.opening import open_archive
 from psthreads.processes.archives.staging import Staging
-from psthreads.processes.archives.unpacking import Damaged, ZipEntry, ZipReader
 from psthreads.processes.wording import many
 
 _MOST_REPORTED: Final = 20  # refused entries
@@ -40,9 +45,10 @@ _MOST_REPORTED: Final = 20  # refused entries
 )
 def unzip(
     context: Context,
-    path: Annotated[str, Bounds(1), "the zip file in your loading zone, uploaded with PUT /ps/servlet/upload"],
+    path: Annotated[str, Bounds(1), "the archive in your loading zone, uploaded with PUT /ps/servlet/upload"],
+    encoding: Annotated[Encoding, "the encoding of the names of which the archive does not say it"] = "guess",
 ) -> Outcome | str:
-    """Unpack a zip file in the member's loading zone."""
+    """Unpack an archive in the member's loading zone: zip, tar, tar.gz, tar.bz2 or tar.xz."""
     zone = context.loading_zone
     try:
         path = zone.resolve(path)
@@ -55,7 +61,7 @@ def unzip(
     context.message(f"Checking {path}")
     with zone.open(path) as file:
         try:
-            archive = ZipReader(file)
+            archive = open_archive(file, encoding)
         except Damaged as error:
             context.error(f"{path} cannot be unpacked: {error}.")
             return _failed(path)
@@ -70,7 +76,7 @@ def unzip(
             for entry in bar.iter(files):
                 context.message(f"Unzipping {printable(entry.name)}")
                 try:
-                    staged.write(entry.path, archive.content(entry))
+                    staged.write(entry.path, archive.content(entry), entry.modified)
                 except Damaged as error:
                     context.error(f"Entry '{printable(entry.name)}' of {path} cannot be unpacked: {error}.")
                     return _failed(path)
@@ -92,7 +98,7 @@ def unzip(
     with context.shield():
         zone.remove(path)
         context.log(f"Removed {path}, because its files are now beside it")
-    return f"Successfully unzipped {many(len(files), 'file')}"
+    return f"Successfully unzipped {many(len(files), 'file')}{_left_out(archive)}"
 
 
 @unzip.check
@@ -100,9 +106,7 @@ def _check_path(start: Start) -> None:
     cast("LoadingZone", start.loading_zone).resolve(str(start.values["path"]))
 
 
-def _is_acceptable(
-    context: Context, archive: ZipReader, path: str, base: str, vacancies: _Vacancies, free: int
-) -> bool:
+def _is_acceptable(context: Context, archive: Archive, path: str, base: str, vacancies: _Vacancies, free: int) -> bool:
     """Tell whether the whole archive can be unpacked, and report every reason against it."""
     reasons = list(archive.problems())
     if (size := archive.unpacked_size) > free:
@@ -122,6 +126,8 @@ def _is_acceptable(
             context.error(f"Entry '{printable(entry.name)}' of {path} is not accepted: {reason.rstrip('.')}.")
     if count > _MOST_REPORTED:
         context.log(f"{count - _MOST_REPORTED:,} more entries of {path} are not accepted", Level.ERROR)
+    if archive.guess and not count:
+        context.warning(f"In {path}, {archive.guess}.")
     return not count
 
 
@@ -145,7 +151,7 @@ class _Vacancies:
         return "" if self.highest(path) else self._zone.kind(path)
 
 
-def _conflict(vacancies: _Vacancies, entry: ZipEntry, path: str, archive: str) -> str:
+def _conflict(vacancies: _Vacancies, entry: ArchiveEntry, path: str, archive: str) -> str:
     """Return why an entry cannot have this path in the zone; empty if it can."""
     if path == archive:
         return "it has the name of the archive itself"
@@ -156,6 +162,10 @@ def _conflict(vacancies: _Vacancies, entry: ZipEntry, path: str, archive: str) -
     if kind == ("document" if entry.is_folder else "folder"):
         return f"there is a {'file' if entry.is_folder else 'folder'} of that name in the loading zone"
     return ""
+
+
+def _left_out(archive: Archive) -> str:
+    return f"; {many(archive.clutter, 'file')} of macOS or Windows left out" if archive.clutter else ""
 
 
 def _failed(path: str) -> Outcome:

@@ -6,11 +6,13 @@ import io
 import random
 import stat
 import struct
+import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable
+from typing import Any
 
-from psthreads.processes.archives import unpacking as _unpacking
+from psthreads.processes.archives import entries as _entries
 
 
 def pack(*entries: tuple[str | zipfile.ZipInfo, bytes], method: int = zipfile.ZIP_DEFLATED) -> bytes:
@@ -48,6 +50,34 @@ def renamed(old: bytes, new: bytes, *entries: tuple[str | zipfile.ZipInfo, bytes
     return data.replace(old, new)
 
 
+def with_names(
+    *names: bytes, system: int = 3, extra: bytes = b"", date: tuple[int, ...] = (2020, 1, 2, 3, 4, 6)
+) -> bytes:
+    """Files with these bytes as their names, that do not say in which encoding these are. Each contains its number."""
+    entries = []
+    for number, name in enumerate(names):
+        info = zipfile.ZipInfo(chr(ord("A") + number) * len(name), date)  # type: ignore[arg-type]
+        info.create_system, info.extra = system, extra
+        entries.append((info, b"%d" % number))
+    data = pack(*entries, method=zipfile.ZIP_STORED)
+    for number, name in enumerate(names):
+        placeholder = bytes([ord("A") + number]) * len(name)
+        assert data.count(placeholder) == 2
+        data = data.replace(placeholder, name)
+    return data
+
+
+def tar(*members: tuple[str | tarfile.TarInfo, bytes], mode: str = "w", **options: Any) -> bytes:
+    """A tar archive, packed as the mode says."""
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode=mode, **options) as archive:  # type: ignore[call-overload]
+        for name, content in members:
+            info = tarfile.TarInfo(name) if isinstance(name, str) else name
+            info.size = info.size or len(content)
+            archive.addfile(info, io.BytesIO(content))
+    return file.getvalue()
+
+
 def encrypted() -> bytes:
     data = pack(("secret.xml", b"<a/>"))
     at = central(data)
@@ -79,7 +109,7 @@ def quine_of_one_kernel() -> bytes:
 
 
 def bomb() -> bytes:
-    return pack(("bomb.xml", b"\0" * (_unpacking.ALWAYS_FINE + 1)))
+    return pack(("bomb.xml", b"\0" * (_entries.ALWAYS_FINE + 1)))
 
 
 def damaged() -> bytes:

@@ -19,10 +19,11 @@ class Staging(DocumentTree):
         super().__init__(root)
         self._current = self._first = Folder.at(root)
 
-    def write(self, path: str, chunks: Iterable[bytes]) -> None:
-        """Write a new file, and create missing folders. Raises OSError.
+    def write(self, path: str, chunks: Iterable[bytes], modified: float | None = None) -> None:
+        """Write a new file that was modified then, in seconds since the epoch, and create missing folders.
 
-        The path has a leading slash and is in its normal form. Files of one folder in a row open it once.
+        The path has a leading slash and is in its normal form. Files of one folder in a row open it once. Raises
+        OSError.
         """
         above, _, name = path.rpartition("/")
         if above != self._current.path:
@@ -32,6 +33,8 @@ class Staging(DocumentTree):
                 done = file.write(chunk)
                 while done < len(chunk):  # A nearly full disk takes a part, and then nothing.
                     done += file.write(memoryview(chunk)[done:])
+            if modified is not None:
+                os.utime(file.fileno(), (modified, modified))
 
     def _create(self, path: str) -> Folder:
         folder = self._first

@@ -7,65 +7,46 @@ leads, or whether entries overlap.
 from __future__ import annotations
 
 import io
-import re
 import stat
 import struct
+import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import IO, BinaryIO, Final, cast
 from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 
 from psthreads.documents.paths import printable
-
-MOST_ENTRIES: Final = 100_000
-"""The files of an archive, and the folders that they need, at most."""
-
-MOST_BYTES: Final = 10 * 1024 * 1024 * 1024
-"""The unpacked size of an archive, at most."""
-
-MOST_RATIO: Final = 200
-"""The unpacked size by the packed one, of a file and of an archive, at most; XML rarely reaches 50."""
-
-ALWAYS_FINE: Final = 16 * 1024 * 1024
-"""The unpacked bytes that are accepted at any ratio."""
-
-MOST_LISTED: Final = 16 * 1024 * 1024
-"""The bytes of an archive's list of entries, at most; it is held in memory."""
+from psthreads.processes.archives import entries as _entries
+from psthreads.processes.archives import names as _names
+from psthreads.processes.archives.entries import Archive, ArchiveEntry, Damaged, credible, path_of, problem_of
+from psthreads.processes.archives.names import PackedName
 
 _CHUNK: Final = 256 * 1024
 _SMALL: Final = 1024 * 1024  # bytes, packed and unpacked, up to which an entry is read at once
 _MARK: Final = b"PK\x03\x04"
 _ENCRYPTED, _UTF_8 = 0x1, 0x800
+_WINDOWS: Final = frozenset({0, 10, 11, 14})  # the systems FAT, NTFS by two numbers, and VFAT
 _LOCAL: Final = struct.Struct("<4s22xHH")
-_ABSOLUTE: Final = re.compile(r"/|[A-Za-z]:")
+_UNIX_TIME, _UNIX = 0x5455, struct.Struct("<Bl")
+_NTFS_TIME, _NTFS = 0x000A, struct.Struct("<LHHQ")
+_NTFS_EPOCH: Final = 11_644_473_600  # seconds from 1601 to 1970
 _BROKEN: Final = (BadZipFile, NotImplementedError, RuntimeError, ValueError, OverflowError, struct.error, EOFError)
 
 
-class Damaged(Exception):
-    """An archive or an entry cannot be read. The text is the reason, as the end of a sentence."""
-
-
 @dataclass(frozen=True, slots=True)
-class ZipEntry:
-    """An entry of an archive. `path` is its name in the form of a path, with a leading slash, and unchecked."""
+class ZipEntry(ArchiveEntry):
+    """An entry of a zip file."""
 
-    name: str
-    path: str
     info: ZipInfo
 
-    @property
-    def is_folder(self) -> bool:
-        """Whether it is a folder's entry, without content."""
-        return self.name.endswith("/")
 
-
-class ZipReader:
+class ZipReader(Archive):
     """Reads a zip file; raises Damaged if it is not one, or only a part of one."""
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: BinaryIO, encoding: str) -> None:
+        super().__init__(file.seek(0, io.SEEK_END))
         self._file = file
-        self.size = file.seek(0, io.SEEK_END)
         try:
             self._zip = ZipFile(cast("IO[bytes]", _Bounded(file)))
         except UnicodeDecodeError as error:
@@ -73,54 +54,25 @@ class ZipReader:
             raise Damaged(f"the name of entry '{name}' is marked as UTF-8 and is not: pack it again") from None
         except (*_BROKEN, OSError):
             raise Damaged("it is not a zip file, or only a part of one: upload it again") from None
-        self.entries = [_entry(info) for info in self._zip.infolist()]
+        infos = self._zip.infolist()
+        decoded = _names.read([_packed_name(info) for info in infos], encoding)
+        self.guess = decoded.guess
+        misplaced = self._misplaced(infos)
+        entries = [
+            _entry(info, name, problem or misplaced.get(id(info), ""))
+            for info, (name, problem) in zip(infos, decoded.names, strict=True)
+        ]
+        self.entries = [entry for entry in entries if not _names.is_clutter(entry.name)]
+        self.clutter = len(entries) - len(self.entries)
 
-    @property
-    def files(self) -> list[ZipEntry]:
-        """The entries that are files."""
-        return [entry for entry in self.entries if not entry.is_folder]
-
-    @property
-    def unpacked_size(self) -> int:
-        """The unpacked size in bytes that the archive declares; unpacking never exceeds it."""
-        return sum(entry.info.file_size for entry in self.entries)
-
-    def problems(self) -> Iterator[str]:
-        """Yield the reasons not to unpack the archive as a whole, each as the end of a sentence."""
-        total = self.unpacked_size
-        if not self.files:
-            yield "there is no file in it"
-        if len(self.entries) > MOST_ENTRIES or len(self._folders()) + len(self.entries) > MOST_ENTRIES:
-            yield f"it has more than {MOST_ENTRIES:,} files and folders: pack them in several archives"
-        if total > MOST_BYTES:
-            yield f"it unpacks to {total:,} bytes, and {MOST_BYTES:,} are the most: pack it in several archives"
-        if total > max(ALWAYS_FINE, MOST_RATIO * self.size):
-            yield f"it unpacks to more than {MOST_RATIO} times its size, as no documents do"
-
-    def refused(self) -> Iterator[tuple[ZipEntry, str]]:
-        """Yield the entries that are not unpacked, each once, with the reason as the end of a sentence."""
-        paths: set[str] = set()
-        folders = self._folders()
-        misplaced = self._misplaced()
-        for entry in self.entries:
-            reason = _problem(entry) or misplaced.get(id(entry), "")
-            if not reason and not entry.is_folder:
-                if entry.path in paths:
-                    reason = "another entry has the same name"
-                elif entry.path in folders:
-                    reason = "other entries use it as a folder"
-                paths.add(entry.path)
-            if reason:
-                yield entry, reason
-
-    def content(self, entry: ZipEntry) -> Iterator[bytes]:
+    def content(self, entry: ArchiveEntry) -> Iterator[bytes]:
         """Yield an entry's content; raises Damaged if its size or its checksum is wrong."""
-        left = entry.info.file_size
+        left, info = entry.size, cast("ZipEntry", entry).info
         try:
-            if max(left, entry.info.compress_size) <= _SMALL:
-                yield self._small(entry.info)
+            if max(left, info.compress_size) <= _SMALL:
+                yield self._small(info)
                 return
-            with self._zip.open(entry.info) as source:
+            with self._zip.open(info) as source:
                 while chunk := source.read(_CHUNK):
                     left -= len(chunk)
                     yield chunk
@@ -143,34 +95,25 @@ class ZipReader:
             raise BadZipFile("The content is not the one that the archive lists")
         return content
 
-    def _folders(self) -> set[str]:
-        """Return the folders of the entries, up to just above the limit."""
-        folders: set[str] = set()
-        for entry in self.entries:
-            path = f"{entry.path}/" if entry.is_folder else entry.path
-            while (path := path.rpartition("/")[0]) and path not in folders and len(folders) <= MOST_ENTRIES:
-                folders.add(path)
-        return folders
-
-    def _misplaced(self) -> dict[int, str]:
+    def _misplaced(self, infos: Iterable[ZipInfo]) -> dict[int, str]:
         """Return the reason against each entry whose bytes belong to another one, or do not exist."""
         reasons: dict[int, str] = {}
         end, previous = 0, ""
-        for entry in sorted(self.entries, key=lambda entry: entry.info.header_offset):
-            start = entry.info.header_offset
+        for info in sorted(infos, key=lambda info: info.header_offset):
+            start = info.header_offset
             try:
                 self._file.seek(start)
                 mark, name, extra = _LOCAL.unpack(self._file.read(_LOCAL.size))
             except (OSError, ValueError, struct.error):
                 mark = b""
             if mark != _MARK:
-                reasons[id(entry)] = "its place in the archive contains something else"
+                reasons[id(info)] = "its place in the archive contains something else"
                 continue
             if start < end:
-                reasons[id(entry)] = f"it lies within entry '{previous}'"
-            end, previous = start + _LOCAL.size + name + extra + entry.info.compress_size, printable(entry.name)
+                reasons[id(info)] = f"it lies within entry '{previous}'"
+            end, previous = start + _LOCAL.size + name + extra + info.compress_size, printable(info.orig_filename)
             if end > self._zip.start_dir:
-                reasons[id(entry)] = "it is longer than the archive"
+                reasons[id(info)] = "it is longer than the archive"
         return reasons
 
 
@@ -182,8 +125,9 @@ class _Bounded:
         self.seek, self.tell, self.seekable = file.seek, file.tell, file.seekable
 
     def read(self, size: int = -1) -> bytes:
-        data = self._file.read(min(size, MOST_LISTED + 1) if size >= 0 else MOST_LISTED + 1)
-        if len(data) > MOST_LISTED:
+        most = _entries.MOST_LISTED
+        data = self._file.read(min(size, most + 1) if size >= 0 else most + 1)
+        if len(data) > most:
             raise BadZipFile("The list of entries is too long")
         return data
 
@@ -191,21 +135,30 @@ class _Bounded:
         """Do nothing: the caller closes the file."""
 
 
-def _entry(info: ZipInfo) -> ZipEntry:
-    name = info.orig_filename
-    if not info.flag_bits & _UTF_8:
-        # Many programs write UTF-8 without the flag. Other names are in the encoding of the first zip files.
-        try:
-            name = name.encode("cp437").decode()
-        except UnicodeError:
-            name = info.orig_filename
-    path = "/".join(part for part in name.split("/") if part not in {"", "."})
-    return ZipEntry(name, f"/{path}", info)
+def _packed_name(info: ZipInfo) -> PackedName:
+    if info.flag_bits & _UTF_8:
+        return PackedName(info.orig_filename.encode(), info.orig_filename)
+    raw = info.orig_filename.encode("cp437")  # As ZipFile decodes it, each byte as one character.
+    return PackedName(raw, _names.unicode_path(raw, info.extra))
 
 
-def _problem(entry: ZipEntry) -> str:
+def _entry(info: ZipInfo, name: str, problem: str) -> ZipEntry:
+    if info.create_system in _WINDOWS and "/" not in name[:-1]:
+        name = name.replace("\\", "/")  # Some programs write names as Windows has them.
+    is_folder = name.endswith("/")
+    return ZipEntry(
+        name=name,
+        path=path_of(name),
+        size=info.file_size,
+        modified=_modified(info),
+        is_folder=is_folder,
+        problem=_problem(info) or problem or problem_of(name, info.file_size, is_folder=is_folder) or _bomb(info),
+        info=info,
+    )
+
+
+def _problem(info: ZipInfo) -> str:
     """Return the reason against an entry by itself; empty if there is none."""
-    info = entry.info
     mode = info.external_attr >> 16
     is_plain = not stat.S_IFMT(mode) or stat.S_ISREG(mode) or stat.S_ISDIR(mode)
     rules = (
@@ -216,12 +169,27 @@ def _problem(entry: ZipEntry) -> str:
         ),
         (stat.S_ISLNK(mode), "it is a symbolic link"),
         (not is_plain, "it is neither a file nor a folder"),
-        (_ABSOLUTE.match(entry.name), "its name is absolute"),
-        (entry.path == "/" and not entry.is_folder, "it has no name"),
-        (entry.is_folder and info.file_size, "it is a folder, and yet has content"),
-        (
-            info.file_size > max(ALWAYS_FINE, MOST_RATIO * info.compress_size),
-            f"it unpacks to more than {MOST_RATIO} times its size, as no document does",
-        ),
     )
     return next((reason for is_broken, reason in rules if is_broken), "")
+
+
+def _bomb(info: ZipInfo) -> str:
+    most = max(_entries.ALWAYS_FINE, _entries.MOST_RATIO * info.compress_size)
+    if info.file_size <= most:
+        return ""
+    return f"it unpacks to more than {_entries.MOST_RATIO} times its size, as no document does"
+
+
+def _modified(info: ZipInfo) -> float | None:
+    """Return when an entry was modified, as exactly as the archive says it."""
+    for kind, field in _names.fields(info.extra):
+        if kind == _UNIX_TIME and len(field) >= _UNIX.size and field[0] & 1:
+            return credible(_UNIX.unpack_from(field)[1])
+        if kind == _NTFS_TIME and len(field) >= _NTFS.size:
+            _, tag, size, ticks = _NTFS.unpack_from(field)
+            if (tag, size) == (1, 24):
+                return credible(ticks / 10_000_000 - _NTFS_EPOCH)
+    try:
+        return credible(time.mktime((*info.date_time, 0, 0, -1)))
+    except (ValueError, OverflowError):
+        return None

@@ -18,7 +18,7 @@ from psthreads.documents.document_tree import DocumentTree
 from psthreads.documents.paths import TEMPORARY
 from psthreads.domain.errors import MissingParameter, NotFound, UnsafePath
 from psthreads.domain.model import Level, Status
-from psthreads.processes.archives import unpacking as _unpacking
+from psthreads.processes.archives import entries as _entries
 from psthreads.processes.unzip import unzip
 from tests.support.archives import HOSTILE, central, many, pack, renamed, with_bytes
 from tests.support.loading import Place
@@ -53,11 +53,11 @@ def test_an_archive_that_unpacks_to_too_much_or_does_not_fit_is_refused(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     place.upload("in.zip", many(30))
-    monkeypatch.setattr(_unpacking, "MOST_BYTES", 1_000)
+    monkeypatch.setattr(_entries, "MOST_BYTES", 1_000)
     assert place.run(unzip, path="in.zip").status is Status.FAILED
     assert re.search(r"it unpacks to [\d,]+ bytes, and 1,000 are the most", place.lines()[0])
-    monkeypatch.setattr(_unpacking, "MOST_BYTES", 1 << 62)
-    monkeypatch.setattr(_unpacking, "ALWAYS_FINE", 1 << 62)
+    monkeypatch.setattr(_entries, "MOST_BYTES", 1 << 62)
+    monkeypatch.setattr(_entries, "ALWAYS_FINE", 1 << 62)
     data = pack(("a.xml", b"<a/>"))
     for at in (22, central(data) + 24):
         data = with_bytes(data, at, struct.pack("<L", 0xFFFFFFF0))
@@ -70,7 +70,7 @@ def test_an_archive_that_unpacks_to_too_much_or_does_not_fit_is_refused(
 def test_a_list_of_entries_that_would_fill_the_memory_is_not_read(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_unpacking, "MOST_LISTED", 100_000)
+    monkeypatch.setattr(_entries, "MOST_LISTED", 100_000)
     place.upload("in.zip", many(2_000))
     assert place.run(unzip, path="in.zip").status is Status.FAILED
     assert "it is not a zip file, or only a part of one" in place.lines()[0] or "list" in place.lines()[0]
