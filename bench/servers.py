@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import platform
 import socket
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import cast
+
+from redis import Redis
 
 from psthreads.domain.config import Config
 from psthreads.local.programs import GUNICORN, free_port, start
@@ -19,11 +24,11 @@ ROOT = Path(__file__).parent.parent
 
 
 @contextmanager
-def redis_server() -> Iterator[Config]:
-    """Run a Redis of our own; yield a config that leads to it."""
+def redis_server(*options: str) -> Iterator[Config]:
+    """Run a Redis of our own, with these options of the server; yield a config that leads to it."""
     with tempfile.TemporaryDirectory(prefix="psthreads-bench-") as name:
         folder = Path(name)
-        with RedisServer(folder / "redis") as server:
+        with RedisServer(folder / "redis", *options) as server:
             yield Config(redis_url=server.url, documents=folder / "documents")
 
 
@@ -66,3 +71,22 @@ def load(port: int, request: bytes, seconds: float, connections: int = 16) -> tu
     )
     rate, slowest = done.stdout.split()
     return float(rate), float(slowest)
+
+
+def conditions(redis: Redis) -> str:
+    """Return the machine and the versions that a measurement was made with."""
+    server = cast("dict[str, str]", redis.info("server"))
+    version = server.get("valkey_version") or server["redis_version"]
+    load_average = os.getloadavg()[0]
+    return (
+        f"{_processor()}, {os.cpu_count()} cores, load {load_average:.1f}, {platform.system()} {platform.release()}, "
+        f"Python {platform.python_version()}, {server.get('server_name', 'redis').capitalize()} {version}"
+    )
+
+
+def _processor() -> str:
+    with suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
