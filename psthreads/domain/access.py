@@ -144,15 +144,27 @@ def sees_details(caller: Caller) -> bool:
     return caller.member.admin
 
 
-def shows(caller: Caller, thread: Thread, *, own_progress: bool = False) -> bool:
+def may_follow(caller: Caller) -> bool:
+    """Return whether the caller may follow some threads by PageSeeder's own rule, which `PSTHREADS_PAGESEEDER` sets.
+
+    On the server a member follows the threads that they started, in a group a reviewer follows the group's.
+    """
+    return caller.group is None or may_use_group(caller, Role.REVIEWER)
+
+
+def is_starter(caller: Caller, thread: Thread) -> bool:
+    """Return whether the caller started this thread, and may see its group's with the token in use."""
+    covers = caller.token_scope is None or caller.token_scope.covers(thread.group_id)
+    return covers and thread.member_id == caller.member.id
+
+
+def shows(caller: Caller, thread: Thread, *, follows: bool = False) -> bool:
     """Return whether the caller may see this thread; where not, it looks absent.
 
-    In a group these are the group's threads. At server level these are all threads for an administrator, and with
-    `own_progress` those that the member started.
+    In a group these are the group's threads. At server level these are all threads for an administrator. `follows`
+    applies the rule of `may_follow`, for a thread's progress.
     """
     if caller.group is not None:
-        return may_use_group(caller) and thread.group_id == caller.group.id != SERVER_WIDE
-    is_own = thread.member_id == caller.member.id and (
-        caller.token_scope is None or caller.token_scope.covers(thread.group_id)
-    )
-    return may_use_server(caller) or (own_progress and is_own)
+        may_use = may_use_group(caller) or (follows and may_follow(caller))
+        return may_use and thread.group_id == caller.group.id != SERVER_WIDE
+    return may_use_server(caller) or (follows and is_starter(caller, thread))

@@ -31,9 +31,16 @@ _ISSUER: Final = re.compile(r"(https://[^\s/?#@]+|http://(127\.0\.0\.1|localhost
 
 
 def _setting(
-    env: str, default: Any, read: Callable[[str], Any], least: float | None = None, *, for_web: bool = False
+    env: str,
+    default: Any,
+    read: Callable[[str], Any],
+    least: float | None = None,
+    *,
+    for_web: bool = False,
+    former: str = "",
 ) -> Any:
-    return field(default=default, metadata={"env": env, "read": read, "least": least, "for_web": for_web})
+    metadata = {"env": env, "read": read, "least": least, "for_web": for_web, "former": former}
+    return field(default=default, metadata=metadata)
 
 
 def _number(text: str) -> float:
@@ -154,7 +161,7 @@ class Config:
     queue: str = _setting("PSTHREADS_QUEUE", "psthreads", str)
     processes: tuple[str, ...] = _setting("PSTHREADS_PROCESSES", ("psthreads.processes",), _words)
     prefixes: tuple[str, ...] = _setting("PSTHREADS_PREFIXES", ("/ps/service", "/ps/api"), _prefixes)
-    own_progress: bool = _setting("PSTHREADS_OWN_PROGRESS", False, _truth)
+    pageseeder: bool = _setting("PSTHREADS_PAGESEEDER", False, _truth, former="PSTHREADS_OWN_PROGRESS")
     retention: float = _setting("PSTHREADS_RETENTION", 30 * DAY, _number, 1)
     audit_retention: float = _setting("PSTHREADS_AUDIT_RETENTION", 365 * DAY, _number, 1)
     idempotency: float = _setting("PSTHREADS_IDEMPOTENCY", DAY, _number, 1)
@@ -246,7 +253,8 @@ class Config:
         """
         values: dict[str, Any] = {}
         for setting in SETTINGS:
-            text = environ.get(setting.metadata["env"], "").strip()
+            names = filter(None, (setting.metadata["env"], setting.metadata["former"]))
+            name, text = next(((it, text) for it in names if (text := environ.get(it, "").strip())), ("", ""))
             if text:
                 try:
                     values[setting.name] = setting.metadata["read"](text)
@@ -254,7 +262,7 @@ class Config:
                     # int and float say "invalid literal" and "could not convert".
                     is_number = "convert" in str(error) or "literal" in str(error)
                     reason = f"it must be a number: {error}" if is_number else error
-                    raise ConfigError(f"{setting.metadata['env']} is '{text}', but {reason}.") from None
+                    raise ConfigError(f"{name} is '{text}', but {reason}.") from None
         return cls(**values, explicit=frozenset(values))
 
     def to_env(self) -> dict[str, str]:
@@ -268,7 +276,10 @@ class Config:
 
 
 SETTINGS: Final[tuple[Field[Any], ...]] = tuple(each for each in fields(Config) if "env" in each.metadata)
-"""The fields of Config that are settings. Their `metadata` has the variable, `env`, and the least value, `least`."""
+"""The fields of Config that are settings.
+
+Their `metadata` has the variable, `env`, its `former` name if it has one, and the least value, `least`.
+"""
 
 FOR_WEB: Final = frozenset(each.metadata["env"] for each in SETTINGS if each.metadata["for_web"])
 """The variables that only web processes may see: workers run the code of plug-ins."""

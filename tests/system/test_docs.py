@@ -75,7 +75,7 @@ def test_the_page_of_settings_has_every_setting_with_its_default_once_and_no_oth
 
 
 def test_no_page_names_a_setting_that_there_is_not() -> None:
-    known = {setting.metadata["env"] for setting in SETTINGS} | OF_THE_CLIENT
+    known = {setting.metadata[name] for setting in SETTINGS for name in ("env", "former")} | OF_THE_CLIENT
     for page, text in TEXTS.items():
         assert set(re.findall(r"PSTHREADS_[A-Z_]+", text)) <= known, page
 

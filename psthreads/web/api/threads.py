@@ -78,7 +78,7 @@ def make_blueprint(services: Services, guard: Guard, level: ServiceLevel) -> Blu
         headers = {}
         if (wait := preferred_wait()) is not None:
             thread = _wait(services, thread, wait, until_final=tag is None)
-            guard.watch(own_progress=True).check(0, (thread,))  # The role may have ended meanwhile.
+            guard.watch(progress=True).check(0, (thread,))  # The role may have ended meanwhile.
             headers["Preference-Applied"] = f"wait={wait:g}"
         thread = services.store.with_result(thread)
         return respond.progress(thread, headers, is_unchanged=tag is not None and respond.is_unchanged(thread))

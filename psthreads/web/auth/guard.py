@@ -35,7 +35,7 @@ class Guard:
     def __init__(self, services: Services) -> None:
         self._directory = services.directory
         self._store = services.store
-        self._own_progress = services.config.own_progress
+        self._as_pageseeder = services.config.pageseeder
         self._max_body = services.config.max_body
 
     def anyone(self) -> None:
@@ -52,21 +52,23 @@ class Guard:
             raise NotAllowed("This is for a browser that is signed in: no token and no password does here.")
 
     def server(self) -> None:
-        """Allow administrators. With the setting `own_progress`, allow a thread's progress to its starter too."""
+        """Allow administrators. With the setting `pageseeder`, allow a thread's progress to its starter too."""
         caller = self._identify()
-        is_progress = (request.endpoint or "").endswith(".progress")
-        if not (access.may_use_server(caller) or (self._own_progress and is_progress)):
-            raise _not_on_the_server(caller, "Only administrators may use the services of the whole server.")
+        if not (access.may_use_server(caller) or self._follows()):
+            sentence = "Only administrators may use the services of the whole server."
+            raise _not_on_the_server(caller, f"{sentence}{self._way_to_follow(caller)}")
 
     def group(self, ref: str | None = None, *, reads_form: bool = False) -> None:
         """Allow contributors and higher in the group of the path, or else in the group `ref`; and administrators.
 
+        With the setting `pageseeder`, allow a thread's progress to reviewers too.
         With `reads_form` the view reads the form itself, and must pass its fields to `check_form` before it acts.
         """
         caller = self._identify(ref, reads_form=reads_form)
-        if not access.may_use_group(caller):
+        if not (access.may_use_group(caller) or (self._follows() and access.may_follow(caller))):
             group = caller.group.name if caller.group else ""
-            raise NotAllowed(f"This needs at least the role contributor in group '{group}'.")
+            sentence = f"This needs at least the role contributor in group '{group}'."
+            raise NotAllowed(f"{sentence}{self._way_to_follow(caller)}")
 
     def check_form(self, fields: Mapping[str, str]) -> None:
         """Raise NotAllowed where a browser session sends a form without the session's CSRF token."""
@@ -100,7 +102,7 @@ class Guard:
             raise ThreadNotFound(thread_id)
         context = g._get_current_object()  # noqa: SLF001 (see _identify)
         thread = self._store.parse(thread_id, context.thread_meta)
-        if not access.shows(context.caller, thread, own_progress=self._own_progress):
+        if not access.shows(context.caller, thread, follows=self._as_pageseeder):
             raise ThreadNotFound(thread_id)
         return thread
 
@@ -113,13 +115,32 @@ class Guard:
             raise ThreadNotFound(thread_id)
         return thread
 
-    def watch(self, *, own_progress: bool = False) -> Watch:
+    def watch(self, *, progress: bool = False) -> Watch:
         """Return a check of the caller's access that a long answer repeats.
 
-        `own_progress` applies the rule for a thread's progress, which its starter may see with that setting.
+        `progress` applies the rule for a thread's progress, which more may see with the setting `pageseeder`.
         """
-        own = own_progress and self._own_progress
-        return Watch(self._directory, self._store, g.caller, read_credential(request), own_progress=own)
+        follows = progress and self._as_pageseeder
+        return Watch(self._directory, self._store, g.caller, read_credential(request), follows=follows)
+
+    def _follows(self) -> bool:
+        """Return whether the request is for a thread's progress, and the setting lets more members see it."""
+        return self._as_pageseeder and _is_progress()
+
+    def _way_to_follow(self, caller: Caller) -> str:
+        """Return a sentence for whoever may not see the progress of a thread, but could with the setting."""
+        thread_id = (request.view_args or {}).get("thread", "")
+        if self._as_pageseeder or not (_is_progress() and is_thread_id(thread_id)):
+            return ""
+        try:
+            thread = self._store.parse(thread_id, g.thread_meta)
+        except ThreadNotFound:
+            return ""
+        if not access.shows(caller, thread, follows=True):
+            return ""
+        groups_own = f"/groups/{thread.group_name}/threads/{thread_id}/progress"
+        instead = f" Follow it at {groups_own}, or" if caller.group is None and thread.group_name else " To follow it,"
+        return f"{instead} have an administrator set PSTHREADS_PAGESEEDER=true, which allows this."
 
     def _identify(self, ref: str | None = None, *, acts: bool = False, reads_form: bool = False) -> Caller:
         """Set the caller, with the group of the path or else `ref`, and the path's thread, in one round trip.
@@ -163,10 +184,10 @@ class Watch:
         caller: Caller,
         credential: Credential,
         *,
-        own_progress: bool = False,
+        follows: bool = False,
     ) -> None:
         self.caller = caller
-        self._own_progress = own_progress
+        self._follows = follows
         self._directory = directory
         self._store = store
         self._credential = credential
@@ -182,7 +203,7 @@ class Watch:
         if version > self._version or time.monotonic() > self._checked + _RECHECK_SECONDS:
             self.recheck()
         for thread in threads:
-            if not access.shows(self.caller, thread, own_progress=self._own_progress):
+            if not access.shows(self.caller, thread, follows=self._follows):
                 raise ThreadNotFound(thread.id)
 
     def recheck(self) -> None:
@@ -193,9 +214,13 @@ class Watch:
         group = self.caller.group
         self.caller = self._directory.identify(self._credential, str(group.id) if group else None)
         may_use = access.may_use_group(self.caller) if group else access.may_use_server(self.caller)
-        if not (may_use or self._own_progress):
+        if not (may_use or (self._follows and access.may_follow(self.caller))):
             raise NotAllowed("The role that this needs is gone.")
         self._version, self._checked = version, time.monotonic()
+
+
+def _is_progress() -> bool:
+    return (request.endpoint or "").endswith(".progress")
 
 
 def _not_on_the_server(caller: Caller, sentence: str) -> NotAllowed:

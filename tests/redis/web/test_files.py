@@ -40,7 +40,7 @@ def test_a_result_of_no_group_is_for_administrators(
     answer = client.get(path, headers=made.people.bearer("chief"), buffered=True)
     assert (answer.data, answer.headers["Content-Type"]) == (b"all", "text/plain; charset=utf-8")
     assert client.get(path, headers=made.people.bearer("manager"), buffered=True).status_code == 403
-    own = create_app(replace(config, own_progress=True)).test_client(use_cookies=False)
+    own = create_app(replace(config, pageseeder=True)).test_client(use_cookies=False)
     assert own.get(path, headers=made.people.bearer("manager"), buffered=True).status_code == 403
 
 

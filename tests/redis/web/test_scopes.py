@@ -103,7 +103,7 @@ def test_the_pure_rules_never_allow_more_with_a_reach_than_without() -> None:
             access.may_use_group,
             lambda caller: access.may_start(caller, Role.CONTRIBUTOR),
             lambda caller: access.shows(caller, thread),
-            lambda caller: access.shows(caller, thread, own_progress=True),
+            lambda caller: access.shows(caller, thread, follows=True),
         ):
             assert rule(narrow) <= rule(free)
         if token_scope.groups is not None and place is not None and place.id not in token_scope.groups:
@@ -148,7 +148,7 @@ def test_what_can_be_started_is_listed_within_the_groups_of_the_token(world: Wor
 def test_ones_own_progress_at_server_level_stays_within_the_groups_of_the_token(
     config: Config, people: People, store: ThreadStore, redis: Redis
 ) -> None:
-    own = create_app(replace(config, own_progress=True)).test_client(use_cookies=False)
+    own = create_app(replace(config, pageseeder=True)).test_client(use_cookies=False)
     new = replace(new_thread(redis, group=people.acme), member_id=people.members["manager"].id, username="manager")
     thread = store.create(new)
     inside, outside = (

@@ -167,7 +167,7 @@ def test_a_thread_of_another_group_looks_absent(world: World) -> None:
 def test_the_threads_own_starter_may_read_its_progress_at_server_level_only_with_the_setting(
     world: World, config: Config
 ) -> None:
-    with_setting = create_app(replace(config, own_progress=True)).test_client(use_cookies=False)
+    with_setting = create_app(replace(config, pageseeder=True)).test_client(use_cookies=False)
     without = world.app.test_client(use_cookies=False)
     thread = world.thread("acme", member="contributor")
     own, manager, root = (world.people.bearer(who) for who in ("contributor", "manager", "chief"))

@@ -65,7 +65,7 @@ class Server:
 
 @pytest.fixture
 def server(config: Config, redis: Redis, people: People) -> Iterator[Server]:
-    own = replace(config, own_progress=True)
+    own = replace(config, pageseeder=True)
     with web(own) as program:
         server = Server(own.port, people)
 
@@ -204,7 +204,7 @@ def test_the_page_of_the_docs_names_what_is_tried_here() -> None:
             "Upgrade: h2c",
             "0106",
             "0204",
-            "PSTHREADS_OWN_PROGRESS",
+            "PSTHREADS_PAGESEEDER",
             "psthreads admin",
         ),
     ):
