@@ -27,7 +27,7 @@ from psthreads.domain.errors import BadParameter, PsthreadsError
 from psthreads.domain.model import Level, Outcome, Status
 from psthreads.processes.validate import is_xml
 from psthreads.processes.wording import many
-from psthreads.processes.xml.checking import Checker
+from psthreads.processes.xml.checking import Checker, Notes
 from psthreads.processes.xml.parsing import MOST_LOGGED
 
 _MOST_REPORTED: Final = 100  # files that cannot be loaded
@@ -191,6 +191,7 @@ class _Load:
         level = Level.WARN if self._skip_invalid else Level.ERROR
         sources = {document.path: path for path, document in self._files}
         checker = Checker(context, _AsLoaded(self._documents, self._zone, sources))
+        notes = Notes(context)
         documents = [document for _, document in self._files if is_xml(document.path)]
         with context.bar("validating", total=len(documents)) as bar:
             for document in bar.iter(documents):
@@ -200,6 +201,7 @@ class _Load:
                 except (PsthreadsError, OSError):
                     yield path, f"Document {path} cannot be checked: it is gone from the loading zone."
                     continue
+                notes.warn(path, checker.notes)
                 if checker.unapplied:
                     context.warning(f"Document {path} is too large to be checked by {checker.unapplied}.")
                 for problem in problems[1:MOST_LOGGED]:

@@ -2,13 +2,14 @@
 
 The documents are those whose name has an extension of XML (`_XML`). Others are only counted.
 
-The schemas are the group's own for the root element, `/schemas/<local name>.xsd`, `.rng` and `.sch`; those that the
-root element names with `xsi:schemaLocation` or `xsi:noNamespaceSchemaLocation`; and those of `xml-model` instructions
-before it. All of them apply, each once. References are relative to the document or absolute in the group, and never
-lead outside it.
+The schemas are the DTD that the document names; the group's own for the root element, `/schemas/<local name>.xsd`,
+`.rng` and `.sch`, if they are for its namespace, and that of the catalog for this namespace; those that the root
+element names with `xsi:schemaLocation` or `xsi:noNamespaceSchemaLocation`; and those of `xml-model` instructions before
+it. All of them apply, each once. References are resolved by the group's catalog, or else relative to the document or to
+the group, and never lead outside it. A schema that is named and cannot be had is a warning.
 
-Entities are not expanded and DTDs are not loaded: a document that declares or needs entities is not valid here. A
-document of more than 16 MB is never held in memory: it is checked by XML Schema while it is read, and a warning names
+Entities are expanded within limits, and external ones only come from the group. A document of more than 16 MB is never
+held in memory: it is checked by XML Schema while it is read, may not declare entities, and a warning names the DTD and
 the other schemas that apply.
 
 The log gives the first 20 problems of each document, and the report, as HTML and as XML, the first 1,000. A cancelled
@@ -26,7 +27,7 @@ from psthreads.documents.layout import GroupFolder
 from psthreads.domain.errors import PsthreadsError
 from psthreads.domain.model import Level, Outcome, Status
 from psthreads.processes.wording import many
-from psthreads.processes.xml.checking import LARGEST_TREE, Checker
+from psthreads.processes.xml.checking import LARGEST_TREE, Checker, Notes
 from psthreads.processes.xml.parsing import MOST_LOGGED, DocumentProblem
 from psthreads.processes.xml.report import Findings, Summary
 
@@ -72,6 +73,7 @@ def _check_path(start: Start) -> None:
 def _check_all(context: Context, path: str, findings: Findings, *, warn: bool) -> Summary:
     folder = context.folder
     checker = Checker(context, folder)
+    notes = Notes(context)
     summary = Summary(folder.group.name, path or "/")
 
     def skip(skipped: str, reason: str) -> None:
@@ -92,6 +94,7 @@ def _check_all(context: Context, path: str, findings: Findings, *, warn: bool) -
                 continue
             if problems or checker.unapplied:
                 findings.add(document.path, problems, checker.unapplied)
+            notes.warn(document.path, checker.notes)
             if problems:
                 summary.broken += 1
                 _report(context, document.path, problems, warn=warn)

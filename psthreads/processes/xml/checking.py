@@ -11,8 +11,12 @@ from psthreads.authoring.context import Context
 from psthreads.documents.layout import Document, GroupFolder
 from psthreads.processes.bounded.inside import Unusable
 from psthreads.processes.xml import parsing as _parsing
+from psthreads.processes.xml.findings import Finding
+from psthreads.processes.xml.includes import Includer
+from psthreads.processes.xml.locating import Locator
 from psthreads.processes.xml.parsing import DocumentProblem, NotWellFormed, Sieve
-from psthreads.processes.xml.schemas import Finding, Grammar, Schemas
+from psthreads.processes.xml.reading import Reader
+from psthreads.processes.xml.schemas import Grammar, Schemas
 
 LARGEST_TREE: Final = 16 * 1024 * 1024
 """The largest document, in bytes, that is held in memory."""
@@ -21,21 +25,26 @@ _MOST_MARKS: Final = 500_000  # tags and attributes of a document in memory, whe
 _SMALL: Final = 256 * 1024  # bytes; a validator keeps every error of a tree, which is harmless up to this size
 
 
+_MOST_NOTES: Final = 200
 _MOST_SIEVES: Final = 64  # a sieve keeps its schema
 
 
 class Checker:
     """Finds the problems of documents.
 
-    `unapplied` names the schemas that the last document was too large for.
+    `unapplied` names the schemas that the last document was too large for, and `notes` says which it names, or the
+    group has for it, that were not applied for another reason.
     """
 
     def __init__(self, context: Context, folder: GroupFolder) -> None:
         self.unapplied = ""
+        self.notes: list[str] = []
         self._context = context
         self._folder = folder
-        self._schemas = Schemas(folder)
-        self._parser = _parsing.parser()
+        self._locator = Locator(folder)
+        self._reader = Reader(self._locator, Includer(folder))
+        includer = Includer(folder, self._locator.reference, lambda data, path: self._reader.read(data, path).root)
+        self._schemas = Schemas(folder, self._locator, includer)
         self._sieves: dict[etree.XMLSchema | None, Sieve] = {}
 
     def problems(self, document: Document) -> list[DocumentProblem]:
@@ -53,6 +62,7 @@ class Checker:
     def problems_in(self, document: Document, data: bytes | None) -> list[DocumentProblem]:
         """Do as `problems` with a document's bytes, or None if it is larger than LARGEST_TREE."""
         self.unapplied = ""
+        self.notes = []
         try:
             if data is None or (len(data) > _SMALL and _needs_too_much_memory(data)):
                 return self._while_read(document)
@@ -64,6 +74,8 @@ class Checker:
 
     def _is_surely_valid(self, data: bytes) -> bool:
         """Tell whether a quick check suffices: most documents are small, and valid by one XML Schema or without any."""
+        if self._locator.has_catalog and b"xmlns" in data:
+            return False  # The catalog may have a schema for the namespace.
         name = _parsing.plain_root(data)
         schemas = self._schemas.of_root(name) if name else None
         if schemas is None or len(schemas) > 1:
@@ -82,11 +94,16 @@ class Checker:
     def _in_memory(self, data: bytes, path: str) -> list[DocumentProblem]:
         if len(data) <= _SMALL and self._is_surely_valid(data):
             return []
-        root = _parsing.parse(data, self._parser)
-        problems: list[DocumentProblem] = []
+        reading = self._reader.read(data, path)
+        root, has_doctype = reading.root, reading.root.getroottree().docinfo.internalDTD is not None
+        problems = _parsing.located(data, root, reading.findings, reading.dtd) if reading.findings else []
+        self.notes += [f"its DTD could not be had: {reading.absent}"] if reading.absent else []
         try:
-            for schema in self._schemas.of(root, path):
-                streaming = schema.streaming if isinstance(schema, Grammar) and len(data) > _SMALL else None
+            applicable = self._schemas.of(root, path)
+            self.notes += applicable.notes
+            for schema in applicable.schemas:
+                is_large = len(data) > _SMALL and not has_doctype  # A DTD may have added to what is in the bytes.
+                streaming = schema.streaming if isinstance(schema, Grammar) and is_large else None
                 if streaming is not None:
                     problems += _parsing.read_through(BytesIO(data), streaming, schema.path)
                 elif findings := schema.findings(root):
@@ -99,8 +116,10 @@ class Checker:
         size = f"{document.size / 1024 / 1024:,.1f} MB"
         self._context.log(f"Document {document.path} has {size}: it is checked while it is read.")
         with self._folder.open(document.path) as file:
-            schemas = self._schemas.of(_parsing.head(file), document.path)
-        unapplied = []
+            root = _parsing.head(file)
+            schemas, self.notes = self._schemas.of(root, document.path)
+        info = root.getroottree().docinfo
+        unapplied = [f"the DTD {info.system_url}"] if info.system_url else []
         with self._folder.open(document.path) as file:
             problems = _parsing.read_through(file)
             for schema in schemas:
@@ -112,6 +131,21 @@ class Checker:
                 problems += _parsing.read_through(file, streaming, schema.path)
         self.unapplied = " and ".join(unapplied)
         return problems
+
+
+class Notes:
+    """Warns of what was not applied, each note once and with the first document that it is about."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._known: set[str] = set()
+
+    def warn(self, path: str, notes: list[str]) -> None:
+        """Warn of the notes on a document that no other one had."""
+        for note in notes:
+            if note not in self._known and len(self._known) < _MOST_NOTES:
+                self._known.add(note)
+                self._context.warning(f"Document {path}, and maybe others: {note}")
 
 
 def _needs_too_much_memory(data: bytes) -> bool:

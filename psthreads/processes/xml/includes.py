@@ -38,12 +38,19 @@ class Includer:
     """Reads the schema documents of one group, and resolves their includes.
 
     All methods raise Unusable if a document is missing, outside the group, too large, too deep or not well-formed.
-    `locate` returns the path in the group for the path of a document and a reference in it.
+    `locate` returns the path in the group for the path of a document and a reference in it, and `parse` the root
+    element of a document with this content and this path.
     """
 
-    def __init__(self, files: Files, locate: Callable[[str, str], str] | None = None) -> None:
+    def __init__(
+        self,
+        files: Files,
+        locate: Callable[[str, str], str] | None = None,
+        parse: Callable[[bytes, str], etree._Element] | None = None,
+    ) -> None:
         self._files = files
         self._locate = locate or inside
+        self._parse = parse or _parse
 
     def read(self, path: str) -> bytes:
         """Return the bytes of one schema document; raises Absent if there is none."""
@@ -64,9 +71,16 @@ class Includer:
     def parse(self, path: str, data: bytes) -> etree._Element:
         """Return a schema document's root element; `path` is the base of its references."""
         try:
-            return _parsing.parse(data, _parsing.parser(), url(path))
+            return self._parse(data, path)
         except NotWellFormed as error:
             raise Unusable(f"{path} is not well-formed: {error}") from None
+
+    def expanded(self, path: str, data: bytes) -> bytes:
+        """Return a document as it is without its document type: with entities expanded, and on the same lines."""
+        root = self.parse(path, data)
+        if root.getroottree().docinfo.internalDTD is None:
+            return data
+        return b"\n" * ((root.sourceline or 1) - 1) + etree.tostring(root)
 
     def parse_again(self, path: str, root: etree._Element) -> etree._Element:
         """Parse a schema with its includes inserted, so that a parser's limits apply to the whole."""
@@ -80,12 +94,10 @@ class Includer:
 
         def serve(address: str) -> bytes:
             target = self._locate(path, address)
-            part = self.read(target)
-            self.parse(target, part)
-            return part
+            return self.expanded(target, self.read(target))
 
         server = _Server(serve)
-        root = _parsing.parse(data, _parsing.parser(server), url(path))
+        root = _parsing.parse(self.expanded(path, data), _parsing.parser(server), url(path))
         try:
             schema = etree.XMLSchema(root)
         except etree.XMLSchemaParseError as error:
@@ -169,6 +181,10 @@ class _Server(etree.Resolver):
         if self._left < 0:
             raise Unusable("it has too many includes")
         return self._serve(address)
+
+
+def _parse(data: bytes, path: str) -> etree._Element:
+    return _parsing.parse(data, _parsing.parser(), url(path))
 
 
 def url(path: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from psthreads.domain.errors import DocumentNotFound, PsthreadsError
 from psthreads.processes.bounded.files import Files
-from psthreads.processes.xml.built_in import ADDRESSES
+from psthreads.processes.xml.built_in import ADDRESSES, CONTENTS
 from psthreads.processes.xml.catalog import PATH, Catalog
 from psthreads.processes.xml.includes import Absent, Includer, inside
 
@@ -17,7 +17,8 @@ class Locator:
 
     def __init__(self, files: Files) -> None:
         self._files = files
-        self._catalog = Catalog(Includer(files)) if self._has(PATH) else None
+        self._catalog = Catalog(Includer(files)) if self.has(PATH) else None
+        self.has_catalog = self._catalog is not None
 
     def reference(self, base: str, href: str) -> str:
         """Return the path of what the document at `base` refers to: a schema, a stylesheet or a part of one."""
@@ -36,7 +37,7 @@ class Locator:
         if not system:
             raise Absent(f"it refers to '{public}', for which the group's catalog has nothing")
         path = inside(base, system)
-        if not self._has(path):
+        if not self.has(path):
             raise Absent(f"it refers to '{system}', which this group does not have")
         return path
 
@@ -46,11 +47,14 @@ class Locator:
         # Many catalogs list schemas as if they were document types.
         return self._catalog.uri(address) or self._catalog.external(system=address)
 
-    def _has(self, path: str) -> bool:
+    def has(self, path: str) -> bool:
+        """Tell whether the group has a document with this path."""
+        if path in CONTENTS:
+            return True
         try:
             self._files.resolve(path)
         except DocumentNotFound:
             return False
         except PsthreadsError:
-            return path == PATH  # A link in its place, say, is no reason to go without it.
+            return True  # A link, say: whoever opens it says what is wrong.
         return True

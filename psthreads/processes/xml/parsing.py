@@ -86,12 +86,17 @@ def parser(resolver: etree.Resolver | None = None) -> etree.XMLParser:
 
 def parse(data: bytes, strict: etree.XMLParser, url: str | None = None) -> etree._Element:
     """Return the root element; raises NotWellFormed, also for a document that declares or needs entities."""
-    try:
-        root = etree.fromstring(data, strict, base_url=url)
-    except etree.XMLSyntaxError as error:
-        raise NotWellFormed(_syntax(error)) from None
+    root = parse_as_it_is(data, strict, url)
     _refuse_entities(root, data)
     return root
+
+
+def parse_as_it_is(data: bytes, parser: etree.XMLParser, url: str | None = None) -> etree._Element:
+    """Return the root element, with references to entities as the parser leaves them; raises NotWellFormed."""
+    try:
+        return etree.fromstring(data, parser, base_url=url)
+    except etree.XMLSyntaxError as error:
+        raise NotWellFormed(_syntax(error)) from None
 
 
 def plain_root(data: bytes) -> str:
@@ -160,23 +165,53 @@ def read_through(file: BinaryIO, schema: etree.XMLSchema | None = None, path: st
 def located(
     data: bytes, root: etree._Element, findings: Collection[tuple[etree._Element, str]], path: str = ""
 ) -> list[DocumentProblem]:
-    """Turn findings about elements into problems with line and column; `path` is the schema's."""
-    elements = {element for element, _ in findings}
-    indexes = {number: element for number, element in enumerate(root.iter("*")) if element in elements}
+    """Turn findings about elements into problems with line and column; `path` is the schema's.
+
+    What came from an entity is located at the element that refers to it.
+    """
+    found = dict.fromkeys(element for element, _ in findings)
+    has_doctype = root.getroottree().docinfo.internalDTD is not None
+    written = etree.fromstring(data, parser()) if has_doctype else root
+    origins = {element: _origin(element, written) if has_doctype else element for element in found}
+    elements = set(origins.values())
+    indexes = {number: element for number, element in enumerate(written.iter("*")) if element in elements}
     places: dict[etree._Element, tuple[int, int]] = {}
-    pull, number = _pull(), -1
+    pull, number, first = _pull(), -1, None
     for _, piece, tag in _pieces((data,), (0,)):
         pull.feed(piece)
-        for _ in pull.read_events():
+        for _, event in pull.read_events():
+            first = event if first is None else first
+            if has_doctype and event is not first and first not in event.iterancestors():
+                continue  # It is in the text of an entity.
             number += 1
             if number in indexes:
                 places[indexes[number]] = tag
         if len(places) == len(indexes):
             break
     return [
-        DocumentProblem(*places.get(element, (element.sourceline or 1, 1)), plain(text), path)
+        DocumentProblem(*places.get(origins[element], (element.sourceline or 1, 1)), plain(text), path)
         for element, text in findings
     ]
+
+
+def _origin(element: etree._Element, written: etree._Element) -> etree._Element:
+    """Return the element of the document as it is written that an element of the expanded document comes from."""
+    steps: list[tuple[int, int]] = []
+    for each in (element, *element.iterancestors()):
+        if (parent := each.getparent()) is None:
+            break
+        siblings = [child for child in parent if isinstance(child.tag, str)]
+        steps.append((siblings.index(each), len(siblings)))
+    for index, count in reversed(steps):
+        nodes = [child for child in written if isinstance(child, etree._Entity) or isinstance(child.tag, str)]  # noqa: SLF001 (it has no public name)
+        holes = [number for number, node in enumerate(nodes) if isinstance(node, etree._Entity)]  # noqa: SLF001 (as above)
+        if not holes or index < holes[0]:
+            written = nodes[index]
+        elif count - index < len(nodes) - holes[-1]:
+            written = nodes[index - count]
+        else:
+            break
+    return written
 
 
 def plain(text: str) -> str:

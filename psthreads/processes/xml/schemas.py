@@ -14,8 +14,10 @@ from lxml import etree
 from psthreads.domain.errors import DocumentNotFound, PsthreadsError
 from psthreads.processes.bounded.files import Files
 from psthreads.processes.bounded.inside import Unusable
-from psthreads.processes.xml.includes import RNG, SCH, XSD, Includer, schema_of
+from psthreads.processes.xml.findings import Finding, Places
+from psthreads.processes.xml.includes import RNG, SCH, XSD, Absent, Includer, schema_of
 from psthreads.processes.xml.locating import Locator
+from psthreads.processes.xml.namespaces import rng_namespaces, xsd_namespaces
 from psthreads.processes.xml.parsing import MOST_PROBLEMS, plain
 
 FOLDER: Final = "/schemas"
@@ -30,19 +32,15 @@ _SVRL: Final = "{http://purl.oclc.org/dsdl/svrl}"
 _LONGEST_NAME: Final = 200
 
 
-class Finding(NamedTuple):
-    """An element of a document, and its problem."""
-
-    element: etree._Element
-    text: str
-
-
 class Schema(Protocol):
     """A compiled schema."""
 
     @property
     def path(self) -> str:
         """Its path in the group."""
+
+    def is_for(self, namespace: str) -> bool:
+        """Tell whether it may say anything of a document whose root element is in this namespace."""
 
     def findings(self, root: etree._Element) -> list[Finding]:
         """Return the document's problems, MOST_PROBLEMS + 1 of them at most."""
@@ -54,6 +52,12 @@ class Grammar:
 
     path: str
     compiled: etree.XMLSchema | etree.RelaxNG
+    namespaces: frozenset[str] | None = None
+    """Those of the root elements that it describes; None for any."""
+
+    def is_for(self, namespace: str) -> bool:
+        """Do as Schema."""
+        return self.namespaces is None or namespace in self.namespaces
 
     @property
     def streaming(self) -> etree.XMLSchema | None:
@@ -70,7 +74,7 @@ class Grammar:
         log = list(islice(self.compiled.error_log, MOST_PROBLEMS + 2))
         # This message of libxml2's RELAX NG says nothing; those after it do.
         useful = [entry for entry in log if "element , got nothing" not in entry.message] or log
-        places = _Places(root)
+        places = Places(root)
         return [Finding(places.at(entry.path), entry.message) for entry in useful[: MOST_PROBLEMS + 1]]
 
 
@@ -84,6 +88,10 @@ class SchematronRules:
     path: str
     compiled: etree.XSLT
 
+    def is_for(self, _namespace: str) -> bool:
+        """Do as Schema: rules may be about elements of any namespace."""
+        return True
+
     def findings(self, root: etree._Element) -> list[Finding]:
         """Do as Schema."""
         try:
@@ -93,36 +101,65 @@ class SchematronRules:
         return list(islice(_reported(root, report), MOST_PROBLEMS + 1))
 
 
+class Applicable(NamedTuple):
+    """The schemas that apply to a document, each once, and why others that it could have do not."""
+
+    schemas: list[Schema]
+    notes: list[str]
+
+
 class Schemas:
     """The schemas of one group, each compiled once in a run."""
 
-    def __init__(self, files: Files) -> None:
+    def __init__(self, files: Files, locator: Locator, includer: Includer) -> None:
         self._files = files
-        self._locator = Locator(files)
-        self._includer = Includer(files, self._locator.reference)
+        self._locator = locator
+        self._includer = includer
         # The caches hold errors, too: a schema that many documents name fails once.
         self._compiled = lru_cache(maxsize=64)(self._compile)
         self._of_group = lru_cache(maxsize=256)(self._find)
+        self._of_namespace = lru_cache(maxsize=256)(self._choose)
 
     def of_root(self, name: str) -> list[Schema] | None:
         """Return the group's schemas for a root element's local name; None if one of them is unusable."""
         schemas = self._of_group(name)
         return None if isinstance(schemas, Unusable) else schemas
 
-    def of(self, root: etree._Element, path: str) -> list[Schema]:
-        """Return the group's schemas for the root element and those that the document names, each once.
+    def of(self, root: etree._Element, path: str) -> Applicable:
+        """Return the group's schemas for the root element and those that the document names.
 
         Raises Unusable for the first that is unusable.
         """
-        schemas = self._of_group(str(root.tag).rpartition("}")[2])
-        if isinstance(schemas, Unusable):
-            raise schemas
+        name = etree.QName(root)
+        group = self._of_namespace(name.namespace or "", name.localname)
+        if isinstance(group, Unusable):
+            raise group
         if not _names_schemas(root):
-            return schemas
-        own = _usable([self._compiled(kind, parts) for kind, parts in _references(root, path, self._locator)])
-        if isinstance(own, Unusable):
-            raise own
-        return list({schema.path: schema for schema in [*schemas, *own]}.values())
+            return group
+        own: list[Schema | Unusable] = []
+        notes = list(group.notes)
+        for kind, parts in _references(root):
+            located = [(namespace, self._located(namespace, href, path, notes)) for namespace, href in parts]
+            if located := [(namespace, target) for namespace, target in located if target]:
+                own.append(self._compiled(kind, tuple(located)))
+        usable = _usable(own)
+        if isinstance(usable, Unusable):
+            raise usable
+        return Applicable(list({schema.path: schema for schema in [*group.schemas, *usable]}.values()), notes)
+
+    def _located(self, namespace: str, href: str, path: str, notes: list[str]) -> str:
+        """Return the path of a schema that a document names, or "" with a note."""
+        try:
+            target = self._locator.reference(path, href)
+            if self._locator.has(target):
+                return target
+            reason = "the group does not have it"
+        except Absent as error:
+            if target := self._locator.namespace(namespace):
+                return target
+            reason = str(error)
+        notes.append(f"the schema '{plain(href)}' could not be had: {reason}")
+        return ""
 
     def _find(self, name: str) -> list[Schema] | Unusable:
         schemas: list[Schema | Unusable] = []
@@ -137,6 +174,28 @@ class Schemas:
             else:
                 schemas.append(self._compiled(kind, (("", path),)))
         return _usable(schemas)
+
+    def _choose(self, namespace: str, name: str) -> Applicable | Unusable:
+        """Return the group's schemas for root elements of a namespace, by its catalog and by their name."""
+        schemas = self._of_group(name)
+        if isinstance(schemas, Unusable):
+            return schemas
+        suitable = [schema for schema in schemas if schema.is_for(namespace)]
+        notes = [
+            f"the schema {schema.path} is not for elements {_of(namespace)}"
+            for schema in schemas
+            if schema not in suitable
+        ]
+        try:
+            path = self._locator.namespace(namespace)
+        except Unusable as error:
+            return error
+        if path and all(schema.path != path for schema in suitable):
+            schema = self._compiled("", (("", path),))
+            if isinstance(schema, Unusable):
+                return schema
+            suitable.append(schema)
+        return Applicable(suitable, notes)
 
     def _compile(self, kind: str, parts: tuple[tuple[str, str], ...]) -> Schema | Unusable:
         path = parts[0][1]
@@ -157,9 +216,10 @@ class Schemas:
         if actual not in _KINDS or kind not in {"", actual}:
             raise Unusable(f"it is not {_KINDS.get(kind, 'XML Schema, RELAX NG or Schematron')}")
         if actual == XSD:
-            return Grammar(path, self._includer.xsd(path, data))
+            return Grammar(path, self._includer.xsd(path, data), xsd_namespaces(root))
         if actual == RNG:
-            return Grammar(path, etree.RelaxNG(self._includer.rng(path, root)))
+            grammar = self._includer.rng(path, root)
+            return Grammar(path, etree.RelaxNG(grammar), rng_namespaces(grammar))
         return SchematronRules(path, self._rules(path, self._includer.sch(path, root)))
 
     def _rules(self, path: str, root: etree._Element) -> etree.XSLT:
@@ -208,15 +268,19 @@ def _names_schemas(root: etree._Element) -> bool:
     return root.getprevious() is not None or root.get(_LOCATION) is not None or root.get(_BARE_LOCATION) is not None
 
 
-def _references(root: etree._Element, path: str, locator: Locator) -> Iterator[tuple[str, tuple[tuple[str, str], ...]]]:
-    """Yield the schemas that the document names: the kind or "", and pairs of namespace and path."""
+def _of(namespace: str) -> str:
+    return f"of the namespace '{plain(namespace)}'" if namespace else "without a namespace"
+
+
+def _references(root: etree._Element) -> Iterator[tuple[str, list[tuple[str, str]]]]:
+    """Yield the schemas that the document names: the kind or "", and pairs of namespace and address."""
     pairs = (root.get(_LOCATION) or "").split()
     parts = [(pairs[at], pairs[at + 1]) for at in range(0, len(pairs) - 1, 2)]
     bare = root.get(_BARE_LOCATION)
     if bare:
         parts.append(("", bare.strip()))
     if parts:
-        yield XSD, tuple((namespace, locator.reference(path, href)) for namespace, href in parts)
+        yield XSD, parts
     if root.getprevious() is None:
         return
     for node in root.itersiblings(etree.PI, preceding=True):
@@ -224,48 +288,12 @@ def _references(root: etree._Element, path: str, locator: Locator) -> Iterator[t
             kind = node.get("schematypens") or ""
             if kind not in {"", *_KINDS}:
                 raise Unusable(f"it names a schema of the kind '{plain(kind)}', which is not supported")
-            yield kind, (("", locator.reference(path, node.get("href") or "")),)
-
-
-class _Places:
-    """Finds the elements of a document by libxml2's paths, such as `/doc/p[3]` or `/*/*[2]`."""
-
-    def __init__(self, root: etree._Element) -> None:
-        self._root = root
-        # Many findings are often about the children of one element.
-        self._children: dict[tuple[etree._Element, str], list[etree._Element]] = {}
-
-    def at(self, path: str | None) -> etree._Element:
-        """Return the element; if the path does not exist, the last one in it that does."""
-        element = self._root
-        for step in (path or "").split("/")[2:]:
-            name, _, number = step.rstrip("]").partition("[")
-            children = self._children_of(element, name)
-            index = int(number) - 1 if number.isdigit() else 0
-            if index >= len(children):
-                break
-            element = children[index]
-        return element
-
-    def _children_of(self, parent: etree._Element, name: str) -> list[etree._Element]:
-        if (parent, name) not in self._children:
-            self._children[parent, name] = [
-                child for child in parent.iterchildren("*") if name == "*" or name == _prefixed(child)
-            ]
-        return self._children[parent, name]
+            yield kind, [("", node.get("href") or "")]
 
 
 def _target(instruction: etree._Element) -> str:
     # To the stubs, an instruction is an element.
     return str(getattr(instruction, "target", ""))
-
-
-def _local(element: etree._Element) -> str:
-    return str(element.tag).rpartition("}")[2]
-
-
-def _prefixed(element: etree._Element) -> str:
-    return f"{element.prefix}:{_local(element)}" if element.prefix else _local(element)
 
 
 def _reported(root: etree._Element, report: etree._Element) -> Iterator[Finding]:

@@ -19,6 +19,7 @@ from psthreads.processes.xml import parsing as _parsing
 from psthreads.processes.xml.includes import Includer, inside, url
 from psthreads.processes.xml.locating import Locator
 from psthreads.processes.xml.parsing import NotWellFormed, plain
+from psthreads.processes.xml.reading import Reader
 
 LARGEST_OUTPUT: Final = 64 * 1024 * 1024
 """The bytes of one document's output, at most."""
@@ -52,12 +53,14 @@ class Stylesheet:
     """A compiled stylesheet of a group; raises Unusable, with the place, if it cannot be compiled."""
 
     def __init__(self, files: Files, path: str) -> None:
-        self._parser = _parsing.parser()
-        self._includer = Includer(files)
-        self._resolver = _Resolver(self._includer, Locator(files))
+        locator = Locator(files)
+        self._reader = Reader(locator, Includer(files))
+        self._includer = Includer(files, parse=lambda data, path: self._reader.read(data, path).root)
+        self._resolver = _Resolver(self._includer, locator)
         self._group = etree.XSLT.strparam(files.group.name)
         try:
-            root = _parsing.parse(self._includer.read(path), _parsing.parser(self._resolver), url(path))
+            data = self._includer.expanded(path, self._includer.read(path))
+            root = _parsing.parse(data, _parsing.parser(self._resolver), url(path))
             self._compiled = etree.XSLT(root, access_control=_ACCESS)
         except NotWellFormed as error:
             raise Unusable(f"it is not well-formed: {error}") from None
@@ -74,9 +77,9 @@ class Stylesheet:
         """Transform a document; raises NotTransformed, and MemoryError if memory runs out."""
         self._resolver.refused = ""
         try:
-            root = _parsing.parse(data, self._parser, url(path))
+            reading = self._reader.read(data, path)
             # The stubs do not know that its value can be bytes.
-            result: Any = self._compiled(root, path=etree.XSLT.strparam(path), group=self._group)
+            result: Any = self._compiled(reading.root, path=etree.XSLT.strparam(path), group=self._group)
         except NotWellFormed as error:
             raise NotTransformed(str(error)) from None
         except (etree.LxmlError, PsthreadsError, Unusable) as error:
@@ -88,7 +91,10 @@ class Stylesheet:
         content = bytes(result)
         if len(content) > LARGEST_OUTPUT:
             raise NotTransformed(f"its output is larger than {LARGEST_OUTPUT // 1024 // 1024} MiB")
-        return Output(content, self._ending(result), [plain(entry.message) for entry in log])
+        messages = [plain(entry.message) for entry in log]
+        if reading.absent:
+            messages.insert(0, f"its DTD could not be had, nor the default values of its attributes: {reading.absent}")
+        return Output(content, self._ending(result), messages)
 
     def _ending(self, result: Any) -> str:
         if self._method:

@@ -140,9 +140,9 @@ def test_all_schemas_of_a_document_apply(run: Running) -> None:
     assert len(run.errors("a.xml")) > 2
 
 
-def test_a_schema_that_cannot_be_had_is_an_error_for_each_document_that_names_it(run: Running) -> None:
+def test_a_schema_that_cannot_be_used_is_an_error_for_each_document_that_names_it(run: Running) -> None:
     run.write(broken_xsd="<xs:schema", empty_rng=f"<grammar {RNG}/>", text_xml="<text/>", no_xsd=f"<xs:nope {XS}/>")
-    hrefs = ["nope.xsd", "broken.xsd", "text.xml", "no.xsd", "", "[", "http://[", "a%00b", "."]
+    hrefs = ["broken.xsd", "text.xml", "no.xsd", ""]
     for number, href in enumerate(hrefs):
         run.folder.write(f"d/{number}.xml", f'<a {XSI} xsi:noNamespaceSchemaLocation="../{href}"/>'.encode())
     run.folder.write("d/rng.xml", b'<?xml-model href="../empty.rng"?><a/>')

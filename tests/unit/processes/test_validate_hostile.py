@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.validating import RNG, SCH, XS, XSI, Running, with_secrets_outside
+from psthreads.domain.model import Level
+from tests.support.validating import RNG, SCH, SECRET, XS, XSI, Running, with_secrets_outside
 
 
 @pytest.fixture
@@ -45,9 +46,15 @@ def test_nothing_is_checked_against_a_schema_outside_the_group(run: Running, lis
         "group:///../../../outside.xsd",
     ]
     for href in hrefs:
-        run.write(a_xml=f'<out {XSI} xsi:noNamespaceSchemaLocation="{href}"/>')
-        (error,) = run.errors("a.xml")
-        assert error.startswith("Document /a.xml is not valid: line 1, column 1: ")
+        run.write(a_xml=f'<out {XSI} xsi:noNamespaceSchemaLocation="{href}"><p/></out>')  # By outside.xsd not valid.
+        if href.startswith("link"):
+            (error,) = run.errors("a.xml")
+            assert "link" in error
+        else:
+            assert run.is_valid("a.xml")
+            (warning,) = run.reporter.lines(Level.WARN)
+            assert "could not be had" in warning
+            assert SECRET not in warning
 
 
 def test_locations_on_other_elements_are_not_loaded(run: Running, listener: socket.socket) -> None:
@@ -124,21 +131,22 @@ def test_a_base_attribute_moves_no_reference_outside(run: Running, listener: soc
     [
         '<!ENTITY x SYSTEM "file://{}/outside.xml">',
         '<!ENTITY % x SYSTEM "file://{}/outside.xml"> %x;',
-        '<!ENTITY x "y">',
+        '<!ENTITY % x SYSTEM "../../../outside.xml"> %x;',
+        '<!ENTITY x "&x;">',
     ],
 )
 @pytest.mark.parametrize("part", ["note.xsd", "part.xsd"])
-def test_a_schema_or_what_it_includes_declares_no_entities(run: Running, declaration: str, part: str) -> None:
+def test_no_entity_of_a_schema_or_what_it_includes_leads_outside(run: Running, declaration: str, part: str) -> None:
     run.write(
         note_xml="<note/>", schemas__note_xsd=f'<xs:schema {XS}><xs:include schemaLocation="part.xsd"/></xs:schema>'
     )
     run.write(schemas__part_xsd=f'<xs:schema {XS}><xs:element name="note"/></xs:schema>')
     assert run.is_valid("note.xml")
-    text = (run.inside / "schemas" / part).read_text()
+    text = (run.inside / "schemas" / part).read_text().replace("</xs:schema>", "<!-- &x; -->&x;</xs:schema>")
     doctype = f"<!DOCTYPE xs:schema [{declaration.replace('{}', str(run.root.parent))}]>"
     run.folder.write(f"schemas/{part}", (doctype + text).encode())
     (error,) = run.errors("note.xml")
-    assert "declares the entity 'x'" in error
+    assert "entity" in error
 
 
 @pytest.mark.parametrize(
@@ -191,7 +199,7 @@ def test_an_entity_bomb_or_an_external_entity_is_one_clear_error(
     run.write(a_xml=text.replace("{}", str(run.root.parent)).replace("{port}", port))
     (error,) = run.errors("a.xml")
     assert error.startswith("Document /a.xml is not valid: line 1, column ")
-    assert "entit" in error
+    assert "entit" in error.lower()
     assert "xmlCtxt" not in error
 
 
