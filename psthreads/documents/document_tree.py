@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from psthreads.documents.folder import LINK, OTHER, Folder, OnSkip
-from psthreads.documents.paths import PLAIN, names_of
+from psthreads.documents.paths import PLAIN, composed, names_of
 from psthreads.domain.errors import DocumentNotFound, UnsafePath
 
 
@@ -48,8 +48,23 @@ class DocumentTree:
         if not names:
             return "/"
         normal = "/" + "/".join(names)
-        self._is_folder(self._enter(names[:-1], normal), names[-1], normal)
-        return normal
+        folder = self._enter(names[:-1], normal)
+        self._is_folder(folder, names[-1], normal)
+        return f"{folder.path}/{folder.stored(names[-1])}"
+
+    def placed(self, path: str) -> str:
+        """Return the normal form of a path: what exists as it is stored, and the rest as it would be created."""
+        names: list[str] = []
+        folder: Folder | None = None
+        with suppress(FileNotFoundError):
+            folder = Folder.at(self._root)
+        for name in names_of(path):
+            names.append(folder.stored(name) if folder else composed(name))
+            try:
+                folder = folder.enter(name) if folder else None
+            except OSError:
+                folder = None
+        return "/" + "/".join(names)
 
     def open(self, path: str) -> BinaryIO:
         """Open a document to read it. Raises DocumentNotFound for a folder, and UnsafePath for a pipe or device."""
@@ -136,7 +151,8 @@ class DocumentTree:
         names = names_of(path)
         if not names:
             raise DocumentNotFound("/")
-        return self._enter(names[:-1], path), names[-1]
+        folder = self._enter(names[:-1], path)
+        return folder, folder.stored(names[-1])
 
     def _regular(self, path: str) -> int:
         parent, _, name = path.rpartition("/")
@@ -187,7 +203,7 @@ class DocumentTree:
         folder = self._enter(names[:-1], start)
         if names:
             if not self._is_folder(folder, names[-1], start):
-                yield folder, names[-1]
+                yield folder, folder.stored(names[-1])
                 return
             folder = self._step(folder, names[-1], start)
         # The remaining names of the current folder and of those above it. No recursion: a tree may be deeper than

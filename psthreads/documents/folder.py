@@ -15,7 +15,7 @@ from io import BufferedRandom, FileIO
 from pathlib import Path
 from typing import Final, Self
 
-from psthreads.documents.paths import FORBIDDEN, FORBIDDEN_NAME, MAX_PATH, TEMPORARY, printable
+from psthreads.documents.paths import FORBIDDEN, FORBIDDEN_NAME, MAX_PATH, TEMPORARY, composed, forms_of, printable
 from psthreads.domain.errors import DocumentNotFound, UnsafePath
 from psthreads.system.renaming import rename_to_new
 
@@ -76,8 +76,22 @@ class Folder:
         # Without O_NONBLOCK, opening a pipe would block for ever.
         return os.open(name, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, mode=0o640, dir_fd=self.fd)
 
+    def stored(self, name: str) -> str:
+        """Return the form of a name that something in this folder has, or else the one for something new.
+
+        This is the one place where letters that macOS takes apart, and those that others write composed, are the same.
+        """
+        if name.isascii():
+            return name
+        for form in forms_of(name):
+            with suppress(OSError):
+                os.stat(form, dir_fd=self.fd, follow_symlinks=False)
+                return form
+        return composed(name)
+
     def enter(self, name: str) -> Folder:
         """Open a folder in this one."""
+        name = self.stored(name)
         return Folder(self.open(name, os.O_RDONLY | os.O_DIRECTORY), f"{self.path}/{name}")
 
     @property
@@ -145,7 +159,7 @@ class Folder:
 
     def stat(self, name: str) -> os.stat_result:
         """Return the status of a file or folder, and of a link itself."""
-        return os.stat(name, dir_fd=self.fd, follow_symlinks=False)
+        return os.stat(self.stored(name), dir_fd=self.fd, follow_symlinks=False)
 
     def open_regular(self, name: str, path: str) -> int:
         """Open a regular file to read; raises DocumentNotFound or UnsafePath, with `path` in the message."""
@@ -181,7 +195,7 @@ class Folder:
                     return
                 file.flush()
                 sync(fd)
-            os.replace(hidden, name, src_dir_fd=self.fd, dst_dir_fd=self.fd)
+            os.replace(hidden, self.stored(name), src_dir_fd=self.fd, dst_dir_fd=self.fd)
             sync(self.fd)
         except BaseException:
             if owner == os.getpid():
@@ -191,11 +205,11 @@ class Folder:
 
     def move(self, name: str, to: Folder, new: str) -> None:
         """Move a file to another folder or name; raises FileExistsError if the new name exists."""
-        rename_to_new(self.fd, name, to.fd, new)
+        rename_to_new(self.fd, self.stored(name), to.fd, to.stored(new))
 
     def _regular(self, name: str, path: str) -> tuple[int, os.stat_result]:
         try:
-            fd = self.open(name, os.O_RDONLY)
+            fd = self.open(self.stored(name), os.O_RDONLY)
         except OSError as error:
             raise self.reason(error, name, path) from None
         status = os.fstat(fd)

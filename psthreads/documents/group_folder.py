@@ -70,12 +70,12 @@ class GroupFolder(DocumentTree):
         folder = self._enter((), "/")
         for name in names[:-1]:
             with suppress(FileExistsError):
-                os.mkdir(name, mode=0o750, dir_fd=folder.fd)
+                os.mkdir(folder.stored(name), mode=0o750, dir_fd=folder.fd)
             try:
                 folder = folder.enter(name)
             except OSError as error:
                 raise _obstacle(folder, error, name, normal) from None
-        return folder, names[-1]
+        return folder, folder.stored(names[-1])
 
     def kind(self, path: str) -> str:
         """Return "document", "folder", or "" for nothing; raises Conflict if a folder in the path is a document."""

@@ -212,7 +212,7 @@ class LoadingZone:
         with suppress(OSError, PsthreadsError):
             folder, _ = self._folder.parent("any")
             for name in names:
-                levels.append((name, folder.path, folder.identity))
+                levels.append((folder.stored(name), folder.path, folder.identity))
                 folder = folder.enter(name)
             for name, above, identity in reversed(levels):
                 folder = folder.back(above, identity)

@@ -22,6 +22,7 @@ from psthreads.authoring.context import Context
 from psthreads.authoring.process import Answer, Start
 from psthreads.authoring.registry import process
 from psthreads.documents.layout import Document, GroupFolder
+from psthreads.documents.paths import composed
 from psthreads.domain.errors import BadParameter, DocumentNotFound, PsthreadsError, UnsafePath
 from psthreads.processes.archives.zip_writer import SMALL, ZipWriter
 from psthreads.processes.wording import filename_of, many, warn_of_skips
@@ -132,7 +133,7 @@ class Selection:
         """Tell whether a document with this path in the group is exported."""
         if not self._includes and not self._excludes:
             return True
-        names = path.lstrip("/").split("/")
+        names = composed(path).lstrip("/").split("/")
         if self._includes and not _any(self._includes, names):
             return False
         return not _any(self._excludes, names)
@@ -144,7 +145,7 @@ class Selection:
 
 
 def _patterns(text: str) -> Iterator[list[str]]:
-    for pattern in text.split(","):
+    for pattern in composed(text).split(","):
         names = pattern.strip()
         if names.endswith("/"):
             names += "**"

@@ -23,6 +23,7 @@ from psthreads.authoring.process import Start
 from psthreads.authoring.registry import process
 from psthreads.documents.layout import GroupFolder
 from psthreads.documents.loading_zone import LoadingZone
+from psthreads.documents.paths import composed
 from psthreads.domain.errors import BadParameter, PsthreadsError
 from psthreads.domain.model import Level, Outcome, Status
 from psthreads.processes.validate import is_xml
@@ -66,7 +67,7 @@ def _base(documents: GroupFolder, folder: str) -> str:
     """Return the normal path of the folder to load into; raises BadParameter if it is a document."""
     if documents.kind(folder) == "document":
         raise BadParameter("folder", f"'{folder}' is a document: give the path of a folder.")
-    return documents.normal(folder).rstrip("/")
+    return documents.placed(folder).rstrip("/")
 
 
 class _Load:
@@ -189,7 +190,7 @@ class _Load:
         """Yield the path of each document that is not valid, with a sentence on it, and log its further problems."""
         context = self._context
         level = Level.WARN if self._skip_invalid else Level.ERROR
-        sources = {document.path: path for path, document in self._files}
+        sources = {composed(document.path): path for path, document in self._files}
         checker = Checker(context, _AsLoaded(self._documents, self._zone, sources))
         notes = Notes(context)
         documents = [document for _, document in self._files if is_xml(document.path)]
@@ -244,14 +245,14 @@ class _AsLoaded(GroupFolder):
 
     def resolve(self, path: str) -> str:
         """Do as GroupFolder."""
-        return path if path in self._sources else self._documents.resolve(path)
+        return path if composed(path) in self._sources else self._documents.resolve(path)
 
     def open(self, path: str) -> BinaryIO:
         """Do as GroupFolder."""
-        source = self._sources.get(path)
+        source = self._sources.get(composed(path))
         return self._documents.open(path) if source is None else self._zone.open(source)
 
     def read(self, path: str, most: int) -> bytes:
         """Do as GroupFolder."""
-        source = self._sources.get(path)
+        source = self._sources.get(composed(path))
         return self._documents.read(path, most) if source is None else self._zone.read(source, most)

@@ -69,7 +69,7 @@ def _source_and_target(folder: GroupFolder, path: str, destination: str, *, merg
         raise BadParameter("path", "The group's own folder cannot be moved: give the path of something in it.")
     is_folder = folder.is_folder(source)
     try:
-        to = target = folder.normal(destination)
+        to = target = folder.placed(destination)
         kind = _kind(folder, to)
     except UnsafePath as error:
         error.name = "destination"

@@ -17,7 +17,7 @@ from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 from werkzeug.sansio.multipart import Data, Epilogue, Field, File, MultipartDecoder, NeedData
 
 from psthreads.documents.loading_zone import Arrival, LoadingZone
-from psthreads.documents.paths import names_of
+from psthreads.documents.paths import composed, names_of
 from psthreads.domain.errors import BadParameter, MissingParameter, NoSpace, PsthreadsError, TooLarge
 from psthreads.system.thread_pool import off_the_loop
 from psthreads.web.http import bodies
@@ -179,7 +179,7 @@ class _Form:
             raise BadParameter("file", f"There are more than {MOST_FILES} files in the form: send a zip file instead.")
         if not filename:
             raise MissingParameter("filename")
-        self._claim("/".join(names_of(filename)))
+        self._claim("/".join(names_of(composed(filename))))
         zone = self._zone()
         self.has_new |= not zone.kind(filename)
         arrival = self._stack.enter_context(zone.write(filename, self._left, _sync))
