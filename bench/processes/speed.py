@@ -165,8 +165,8 @@ def run(redis: Redis, config: Config, name: str, values: dict[str, Value]) -> No
     process = registry.find(name)
     assert process is not None
     thread = Engine(redis, config, store, registry).start(process, values, member=MEMBER, by=SETUP, group=GROUP)
-    assert store.claim(thread.id, "bench", "bench")
-    redis_time = store.begin(thread.id, "bench")
+    claim = store.claim(thread.id, "bench", "bench")
+    assert claim is not None
     root = Documents(config.documents)
     context = Context(
         thread_id=thread.id,
@@ -177,7 +177,7 @@ def run(redis: Redis, config: Config, name: str, values: dict[str, Value]) -> No
         scratch=root.scratch,
         reporter=ToStore(store, thread.id, "bench"),
         loading_zone=root.loading_zone(GROUP, MEMBER.id),
-        redis_time=redis_time,
+        redis_time=claim.redis_time,
         interval=config.report_interval,
     )
     context.start()

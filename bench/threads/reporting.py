@@ -58,7 +58,6 @@ def measure() -> dict[str, float]:
         def context() -> Context:
             thread = engine.start(process, {"path": "/", "warn": False}, member=member, by=SETUP, group=group)
             assert store.claim(thread.id, "t", "w")
-            assert store.begin(thread.id, "t")
             made = Context(
                 thread_id=thread.id,
                 member=member,

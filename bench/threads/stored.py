@@ -38,7 +38,6 @@ def measure() -> dict[str, float]:
         member, group = Member(1, "bench"), Group(7, "bench")
         thread = engine.start(process, {"path": "/", "warn": False}, member=member, by=SETUP, group=group)
         assert store.claim(thread.id, "t", "w")
-        assert store.begin(thread.id, "t")
         for number in range(1, config.log_events * 3 // 2 // BATCH + 1):
             lines = tuple(Line(1_652_667_241_924, Level.INFO, f"Document {each} is valid.") for each in range(BATCH))
             store.report(thread.id, "t", Report(number, lines=lines))

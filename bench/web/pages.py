@@ -100,7 +100,6 @@ def _fill(redis: Redis, config: Config, directory: Directory, stored: int) -> st
         if number:
             continue  # The others wait, so that pages of active threads are full.
         assert store.claim(thread.id, "t", "w")
-        assert store.begin(thread.id, "t")
         lines = tuple(Line(1_652_667_241_924, Level.INFO, f"Document /{each}.psml is valid.") for each in range(5_000))
         store.report(thread.id, "t", Report(1, xml='<progress total="5000" current="5000"/>', lines=lines))
         store.finish(thread.id, "t", Outcome(Status.COMPLETED, "5000 documents are valid"))

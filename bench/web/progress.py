@@ -43,7 +43,6 @@ def measure() -> dict[str, float]:
         assert process is not None
         thread = engine.start(process, {"path": "/", "warn": False}, member=member, by=SETUP, group=group)
         assert store.claim(thread.id, "t", "w")
-        assert store.begin(thread.id, "t")
         store.report(
             thread.id, "t", Report(1, message="Document /a.psml is valid.", xml='<progress total="9" current="1"/>')
         )

@@ -53,7 +53,6 @@ def measure() -> dict[str, float]:
         for _ in range(THREADS):
             thread = engine.start(process, {"path": "/", "warn": False}, member=member, by=SETUP, group=group)
             assert store.claim(thread.id, "t", "w")
-            assert store.begin(thread.id, "t")
             ids.append(thread.id)
         headers = f"Host: bench\r\nAuthorization: Bearer {token}\r\n\r\n"
         progress_request = f"GET /groups/bench/threads/{ids[0]}/progress HTTP/1.1\r\n{headers}".encode()

@@ -26,7 +26,7 @@ from psthreads.domain.model import SERVER_WIDE
 from psthreads.identity.administration import Administration
 from psthreads.identity.directory import Directory
 from psthreads.identity.throttles import Throttles
-from psthreads.threads import departures
+from psthreads.threads import engine as engines
 from psthreads.threads.engine import Engine
 from psthreads.threads.scripts import ThreadScripts
 from psthreads.threads.search import ThreadSearch
@@ -84,7 +84,7 @@ def cancel_waiting(member: Member, group: Group | None = None) -> str:
     connection = redis(config)
     scripts = ThreadScripts(connection, config)
     engine = Engine(connection, config, ThreadStore(connection, config, scripts), Registry())
-    number = departures.cancel_waiting(
+    number = engines.cancel_waiting(
         engine, ThreadSearch(scripts), _origin(), member.id, group.id if group else SERVER_WIDE
     )
     return f" {number:,} waiting threads are cancelled." if number else ""

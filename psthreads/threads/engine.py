@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from contextlib import suppress
+from typing import Final
 from uuid import uuid4
 
 from redis import Redis
@@ -18,10 +19,17 @@ from psthreads.authoring.registry import Registry
 from psthreads.domain.access import Group, Member
 from psthreads.domain.config import Config
 from psthreads.domain.errors import Conflict, ThreadNotFound
-from psthreads.domain.model import SERVER_WIDE, Thread
+from psthreads.domain.model import SERVER_WIDE, Status, Thread
 from psthreads.threads import crew, jobs
 from psthreads.threads.records import NewThread
+from psthreads.threads.search import ThreadQuery, ThreadSearch
 from psthreads.threads.store import ThreadStore
+
+MOST: Final = 1_000
+"""The number of a member's waiting threads that are counted and cancelled at once.
+
+A member who leaves has no right to more of them either: lua/claim.lua asks again when a thread begins.
+"""
 
 
 class Engine:
@@ -116,6 +124,22 @@ class Engine:
     def workers(self) -> int:
         """Return the number of worker processes that are alive."""
         return crew.count(self._redis, self._queue)
+
+
+def waiting_threads(search: ThreadSearch, member_id: int, group_id: int = SERVER_WIDE) -> tuple[Thread, ...]:
+    """Return the member's threads that have not begun, of one group or of all; at most 1,000."""
+    return search.find(ThreadQuery(Status.INITIALISED, group_id, member_id), size=MOST).threads
+
+
+def cancel_waiting(
+    engine: Engine, search: ThreadSearch, by: Origin, member_id: int, group_id: int = SERVER_WIDE
+) -> int:
+    """Cancel the member's waiting threads, and return their number."""
+    threads = waiting_threads(search, member_id, group_id)
+    for thread in threads:
+        with suppress(ThreadNotFound):
+            engine.cancel(thread, by=by)
+    return len(threads)
 
 
 def _fingerprint(process: Process, values: Mapping[str, Value], member: Member, group: Group | None) -> str:

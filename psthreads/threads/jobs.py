@@ -14,7 +14,6 @@ from redis import Redis
 from rq import Queue, Worker
 from rq.command import send_command
 from rq.defaults import RQ_KEY_PREFIX
-from rq.exceptions import DeserializationError
 from rq.job import Job, JobStatus
 from rq.serializers import JSONSerializer
 from rq.utils import now
@@ -48,8 +47,6 @@ def key_names(queue: str) -> dict[str, str]:
         "WORKERS": workers_key(queue),
         "TAKEN": f"{key}:intermediate",
         "STARTED": f"{RQ_KEY_PREFIX}:wip:{queue}",
-        "EXECUTION": f"{RQ_KEY_PREFIX}:execution:",
-        "EXECUTIONS": f"{RQ_KEY_PREFIX}:executions:",
     }
 
 
@@ -112,15 +109,6 @@ class ThreadJob(Job):
     ) -> None:
         super().__init__(id, connection, serializer or JSONSerializer)
 
-    def call(self) -> Call | None:
-        """Return what the job is to run, None where its data cannot be read."""
-        try:
-            process, values = self.func_name, self.kwargs
-        except DeserializationError:
-            return None
-        is_plain = self.instance is None and not self.args and isinstance(values, dict)
-        return Call(process if isinstance(process, str) else "", dict(values) if is_plain else {}, is_plain)
-
     @property
     def func(self) -> NoReturn:
         """Raises RuntimeError: horse.py finds the process in the registry."""
@@ -168,13 +156,20 @@ def fields(
     return job.to_dict()
 
 
-def values(data: bytes) -> dict[str, Any]:
-    """Return the parameters in a job's field `data`, which RQ has compressed; none where it cannot be read.
+def read_call(data: bytes) -> Call | None:
+    """Return what a job's field `data`, which RQ has compressed, is to run; None where it cannot be read.
 
     Whoever can write to Redis may have put anything there.
     """
     try:
-        _name, _instance, _arguments, parameters = json.loads(zlib.decompressobj().decompress(data, _LARGEST))
-    except (zlib.error, ValueError, TypeError):
-        return {}
-    return parameters if isinstance(parameters, dict) else {}
+        process, instance, arguments, values = json.loads(zlib.decompressobj().decompress(data, _LARGEST))
+    except (zlib.error, ValueError, TypeError, RecursionError):
+        return None
+    is_plain = instance is None and not arguments and isinstance(values, dict)
+    return Call(process if isinstance(process, str) else "", values if is_plain else {}, is_plain)
+
+
+def values(data: bytes) -> dict[str, Any]:
+    """Return the parameters in a job's field `data`; none where it cannot be read."""
+    call = read_call(data)
+    return call.values if call is not None else {}

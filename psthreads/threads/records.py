@@ -78,6 +78,21 @@ class NewThread:
 
 
 @dataclass(frozen=True, slots=True)
+class Claim:
+    """A thread that an execution has begun: the execution's token, and all that is needed to run it.
+
+    `lease` is how long it lasts without a heartbeat, in seconds. `redis_time` is Redis's time at the answer, in ms.
+    `data` says what to run, as `jobs.read_call` reads it.
+    """
+
+    thread: Thread
+    token: str
+    lease: float
+    redis_time: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Heartbeat:
     """The answer to a heartbeat: whether the thread is cancelling, with force or not, and for how many seconds."""
 

@@ -19,40 +19,18 @@ from psthreads.audit.entries import Origin
 from psthreads.database.connection import translate_errors
 from psthreads.documents.installation import Installation
 from psthreads.domain.config import Config
-from psthreads.domain.errors import Conflict, IdempotencyConflict, StoreFull, ThreadNotFound
-from psthreads.domain.masking import Masker
-from psthreads.domain.model import (
-    SERVER_WIDE,
-    Level,
-    Line,
-    LogPage,
-    Outcome,
-    Ownership,
-    Report,
-    Status,
-    Thread,
-    ThreadPage,
-    clean,
-)
-from psthreads.threads import jobs, log_format, records
+from psthreads.domain.errors import Conflict, IdempotencyConflict, ThreadNotFound
+from psthreads.domain.model import SERVER_WIDE, Level, LogPage, Thread, ThreadPage, clean
+from psthreads.threads import jobs, records
 from psthreads.threads.crew import CrewWatch
+from psthreads.threads.executions import Executions
 from psthreads.threads.leases import WORKER_LOST, LeaseEntry
-from psthreads.threads.records import (
-    Heartbeat,
-    Kind,
-    NewThread,
-    Survey,
-    ThreadSnapshot,
-    parse_snapshot,
-    parse_thread,
-)
+from psthreads.threads.records import Kind, NewThread, Survey, ThreadSnapshot, parse_snapshot, parse_thread
 from psthreads.threads.scripts import ThreadScripts
 
 _SCANNED: Final = 5_000  # a page of one level looks at this many lines at most, then says where to go on
 _PAGE_BYTES: Final = 4 * 1024 * 1024  # a page of very long lines is cut short, and says where to go on
 _FOLLOWED_BYTES: Final = 64 * 1024  # what a slow reader of a stream holds in memory
-
-_LINES_WHEN_FULL: Final = 50
 
 FEED: Final = "ps:feed"
 """A capped Redis stream with an entry for each change that people can see.
@@ -65,7 +43,7 @@ _TOMBSTONES: Final = "ps:tombstones"
 _RESULT_FIELD: Final = "returned"  # of the job's hash, as in lua/finish.lua; RQ has a field `result` of its own
 
 
-class ThreadStore:
+class ThreadStore(Executions):
     """The threads. Its methods raise Unavailable when Redis is away or takes no writes."""
 
     def __init__(
@@ -76,11 +54,8 @@ class ThreadStore:
         installation: Installation | None = None,
         watch: CrewWatch | None = None,
     ) -> None:
-        self._redis = redis
-        self._installation = installation
+        super().__init__(redis, config, scripts, installation)
         self._watch = watch
-        self._run = (scripts or ThreadScripts(redis, config)).run
-        self._mask = Masker(config.mask)
 
     def create(self, new: NewThread, key: str = "", fingerprint: str = "") -> str:
         """Store a thread and queue it, in one step; return its id.
@@ -247,89 +222,6 @@ class ThreadStore:
             raise ThreadNotFound(thread_id)
         return jobs.values(data)
 
-    # For workers. A token names one execution; only the one that claimed the thread may write.
-
-    def claim(self, thread_id: str, token: str, worker: str) -> float:
-        """Take a queued thread for this execution; return the seconds of its lease, 0 where it must not run.
-
-        With an installation, also in a Redis that is behind what that has seen.
-        """
-        lease, claims = self._run("claim", thread_id, token, worker, self._seen)
-        if self._installation is not None:
-            self._installation.saw(claims=claims)
-        return float(lease / 1000)
-
-    def begin(self, thread_id: str, token: str) -> int:
-        """Mark a claimed thread as running; return Redis's time in ms, 0 where it must not run."""
-        return int(self._run("begin", thread_id, token, even_full=True))
-
-    def report(self, thread_id: str, token: str, report: Report) -> Ownership:
-        """Write what changed; return whether the execution still owns the thread."""
-        return self._report(thread_id, token, report)
-
-    def report_last(self, thread_id: str, token: str, report: Report) -> Ownership:
-        """Write a report of a process that has ended: in a Redis whose memory is full, with its last lines only.
-
-        The end of a thread must not wait until there is memory again.
-        """
-        try:
-            return self._report(thread_id, token, report)
-        except StoreFull:
-            return self._report(thread_id, token, _shortened(report), even_full=True)
-
-    def _report(self, thread_id: str, token: str, report: Report, *, even_full: bool = False) -> Ownership:
-        args: dict[str, Any] = {
-            "thread": thread_id,
-            "token": token,
-            "number": report.number,
-            "warnings": report.warnings,
-            "errors": report.errors,
-        }
-        for name in ("status", "xml"):
-            if (value := getattr(report, name)) is not None:
-                args[name] = value
-        if report.message is not None:
-            args["message"] = self._mask(report.message)
-        if report.rates:
-            args["rates"] = report.rates
-        lines = map(log_format.write, self._mask.lines(report.lines))
-        return Ownership(self._run("report", args, *lines, even_full=even_full).decode())
-
-    def beat(self, thread_id: str, token: str) -> Heartbeat:
-        """Renew the execution's lease; return whether the thread is cancelling."""
-        ownership, forced, since, ticks = self._run("beat", thread_id, token, self._seen, even_full=True)
-        if self._installation is not None:
-            self._installation.saw(ticks)
-        return Heartbeat(Ownership(ownership.decode()), bool(forced), since / 1000)
-
-    def owns(self, thread_id: str, token: str) -> bool:
-        """Return whether the thread is this execution's, and has not ended."""
-        with translate_errors():
-            meta = cast("bytes | None", self._redis.hget(*self.location(thread_id)))
-        record = json.loads(meta) if meta else {}
-        return record.get("token") == token and not Status(record["status"]).is_final
-
-    def finish(self, thread_id: str, token: str, outcome: Outcome, detail: str = "") -> Status | None:
-        """End the thread, and return its final status; None where the thread is not this execution's.
-
-        The status is `cancelled` for a cancelling thread, whatever the outcome. `detail` is one more line for the log.
-        """
-        result = "" if outcome.result is None else json.dumps(outcome.result, ensure_ascii=False)
-        message, note, trace = (self._mask(clean(text)) for text in (outcome.message, detail, outcome.trace))
-        answer = self._run("finish", thread_id, token, outcome.status, message, note, result, trace, even_full=True)
-        return Status(answer.decode()) if answer else None
-
-    def abandon(self, thread_id: str, why: str, token: str) -> str:
-        """Give up an execution, and queue its thread again where it may restart, else end it.
-
-        Returns "requeued", the final status, or an empty text where the thread is not this execution's.
-        """
-        return str(self._run("abandon", thread_id, token, self._mask(clean(why)), even_full=True).decode())
-
-    @property
-    def _seen(self) -> str:
-        return self._installation.seen if self._installation is not None else ""
-
     # For operators.
 
     def distrust(self, why: str) -> Counter[str]:
@@ -375,7 +267,7 @@ class ThreadStore:
         Returns what `abandon` does, an empty text where it was renewed meanwhile, or where its lease is longer.
         """
         milliseconds = min(unchanged * 1000, 1e15)
-        answer = self._run("abandon", lease.thread_id, "", WORKER_LOST, lease.renewed, milliseconds, even_full=True)
+        answer = self._run("abandon", lease.thread_id, "", WORKER_LOST, lease.renewed, milliseconds, "", even_full=True)
         return str(answer.decode())
 
     def buried(self, thread_ids: Collection[str]) -> set[str]:
@@ -405,14 +297,6 @@ class ThreadStore:
             for thread_id in thread_ids:
                 pipeline.exists(jobs.key(thread_id))
             return {each for each, exists in zip(thread_ids, pipeline.execute(), strict=True) if exists}
-
-
-def _shortened(report: Report) -> Report:
-    if len(report.lines) <= _LINES_WHEN_FULL:
-        return report
-    lines = report.lines[-_LINES_WHEN_FULL:]
-    gap = f"{len(report.lines) - len(lines):,} lines before this one are lost: Redis was full when the process ended"
-    return replace(report, lines=(Line(lines[0].timestamp, Level.WARN, gap), *lines))
 
 
 def _idempotency_key(by: Origin, key: str) -> str:

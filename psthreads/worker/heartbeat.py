@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import threading
-from dataclasses import dataclass
 
 from redis import Redis
 from redis.exceptions import RedisError
@@ -17,22 +16,12 @@ from psthreads.domain.errors import Unavailable
 from psthreads.domain.model import Ownership
 from psthreads.system.clock import steady
 from psthreads.system.wakeup import Wakeup
-from psthreads.threads.jobs import ThreadJob
-from psthreads.threads.records import Heartbeat
+from psthreads.threads.records import Claim, Heartbeat
 from psthreads.threads.store import ThreadStore
 from psthreads.worker.rq_adapter import RQWorker
 from psthreads.worker.shared_state import SharedState
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class ClaimedJob:
-    """An execution of a job. `lease` is how long it lasts, in seconds."""
-
-    job: ThreadJob
-    token: str
-    lease: float
 
 
 class HeartbeatThread:
@@ -52,7 +41,7 @@ class HeartbeatThread:
         self._wakeup = wakeup
         self._state = state
         self._changed = threading.Condition()
-        self._run: ClaimedJob | None = None
+        self._run: Claim | None = None
         self._due = 0.0
         self._latest: Heartbeat | None = None
 
@@ -60,7 +49,7 @@ class HeartbeatThread:
         """Start the Python thread, which ends with the process."""
         threading.Thread(target=self._serve, name="heartbeat", daemon=True).start()
 
-    def begin(self, run: ClaimedJob) -> None:
+    def begin(self, run: Claim) -> None:
         """Renew the lease of this execution from now on, at once for the first time."""
         self._set(run)
 
@@ -80,7 +69,7 @@ class HeartbeatThread:
             answer, self._latest = self._latest, None
         return answer
 
-    def _set(self, run: ClaimedJob | None) -> None:
+    def _set(self, run: Claim | None) -> None:
         with self._changed:
             self._run, self._latest, self._due = run, None, 0.0
             self._changed.notify()
@@ -94,13 +83,13 @@ class HeartbeatThread:
             try:
                 self._beat(run)
             except (Unavailable, RedisError) as error:
-                _log.warning("No heartbeat for thread %s: %s", run.job.id, error)
+                _log.warning("No heartbeat for thread %s: %s", run.thread.id, error)
             except Exception:  # noqa: BLE001 (the next one may succeed; without any, the lease runs out)
-                _log.exception("No heartbeat for thread %s", run.job.id)
+                _log.exception("No heartbeat for thread %s", run.thread.id)
 
-    def _beat(self, run: ClaimedJob) -> None:
+    def _beat(self, run: Claim) -> None:
         sent = steady()
-        answer = self._store.beat(run.job.id, run.token)
+        answer = self._store.beat(run.thread.id, run.token)
         is_owner = answer.ownership is not Ownership.DISOWNED
         with self._changed:
             if self._run is not run:
@@ -111,4 +100,4 @@ class HeartbeatThread:
             self._wakeup.wake()
         if is_owner:
             # RQ would write the record of an execution again that has just ended.
-            self._rq.renew(run.job, self._redis)
+            self._rq.renew(self._redis)

@@ -31,9 +31,10 @@ from psthreads.domain.config import Config
 from psthreads.domain.errors import Unavailable, WrongInstallation
 from psthreads.domain.foreign import trace_of
 from psthreads.domain.masking import Masker
-from psthreads.domain.model import SERVER_WIDE, Level, Outcome, Ownership, Report, Status, Thread, clean
-from psthreads.threads.jobs import ThreadJob
+from psthreads.domain.model import SERVER_WIDE, Level, Outcome, Ownership, Report, Status, clean
+from psthreads.threads import jobs
 from psthreads.threads.leases import CUT_OFF
+from psthreads.threads.records import Claim
 from psthreads.threads.store import ThreadStore
 from psthreads.worker.execution_fence import ExecutionFence
 from psthreads.worker.leftovers import end_leftovers
@@ -61,46 +62,42 @@ class Horse:
         self._mask = Masker(config.mask)
         self.stop_request = StopRequest()
 
-    def limits(self, job: ThreadJob) -> tuple[float, bool]:
-        """Return how long the job may run, in seconds, and whether it is killed when it does not stop in time."""
-        call = job.call()
+    def limits(self, claim: Claim) -> tuple[float, bool]:
+        """Return how long the thread may run, in seconds, and whether it is killed when it does not stop in time."""
+        call = jobs.read_call(claim.data)
         process = self._registry.find(call.process) if call else None
         if process is None:
             return self._config.time_limit, True
         return process.time_limit or self._config.time_limit, process.killable
 
-    def run(self, job: ThreadJob, token: str, pipes: OutputPipes) -> None:
+    def run(self, claim: Claim, pipes: OutputPipes) -> None:
         """Run the thread to its end, and write how it ended. What it prints goes through the pipes."""
+        thread_id, token = claim.thread.id, claim.token
         if self.stop_request.reason is ShutDown:
             # The worker is stopping, and the process has not begun: another worker can run the thread.
-            persistently(lambda: self._store.abandon(job.id, "Worker restarted", token))
-            return
-        redis_time = persistently(lambda: self._store.begin(job.id, token))
-        if not redis_time:
-            return
-        thread = persistently(lambda: self._store.fetch(job.id))
-        try:
-            process, values = self._read(job, thread)
-        except LookupError as error:
-            refusal = Outcome(Status.FAILED, str(error.args[0]))
-            persistently(lambda: self._store.finish(job.id, token, refusal))
+            persistently(lambda: self._store.abandon(thread_id, "Worker restarted", token, not_begun=True))
             return
         try:
-            context = self._context(thread, token, redis_time)
-        except WrongInstallation as error:  # Its disk was unmounted since the thread was taken.
-            refusal = Outcome(Status.FAILED, error.message)
-            persistently(lambda: self._store.finish(job.id, token, refusal))
+            process, values = self._read(claim)
+            context = self._context(claim)
+        except (
+            LookupError,
+            WrongInstallation,
+        ) as error:  # Its disk may have been unmounted since the thread was taken.
+            refusal = Outcome(Status.FAILED, error.message if isinstance(error, WrongInstallation) else error.args[0])
+            persistently(lambda: self._store.finish(thread_id, token, refusal))
             return
         outcome = self._perform(process, context, values, pipes)
         end_leftovers(context, self._worker)
-        for report in context.close():
-            if persistently(partial(self._store.report_last, job.id, token, report)) is Ownership.DISOWNED:
+        *earlier, last = context.close() or (None,)
+        for report in filter(None, earlier):
+            if persistently(partial(self._store.report_late, thread_id, token, report)) is Ownership.DISOWNED:
                 return
         if outcome is None:
             why = CUT_OFF if self._state.is_cut_off else "Worker restarted"
-            persistently(lambda: self._store.abandon(job.id, why, token))
+            persistently(lambda: self._store.abandon(thread_id, why, token, report=last))
         else:
-            persistently(lambda: self._store.finish(job.id, token, outcome))
+            persistently(lambda: self._store.finish(thread_id, token, outcome, report=last))
 
     @contextmanager
     def _captured(self, context: Context, pipes: OutputPipes) -> Iterator[None]:
@@ -118,8 +115,8 @@ class Horse:
         ):
             yield
 
-    def _read(self, job: ThreadJob, thread: Thread) -> tuple[Process, dict[str, Any]]:
-        call = job.call()
+    def _read(self, claim: Claim) -> tuple[Process, dict[str, Any]]:
+        call = jobs.read_call(claim.data)
         if call is None:
             raise LookupError("Its job's data cannot be read")
         process = self._registry.find(call.process)
@@ -131,13 +128,14 @@ class Horse:
             name in parameters and _fits(parameters[name], value) for name, value in call.values.items()
         ):
             raise LookupError(f"The job's data does not fit the process '{process.name}'")
-        if thread.is_damaged:  # Folders are named after the group and the member in it.
-            raise LookupError(thread.message)
+        if claim.thread.is_damaged:  # Folders are named after the group and the member in it.
+            raise LookupError(claim.thread.message)
         return process, call.values
 
-    def _context(self, thread: Thread, token: str, redis_time: int) -> Context:
+    def _context(self, claim: Claim) -> Context:
+        thread = claim.thread
         group = Group(thread.group_id, thread.group_name) if thread.group_id != SERVER_WIDE else None
-        fence = ExecutionFence(self._store, self._state, Execution(thread.id, token))
+        fence = ExecutionFence(self._store, self._state, Execution(thread.id, claim.token))
         # The worker asks Redis, so that a Redis that hangs does not delay a process that rides it out.
         is_in_place = partial(self._installation.require, fresh=math.inf)
         documents = Documents(self._config.documents, is_in_place, fence)
@@ -149,8 +147,8 @@ class Horse:
             loading_zone=documents.loading_zone(group, thread.member_id) if group else None,
             results=documents.results(thread.group_id),
             scratch=documents.scratch,
-            reporter=ToStore(self._store, thread.id, token),
-            redis_time=redis_time,
+            reporter=ToStore(self._store, thread.id, claim.token),
+            redis_time=claim.redis_time,
             interval=self._config.report_interval,
             mask=self._mask,
             on_lost=self.stop_request.stop_here,

@@ -9,14 +9,13 @@ from __future__ import annotations
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from typing import Any, Final, Protocol, cast
+from typing import Any, Final, Protocol
 
 from redis import Redis
 from redis.client import Pipeline
-from redis.exceptions import OutOfMemoryError, RedisError
+from redis.exceptions import OutOfMemoryError
 from rq import Queue, Worker, worker_registration
 from rq.command import parse_payload
-from rq.exceptions import DequeueTimeout
 from rq.executions import Execution
 from rq.job import Job
 from rq.serializers import JSONSerializer
@@ -29,22 +28,14 @@ from psthreads.threads.jobs import CHECK, TROUBLE, ThreadJob
 _DEQUEUE_SECONDS: Final = 2  # a worker that waits for work notices a stop within this time
 
 
-class UnreadableJob(Exception):
-    """A job was taken from the queue that RQ cannot read. `job_id` may be empty."""
-
-    def __init__(self, job_id: str) -> None:
-        super().__init__(f"The job {job_id or 'without an id'} cannot be read")
-        self.job_id = job_id
-
-
 class Callbacks(Protocol):
     """What the adapter needs of the worker."""
 
     def enter_horse(self) -> None:
         """Prepare a horse that was just forked; called in the horse."""
 
-    def run(self, job: ThreadJob, token: str) -> None:
-        """Run a thread; called in the horse."""
+    def run(self) -> None:
+        """Run the claimed thread; called in the horse."""
 
     def check(self) -> None:
         """Check the state of the running thread now; called on another Python thread."""
@@ -84,42 +75,20 @@ class RQWorker(Worker):
         """Take the worker off RQ's lists."""
         self.teardown()  # type: ignore[no-untyped-call] # RQ's own
 
-    def take(self) -> ThreadJob | None:
-        """Return the next job of the queue, None where none comes within two seconds. Raises UnreadableJob."""
-        try:
-            result = Queue.dequeue_any(
-                self.queues, _DEQUEUE_SECONDS, self.connection, job_class=ThreadJob, serializer=JSONSerializer
-            )
-        except DequeueTimeout:
-            return None
-        except RedisError:
-            raise
-        except Exception as error:
-            raise UnreadableJob(getattr(error, "job_id", "")) from error
-        return cast("ThreadJob", result[0]) if result else None
+    def begin(self, thread_id: str, token: str) -> None:
+        """Note what runs. RQ's tools learn of it from the next heartbeat."""
+        self.executions[token] = Execution(token, thread_id, self.connection, self.name)
 
-    def begin(self, job: ThreadJob) -> str:
-        """Record an execution of the job, and return the execution's id."""
-        return self.prepare_execution(job).id
-
-    def withdraw(self, job: ThreadJob) -> None:
-        """Remove the record of an execution that is not to run."""
-        with self.connection.pipeline() as pipeline:
-            self.cleanup_execution(job, pipeline, self.execution)
-            pipeline.execute()
-
-    def fork(self, job: ThreadJob) -> int:
-        """Fork a horse that runs the job, and return its process id. The horse never returns."""
-        self.fork_work_horse(job, self.queues[0])
+    def fork(self, thread_id: str) -> int:
+        """Fork a horse that runs the thread, and return its process id. The horse never returns."""
+        self.fork_work_horse(ThreadJob(thread_id, self.connection), self.queues[0])
         return int(self.horse_pid)
 
-    def renew(self, job: ThreadJob, redis: Redis) -> None:
-        """Renew the records of the worker and of its execution, by this connection; for another Python thread."""
-        execution = self.execution
-        if execution is not None:
+    def renew(self, redis: Redis) -> None:
+        """Renew the worker's record by this connection; for another Python thread."""
+        if self.execution is not None:
             with self._lasting(redis), redis.pipeline() as writes:
                 self.heartbeat(pipeline=writes)
-                execution.heartbeat(job.started_job_registry, self.get_heartbeat_ttl(job), writes)
                 writes.execute()
 
     @contextmanager
@@ -153,9 +122,11 @@ class RQWorker(Worker):
             writes.hset(self.key, mapping={**self.serialize(), TROUBLE: self.trouble})
             self.set_state(WorkerStatus.BUSY if self.executions else WorkerStatus.IDLE, writes)
             worker_registration.register(self, writes)
-            if not self.executions:
-                # RQ removes an execution where it ends the job, which our store does: each would stay in this set.
-                writes.delete(self.executions_key)
+            # Written anew each time: RQ adds and removes where it begins and ends a job, which our scripts do.
+            writes.delete(self.executions_key)
+            for execution in list(self.executions.values()):
+                writes.sadd(self.executions_key, execution.composite_key)
+                writes.expire(self.executions_key, self._lifetime)
             if pipeline is None:
                 with self._lasting(self.connection):
                     writes.execute()
@@ -180,5 +151,5 @@ class RQWorker(Worker):
 
     def perform_job(self, job: Job, queue: Queue, execution: Execution) -> bool:  # noqa: ARG002 (RQ's signature)
         """Run the thread, in the horse."""
-        self._callbacks.run(cast("ThreadJob", job), execution.id)
+        self._callbacks.run()
         return True

@@ -13,6 +13,7 @@ import signal
 import sys
 from collections.abc import Callable
 from typing import Any, Final
+from uuid import uuid4
 
 from redis import Redis
 from redis.exceptions import RedisError
@@ -24,7 +25,7 @@ from psthreads.authoring.plugins import load_all
 from psthreads.database.connection import connect
 from psthreads.documents.installation import Installation
 from psthreads.domain.config import Config
-from psthreads.domain.errors import PsthreadsError, Unavailable, WrongInstallation
+from psthreads.domain.errors import Unavailable, WrongInstallation
 from psthreads.domain.model import Outcome, Ownership, Report, Status
 from psthreads.system.child_processes import adopt_orphans, end_children
 from psthreads.system.clock import steady
@@ -32,15 +33,15 @@ from psthreads.system.memory import confine
 from psthreads.system.parent_death import die_with_parent
 from psthreads.system.process_room import NO_THREAD, ProcessRoom, can_start_thread
 from psthreads.system.wakeup import Wakeup
-from psthreads.threads.jobs import ThreadJob
 from psthreads.threads.leases import CUT_OFF
+from psthreads.threads.records import Claim
 from psthreads.threads.store import ThreadStore
 from psthreads.worker import memory_limit
 from psthreads.worker.cause_of_death import cause_of_death
 from psthreads.worker.deadline import Deadline
-from psthreads.worker.heartbeat import ClaimedJob, HeartbeatThread
+from psthreads.worker.heartbeat import HeartbeatThread
 from psthreads.worker.horse import Horse
-from psthreads.worker.rq_adapter import RQWorker, UnreadableJob
+from psthreads.worker.rq_adapter import RQWorker
 from psthreads.worker.shared_state import Execution, SharedState
 
 LEAVE_SECONDS: Final = 3.0
@@ -50,6 +51,7 @@ _AGAIN_SECONDS: Final = 0.5
 _FRESH_SECONDS: Final = 1.0
 _LEAST_PATIENCE: Final = 1.0  # seconds for the answer to a heartbeat
 _LAST_REPORT: Final = 2**50  # of an execution: the horse, which counts its reports, is dead
+_TAKE_SECONDS: Final = 2.0  # a worker that waits for work notices a stop within this time
 _TROUBLED_SECONDS: Final = 2.0  # between two heartbeats of a worker that cannot start processes
 _log = logging.getLogger(__name__)
 
@@ -81,6 +83,7 @@ class ThreadWorker:
         self._room = ProcessRoom()
         self._horse_pid = 0  # also 0 where there is no horse
         self._stops = False
+        self._claimed: Claim | None = None
         self._pipes: OutputPipes | None = None
 
     def serve(self) -> None:
@@ -107,9 +110,6 @@ class ThreadWorker:
             except (RedisError, Unavailable) as error:
                 _log.warning("Redis does not answer: %s", error)
                 self._wakeup.wait(_AGAIN_SECONDS)
-            except UnreadableJob as error:
-                _log.exception("A job could not be taken")
-                self._refuse(error.job_id)  # No other worker could read it either.
             except Exception:  # noqa: BLE001 (the next thread may be better)
                 _log.exception("A thread could not be run")
         with contextlib.suppress(RedisError):
@@ -138,25 +138,25 @@ class ThreadWorker:
             self._rq.trouble = self._room.trouble
             return
         self._rq.trouble = ""
-        job = self._rq.take()
-        if job is None:
+        thread_id = self._store.take(_TAKE_SECONDS)
+        if thread_id is None:
             return
         if self._stops:
-            self._store.recover(job.id)
+            self._store.recover(thread_id)
             return
+        token = uuid4().hex
         try:
-            token = self._rq.begin(job)
-            self._state.begin(Execution(job.id, token))
-            lease = self._claim(job, token)
-            if not lease:
-                self._rq.withdraw(job)
+            self._state.begin(Execution(thread_id, token))
+            self._claimed = self._claim(thread_id, token)
+            if self._claimed is None:
                 return
+            self._rq.begin(thread_id, token)
             try:
-                self._fork(job)
+                self._fork(thread_id)
             except OSError as error:
-                self._give_back(job, token, error.strerror or str(error))
+                self._give_back(self._claimed, error.strerror or str(error))
             else:
-                self._watch(ClaimedJob(job, token, lease))
+                self._watch(self._claimed)
         finally:
             self._state.end()
             if self._pipes is not None:
@@ -164,12 +164,12 @@ class ThreadWorker:
                 self._pipes = None
             self._rq.end()
 
-    def _claim(self, job: ThreadJob, token: str) -> float:
-        """Return the seconds of the lease that begins now, 0 where the thread must not run."""
+    def _claim(self, thread_id: str, token: str) -> Claim | None:
+        """Return the claim whose lease begins now, None where the thread must not run."""
         while True:
             sent = steady()
             try:
-                lease = self._store.claim(job.id, token, self._rq.name)
+                claim = self._store.claim(thread_id, token, self._rq.name)
             except WrongInstallation:
                 raise
             except Unavailable:
@@ -178,23 +178,16 @@ class ThreadWorker:
                     raise
                 self._wakeup.wait(_AGAIN_SECONDS)
             else:
-                if lease:
-                    self._state.renew(sent, lease)
-                return lease
+                if claim is not None:
+                    self._state.renew(sent, claim.lease)
+                return claim
 
-    def _give_back(self, job: ThreadJob, token: str, reason: str) -> None:
+    def _give_back(self, claim: Claim, reason: str) -> None:
         """Put a thread whose code has not begun back at the head of the queue, since no process can be started here."""
         self._room.fail(reason)
         self._rq.trouble = self._room.trouble
-        _log.error("This machine %s. Thread %s goes back into the queue", self._room.trouble, job.id)
-        self._persist(lambda: self._store.abandon(job.id, "Worker restarted", token))
-
-    def _refuse(self, job_id: str) -> None:
-        token = f"refused-{self._rq.name}"
-        with contextlib.suppress(PsthreadsError):
-            if self._store.claim(job_id, token, self._rq.name):
-                outcome = Outcome(Status.FAILED, "Its job's data cannot be read")
-                self._store.finish(job_id, token, outcome)
+        _log.error("This machine %s. Thread %s goes back into the queue", self._room.trouble, claim.thread.id)
+        self._persist(lambda: self._store.abandon(claim.thread.id, "Worker restarted", claim.token, not_begun=True))
 
     # In the horse.
 
@@ -207,22 +200,22 @@ class ThreadWorker:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         confine(self._config.memory)
 
-    def run(self, job: ThreadJob, token: str) -> None:
-        """Run the thread."""
+    def run(self) -> None:
+        """Run the claimed thread."""
         if not can_start_thread():
             self._state.note_shortage()
             return
         try:
-            if self._pipes is not None:  # It was made before the fork.
-                self._horse.run(job, token, self._pipes)
+            if self._claimed is not None and self._pipes is not None:  # They were made before the fork.
+                self._horse.run(self._claimed, self._pipes)
         except BaseException:
             # The process ends without a word; the worker then ends the thread.
-            _log.exception("The horse of thread %s failed", job.id)
+            _log.exception("The horse of thread %s failed", self._claimed and self._claimed.thread.id)
             raise
 
     # In the worker.
 
-    def _fork(self, job: ThreadJob) -> None:
+    def _fork(self, thread_id: str) -> None:
         sys.stdout.flush()
         sys.stderr.flush()
         self._horse.stop_request.begin()
@@ -230,16 +223,16 @@ class ThreadWorker:
         # The horse inherits the mask, and takes the signal when it is ready for it: until then it would be killed.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {WAKE})
         try:
-            self._horse_pid = self._rq.fork(job)
+            self._horse_pid = self._rq.fork(thread_id)
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
         with contextlib.suppress(OSError):  # The horse does the same; whoever comes first wins.
             os.setpgid(self._horse_pid, self._horse_pid)
         self._pipes.close_writers()
 
-    def _watch(self, run: ClaimedJob) -> None:
+    def _watch(self, run: Claim) -> None:
         """Wait until the horse is gone; interrupt it, then kill it, where it must end. Then end its thread."""
-        deadline = Deadline(*self._horse.limits(run.job), self._config, self._state)
+        deadline = Deadline(*self._horse.limits(run), self._config, self._state)
         self._heartbeat.begin(run)
         self._memory.begin()
         try:
@@ -287,13 +280,13 @@ class ThreadWorker:
         end_children()
         return os.waitstatus_to_exitcode(status)
 
-    def _settle(self, run: ClaimedJob, deadline: Deadline, code: int) -> None:
+    def _settle(self, run: Claim, deadline: Deadline, code: int) -> None:
         """End the thread for a horse that could not; without effect where it did."""
         if self._state.is_short_of_threads:
-            self._give_back(run.job, run.token, NO_THREAD)
+            self._give_back(run, NO_THREAD)
             return
-        if self._pipes is not None and (lines := self._pipes.last_lines()):
-            self._persist(lambda: self._store.report_last(run.job.id, run.token, Report(_LAST_REPORT, lines=lines)))
+        lines = self._pipes.last_lines() if self._pipes is not None else ()
+        report = Report(_LAST_REPORT, lines=lines) if lines else None
         detail = ""
         if deadline.was_killed:
             detail = "It was killed, as was asked" if deadline.is_forced else "It did not stop in time and was killed"
@@ -301,12 +294,12 @@ class ThreadWorker:
         was_ended = deadline.was_killed or (deadline.reason is not None and code == -WAKE)
         if deadline.reason is ShutDown and was_ended:
             why = CUT_OFF if deadline.is_cut_off else "Worker restarted"
-            self._persist(lambda: self._store.abandon(run.job.id, why, run.token))
+            self._persist(lambda: self._store.abandon(run.thread.id, why, run.token, report=report))
             return
         is_late = deadline.reason is TimedOut and was_ended
         message = f"Timed out after {deadline.limit:g} s" if is_late else self._memory.sentence or cause_of_death(code)
         outcome = Outcome(Status.FAILED, message)
-        self._persist(lambda: self._store.finish(run.job.id, run.token, outcome, detail))
+        self._persist(lambda: self._store.finish(run.thread.id, run.token, outcome, detail, report))
 
     def _persist(self, write: Callable[[], object]) -> None:
         while True:

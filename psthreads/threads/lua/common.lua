@@ -4,7 +4,6 @@
 -- anything has changed, or none at all.
 
 local JOB, QUEUE, TAKEN, STARTED = @JOB@, @QUEUE@, @TAKEN@, @STARTED@
-local EXECUTION, EXECUTIONS = @EXECUTION@, @EXECUTIONS@
 local LEASES, QUEUED, WAITING, FEED, ACCESS = 'ps:leases', 'ps:queued', 'ps:waiting', 'ps:feed', 'ps:access'
 local TOMBSTONES = 'ps:tombstones'
 local FEED_LENGTH = 10000
@@ -284,12 +283,11 @@ local function leave(id, meta)
   promote(meta.groupid)
 end
 
--- Remove the execution of the thread: its lease, and RQ's record.
+-- Remove the execution of the thread: its lease, and its entry among those that RQ shows.
 local function release(id, meta)
   redis.call('ZREM', LEASES, id)
   if meta.token then
     redis.call('ZREM', STARTED, id .. ':' .. meta.token)
-    redis.call('DEL', EXECUTION .. id .. ':' .. meta.token, EXECUTIONS .. id)
   end
 end
 
@@ -303,8 +301,8 @@ local function line_of(now, level, text, trace)
 end
 
 -- End the thread. A cancelling thread ends `cancelled`, whatever the end was to be. The traceback, if there is one, is that
--- of the exception that the message is about.
-local function conclude(id, meta, status, message, detail, trace)
+-- of the exception that the message is about. Other lines for the log come first.
+local function conclude(id, meta, status, message, detail, trace, lines)
   local now = clock()
   local detail_trace
   if meta.cancelling then
@@ -316,8 +314,9 @@ local function conclude(id, meta, status, message, detail, trace)
   end
   meta.message, meta.ended, meta.heard, meta.waits = message, now, now, nil
   local level = status == 'failed' and 'E' or 'I'
-  local lines = {line_of(now, level, message, trace)}
-  if detail ~= '' then table.insert(lines, 1, line_of(now, 'W', detail, detail_trace)) end
+  lines = lines or {}
+  if detail ~= '' then lines[#lines + 1] = line_of(now, 'W', detail, detail_trace) end
+  lines[#lines + 1] = line_of(now, level, message, trace)
   append(id, meta, lines)
   change(id, meta, status, now)
   -- The duration of a cancelled run says nothing about the process.
@@ -344,9 +343,28 @@ local function lease_of(meta)
   return math.max(lease, milliseconds('outage') / @INTERRUPTED@)
 end
 
--- Renew the lease of the thread's execution. Janitors look whether the score changes, and not at the clock.
+-- Renew the lease of the thread's execution. Janitors look whether the score changes, and not at the clock. RQ's list of
+-- what runs is kept for its tools, with a minute more than the lease: they count what is in it, and take out what is late.
 local function renew_lease(id, meta, now)
-  redis.call('ZADD', LEASES, now + (meta.lease or lease_of(meta)), id)
+  local until_ms = now + (meta.lease or lease_of(meta))
+  redis.call('ZADD', LEASES, until_ms, id)
+  redis.call('ZADD', STARTED, math.ceil(until_ms / 1000) + 60, id .. ':' .. meta.token)
+end
+
+-- Take in the report of an execution, whose last one it may be: JSON in ARGV at this position with its `number`, the
+-- `warnings` and `errors` since the one before, and what has changed of `status`, `message`, `xml` and `rates` (of the
+-- progress bars, JSON), or '' for none; then the log's lines. One that is sent again, its answer lost, counts once.
+-- Returns whether it is new, the lines, and the status that it gives the thread; the caller saves all that.
+local function take_in(meta, position, now)
+  local report = (ARGV[position] or '') ~= '' and cjson.decode(ARGV[position])
+  if not report or report.number <= (meta.report or 0) then return false, {} end
+  meta.report, meta.heard, meta.reported = report.number, now, now
+  meta.xml, meta.rates = report.xml or meta.xml, report.rates or meta.rates
+  meta.warnings, meta.errors = meta.warnings + report.warnings, meta.errors + report.errors
+  if not meta.cancelling then meta.message = report.message or meta.message end
+  local lines = {}
+  for number = position + 1, #ARGV do lines[#lines + 1] = ARGV[number] end
+  return true, lines, report.status
 end
 
 -- Return whether this execution still owns the thread.

@@ -1,21 +1,13 @@
--- ARGV: JSON with `thread` (id), `token`, `number` of the report, `warnings` and `errors` since the last one, and what
--- has changed of `status`, `message`, `xml` and `rates` (of the progress bars, JSON); then the log's lines.
--- Returns 'owned', 'cancelling' or 'disowned'.
-local args = cjson.decode(ARGV[1])
-local id = args.thread
+-- ARGV: thread id, token; then the report as take_in has it. Returns 'owned', 'cancelling' or 'disowned'.
+local id = ARGV[1]
 local meta = load(id)
-if not owns(meta, args.token) or meta.status == 'initialised' then return 'disowned' end
-if args.number > (meta.report or 0) then  -- One that is sent again, its answer lost, counts once.
-  local now = clock()
-  meta.report, meta.heard, meta.reported = args.number, now, now
-  meta.xml, meta.rates = args.xml or meta.xml, args.rates or meta.rates
-  meta.warnings, meta.errors = meta.warnings + args.warnings, meta.errors + args.errors
-  if not meta.cancelling then meta.message = args.message or meta.message end
-  local lines = {}
-  for position = 2, #ARGV do lines[position - 1] = ARGV[position] end
+if not owns(meta, ARGV[2]) or meta.status == 'initialised' then return 'disowned' end
+local now = clock()
+local is_new, lines, status = take_in(meta, 3, now)
+if is_new then
   append(id, meta, lines)
-  if not meta.cancelling and args.status and args.status ~= meta.status then
-    change(id, meta, args.status, now)
+  if status and status ~= meta.status and not meta.cancelling then
+    change(id, meta, status, now)
   else
     save(id, meta)
   end

@@ -4,8 +4,14 @@
 local many = tonumber(ARGV[1])
 local leases = redis.call('ZRANGE', LEASES, 0, -1, 'WITHSCORES')
 if many == 0 then return {milliseconds('lost_after'), leases, {}, {}, {}} end
-local taken = redis.call('LRANGE', TAKEN, 0, many - 1)
-local stranded = {}
+local taken, stranded = {}, {}
+for _, id in ipairs(redis.call('LRANGE', TAKEN, 0, many - 1)) do
+  if string.find(id, '^[%w-]+$') then
+    taken[#taken + 1] = id
+  else
+    redis.call('LREM', TAKEN, 0, id)  -- Somebody else has put it into the queue: no thread has such an id.
+  end
+end
 for _, id in ipairs(redis.call('ZRANGE', QUEUED, 0, many - 1)) do
   -- The oldest are at the queue's head, where they are found at once. A thread that is found too far behind is queued
   -- again, and claim.lua refuses the second delivery.

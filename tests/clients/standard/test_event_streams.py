@@ -55,7 +55,6 @@ def test_httpx_sse_takes_a_comment_for_no_event(
     monkeypatch.setattr(event_streams, "_POLL_SECONDS", 0.02)
     thread = store.create(new_thread(redis, group=people.acme))
     assert store.claim(thread, "t", "w")
-    assert store.begin(thread, "t")
     store.report(thread, "t", Report(1, lines=(Line(1_652_667_241_924, Level.INFO, "one"),)))
     comments = 0
 

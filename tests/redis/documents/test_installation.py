@@ -144,7 +144,6 @@ def test_no_result_is_removed_because_redis_is_another(
 ) -> None:
     thread_id = store.create(new_thread(redis))
     store.claim(thread_id, "t", "w")
-    store.begin(thread_id, "t")
     store.finish(thread_id, "t", Outcome(Status.COMPLETED, "Done"))
     file = old_result(config.documents, thread_id)
     hidden = config.documents / "tmp" / f"{thread_id}-abc"
@@ -413,7 +412,6 @@ def test_adopting_ends_what_may_have_run_and_queues_again_what_may_restart(
     running, running_again = store.create(new_thread(redis)), store.create(new_thread(redis, restartable=True))
     for each in (running, running_again):
         assert store.claim(each, "t", "w")
-        assert store.begin(each, "t")
     installation.marker.note_ticks(1_000)
     assert other(config).check() is not None
     result = operate(config, "admin installation adopt --yes")

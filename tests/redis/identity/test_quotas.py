@@ -28,7 +28,6 @@ def logged(store: ThreadStore, redis: Redis, people: People, size: int) -> str:
     """The id of a finished thread with a log of about that size."""
     thread = store.create(new_thread(redis, group=people.acme))
     assert store.claim(thread, "t", "w")
-    assert store.begin(thread, "t")
     lines = tuple(Line(1_652_667_241_924, Level.INFO, "x" * 1_000) for _ in range(size // 1_000))
     store.report(thread, "t", Report(1, lines=lines))
     store.finish(thread, "t", Outcome(Status.COMPLETED, "Done"))

@@ -32,7 +32,6 @@ def test_titles_reports_reasons_and_endings_are_masked(redis: Redis, config: Con
     for ending in ("finish", "abandon", "cancel"):
         thread_id = store.create(replace(new_thread(redis), name=SECRETS, by=by))
         store.claim(thread_id, "token", "worker")
-        store.begin(thread_id, "token")
         store.report(thread_id, "token", Report(1, message=SECRETS, lines=(Line(1, Level.INFO, SECRETS, SECRETS),)))
         if ending == "finish":
             store.finish(thread_id, "token", Outcome(Status.FAILED, SECRETS), SECRETS)

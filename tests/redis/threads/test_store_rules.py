@@ -48,7 +48,6 @@ class Execution:
     def __init__(self, thread_id: str, token: str) -> None:
         self.thread_id = thread_id
         self.token = token
-        self.has_begun = False
         self.number = 0
 
 
@@ -91,12 +90,19 @@ class Threads(RuleBasedStateMachine):
         self.count += 1
         token = f"token{self.count}"
         before, waits = self.clients[client].fetch(thread_id), self._meta(thread_id).get("waits")
-        if not self.clients[client].claim(thread_id, token, "worker"):
+        claim = self.clients[client].claim(thread_id, token, "worker")
+        if claim is None:
             return multiple()
         assert before.status is Status.INITIALISED
         assert not waits, "a thread ran before its group's turn"
         assert thread_id not in self.owner, "two executions own a thread"
-        assert self.clients[client].claim(thread_id, token, "worker")  # its answer was lost, it is sent again
+        assert thread_id not in self.asked, "a cancelled thread began to run"
+        assert claim.thread == self.clients[client].fetch(thread_id)
+        total = self.clients[client].log(thread_id).total
+        again = self.clients[client].claim(thread_id, token, "worker")  # its answer was lost, it is sent again
+        assert again is not None
+        assert (again.thread, again.token, again.lease, again.data) == (claim.thread, token, claim.lease, claim.data)
+        assert self.clients[client].log(thread_id).total == total
         self.owner[thread_id] = token
         return Execution(thread_id, token)
 
@@ -108,21 +114,39 @@ class Threads(RuleBasedStateMachine):
         if self._meta(thread_id).get("waits"):
             return multiple()
         assert isinstance(execution, Execution)
-        self.begin(client, execution)
-        assert execution.has_begun
         return execution
 
     @rule(client=st.integers(0, 2), execution=executions)
-    def begin(self, client: int, execution: Execution) -> None:
+    def claim_late(self, client: int, execution: Execution) -> None:
+        """The answer to its claim was lost, and much has happened before it asks again."""
         if self._is_gone(client, execution):
             return
-        before = self.clients[client].fetch(execution.thread_id)
-        if self.clients[client].begin(execution.thread_id, execution.token):
-            assert self.owner.get(execution.thread_id) == execution.token, "a dead execution began"
-            assert not before.status.is_final
-            if before.status is Status.INITIALISED:
-                assert execution.thread_id not in self.asked, "a cancelled thread began to run"
-            execution.has_begun = True
+        thread_id, store = execution.thread_id, self.clients[client]
+        before = store.fetch(thread_id)
+        if store.claim(thread_id, execution.token, "worker") is not None:
+            assert thread_id not in self.asked, "a cancelled thread began to run"
+            if before.status is Status.INITIALISED:  # It was queued again meanwhile, and nobody else has taken it.
+                assert self.owner.setdefault(thread_id, execution.token) == execution.token
+            assert self.owner.get(thread_id) == execution.token, "two executions own a thread"
+            assert before.status is Status.INITIALISED or store.fetch(thread_id) == before
+        elif self.owner.get(thread_id) == execution.token and not before.status.is_final:
+            assert store.fetch(thread_id).status is Status.CANCELLED
+
+    @rule(client=st.integers(0, 2), execution=executions)
+    def give_back(self, client: int, execution: Execution) -> None:
+        """The worker could start no horse: whatever thread it is, another worker can run it."""
+        if self._is_gone(client, execution):
+            return
+        thread_id, store = execution.thread_id, self.clients[client]
+        before = store.fetch(thread_id)
+        verdict = store.abandon(thread_id, "No process can be started", execution.token, not_begun=True)
+        if verdict:
+            assert self.owner.pop(thread_id) == execution.token
+            after = store.fetch(thread_id)
+            assert after.restarts == before.restarts
+            assert after.status is (Status.CANCELLED if thread_id in self.asked else Status.INITIALISED)
+            assert verdict == ("cancelled" if thread_id in self.asked else "requeued")
+            assert verdict == "cancelled" or self.redis.lindex("rq:queue:psthreads", 0) == thread_id.encode()
 
     @rule(
         client=st.integers(0, 2),
@@ -165,11 +189,31 @@ class Threads(RuleBasedStateMachine):
     def beat(self, client: int, execution: Execution) -> None:
         self.clients[client].beat(execution.thread_id, execution.token)
 
-    @rule(client=st.integers(0, 2), execution=executions, status=st.sampled_from(_FINAL))
-    def finish(self, client: int, execution: Execution, status: Status) -> None:
+    @rule(
+        client=st.integers(0, 2),
+        execution=executions,
+        status=st.sampled_from(_FINAL),
+        lines=st.integers(0, 70),
+        again=st.booleans(),
+    )
+    def finish(self, client: int, execution: Execution, status: Status, lines: int, again: bool) -> None:  # noqa: FBT001 (drawn by name)
         if self._is_gone(client, execution):
             return
-        verdict = self.clients[client].finish(execution.thread_id, execution.token, Outcome(status, "the end"))
+        execution.number += 1
+        report = Report(
+            execution.number, lines=tuple(Line(1_652_667_241_924, Level.INFO, f"line {n}") for n in range(lines))
+        )
+        store, end = self.clients[client], Outcome(status, "the end")
+        before, total = store.fetch(execution.thread_id), store.log(execution.thread_id).total
+        verdict = store.finish(execution.thread_id, execution.token, end, report=report)
+        written = store.log(execution.thread_id).total - total
+        if again:
+            assert store.finish(execution.thread_id, execution.token, end, report=report) is verdict
+            assert store.log(execution.thread_id).total == total + written
+        if verdict is None or before.status.is_final:
+            assert written == 0
+        else:
+            assert written - lines in {1, 2}, "the end's own lines"
         after = self.clients[client].fetch(execution.thread_id)
         assert verdict in {None, after.status}
         if verdict is not None:
@@ -254,7 +298,7 @@ class Threads(RuleBasedStateMachine):
         thread_id, token, store = execution.thread_id, execution.token, self.clients[client]
         if thread_id not in self.deleted:
             return False
-        assert not store.begin(thread_id, token)
+        assert not store.claim(thread_id, token, "worker")
         assert store.report(thread_id, token, Report(1000)) is Ownership.DISOWNED
         assert store.beat(thread_id, token).ownership is Ownership.DISOWNED
         assert store.finish(thread_id, token, Outcome(Status.COMPLETED, "late")) is None
@@ -325,7 +369,6 @@ class Threads(RuleBasedStateMachine):
             for thread_id in self._all():
                 token = f"last{attempt}"
                 if store.claim(thread_id, token, "worker"):
-                    assert store.begin(thread_id, token)
                     store.finish(thread_id, token, Outcome(Status.COMPLETED, "done"))
         for thread_id in self._all():
             assert store.fetch(thread_id).status.is_final
@@ -381,7 +424,6 @@ def test_only_one_of_many_finishes_and_cancels_at_once_decides(
     for _ in range(20):
         thread_id = store.create(new_thread(redis))
         assert store.claim(thread_id, "t", "w")
-        assert store.begin(thread_id, "t")
         clients = [ThreadStore(Redis.from_url(config.redis_url), config) for _ in range(6)]
         ready = threading.Barrier(6)
         verdicts: list[Status | None] = []

@@ -37,7 +37,6 @@ def finish(redis: Redis, store: ThreadStore, thread_id: str) -> None:
     """What a worker does: take it out of the queue, claim it, run it, end it."""
     redis.lrem("rq:queue:psthreads", 1, thread_id)
     assert store.claim(thread_id, "t", "w")
-    assert store.begin(thread_id, "t")
     assert store.finish(thread_id, "t", DONE) is Status.COMPLETED
 
 
@@ -108,7 +107,6 @@ def test_a_restarted_thread_keeps_its_place(redis: Redis, store: ThreadStore) ->
     (other,) = create(redis, store, "c")
     redis.lpop("rq:queue:psthreads")
     store.claim(thread_id, "t", "w")
-    store.begin(thread_id, "t")
     assert store.abandon(thread_id, "Worker restarted", "t") == "requeued"
     assert queued(redis) == [thread_id]
     assert not store.claim(other, "u", "w")

@@ -23,7 +23,6 @@ def test_many_are_cancelled_after_a_question_and_each_has_its_line(
     waiting = [store.create(new_thread(redis, group=people.acme, name=f"W{at}")) for at in range(3)]
     running = store.create(new_thread(redis, group=None, name="Runs"))
     assert store.claim(running, "t", "w")
-    assert store.begin(running, "t")
     finished = ended(store, store.create(new_thread(redis, group=None, name="Over")))
     gone = "f" * 32
     question = post(

@@ -74,7 +74,6 @@ def test_a_damaged_record_is_shown_as_such_and_fails_nothing(
     bad, good = (store.create(new_thread(redis, group=people.acme, name=f"Thread {each}")) for each in "ab")
     if running:
         assert store.claim(bad, "t", "w")
-        assert store.begin(bad, "t")
     spoil(redis, bad, BROKEN[how])
     for level, who in (("/groups/acme", "contributor"), ("", "chief")):
         for kind in ("active", "finished", "initialised", "failed"):
@@ -122,7 +121,6 @@ def test_a_thread_of_an_older_version_that_lacks_a_field_goes_on(
     thread: Thread = store.fetch(thread_id)
     assert not thread.is_damaged
     assert store.claim(thread_id, "t", "w")
-    assert store.begin(thread_id, "t")
     assert engine.cancel(thread, by=BY).cancelling
     assert store.abandon(thread_id, "Stopping", "t") == "cancelled"
 
@@ -132,7 +130,6 @@ def test_a_running_thread_that_no_worker_has_any_more_is_cancelled_at_once(
 ) -> None:
     thread_id = store.create(new_thread(redis))
     assert store.claim(thread_id, "t", "w")
-    assert store.begin(thread_id, "t")
     redis.zrem("ps:leases", thread_id)
     assert engine.cancel(store.fetch(thread_id), by=BY).status is Status.CANCELLED
 
@@ -152,5 +149,4 @@ def test_an_entry_of_the_feed_that_cannot_be_read_ends_no_stream(redis: Redis, s
             redis.xadd("ps:feed", fields)  # type: ignore[arg-type] # redis-py's types
         assert follower.wait(5)
         store.claim(thread_id, "t", "w")
-        assert store.begin(thread_id, "t")
         assert follower.wait(5)

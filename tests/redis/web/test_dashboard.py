@@ -241,7 +241,6 @@ def test_the_page_of_a_thread_tells_its_story(signed: Signed, people: People, re
 
     assert re.search(r"Waiting [\d.]+ m?s so far", story())
     assert store.claim(thread, "t", "worker-name")
-    assert store.begin(thread, "t")
     bar = Report(1, xml='<progress total="200" current="50"/>', rates='{"progress": 25.0}')
     store.report(thread, "t", bar)
     page = client.get(path).text
@@ -251,7 +250,6 @@ def test_the_page_of_a_thread_tells_its_story(signed: Signed, people: People, re
     assert store.abandon(thread, "Worker lost", "t") == "requeued"
     assert "Restarted 1 time" in story()
     assert store.claim(thread, "t2", "other")
-    assert store.begin(thread, "t2")
     store.cancel(thread, BY)
     assert "Cancel requested by jjones" in story()
     assert "Kill it now" in client.get(path).text

@@ -62,7 +62,6 @@ class World:
 def world(app: Flask, redis: Redis, store: ThreadStore, people: People) -> World:
     thread_id = store.create(new_thread(redis, group=people.acme, name=HOSTILE))
     assert store.claim(thread_id, "t", "w")
-    assert store.begin(thread_id, "t")
     return World(app.test_client(), people, store, thread_id)
 
 

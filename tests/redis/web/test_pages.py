@@ -29,7 +29,6 @@ def browser(app: Flask, people: People) -> Iterator[FlaskClient]:
 def running_thread(redis: Redis, store: ThreadStore) -> str:
     thread_id = store.create(new_thread(redis, name=HOSTILE))
     assert store.claim(thread_id, "t", "w")
-    assert store.begin(thread_id, "t")
     xml = '<progress total="474" current="120"/>'
     lines = (Line(1_652_667_241_924, Level.WARN, HOSTILE),)
     store.report(thread_id, "t", Report(1, Status.WARNING, HOSTILE, xml, 1, 0, lines))

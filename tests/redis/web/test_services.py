@@ -215,7 +215,6 @@ def test_log_pages_add_up_to_the_whole_log_with_its_gap_told(
 ) -> None:
     small = ThreadStore(redis, replace(config, log_events=100))
     assert small.claim(thread_id, "t", "w")
-    assert small.begin(thread_id, "t")
     lines = tuple(Line(1_652_667_241_924 + n, Level.WARN if n % 2 else Level.INFO, f"line {n}") for n in range(500))
     small.report(thread_id, "t", Report(1, lines=lines))
     base = f"/groups/acme/threads/{thread_id}/logs"
@@ -246,7 +245,6 @@ def test_a_result_is_shown_with_its_thread_in_every_form_and_never_in_a_list(
     web: Web, thread_id: str, store: ThreadStore
 ) -> None:
     assert store.claim(thread_id, "t", "worker")
-    assert store.begin(thread_id, "t")
     store.report(thread_id, "t", Report(1, xml='<zip>a.zip</zip><result of="own">b</result>'))
     value = {"words": [1, None, 2**63], "<&]]>": "\u2028 é"}
     store.finish(thread_id, "t", Outcome(Status.COMPLETED, "Done", result=value))

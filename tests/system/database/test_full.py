@@ -19,7 +19,7 @@ from psthreads.authoring.plugins import load
 from psthreads.documents.layout import Documents
 from psthreads.domain.config import Config
 from psthreads.domain.errors import StoreFull, ThreadNotFound
-from psthreads.domain.model import Level, Line, Report, Status
+from psthreads.domain.model import Level, Line, Outcome, Report, Status
 from psthreads.identity.directory import Directory
 from psthreads.local.server import RedisServer
 from psthreads.threads.engine import Engine
@@ -170,13 +170,12 @@ def test_the_last_report_of_a_process_is_shortened_in_a_full_redis_and_says_so(
 ) -> None:
     thread_id = store.create(new_thread(redis))
     assert store.claim(thread_id, "t", "w")
-    assert store.begin(thread_id, "t")
     lines = tuple(Line(1_652_667_241_924, Level.INFO, f"Line {number}") for number in range(500))
     fill(redis)
     with pytest.raises(StoreFull):
         store.report(thread_id, "t", Report(1, lines=lines))
-    store.report_last(thread_id, "t", Report(1, message="At the end", lines=lines))
+    store.finish(thread_id, "t", Outcome(Status.COMPLETED, "Done"), report=Report(1, lines=lines))
     texts = [event.message for event in store.log(thread_id).events]
-    assert texts[-1] == "Line 499"
+    assert texts[-2:] == ["Line 499", "Done"]
     assert "450 lines before this one are lost: Redis was full when the process ended" in texts
-    assert store.fetch(thread_id).message == "At the end"
+    assert store.fetch(thread_id).status is Status.COMPLETED

@@ -45,7 +45,6 @@ class Site:
         """A thread that runs, with us for a worker."""
         thread = start(self.engine, name, group=self.people.acme)
         assert self.store.claim(thread.id, "t", "w")
-        assert self.store.begin(thread.id, "t")
         return self.store.fetch(thread.id)
 
     def log(self, thread: Thread, number: int, *texts: str, message: str | None = None, xml: str | None = None) -> None:

@@ -20,7 +20,6 @@ def test_pages_are_light_whatever_threads_are_called(
     ids = [store.create(new_thread(redis, group=people.acme, name=name)) for _ in range(1_000)]
     thread = ids[-1]
     store.claim(thread, "t", "w")
-    store.begin(thread, "t")
     lines = tuple(Line(1_652_667_241_924, Level.WARN, name * 20) for _ in range(300))
     store.report(thread, "t", Report(1, Status.WARNING, name * 40, lines=lines))
     pages = ["", "/threads", f"/threads/{thread}", f"/threads/{thread}/log", "/audit"]

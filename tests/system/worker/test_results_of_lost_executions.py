@@ -107,7 +107,6 @@ def test_an_execution_owns_its_thread_until_it_has_ended_or_was_given_up(
     with pytest.raises(GivenUp):
         fence.require_ownership()
     store.claim(thread_id, "t", "w")
-    store.begin(thread_id, "t")
     fence.require_ownership()
     store.abandon(thread_id, "Worker lost", "t")
     with pytest.raises(GivenUp):

@@ -312,7 +312,7 @@ def test_a_worker_that_was_declared_lost_and_wakes_up_writes_nothing(
 def test_a_thread_that_was_taken_and_never_started_is_queued_again(
     redis: Redis, engine: Engine, store: ThreadStore, config: Config
 ) -> None:
-    taken, claimed, astray = (start(engine, "count") for _ in range(3))
+    taken, claimed, astray = (start(engine, name) for name in ("count", "restartable", "count"))
     queue = "rq:queue:psthreads"
     assert redis.lmove(queue, f"{queue}:intermediate") == taken.id.encode()
     assert redis.lmove(queue, f"{queue}:intermediate") == claimed.id.encode()

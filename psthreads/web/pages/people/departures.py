@@ -6,7 +6,7 @@ from flask import current_app, request
 
 from psthreads.domain.access import Group, Member
 from psthreads.domain.model import SERVER_WIDE
-from psthreads.threads.departures import MOST, cancel_waiting, waiting_threads
+from psthreads.threads.engine import MOST, cancel_waiting, waiting_threads
 from psthreads.web.auth import proof
 from psthreads.web.http.audit_origin import request_origin
 from psthreads.web.services import Services

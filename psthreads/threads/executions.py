@@ -1,0 +1,157 @@
+"""The executions of threads: what a worker may do with the thread that it has taken.
+
+A token names one execution; only the one that claimed the thread may write. From the queue to its end a thread costs
+three round trips: `take`, `claim` and `finish`.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import replace
+from typing import Any, Final, cast
+
+from redis import Redis
+
+from psthreads.database.connection import translate_errors
+from psthreads.documents.installation import Installation
+from psthreads.domain.config import Config
+from psthreads.domain.errors import StoreFull
+from psthreads.domain.masking import Masker
+from psthreads.domain.model import Level, Line, Outcome, Ownership, Report, Status, clean
+from psthreads.threads import jobs, log_format
+from psthreads.threads.records import Claim, Heartbeat, parse_thread
+from psthreads.threads.scripts import ThreadScripts
+
+_LINES_WHEN_FULL: Final = 50
+_log = logging.getLogger(__name__)
+
+
+class Executions:
+    """The executions. Its methods raise Unavailable when Redis is away or takes no writes."""
+
+    def __init__(
+        self,
+        redis: Redis,
+        config: Config,
+        scripts: ThreadScripts | None = None,
+        installation: Installation | None = None,
+    ) -> None:
+        self._redis = redis
+        self._installation = installation
+        self._run = (scripts or ThreadScripts(redis, config)).run
+        self._mask = Masker(config.mask)
+        keys = jobs.key_names(config.queue)
+        self._queue, self._taken = keys["QUEUE"], keys["TAKEN"]
+
+    def take(self, seconds: float) -> str | None:
+        """Return the id at the head of the queue, None where none comes within so many seconds.
+
+        Whoever takes it must `claim` it, or give it back with `recover`; the janitor does the latter for one that dies.
+        Anybody may have put it there, so that it need not be the id of a thread.
+        """
+        with translate_errors():
+            entry = cast("bytes | None", self._redis.blmove(self._queue, self._taken, seconds))  # type: ignore[arg-type] # redis-py's types
+            if entry is None:
+                return None
+            try:
+                return entry.decode("ascii")
+            except UnicodeDecodeError:
+                _log.error("The queue held %r, which is no id of a thread: it is dropped", entry[:100])
+                self._redis.lrem(self._taken, 0, cast("str", entry))
+                return None
+
+    def claim(self, thread_id: str, token: str, worker: str) -> Claim | None:
+        """Begin an execution of a taken thread; return what it needs to run, None where the thread must not run.
+
+        The same execution may ask again where an answer was lost, as long as it has not begun to run the thread.
+        """
+        lease, *rest = self._run("claim", thread_id, token, worker, self._seen)
+        if not lease:
+            return None
+        redis_time, claims, meta, data = rest
+        if self._installation is not None:
+            self._installation.saw(claims=claims)
+        return Claim(parse_thread(thread_id, meta), token, lease / 1000, redis_time, data)
+
+    def beat(self, thread_id: str, token: str) -> Heartbeat:
+        """Renew the execution's lease; return whether the thread is cancelling."""
+        ownership, forced, since, ticks = self._run("beat", thread_id, token, self._seen, even_full=True)
+        if self._installation is not None:
+            self._installation.saw(ticks)
+        return Heartbeat(Ownership(ownership.decode()), bool(forced), since / 1000)
+
+    def owns(self, thread_id: str, token: str) -> bool:
+        """Return whether the thread is this execution's, and has not ended."""
+        with translate_errors():
+            meta = cast("bytes | None", self._redis.hget(jobs.key(thread_id), "meta"))
+        record = json.loads(meta) if meta else {}
+        return record.get("token") == token and not Status(record["status"]).is_final
+
+    def report(self, thread_id: str, token: str, report: Report) -> Ownership:
+        """Write what changed; return whether the execution still owns the thread."""
+        return Ownership(self._run("report", thread_id, token, *self._written(report)).decode())
+
+    def report_late(self, thread_id: str, token: str, report: Report) -> Ownership:
+        """Write a report of a process that has ended, which has more to report than its end takes.
+
+        In a Redis whose memory is full, its last lines only: the end must not wait until there is memory again.
+        """
+        return Ownership(self._run_last("report", thread_id, token, report=report).decode())
+
+    def finish(
+        self, thread_id: str, token: str, outcome: Outcome, detail: str = "", report: Report | None = None
+    ) -> Status | None:
+        """Write the last report and end the thread; return its final status, None where it is not this execution's.
+
+        The status is `cancelled` for a cancelling thread, whatever the outcome. `detail` is one more line for the log.
+        In a Redis whose memory is full, only the last lines of the report are kept.
+        """
+        result = "" if outcome.result is None else json.dumps(outcome.result, ensure_ascii=False)
+        message, note, trace = (self._mask(clean(text)) for text in (outcome.message, detail, outcome.trace))
+        args = (thread_id, token, str(outcome.status), message, note, result, trace)
+        answer = self._run_last("finish", *args, report=report)
+        return Status(answer.decode()) if answer else None
+
+    def abandon(
+        self, thread_id: str, why: str, token: str, *, not_begun: bool = False, report: Report | None = None
+    ) -> str:
+        """Give up an execution, and queue its thread again at the head where it may restart, else end it.
+
+        With `not_begun`, the caller knows that the thread's code has not begun, and never will: then any thread is
+        queued again. Returns "requeued", the final status, or an empty text where the thread is not this execution's.
+        """
+        args = (thread_id, token, self._mask(clean(why)), "", "", "1" if not_begun else "")
+        return str(self._run_last("abandon", *args, report=report).decode())
+
+    @property
+    def _seen(self) -> str:
+        return self._installation.seen if self._installation is not None else ""
+
+    def _run_last(self, name: str, *args: str, report: Report | None) -> Any:
+        """Run a script of a process that has ended, which must not wait until a full Redis has memory again."""
+        if report is None or len(report.lines) <= _LINES_WHEN_FULL:
+            return self._run(name, *args, *self._written(report), even_full=True)
+        try:
+            return self._run(name, *args, *self._written(report))
+        except StoreFull:
+            return self._run(name, *args, *self._written(_shortened(report)), even_full=True)
+
+    def _written(self, report: Report | None) -> tuple[str, ...]:
+        if report is None:
+            return ()
+        args: dict[str, Any] = {"number": report.number, "warnings": report.warnings, "errors": report.errors}
+        for name in ("status", "xml"):
+            if (value := getattr(report, name)) is not None:
+                args[name] = value
+        if report.message is not None:
+            args["message"] = self._mask(report.message)
+        if report.rates:
+            args["rates"] = report.rates
+        return (json.dumps(args), *map(log_format.write, self._mask.lines(report.lines)))
+
+
+def _shortened(report: Report) -> Report:
+    lines = report.lines[-_LINES_WHEN_FULL:]
+    gap = f"{len(report.lines) - len(lines):,} lines before this one are lost: Redis was full when the process ended"
+    return replace(report, lines=(Line(lines[0].timestamp, Level.WARN, gap), *lines))
