@@ -24,6 +24,7 @@ from psthreads.authoring.registry import process
 from psthreads.documents.layout import Document, GroupFolder
 from psthreads.documents.paths import composed
 from psthreads.domain.errors import BadParameter, DocumentNotFound, PsthreadsError, UnsafePath
+from psthreads.processes.archives.names import suits_windows
 from psthreads.processes.archives.zip_writer import SMALL, ZipWriter
 from psthreads.processes.wording import filename_of, many, warn_of_skips
 
@@ -34,6 +35,7 @@ _AT_ONCE_WALK: Final = 5_000  # documents that are compared with the patterns
 _AT_ONCE_SECONDS: Final = 1.0
 
 _MOST_PATTERNS: Final = 50
+_MOST_WARNED: Final = 20  # names that Windows cannot have
 
 
 @process(
@@ -68,6 +70,7 @@ def export(
         file = pending.enter_context(context.result(f"{filename_of(folder.group)}-export-{context.thread_id}.zip"))
         archive = ZipWriter(file, directory)
         left_out = warn_of_skips(context)
+        odd = _OddNames(context)
         with context.bar("packaging", total=count) as bar, folder.keeping_folder():
             for document in bar.iter(_selected(selected)):
                 context.check()
@@ -76,13 +79,14 @@ def export(
                 except (PsthreadsError, OSError):
                     left_out(document.path, "it is gone, or can no longer be read")
                     continue
+                odd.look_at(document.path)
                 size += _add(archive, document, content)
                 packed += 1
         archive.close()
         with context.shield():  # The file exists if and only if the thread names it.
             pending.close()
             context.element("zip", file.filename)
-    return f"Exported {many(packed, 'document')} ({_size(size)})"
+    return f"Exported {many(packed, 'document')} ({_size(size)}){odd.summary}"
 
 
 @export.check
@@ -98,6 +102,8 @@ def _export_at_once(start: Start) -> Answer | None:
         if selection.takes(document.path):
             documents.append(document)
             size += document.size
+            if not suits_windows(document.path):
+                return None  # A thread can report it.
         is_much = number >= _AT_ONCE_WALK or len(documents) > _AT_ONCE or size > _AT_ONCE_BYTES
         if is_much or time.monotonic() > until:
             return None
@@ -142,6 +148,27 @@ class Selection:
         """Return the error for a selection that matches nothing."""
         name = "includes" if self._includes else "excludes" if self._excludes else "path"
         return BadParameter(name, "No document matches: there is nothing to export. Check the path and the patterns.")
+
+
+class _OddNames:
+    """Warns of names that Windows cannot have: a member there gets no such file out of the zip file."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._count = 0
+
+    def look_at(self, path: str) -> None:
+        if suits_windows(path):
+            return
+        self._count += 1
+        if self._count <= _MOST_WARNED:
+            self._context.warning(f"{path} has a name that Windows cannot have: rename it if it is needed there.")
+
+    @property
+    def summary(self) -> str:
+        """The end of the sentence on the export."""
+        count = f"{self._count:,} {'name' if self._count == 1 else 'names'}"
+        return f"; Windows cannot have {count} in it, as the log says" if self._count else ""
 
 
 def _patterns(text: str) -> Iterator[list[str]]:

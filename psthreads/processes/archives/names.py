@@ -34,6 +34,12 @@ _CLUTTER: Final = re.compile(
     r"(?:\A|/)(?:__MACOSX(?:/|\Z)|\._[^/]*\Z|\.DS_Store\Z|(?i:thumbs\.db|desktop\.ini)\Z)",
 )
 
+_NOT_WINDOWS: Final = re.compile(
+    r'[<>:"|?*\\]|[. ](?:/|\Z)|(?:\A|/)(?:con|prn|aux|nul|conin\$|conout\$|(?:com|lpt)[0-9¹²³]) *(?:[./]|\Z)',
+    re.IGNORECASE,
+)
+"""A sign, an end of a name, or a device's name, which none of its files may have."""
+
 _FIELD: Final = struct.Struct("<HH")
 _UNICODE_PATH: Final = 0x7075
 _CHECKED: Final = struct.Struct("<BL")
@@ -68,6 +74,11 @@ class DecodedNames:
 def is_clutter(name: str) -> bool:
     """Tell whether a name is of a file that macOS or Windows keeps for itself beside the documents."""
     return _CLUTTER.search(name) is not None
+
+
+def suits_windows(path: str) -> bool:
+    """Tell whether Windows can have a file with this path, and unpack it under this name."""
+    return not _NOT_WINDOWS.search(path)
 
 
 def fields(extra: bytes) -> Iterator[tuple[int, bytes]]:
