@@ -27,7 +27,7 @@ server = { command -v valkey-server || command -v redis-server || \
 	"$$(grep . $(PIP_LOG) | tail -n 1)" >&2; exit 1; }
 
 .DEFAULT_GOAL := help
-.PHONY: help run server test test-fast browser screenshots cancels check imports format bench bench-neighbours chaos fuzz audit lock vendor clean
+.PHONY: help run server test test-fast browser screenshots cancels check imports format bench bench-check bench-neighbours chaos fuzz audit lock vendor clean
 
 help:  ## say what the commands are
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -74,6 +74,9 @@ bench: $(VENV)/.dev  ## measure, print the ratios and write them to var/bench.js
 	@$(BIN)/python -m bench $(ONLY)
 
 bench-neighbours: $(VENV)/neighbours/.installed  ## install Celery, RQ, Dramatiq and Huey, beside which `make bench` measures the throughput
+
+bench-check: $(VENV)/.dev  ## fail where a thread costs more trips, commands or bytes than at the last release; ACCEPT=1 notes what it costs now
+	@$(BIN)/python -m bench.check $(if $(ACCEPT),--accept)
 
 chaos: $(VENV)/.dev  ## kill, pause and cut off programs at random, and prove that nothing is lost; SEED=7 THREADS=2000 FAULTS="cut stall" DURATION=300
 	@$(BIN)/python -m chaos $(if $(SEED),--seed $(SEED)) $(if $(THREADS),--threads $(THREADS)) \

@@ -8,11 +8,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from bench.processes import memory, speed
-from bench.threads import heartbeat, reporting, stored, throughput
+from bench.threads import cost, heartbeat, reporting, stored, throughput
 from bench.web import pages, progress, streams
 
 MEASUREMENTS: Mapping[str, Callable[[], dict[str, float]]] = {
     "throughput": throughput.measure,
+    "cost": cost.measure,
     "progress": progress.measure,
     "heartbeat": heartbeat.measure,
     "reporting": reporting.measure,
