@@ -87,8 +87,8 @@ class Process:
     def read(self, values: Mapping[str, str]) -> dict[str, Value]:
         """Convert a request's parameters to the function's keyword arguments.
 
-        Raises MissingParameter or BadParameter for the first that is absent or invalid. Parameters that the
-        process does not declare are ignored: old clients send parameters of their own.
+        Raises MissingParameter or BadParameter for the first that is absent or invalid. Whoever takes the values from
+        a person or a program has refused those that the process does not declare.
         """
         arguments: dict[str, Value] = {}
         for parameter in self.parameters:

@@ -162,6 +162,7 @@ class Config:
     processes: tuple[str, ...] = _setting("PSTHREADS_PROCESSES", ("psthreads.processes",), _words)
     prefixes: tuple[str, ...] = _setting("PSTHREADS_PREFIXES", ("/ps/service", "/ps/api"), _prefixes)
     pageseeder: bool = _setting("PSTHREADS_PAGESEEDER", False, _truth, former="PSTHREADS_OWN_PROGRESS")
+    strict: bool = _setting("PSTHREADS_STRICT", False, _truth)
     retention: float = _setting("PSTHREADS_RETENTION", 30 * DAY, _number, 1)
     audit_retention: float = _setting("PSTHREADS_AUDIT_RETENTION", 365 * DAY, _number, 1)
     idempotency: float = _setting("PSTHREADS_IDEMPOTENCY", DAY, _number, 1)

@@ -21,9 +21,9 @@ from psthreads.web.auth.guard import Guard
 from psthreads.web.auth.sessions import Sessions
 from psthreads.web.http import bodies, error_handlers
 from psthreads.web.http.headers import Headers
-from psthreads.web.http.path_parameters import PathParameters
 from psthreads.web.http.respond import own_xml, text
-from psthreads.web.http.routing import Application
+from psthreads.web.http.routing import Application, PathParameters
+from psthreads.web.http.unknown_parameters import UnknownParameters
 from psthreads.web.pages import dashboard, formatting, scope, site
 from psthreads.web.services import Services
 
@@ -65,6 +65,7 @@ def create_app(config: Config) -> Flask:
     app.before_request(services.origins.refuse_foreign)
     app.before_request(bodies.check)
     guard = Guard(services)
+    app.unknown_parameters = UnknownParameters(app, services.registry, is_strict=config.strict)
     for number, prefix in enumerate(("", *config.prefixes)):
         for blueprint in (
             *(

@@ -17,7 +17,7 @@ from psthreads.domain.errors import MissingParameter
 from psthreads.system.thread_pool import Pool
 from psthreads.web.api.starts import acting_member
 from psthreads.web.auth.guard import Guard
-from psthreads.web.http import parameters, respond, uploads
+from psthreads.web.http import parameters, respond, unknown_parameters, uploads
 from psthreads.web.http.operation import BYTES, MULTIPART, DeclaredResponse, Operation, Who, declares, service
 from psthreads.web.http.routing import add_service
 from psthreads.web.services import Services
@@ -33,6 +33,9 @@ _UPLOAD: Final = (
     Parameter("group", str, "", description="the group's name or id"),
     Parameter("filename", str, "", description="the file's path in the loading zone, such as docs/a.xml"),
 )
+
+
+_FORM_FIELDS: Final = (*(parameter.wire for parameter in _UPLOAD), "file")
 
 
 def _answers(schema: str) -> dict[int, DeclaredResponse]:
@@ -64,6 +67,7 @@ def make_upload_blueprint(services: Services, guard: Guard) -> Blueprint:
         return services.documents.loading_zone(g.caller.group, g.caller.member.id)
 
     def allow_form(fields: Mapping[str, str]) -> None:
+        unknown_parameters.note_ignored(fields, _FORM_FIELDS)
         if not (group := fields.get("group")):
             raise _NoGroup
         guard.group(group)
@@ -97,7 +101,7 @@ def make_upload_blueprint(services: Services, guard: Guard) -> Blueprint:
             _answers("uploads"),
             _UPLOAD,
             body=(MULTIPART,),
-            fields=("group", "filename", "file"),
+            fields=_FORM_FIELDS,
         )
     )
     def post() -> Response:

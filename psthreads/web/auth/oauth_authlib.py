@@ -23,7 +23,7 @@ _IN_QUERY: Final = (
     "Send {} by HTTP Basic or in the form that is the request's body: a query ends up in logs. "
     "Whatever was secret there should be replaced."
 )
-_FIELDS: Final = ("grant_type", "client_id", "client_secret", "scope", "token", "token_type_hint")
+_FIELDS: Final = frozenset({"grant_type", "client_id", "client_secret", "scope", "token", "token_type_hint"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ class OAuthServer(AuthorizationServer):  # type: ignore[misc] # the library has 
 
     def _refusal(self) -> Response | None:
         """Return the answer to a request with parameters in its query, as RFC 6749 has it in section 2.3.1."""
-        names = [name for name in _FIELDS if name in request.args]
+        names = sorted(_FIELDS & set(request.args))
         if not names:
             return None
         error = InvalidRequestError(description=_IN_QUERY.format(" and ".join(names)))

@@ -1,4 +1,4 @@
-"""Routes: the format at the end of a service's path, and a cache.
+"""Routes: the format at the end of a service's path, the session id that Java clients add to it, and a cache.
 
 Clients poll, so most requests have the path of an earlier one. Werkzeug's matching of the path and its check of the
 host are a good part of the cost of a progress request; both are cached.
@@ -6,28 +6,46 @@ host are a good part of the cost of a progress request; both are cached.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+import re
+from collections.abc import Callable, Collection, Iterable
 from functools import lru_cache
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from flask import Blueprint, Flask, Request, Response, g
+from flask.typing import ResponseReturnValue
 from werkzeug.routing import Map, MapAdapter
 from werkzeug.wsgi import get_host
 
+from psthreads.web.http import unknown_parameters
 from psthreads.web.http.bodies import BoundedRequest
+from psthreads.web.http.unknown_parameters import UnknownParameters
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 _CACHED: Final = 2_048
+_SESSION: Final = re.compile(r";jsessionid=[^/;]*", re.IGNORECASE)
 
 
 class Application(Flask):
     """Flask with a cache of routes, and with bounds on bodies."""
 
     request_class = BoundedRequest
+    unknown_parameters: UnknownParameters | None = None
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._routes: dict[tuple[str, str], tuple[Any, Any]] = {}
         self.url_value_preprocessor(_take_suffix)
+
+    def dispatch_request(self) -> ResponseReturnValue:
+        """Answer the request, once its guard has let it in and its parameters are ones that the route may get."""
+        ignored = self.unknown_parameters.check() if self.unknown_parameters else []
+        answer = super().dispatch_request()
+        ignored += g.get("ignored_fields", [])
+        if ignored and isinstance(answer, Response):
+            answer.headers[unknown_parameters.HEADER] = unknown_parameters.header(ignored)
+        return answer
 
     def create_url_adapter(self, request: Request | None) -> MapAdapter | None:
         """Return the request's URL adapter, as Flask does, but without matching of hosts."""
@@ -55,6 +73,22 @@ def _take_suffix(_endpoint: str | None, values: dict[str, str] | None) -> None:
     """Keep a path's .xml or .json out of the views' arguments."""
     if values is not None and "suffix" in values:
         g.suffix = values.pop("suffix")
+
+
+class PathParameters:
+    """WSGI middleware that removes the session id that a Java client, such as PageSeeder's, may add to a path.
+
+    Nothing uses the id, `;jsessionid=…`.
+    """
+
+    def __init__(self, application: WSGIApplication) -> None:
+        self._application = application
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Answer a request, as in PEP 3333."""
+        if ";" in environ["PATH_INFO"]:
+            environ["PATH_INFO"] = _SESSION.sub("", environ["PATH_INFO"])
+        return self._application(environ, start_response)
 
 
 class _Adapter(MapAdapter):

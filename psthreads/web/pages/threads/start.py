@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Final
 
 from flask import Blueprint, Response, g, render_template, request
 from werkzeug.wrappers import Response as AnyResponse
@@ -19,6 +20,7 @@ from psthreads.domain.errors import (
     PsthreadsError,
     TooManyRequests,
     Unavailable,
+    UnknownParameter,
 )
 from psthreads.domain.masking import Masker
 from psthreads.web.api import starts
@@ -26,6 +28,8 @@ from psthreads.web.auth.guard import Guard
 from psthreads.web.pages import scope
 from psthreads.web.pages.threads.thread import follow, looks_secret
 from psthreads.web.services import Services
+
+_OWN_FIELDS: Final = frozenset({"csrf_token", "group", "key", "like", "member"})
 
 
 def add_to(blueprint: Blueprint, services: Services, guard: Guard) -> None:
@@ -39,13 +43,16 @@ def add_to(blueprint: Blueprint, services: Services, guard: Guard) -> None:
     @blueprint.get("/start/<process>")
     def start_process(process: str, **_: str) -> str:
         target = starts.process_of(services, process, may_start=_may_start)
-        return form(target, {**_defaults(target), **_like(services, guard, mask, target), **request.args}, {})
+        problems = {name: UnknownParameter(name, _wires(target)).message for name in _unknown(target, request.args)}
+        return form(target, {**_defaults(target), **_like(services, guard, mask, target), **request.args}, problems)
 
     @blueprint.post("/start/<process>")
     def start_now(process: str, **_: str) -> AnyResponse:
         target = starts.process_of(services, process, may_start=_may_start)
         values = _values(target)
         try:
+            if (name := next(_unknown(target, request.form), None)) is not None:
+                raise UnknownParameter(name, _wires(target))
             group, member = _group(services, target), _member(services)
             result = starts.begin(
                 services, target, target.read(values), member=member, group=group, key=starts.form_key()
@@ -71,6 +78,15 @@ def add_to(blueprint: Blueprint, services: Services, guard: Guard) -> None:
             other_problems=[sentence for name, sentence in problems.items() if name not in fields],
             needs_group=process.scope is Scope.GROUP and not scope.in_group(),
         )
+
+
+def _wires(process: Process) -> list[str]:
+    return [parameter.wire for parameter in process.parameters]
+
+
+def _unknown(process: Process, fields: Iterable[str]) -> Iterator[str]:
+    """Yield the fields that neither the process nor the page reads."""
+    return (name for name in fields if name not in {*_wires(process), *_OWN_FIELDS})
 
 
 def _like(services: Services, guard: Guard, mask: Masker, process: Process) -> dict[str, str]:
