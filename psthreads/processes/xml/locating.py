@@ -32,7 +32,8 @@ class Locator:
 
     def external(self, base: str, public: str, system: str) -> str:
         """Return the path of a document type or an entity that the document at `base` declares."""
-        if self._catalog is not None and (path := self._catalog.external(public, system)):
+        # A catalog may name a path of another machine, which libxml2 has made one of the group.
+        if self._catalog is not None and (path := self._catalog.external(public, system.removeprefix("group://"))):
             return path
         if not system:
             raise Absent(f"it refers to '{public}', for which the group's catalog has nothing")

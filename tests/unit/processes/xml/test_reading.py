@@ -129,6 +129,15 @@ def test_an_external_entity_of_the_group_is_a_part_of_the_document(run: Running)
     assert run.errors("book.xml")
 
 
+def test_a_dtd_that_names_its_parts_by_paths_of_another_machine_finds_them_by_the_catalog(run: Running) -> None:
+    run.folder.write("schemas/dtd/parts.mod", b'<!ENTITY % more SYSTEM "/usr/share/xml/more.mod">%more;')
+    run.folder.write("schemas/more/more.mod", PARTS.encode())
+    rewrite = '<rewriteSystem systemIdStartString="/usr/share/xml/" rewritePrefix="more/"/></catalog>'
+    run.folder.write("schemas/catalog.xml", CATALOG.replace("</catalog>", rewrite).encode())
+    run.write(a_xml=NOTE.format("") + "<note><p/></note>")
+    assert run.is_valid("a.xml"), run.reporter.lines()
+
+
 def laughs(levels: int) -> str:
     return '<!ENTITY l0 "lol">' + "".join(
         f'<!ENTITY l{number} "{f"&l{number - 1};" * 10}">' for number in range(1, levels + 1)
