@@ -37,7 +37,7 @@ class Places:
     def _children_of(self, parent: etree._Element, name: str) -> list[etree._Element]:
         if (parent, name) not in self._children:
             self._children[parent, name] = [
-                child for child in parent.iterchildren("*") if name == "*" or name == _prefixed(child)
+                child for child in parent.iterchildren("*") if name == "*" or name == shown(child)
             ]
         return self._children[parent, name]
 
@@ -46,5 +46,6 @@ def _local(element: etree._Element) -> str:
     return str(element.tag).rpartition("}")[2]
 
 
-def _prefixed(element: etree._Element) -> str:
+def shown(element: etree._Element) -> str:
+    """Return the name of an element as its document writes it."""
     return f"{element.prefix}:{_local(element)}" if element.prefix else _local(element)

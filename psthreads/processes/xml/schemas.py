@@ -17,8 +17,9 @@ from psthreads.processes.bounded.inside import Unusable
 from psthreads.processes.xml.findings import Finding, Places
 from psthreads.processes.xml.includes import RNG, SCH, XSD, Absent, Includer, schema_of
 from psthreads.processes.xml.locating import Locator
-from psthreads.processes.xml.namespaces import rng_namespaces, xsd_namespaces
+from psthreads.processes.xml.namespaces import xsd_namespaces
 from psthreads.processes.xml.parsing import MOST_PROBLEMS, plain
+from psthreads.processes.xml.relaxng.schema import RelaxNgSchema
 
 FOLDER: Final = "/schemas"
 """The folder of a group's schemas: `<local name of the root element>.xsd`, `.rng` and `.sch`."""
@@ -48,21 +49,20 @@ class Schema(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Grammar:
-    """A compiled XML Schema or RELAX NG schema."""
+    """A compiled XML Schema; `namespaces` are those of the root elements that it describes, or None for any."""
 
     path: str
-    compiled: etree.XMLSchema | etree.RelaxNG
+    compiled: etree.XMLSchema
     namespaces: frozenset[str] | None = None
-    """Those of the root elements that it describes; None for any."""
 
     def is_for(self, namespace: str) -> bool:
         """Do as Schema."""
         return self.namespaces is None or namespace in self.namespaces
 
     @property
-    def streaming(self) -> etree.XMLSchema | None:
-        """The schema in a form that needs no tree; None unless it is an XML Schema."""
-        return self.compiled if isinstance(self.compiled, etree.XMLSchema) else None
+    def streaming(self) -> etree.XMLSchema:
+        """The schema in a form that needs no tree."""
+        return self.compiled
 
     def findings(self, root: etree._Element) -> list[Finding]:
         """Do as Schema."""
@@ -71,11 +71,9 @@ class Grammar:
                 return []
         except etree.LxmlError as error:
             return [Finding(root, str(error))]
-        log = list(islice(self.compiled.error_log, MOST_PROBLEMS + 2))
-        # This message of libxml2's RELAX NG says nothing; those after it do.
-        useful = [entry for entry in log if "element , got nothing" not in entry.message] or log
         places = Places(root)
-        return [Finding(places.at(entry.path), entry.message) for entry in useful[: MOST_PROBLEMS + 1]]
+        log = islice(self.compiled.error_log, MOST_PROBLEMS + 1)
+        return [Finding(places.at(entry.path), entry.message) for entry in log]
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,8 +216,7 @@ class Schemas:
         if actual == XSD:
             return Grammar(path, self._includer.xsd(path, data), xsd_namespaces(root))
         if actual == RNG:
-            grammar = self._includer.rng(path, root)
-            return Grammar(path, etree.RelaxNG(grammar), rng_namespaces(grammar))
+            return RelaxNgSchema(path, self._includer.rng(path, root))
         return SchematronRules(path, self._rules(path, self._includer.sch(path, root)))
 
     def _rules(self, path: str, root: etree._Element) -> etree.XSLT:
