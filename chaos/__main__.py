@@ -32,7 +32,7 @@ from psthreads.domain.errors import ThreadNotFound
 from psthreads.domain.model import Thread
 from psthreads.identity.directory import Directory
 from psthreads.threads.store import ThreadStore
-from psthreads.worker.horse import persistently
+from psthreads.worker.horse.performance import persistently
 
 _STILL_SECONDS: Final = 60.0  # a thread is stuck when, after the storm, none has ended for so long
 _READY_SECONDS: Final = 60.0

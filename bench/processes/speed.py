@@ -31,7 +31,7 @@ from psthreads.domain.access import Group, Member
 from psthreads.domain.config import Config
 from psthreads.threads.engine import Engine
 from psthreads.threads.store import ThreadStore
-from psthreads.worker.horse import ToStore
+from psthreads.worker.horse.performance import ToStore
 
 ROUNDS = 7
 MEMBER, GROUP = Member(1, "bench"), Group(1, "bench")

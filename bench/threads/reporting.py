@@ -22,7 +22,7 @@ from psthreads.domain.access import Group, Member
 from psthreads.domain.model import Outcome, Status
 from psthreads.threads.engine import Engine
 from psthreads.threads.store import ThreadStore
-from psthreads.worker.horse import ToStore
+from psthreads.worker.horse.performance import ToStore
 
 T = TypeVar("T")
 ITEMS = 10_000_000

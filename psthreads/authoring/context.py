@@ -250,6 +250,11 @@ class Context:
         with self._interrupts:
             self._outbox.start()
 
+    def stop_writing(self) -> None:
+        """Stop writing in the background: what is reported from now on is in the reports that `close` returns."""
+        self._interrupts.stop()
+        self._outbox.stop()
+
     def close(self) -> tuple[Report, ...]:
         """Stop writing in the background; returns the reports that the caller has still to write.
 

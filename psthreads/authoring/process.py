@@ -67,6 +67,7 @@ class Process:
     exclusive: bool
     killable: bool
     wrapper: str
+    isolated: bool = False
     checks: list[_Check] = field(default_factory=list)
 
     @property

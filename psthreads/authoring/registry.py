@@ -83,6 +83,7 @@ def process(
     exclusive: bool = False,
     killable: bool = True,
     wrapper: str = "",
+    isolated: bool = False,
 ) -> Callable[[Callable[..., Any]], Process]:
     """Declare the decorated function as a process.
 
@@ -95,6 +96,8 @@ def process(
     - `restartable`: the process may run again from its start when its worker is lost.
     - `exclusive`: the process changes the group's documents. Such threads run one at a time in a group.
     - `killable`: False gives the process as long as it needs to clean up after a cancel, unless that is forced.
+    - `isolated`: each thread of the process has an operating system process of its own, so that none sees what another
+      one has left in modules. That costs a fork.
     - `wrapper` names an element to put around the thread in the response.
 
     Raises ValueError for an invalid declaration; the message names the process and what to correct.
@@ -117,6 +120,7 @@ def process(
                 exclusive=exclusive,
                 killable=killable,
                 wrapper=wrapper,
+                isolated=isolated,
             )
             declaration.check(process)
         except ValueError as error:

@@ -157,16 +157,20 @@ class Outbox:
         self._flusher = threading.Thread(target=self._flush_often, name="reports", daemon=True)
         self._flusher.start()
 
+    def stop(self) -> None:
+        """Stop writing in the background."""
+        flusher, self._flusher = self._flusher, None  # Nothing waits for it any more.
+        if flusher is not None:
+            self._wakeup.put(False)
+            flusher.join()
+
     def close(self) -> tuple[Report, ...]:
         """Stop writing in the background; returns the reports that the caller has still to write.
 
         There is more than one if the store refused one, or if there was much to report since. What is reported from now
         on is lost: a trace function could go on for ever.
         """
-        flusher, self._flusher = self._flusher, None  # Nothing waits for it any more.
-        if flusher is not None:
-            self._wakeup.put(False)
-            flusher.join()
+        self.stop()
         reports = [] if self._unsent is None else [self._unsent]
         self._unsent = None
         most = len(self.lines)

@@ -55,6 +55,12 @@ def connect(url: str, connections: int = 64, answer_seconds: float = _ANSWER_SEC
     return Redis.from_pool(pool)
 
 
+def descriptors(redis: Redis) -> set[int]:
+    """Return the file descriptors of the client's connections."""
+    sockets = (getattr(connection, "_sock", None) for connection in redis.connection_pool._connections)  # type: ignore[attr-defined] # noqa: SLF001 (no other list of them)
+    return {socket.fileno() for socket in sockets if socket is not None}
+
+
 def check_server(redis: Redis) -> None:
     """Raise ConfigError, with one sentence, where psthreads can never use this Redis; not where it is only away."""
     try:

@@ -98,6 +98,11 @@ class Installation:
         return self._seen
 
     @property
+    def claims(self) -> int:
+        """The highest number of claims that this process has seen."""
+        return self._claims
+
+    @property
     def seen(self) -> str:
         """The installation's id, and the ticks and claims that this process has seen, for scripts that compare them."""
         return f"{self._id}:{self._seen}:{self._claims}" if self._id else ""

@@ -65,6 +65,13 @@ class OutputPipe:
     def _note(self) -> None:
         _HEADER.pack_into(self._memory, 0, self._start - self._base, self.position - self._base)
 
+    def discard(self) -> None:
+        """Forget what is there: a pipe holds no more than is read here, of which all is let go."""
+        for _ in range(_LAST_READS):
+            self.release(self.position)
+            if not self.read():
+                break
+
     def rest(self) -> bytes:
         """Return what a dead reader has kept or not read. For its parent."""
         start, end = _HEADER.unpack_from(self._memory)

@@ -36,8 +36,7 @@ class Wakeup:
             while os.read(self._read, 4096):
                 pass
 
-    def close(self) -> None:
-        """Close the descriptors, in a forked process."""
+    def leave_to_parent(self) -> None:
+        """Only `wake` from now on, in a forked process: it ends a wait of its parent."""
         signal.set_wakeup_fd(-1)
         os.close(self._read)
-        os.close(self._write)

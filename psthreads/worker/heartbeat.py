@@ -1,4 +1,4 @@
-"""The heartbeats of a worker's running thread, on a Python thread of their own.
+"""The heartbeats of a worker and of the thread that its horse runs, on a Python thread of their own.
 
 A Redis that is away or hangs delays this thread alone: the loop that watches the horse never waits for Redis, and takes
 the answers from here.
@@ -16,16 +16,16 @@ from psthreads.domain.errors import Unavailable
 from psthreads.domain.model import Ownership
 from psthreads.system.clock import steady
 from psthreads.system.wakeup import Wakeup
-from psthreads.threads.records import Claim, Heartbeat
+from psthreads.threads.records import Heartbeat
 from psthreads.threads.store import ThreadStore
 from psthreads.worker.rq_adapter import RQWorker
-from psthreads.worker.shared_state import SharedState
+from psthreads.worker.shared_state import Execution, Phase, SharedState
 
 _log = logging.getLogger(__name__)
 
 
 class HeartbeatThread:
-    """Renews the lease of the thread that runs now, every `interval` seconds. An answer ends a wait of `wakeup`.
+    """Renews the lease of what the page says that runs, every `interval` seconds. An answer ends a wait of `wakeup`.
 
     It has a connection of its own, with a short patience: a connection that leads nowhere must be given up while there
     is time for another.
@@ -41,63 +41,62 @@ class HeartbeatThread:
         self._wakeup = wakeup
         self._state = state
         self._changed = threading.Condition()
-        self._run: Claim | None = None
         self._due = 0.0
-        self._latest: Heartbeat | None = None
+        self._latest: tuple[int, Heartbeat] | None = None
+        self._is_over = False
+        self._thread = threading.Thread(target=self._serve, name="heartbeat", daemon=True)
 
     def start(self) -> None:
         """Start the Python thread, which ends with the process."""
-        threading.Thread(target=self._serve, name="heartbeat", daemon=True).start()
+        self._thread.start()
 
-    def begin(self, run: Claim) -> None:
-        """Renew the lease of this execution from now on, at once for the first time."""
-        self._set(run)
-
-    def end(self) -> None:
-        """Renew no lease. An answer that comes later is dropped."""
-        self._set(None)
+    def stop(self) -> None:
+        """Beat no more; wait for a heartbeat that is on its way, as long as its connection has patience."""
+        self._is_over = True
+        self.hurry()
+        self._thread.join()
 
     def hurry(self) -> None:
-        """Renew the lease at once; for any Python thread."""
+        """Beat at once; for any Python thread."""
         with self._changed:
             self._due = 0.0
             self._changed.notify()
 
-    def latest(self) -> Heartbeat | None:
-        """Return the newest answer that was not returned yet, or None."""
+    def latest(self, execution: int) -> Heartbeat | None:
+        """Return the newest answer about the execution with this number that was not returned yet, or None."""
         with self._changed:
             answer, self._latest = self._latest, None
-        return answer
-
-    def _set(self, run: Claim | None) -> None:
-        with self._changed:
-            self._run, self._latest, self._due = run, None, 0.0
-            self._changed.notify()
+        return answer[1] if answer is not None and answer[0] == execution else None
 
     def _serve(self) -> None:
         while True:
             with self._changed:
-                while (run := self._run) is None or (wait := self._due - steady()) > 0:
-                    self._changed.wait(None if run is None else wait)
+                while (wait := self._due - steady()) > 0:
+                    self._changed.wait(wait)
                 self._due = steady() + self._interval
-            try:
-                self._beat(run)
-            except (Unavailable, RedisError) as error:
-                _log.warning("No heartbeat for thread %s: %s", run.thread.id, error)
-            except Exception:  # noqa: BLE001 (the next one may succeed; without any, the lease runs out)
-                _log.exception("No heartbeat for thread %s", run.thread.id)
-
-    def _beat(self, run: Claim) -> None:
-        sent = steady()
-        answer = self._store.beat(run.thread.id, run.token)
-        is_owner = answer.ownership is not Ownership.DISOWNED
-        with self._changed:
-            if self._run is not run:
+            if self._is_over:
                 return
-            if is_owner:
-                self._state.renew(sent, run.lease)
-            self._latest = answer
-            self._wakeup.wake()
-        if is_owner:
-            # RQ would write the record of an execution again that has just ended.
-            self._rq.renew(self._redis)
+            execution = self._state.execution
+            try:
+                if execution.phase is not Phase.IDLE:
+                    self._beat(execution)
+                self._rq.beat(self._redis, execution)
+            except (Unavailable, RedisError) as error:
+                _log.warning("No heartbeat for %s: %s", _subject(execution), error)
+            except Exception:  # noqa: BLE001 (the next one may succeed; without any, the lease runs out)
+                _log.exception("No heartbeat for %s", _subject(execution))
+
+    def _beat(self, execution: Execution) -> None:
+        sent = steady()
+        answer = self._store.beat(execution.thread_id, execution.token)
+        if answer.ownership is not Ownership.DISOWNED:
+            self._state.renew(execution.number, sent)
+        elif execution.phase is Phase.TAKEN:
+            return  # The claim is on its way.
+        with self._changed:
+            self._latest = execution.number, answer
+        self._wakeup.wake()
+
+
+def _subject(execution: Execution) -> str:
+    return f"thread {execution.thread_id}" if execution.thread_id else "the worker"

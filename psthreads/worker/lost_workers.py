@@ -17,7 +17,7 @@ from redis import Redis
 from psthreads.domain.errors import PsthreadsError, Unavailable
 from psthreads.threads import crew
 from psthreads.threads.store import ThreadStore
-from psthreads.worker.shared_state import Execution
+from psthreads.worker.shared_state import Execution, Phase
 
 _AGAIN_SECONDS: Final = 0.25
 _log = logging.getLogger(__name__)
@@ -28,7 +28,7 @@ class LostWorker:
     """A worker that has ended, its code with it. `why` is for the thread that it ran, if any."""
 
     name: str
-    execution: Execution | None
+    execution: Execution
     why: str
 
 
@@ -68,9 +68,11 @@ class LostWorkerReporter:
                     break
 
     def _write(self, worker: LostWorker) -> None:
-        if worker.execution is not None:
-            verdict = self._store.abandon(worker.execution.thread_id, worker.why, worker.execution.token)
+        execution = worker.execution
+        if execution.phase is not Phase.IDLE:
+            not_begun = execution.phase is not Phase.BEGUN
+            verdict = self._store.abandon(execution.thread_id, worker.why, execution.token, not_begun=not_begun)
             if verdict:
-                _log.warning("Thread %s: %s, %s", worker.execution.thread_id, worker.why.lower(), verdict)
+                _log.warning("Thread %s: %s, %s", execution.thread_id, worker.why.lower(), verdict)
         if worker.name:
             crew.remove(self._redis, worker.name)

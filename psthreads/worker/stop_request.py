@@ -1,7 +1,7 @@
 """The request to stop, from a worker to its horse: a reason in memory that both share, and a signal to look there.
 
 A signal alone says too little: a process may send it to itself, and so may a library or an operator. One without a
-request changes nothing.
+request changes nothing, and a request for one execution nothing of the next.
 """
 
 from __future__ import annotations
@@ -12,8 +12,6 @@ import os
 import signal
 import struct
 import threading
-import time
-from collections.abc import Callable
 from contextlib import suppress
 from types import FrameType
 from typing import Final
@@ -36,48 +34,47 @@ class StopRequest:
     def __init__(self) -> None:
         self._memory = mmap.mmap(-1, _CELL.size)
         self._execution = 0
-        self._handler: Callable[[int, FrameType | None], None] | None = None
+        self._context: Context | None = None
+        self._reminder: _thread.LockType | None = None
 
     @property
     def reason(self) -> type[Interrupted] | None:
-        """The reason to stop this execution, None where there is none."""
+        """The reason to stop the execution that `listen` named, None where there is none."""
         execution, reason = divmod(_CELL.unpack_from(self._memory)[0], 1 << _BITS)
         return _REASONS[reason - 1] if execution == self._execution and reason else None
 
     # In the worker.
 
-    def begin(self) -> None:
-        """Begin another execution: a request for the last one does not count for it. Call it before the fork."""
-        self._execution += 1
-
-    def send(self, horse: int, reason: type[Interrupted]) -> None:
-        """Ask the horse with this process id to stop; raises ProcessLookupError where it is gone."""
-        self._write(reason)
+    def send(self, horse: int, execution: int, reason: type[Interrupted]) -> None:
+        """Ask the horse with this process id to stop this execution; raises ProcessLookupError where it is gone."""
+        self._write(execution, reason)
         os.kill(horse, WAKE)
 
-    def _write(self, reason: type[Interrupted]) -> None:
-        _CELL.pack_into(self._memory, 0, self._execution << _BITS | _REASONS.index(reason) + 1)
+    def _write(self, execution: int, reason: type[Interrupted]) -> None:
+        _CELL.pack_into(self._memory, 0, execution << _BITS | _REASONS.index(reason) + 1)
 
-    # In the horse.
+    # In the horse, in its main Python thread.
 
-    def listen(self, context: Context) -> None:
-        """From now on, interrupt the process of this context when a request comes, or has come.
-
-        One that the process swallows is raised again, until its function has ended. In the main Python thread.
-        """
-
-        def interrupt(_number: int, frame: FrameType | None) -> None:
-            if (reason := self.reason) is None:
-                return
-            if not context.is_interrupted and context.is_own_process:
-                with suppress(RuntimeError):  # There may be no room for another Python thread.
-                    # Not by the module `threading`, whose locks the interrupted code may hold.
-                    _thread.start_new_thread(_remind, (context, threading.get_ident()))
-            context.interrupt(reason(), frame)
-
-        self._handler = interrupt
-        signal.signal(WAKE, interrupt)
+    def prepare(self) -> None:
+        """Take the signal from now on."""
+        signal.signal(WAKE, self._interrupt)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {WAKE})
+
+    def listen(self, execution: int, context: Context) -> None:
+        """Interrupt the process of this context when a request for this execution comes, or has come, until `end`.
+
+        One that the process swallows is raised again, until its function has ended.
+        """
+        self._execution, self._context = execution, context
+        if self.reason is not None:
+            signal.raise_signal(WAKE)
+
+    def end(self) -> None:
+        """Interrupt nothing any more."""
+        self._context = None
+        if self._reminder is not None:
+            self._reminder.release()
+            self._reminder = None
 
     def stop_here(self) -> None:
         """Interrupt the process of this horse, on any Python thread: its thread is cancelled, or another one's.
@@ -85,13 +82,24 @@ class StopRequest:
         The worker does the same, but later, and not at all if it hangs.
         """
         main = threading.main_thread().ident
-        if self.reason is None and main is not None and signal.getsignal(WAKE) is self._handler:
-            self._write(Cancelled)
+        if self.reason is None and main is not None and signal.getsignal(WAKE) == self._interrupt:
+            self._write(self._execution, Cancelled)
             signal.pthread_kill(main, WAKE)
 
+    def _interrupt(self, _number: int, frame: FrameType | None) -> None:
+        context = self._context
+        if context is None or (reason := self.reason) is None:
+            return
+        if self._reminder is None and not context.is_interrupted and context.is_own_process:
+            self._reminder = _thread.allocate_lock()
+            self._reminder.acquire()
+            with suppress(RuntimeError):  # There may be no room for another Python thread.
+                # Not by the module `threading`, whose locks the interrupted code may hold.
+                _thread.start_new_thread(_remind, (context, threading.get_ident(), self._reminder))
+        context.interrupt(reason(), frame)
 
-def _remind(context: Context, main: int) -> None:
-    time.sleep(_AGAIN_SECONDS)
-    while context.is_interruptible:
-        signal.pthread_kill(main, WAKE)
-        time.sleep(_AGAIN_SECONDS)
+
+def _remind(context: Context, main: int, is_over: _thread.LockType) -> None:
+    while not is_over.acquire(timeout=_AGAIN_SECONDS):
+        if context.is_interruptible:
+            signal.pthread_kill(main, WAKE)

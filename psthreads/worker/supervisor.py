@@ -27,7 +27,7 @@ from psthreads.system.wakeup import Wakeup
 from psthreads.threads.janitor import Janitor
 from psthreads.threads.leases import WORKER_LOST
 from psthreads.threads.store import ThreadStore
-from psthreads.worker.execution_fence import LATE_SECONDS
+from psthreads.worker.horse.execution_fence import LATE_SECONDS
 from psthreads.worker.lost_workers import LostWorker, LostWorkerReporter
 from psthreads.worker.shared_state import SharedState
 
@@ -37,7 +37,7 @@ _TELL_SECONDS: Final = 2.0
 _LOOK_SECONDS: Final = 0.25
 _KILL_SECONDS: Final = 1.0
 _STOPPED_SECONDS: Final = 0.5  # in which somebody who stopped a worker may let it go on
-_HANGS_SECONDS: Final = 20.0  # the loop of a worker that runs a thread goes round once a second
+_HANGS_SECONDS: Final = 20.0  # the loop of a worker that has a horse goes round once a second
 _log = logging.getLogger(__name__)
 
 _WORKER: Final = (
@@ -139,7 +139,7 @@ class Supervisor:
         now = steady()
         if now > slot.stopped + _STOPPED_SECONDS:
             return "is stopped"
-        if now > slot.state.kill_at + LATE_SECONDS:
+        if now > slot.state.kill_at() + LATE_SECONDS:
             return "did not end its code, whose lease has run out"
         if now > slot.state.loop_at + _HANGS_SECONDS:
             return "does not watch its thread any more"

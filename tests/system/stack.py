@@ -9,10 +9,14 @@ from collections.abc import Sequence
 from typing import Self
 
 import psutil
+from redis import Redis
 
 from psthreads.domain.config import Config
 from psthreads.local.programs import GUNICORN, SUPERVISOR, start
+from psthreads.threads import crew
+from psthreads.threads.store import ThreadStore
 from tests.support.checkout import ROOT
+from tests.support.waiting import wait_for
 
 WORKER = (
     "import sys; from psthreads.domain.config import Config; from psthreads.worker.worker import main; "
@@ -61,6 +65,12 @@ class Program:
             except psutil.NoSuchProcess:
                 continue
         psutil.wait_procs(left, timeout=10)
+
+
+def worker_of(redis: Redis, config: Config, store: ThreadStore, thread_id: str) -> psutil.Process:
+    """The worker process that runs a thread, once it has begun."""
+    name = wait_for(lambda: store.fetch(thread_id).worker)
+    return psutil.Process(next(each.pid for each in crew.look(redis, config).workers if each.name == name))
 
 
 def worker(config: Config) -> Program:

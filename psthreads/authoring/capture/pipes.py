@@ -63,6 +63,11 @@ class OutputPipes:
             lines[:more] = [(f"{more:,} lines of output are left out here", Level.WARN, "")]
         return tuple(Line(now, level, clean(text), clean(detail)) for text, level, detail in lines)
 
+    def discard(self) -> None:
+        """Forget what was written and not read."""
+        for pipe in self:
+            pipe.discard()
+
     def close_writers(self) -> None:
         """Close the writing ends. For the worker, after the fork."""
         for pipe in self:

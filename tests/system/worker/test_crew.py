@@ -28,7 +28,7 @@ def test_a_worker_is_idle_then_busy_with_a_thread_then_lost(
         assert idle.heartbeat_age < config.lost_after + 2
         thread = start(engine, "sleep", mark=str(tmp_path / "mark"))
         wait_for((tmp_path / "mark").exists)
-        (busy,) = crew.look(redis, config).workers
+        (busy,) = wait_for(lambda: [each for each in crew.look(redis, config).workers if each.is_busy])
         assert (busy.name, busy.is_busy, busy.thread_id) == (idle.name, True, thread.id)
         assert store.fetch(thread.id).worker == busy.name
         assert program.process is not None
@@ -97,7 +97,7 @@ def test_a_worker_that_has_run_many_threads_shows_the_one_that_it_runs(
         assert idle.thread_id == ""
         running = start(engine, "sleep", mark=str(tmp_path / "mark"))
         wait_for((tmp_path / "mark").exists)
-        (busy,) = crew.look(redis, config).workers
+        (busy,) = wait_for(lambda: [each for each in crew.look(redis, config).workers if each.is_busy])
         assert (busy.is_busy, busy.thread_id) == (True, running.id)
         assert redis.scard(f"rq:worker:{busy.name}:executions") == 1
         engine.cancel(running, by=BY)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import resource
-import signal
 import subprocess
 import sys
 import threading
@@ -40,7 +39,7 @@ from tests.support.needs import needs
 from tests.support.people import People
 from tests.support.threads import ended, start
 from tests.support.waiting import wait_for
-from tests.system.stack import Program, supervisor, web, worker
+from tests.system.stack import Program, supervisor, web, worker, worker_of
 
 PROMISED = 15.0
 
@@ -74,12 +73,12 @@ def test_worker_and_horse_killed_while_another_worker_lives(
     redis: Redis, engine: Engine, store: ThreadStore, config: Config, tmp_path: Path
 ) -> None:
     mark = tmp_path / "mark"
-    with supervisor(config) as program:
+    with supervisor(config):
         wait_for(lambda: engine.workers() == 2)
         thread = start(engine, "sleep", mark=str(mark))
         wait_for(lambda: lines_of(mark))
-        horse = next(child for child in program.children() if child.ppid() != program.pid)
-        parent = psutil.Process(horse.ppid())
+        parent = worker_of(redis, config, store, thread.id)
+        (horse,) = parent.children()
         parent.kill()
         horse.kill()
         done = ended(store, thread, PROMISED)
@@ -321,7 +320,7 @@ def test_a_worker_whose_clock_is_wrong_changes_nothing(
     assert abs(float(told) - time.time() - minutes * 60) < 60, "the clock was not shifted"
     mark = tmp_path / "mark"
     before = time.time_ns() // 1_000_000
-    with supervisor(config, **shifted) as program:
+    with supervisor(config, **shifted):
         wait_for(lambda: engine.workers() == 2)
         done = ended(store, start(engine, "count", to=60, pause=0.1))
         assert done.status is Status.COMPLETED, "it was declared lost"
@@ -331,8 +330,7 @@ def test_a_worker_whose_clock_is_wrong_changes_nothing(
         assert before <= stamps[0] <= stamps[-1] <= done.ended
         lost = start(engine, "sleep", mark=str(mark))
         wait_for(lambda: lines_of(mark))
-        horse = next(child for child in program.children() if child.ppid() != program.pid)
-        os.kill(horse.ppid(), signal.SIGKILL)
+        worker_of(redis, config, store, lost.id).kill()
         assert ended(store, lost, PROMISED).message == "Worker lost"
 
 

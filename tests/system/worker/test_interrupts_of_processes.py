@@ -8,11 +8,12 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import pytest
 from redis import Redis
 
-from psthreads.authoring.context import Cancelled, ShutDown, TimedOut
+from psthreads.authoring.context import Cancelled, Context, ShutDown, TimedOut
 from psthreads.authoring.interrupts import WAKE
 from psthreads.authoring.plugins import load
 from psthreads.domain.config import Config
@@ -113,14 +114,17 @@ def test_a_process_that_closes_every_descriptor_is_cancelled_all_the_same(
 
 def test_a_request_to_stop_is_for_one_execution_alone() -> None:
     request = StopRequest()
-    request.begin()
-    assert request.reason is None
+    context = cast("Context", object())  # The signal that would reach it is ignored.
     before = signal.signal(WAKE, signal.SIG_IGN)
     try:
+        request.listen(1, context)
+        assert request.reason is None
         for reason in (Cancelled, TimedOut, ShutDown):
-            request.send(os.getpid(), reason)
+            request.send(os.getpid(), 1, reason)
             assert request.reason is reason
-        request.begin()
+        request.listen(2, context)
+        assert request.reason is None
+        request.send(os.getpid(), 1, Cancelled)  # One that is late.
         assert request.reason is None
     finally:
         signal.signal(WAKE, before)

@@ -68,6 +68,11 @@ def crowded(config: Config, tmp_path: Path) -> Callable[[str], Program]:
     return make
 
 
+def kill_horse(program: Program) -> None:
+    (horse,) = wait_for(program.children)
+    horse.kill()
+
+
 @pytest.mark.parametrize("kind", CROWDED)
 def test_a_thread_waits_where_no_process_can_be_started_and_everybody_is_told(
     kind: str,
@@ -79,9 +84,11 @@ def test_a_thread_waits_where_no_process_can_be_started_and_everybody_is_told(
     tmp_path: Path,
 ) -> None:
     full = tmp_path / "full"
-    with crowded(kind):
+    with crowded(kind) as program:
         ended(store, start(engine, "count"))  # It has all the Python threads that it needs itself.
         full.touch()
+        if kind == "NO_PROCESS":
+            kill_horse(program)
         thread = start(engine, "count")
         (trouble,) = wait_for(lambda: [each.trouble for each in crew.look(redis, config).workers if each.trouble])
         assert trouble == CROWDED[kind]
@@ -97,9 +104,11 @@ def test_a_thread_waits_where_no_process_can_be_started_and_everybody_is_told(
 def test_a_healthy_machine_runs_the_threads_of_one_that_is_full(
     redis: Redis, engine: Engine, store: ThreadStore, config: Config, crowded: Callable[[str], Program], tmp_path: Path
 ) -> None:
-    with crowded("NO_PROCESS"), worker(config):
+    with crowded("NO_PROCESS") as program, worker(config):
         wait_for(lambda: engine.workers() == 2)
+        wait_for(program.children)
         (tmp_path / "full").touch()
+        kill_horse(program)
         threads = [start(engine, "count", to=1) for _ in range(20)]
         assert {ended(store, thread, 15).status for thread in threads} == {Status.COMPLETED}
         assert not any(store.fetch(thread.id).restarts for thread in threads)

@@ -67,14 +67,14 @@ def test_a_thread_is_killed_after_its_time_limit(
     server: RedisServer, engine: Engine, store: ThreadStore, config: Config, tmp_path: Path
 ) -> None:
     mark = tmp_path / "mark"
-    with worker(replace(config, time_limit=2)) as program:
+    with worker(replace(config, time_limit=1)) as program:
         thread = start(engine, "stubborn", mark=str(mark))
         wait_for(mark.exists)
         horse = horse_of(program)
         with hanging(server):
-            wait_for(lambda: is_over(horse), 2 + config.grace + SLACK)
+            wait_for(lambda: is_over(horse), 1 + config.grace + SLACK)
         done = ended(store, thread)
-        assert (done.status, done.message) == (Status.FAILED, "Timed out after 2 s")
+        assert (done.status, done.message) == (Status.FAILED, "Timed out after 1 s")
 
 
 def test_a_worker_is_gone_in_time_though_it_cannot_say_so(

@@ -23,8 +23,8 @@ from psthreads.system.clock import steady
 from psthreads.threads.engine import Engine
 from psthreads.threads.janitor import Janitor
 from psthreads.threads.store import ThreadStore
-from psthreads.worker.execution_fence import ExecutionFence
-from psthreads.worker.shared_state import Execution, SharedState
+from psthreads.worker.horse.execution_fence import ExecutionFence
+from psthreads.worker.shared_state import Execution, Phase, SharedState
 from tests.support.beacons import spans
 from tests.support.threads import ended, new_thread, start
 from tests.support.waiting import wait_for
@@ -94,6 +94,9 @@ def test_an_execution_may_write_its_result_again(tmp_path: Path) -> None:
         assert file.read() == b"again"
 
 
+RUNNING = Execution("0" * 32, "t", 1, Phase.BEGUN, sent=0.0)
+
+
 @pytest.fixture
 def state() -> SharedState:
     return SharedState()
@@ -103,7 +106,9 @@ def test_an_execution_owns_its_thread_until_it_has_ended_or_was_given_up(
     redis: Redis, store: ThreadStore, state: SharedState
 ) -> None:
     thread_id = store.create(new_thread(redis, restartable=True))
-    fence = ExecutionFence(store, state, Execution(thread_id, "t"))
+    execution = replace(RUNNING, thread_id=thread_id, sent=steady(), lease=60)
+    state.note(execution)
+    fence = ExecutionFence(store, state, execution)
     with pytest.raises(GivenUp):
         fence.require_ownership()
     store.claim(thread_id, "t", "w")
@@ -116,11 +121,11 @@ def test_an_execution_owns_its_thread_until_it_has_ended_or_was_given_up(
 def test_no_document_changes_once_the_lease_has_run_out(
     redis: Redis, store: ThreadStore, state: SharedState, tmp_path: Path
 ) -> None:
-    fence = ExecutionFence(store, state, Execution("0" * 32, "t"))
+    fence = ExecutionFence(store, state, RUNNING)
     folder = Documents(tmp_path, fence=fence).group(Group(7, "acme"))
-    state.renew(steady(), 60)
+    state.note(replace(RUNNING, sent=steady(), lease=60))
     folder.write("a.psml", b"<a/>")
-    state.renew(steady() - 60, 60)
+    state.note(replace(RUNNING, sent=steady() - 60, lease=60))
     with pytest.raises(GivenUp):
         folder.write("a.psml", b"<b/>")
     with pytest.raises(GivenUp):
@@ -132,7 +137,7 @@ def test_while_redis_does_not_answer_a_result_waits_as_long_as_the_lease_lasts(s
     with connect(f"redis://127.0.0.1:{free_port()}") as redis:
         store = ThreadStore(redis, Config())
         since = steady()
-        state.renew(since, 2)
+        state.note(replace(RUNNING, sent=since, lease=2))
         with pytest.raises(GivenUp):
-            ExecutionFence(store, state, Execution("0" * 32, "t")).require_ownership()
+            ExecutionFence(store, state, RUNNING).require_ownership()
     assert 1.4 <= steady() - since < 3

@@ -15,7 +15,6 @@ from typing import Any, cast
 import pytest
 from redis import Redis
 from rq import Queue, Worker, command, worker_registration
-from rq.executions import Execution
 from rq.job import Job, JobStatus
 from rq.serializers import JSONSerializer
 from rq.worker import WorkerStatus
@@ -33,11 +32,7 @@ from tests.system.stack import supervisor, worker
 
 # Overridden: RQ must go on calling them, so.
 WORKER_OVERRIDDEN = {
-    "heartbeat": "timeout=..., pipeline=...",
     "handle_payload": "message",
-    "kill_horse": "sig=...",
-    "setup_work_horse_signals": "",
-    "perform_job": "job, queue, execution",
 }
 JOB_OVERRIDDEN = {
     "__init__": "id=..., connection=..., serializer=...",
@@ -48,10 +43,7 @@ JOB_OVERRIDDEN = {
 WORKER_CALLED = {
     "bootstrap": "logging_level=..., date_format=..., log_format=...",
     "teardown": "",
-    "set_state": "state, pipeline=...",
     "serialize": "",
-    "fork_work_horse": "job, queue",
-    "main_work_horse": "job, queue",
 }
 # What is called with a few of its parameters, by their names.
 CALLED_BY_NAME: dict[Callable[..., Any], tuple[str, ...]] = {
@@ -65,10 +57,9 @@ CALLED_BY_NAME: dict[Callable[..., Any], tuple[str, ...]] = {
     command.send_command: ("connection", "worker_name", "command"),
     command.parse_payload: ("payload",),
     worker_registration.register: ("worker", "pipeline"),
-    Execution.__init__: ("id", "job_id", "connection", "worker_name"),
 }
 PROPERTIES = {
-    Worker: ("dequeue_timeout", "connection_timeout", "execution", "executions_key", "horse_pid", "key"),
+    Worker: ("executions_key", "key"),
     Job: ("func", "func_name", "instance", "args", "kwargs", "success_callback", "failure_callback"),
 }
 

@@ -22,7 +22,7 @@ from psthreads.threads.store import ThreadStore
 from tests.support.beacons import overlap, spans
 from tests.support.threads import BY, ended, start
 from tests.support.waiting import wait_for
-from tests.system.stack import Program, supervisor
+from tests.system.stack import Program, supervisor, worker_of
 
 PROMISED = 2.0
 """Seconds until a lost worker's thread runs again."""
@@ -47,11 +47,6 @@ def running(engine: Engine, config: Config) -> Iterator[Program]:
         yield program
 
 
-def worker_of(store: ThreadStore, redis: Redis, config: Config, thread_id: str) -> psutil.Process:
-    name = wait_for(lambda: store.fetch(thread_id).worker)
-    return psutil.Process(next(each.pid for each in crew.look(redis, config).workers if each.name == name))
-
-
 def at_work(mark: Path) -> bool:
     """Whether one of those that write the file is running."""
     return any(psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE for pid in spans(mark))
@@ -70,7 +65,7 @@ def test_a_worker_that_stands_still_or_dies_is_replaced_within_two_seconds(
     mark = tmp_path / "mark"
     thread = start(engine, "again", mark=str(mark), seconds=3)
     wait_for(mark.exists)
-    worker = worker_of(store, redis, config, thread.id)
+    worker = worker_of(redis, config, store, thread.id)
     worker.send_signal(number)
     wait_for(lambda: len(spans(mark)) == 2, PROMISED)
     assert not worker.is_running()
@@ -89,7 +84,7 @@ def test_a_program_that_a_killed_workers_process_had_started_is_gone_before_the_
     mark = tmp_path / "mark"
     thread = start(engine, "employer", mark=str(mark), how=how)
     wait_for(lambda: spans(mark))
-    worker_of(store, redis, config, thread.id).kill()
+    worker_of(redis, config, store, thread.id).kill()
     wait_for(lambda: len(spans(mark)) == 2, PROMISED + 1)
     assert overlap(mark) < 0
     engine.cancel(store.fetch(thread.id), by=BY, force=True)
@@ -127,7 +122,7 @@ def test_a_worker_that_is_stopped_for_a_moment_goes_on(
     mark = tmp_path / "mark"
     thread = start(engine, "plain", mark=str(mark), seconds=3)
     wait_for(mark.exists)
-    worker = worker_of(store, redis, config, thread.id)
+    worker = worker_of(redis, config, store, thread.id)
     since = time.monotonic()
     worker.suspend()
     worker.resume()

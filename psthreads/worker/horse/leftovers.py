@@ -1,4 +1,7 @@
-"""The end of what a process has left running: its thread is not said to have ended while something of it is at work."""
+"""The end of what a process has left running: its thread is not said to have ended while something of it is at work.
+
+A horse adopts the orphans of what it has started, so that all of it is a child of its own.
+"""
 
 from __future__ import annotations
 
@@ -18,34 +21,38 @@ _PAUSE: Final = 0.002
 _NAMED: Final = 5
 
 
-def end_leftovers(context: Context, worker: int) -> None:
+def end_leftovers(context: Context) -> bool:
     """End all programs that the horse which calls this has started, and that are still running; name them in the log.
 
-    Some are children of the worker by now, which adopts orphans.
+    Return whether there were any children.
     """
+    if not has_children():
+        return False
     is_named = False
     until = steady() + _MOST_SECONDS
-    while (left := _left(worker)) and steady() < until:
+    while (left := _left()) and steady() < until:
         if not is_named:
             names = ", ".join(f"{name} ({pid})" for pid, name in list(left.items())[:_NAMED])
             context.log(f"Ended what it left running: {names}{', …' if len(left) > _NAMED else ''}")
             is_named = True
         kill(list(left))
         time.sleep(_PAUSE)
+    return True
 
 
-def end_all(worker: int) -> NoReturn:
+def end_all() -> NoReturn:
     """Kill the horse which calls this, with all that it has started."""
-    kill(list(_left(worker)))
+    kill(list(_left()))
     os.killpg(0, signal.SIGKILL)
     raise SystemExit  # not reached
 
 
-def _left(worker: int) -> dict[int, str]:
-    """Return the ids of the running children of this process and of the worker, with the names of their programs."""
-    me = os.getpid()
-    own = children(me) if has_children() else []
-    for child in own:
+def _left() -> dict[int, str]:
+    """Return the ids of the running children of this process, with the names of their programs; reap the others."""
+    left = {}
+    for child in children(os.getpid()) if has_children() else ():
         with suppress(ChildProcessError):
             os.waitpid(child, os.WNOHANG)
-    return {pid: name for pid in (*own, *children(worker)) if pid != me and (name := program(pid))}
+        if name := program(child):
+            left[child] = name
+    return left

@@ -8,7 +8,7 @@ from typing import Final
 from psthreads.domain.errors import GivenUp, Unavailable
 from psthreads.system.clock import steady
 from psthreads.threads.store import ThreadStore
-from psthreads.worker.leftovers import end_all
+from psthreads.worker.horse.leftovers import end_all
 from psthreads.worker.shared_state import Execution, SharedState
 
 LATE_SECONDS: Final = 0.2
@@ -25,19 +25,23 @@ class ExecutionFence:
         self._state = state
         self._execution = execution
 
-    def guard(self, worker: int) -> float:
+    def guard(self) -> float:
         """End the calling horse where its lease has run out; return in how many seconds that may be at the soonest.
 
         Its worker and its supervisor do that in time. This is for when both stand still.
         """
-        if (left := self._state.kill_at + LATE_SECONDS - steady()) <= 0:
-            end_all(worker)
+        if (left := self._kill_at + LATE_SECONDS - steady()) <= 0:
+            end_all()
         return left
 
     def require_lease(self) -> None:
         """Raise GivenUp where the lease has run out; see `Fence`."""
-        if steady() >= self._state.kill_at:
+        if steady() >= self._kill_at:
             raise GivenUp
+
+    @property
+    def _kill_at(self) -> float:
+        return self._state.kill_at(self._execution.number)
 
     def require_ownership(self) -> None:
         """Raise GivenUp unless the store says that the execution owns its thread; see `Fence`.

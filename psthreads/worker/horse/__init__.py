@@ -1,0 +1,1 @@
+"""The horse: the process that a worker forks, and that runs threads one after the other."""

@@ -1,0 +1,192 @@
+"""The work horse: the forked process that takes threads from the queue and runs them, one after the other.
+
+The worker that forked it watches from outside, and writes the outcome of a thread whose horse could not. The horse ends
+itself when it is not as clean as at its beginning; then the worker forks another.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import resource
+import sys
+import time
+from dataclasses import replace
+from functools import partial
+from typing import Any, Final
+from uuid import uuid4
+
+from redis import Redis
+
+from psthreads.authoring.capture.pipes import OutputPipes
+from psthreads.authoring.parameter import Parameter
+from psthreads.authoring.process import Process
+from psthreads.authoring.registry import Registry
+from psthreads.database.connection import descriptors
+from psthreads.documents.installation import Installation
+from psthreads.domain.config import Config
+from psthreads.domain.errors import Unavailable, WrongInstallation
+from psthreads.domain.model import Outcome, Status
+from psthreads.system.clock import steady
+from psthreads.system.process_room import can_start_thread
+from psthreads.system.process_tree import resident
+from psthreads.system.wakeup import Wakeup
+from psthreads.threads.jobs import read_call
+from psthreads.threads.leases import INTERRUPTED
+from psthreads.threads.records import Claim
+from psthreads.threads.store import ThreadStore
+from psthreads.worker.horse.performance import Performer, persistently
+from psthreads.worker.horse.process_state import ProcessState
+from psthreads.worker.shared_state import Execution, Phase, SharedState
+from psthreads.worker.stop_request import StopRequest
+
+SHORT_SECONDS: Final = 2.0
+"""A time limit for which the worker has to be woken: without that it looks once a second."""
+
+_TAKE_SECONDS: Final = 1.0  # a horse that waits for work notices a stop within this time
+_AGAIN_SECONDS: Final = 0.25
+_FRESH_SECONDS: Final = 1.0
+_KIB: Final = 1024
+_log = logging.getLogger(__name__)
+
+
+class Horse:
+    """Runs threads until it has to make room for another horse. It is made in the forked process."""
+
+    def __init__(
+        self,
+        redis: Redis,
+        config: Config,
+        store: ThreadStore,
+        registry: Registry,
+        installation: Installation,
+        state: SharedState,
+        stop_request: StopRequest,
+        wakeup: Wakeup,
+        pipes: OutputPipes,
+    ) -> None:
+        self._config = config
+        self._store = store
+        self._registry = registry
+        self._installation = installation
+        self._state = state
+        self._wakeup = wakeup
+        self._pristine = ProcessState(partial(descriptors, redis))
+        self._performer = Performer(config, store, installation, state, stop_request, pipes, self._pristine)
+        # A thread is killed for what it uses itself, and not for what others have left.
+        growth = min(config.horse_growth, config.memory // 10 or config.horse_growth)
+        self._most_memory = resident([os.getpid()]) + growth
+        self._runs = 0
+
+    def live(self) -> None:
+        """Take threads and run them, while the process is as clean as now."""
+        execution = self._state.execution
+        if execution.phase is Phase.PASSED_ON and not self._run(replace(execution, phase=Phase.TAKEN)):
+            return
+        while not self._state.stops:
+            if (thread_id := self._take()) is None:
+                continue
+            number = self._state.execution.number + 1
+            if not self._run(Execution(thread_id, uuid4().hex, number, Phase.TAKEN, sent=steady())):
+                return
+
+    def _take(self) -> str | None:
+        """Return the id of the next thread, None where there is none yet. Raises WrongInstallation."""
+        try:
+            self._installation.require(_FRESH_SECONDS)
+            return self._store.take(_TAKE_SECONDS)
+        except WrongInstallation:
+            raise
+        except Unavailable as error:
+            _log.warning("%s", error)
+            time.sleep(_AGAIN_SECONDS)
+            return None
+
+    def _run(self, execution: Execution) -> bool:
+        """Run the thread that was taken; return whether this horse may run another.
+
+        The worker puts back a thread that is left here.
+        """
+        self._state.note(execution)
+        if not can_start_thread():
+            self._state.note_shortage()
+        elif not self._state.stops:
+            try:
+                claim = self._claim(execution)
+            except Unavailable:
+                return False
+            self._state.note_claims(self._installation.claims)
+            if claim is not None:
+                return self._begin(replace(execution, lease=claim.lease), claim)
+            self._state.settle()
+            return True
+        return False
+
+    def _begin(self, execution: Execution, claim: Claim) -> bool:
+        try:
+            process, values = self._read(claim)
+        except LookupError as error:
+            refusal = Outcome(Status.FAILED, str(error.args[0]))
+            persistently(lambda: self._store.finish(claim.thread.id, claim.token, refusal))
+            self._state.settle()
+            return True
+        is_alone = process.isolated or self._config.isolated
+        if is_alone and self._runs:
+            self._state.note(replace(execution, phase=Phase.PASSED_ON))
+            return False
+        if self._state.stops or steady() >= execution.sent + INTERRUPTED * claim.lease:
+            return False
+        limit = process.time_limit or self._config.time_limit
+        execution = replace(execution, phase=Phase.BEGUN, began=steady(), limit=limit, killable=process.killable)
+        self._state.note(execution)
+        if limit < SHORT_SECONDS:
+            self._wakeup.wake()
+        left = self._performer.perform(process, claim, values, execution)
+        self._state.settle()
+        self._runs += 1
+        if left:
+            _log.warning("Thread %s: %s left behind %s. Another horse takes over.", claim.thread.id, process.name, left)
+        return not (left or is_alone or self._runs >= self._config.threads_per_horse or self._has_grown())
+
+    def _claim(self, execution: Execution) -> Claim | None:
+        """Return what the execution needs, None where it must not run; raise Unavailable once the worker stops."""
+        is_logged = False
+        while True:
+            try:
+                return self._store.claim(execution.thread_id, execution.token, self._state.worker)
+            except Unavailable as error:
+                # Redis may have carried it out, and then nobody else may have the thread before its lease runs out.
+                if self._state.stops:
+                    raise
+                if not is_logged:
+                    _log.warning("%s", error)
+                    is_logged = True
+                time.sleep(_AGAIN_SECONDS)
+
+    def _read(self, claim: Claim) -> tuple[Process, dict[str, Any]]:
+        """Return what to run. Raises LookupError with the reason why nothing can be."""
+        call = read_call(claim.data)
+        if call is None:
+            raise LookupError("Its job's data cannot be read")
+        process = self._registry.find(call.process)
+        if process is None:
+            raise LookupError(f"This worker knows no process named '{call.process}'")
+        parameters = {parameter.name: parameter for parameter in process.parameters}
+        # What is in Redis was read from a request once, but may have been changed there since.
+        if not call.is_plain or not all(
+            name in parameters and _fits(parameters[name], value) for name, value in call.values.items()
+        ):
+            raise LookupError(f"The job's data does not fit the process '{process.name}'")
+        if claim.thread.is_damaged:  # Folders are named after the group and the member in it.
+            raise LookupError(claim.thread.message)
+        return process, call.values
+
+    def _has_grown(self) -> bool:
+        # The most that it ever used costs a thirtieth of the present use to ask for.
+        most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (_KIB if sys.platform == "linux" else 1)
+        return most > self._most_memory and resident([os.getpid()]) > self._most_memory
+
+
+def _fits(parameter: Parameter, value: Any) -> bool:
+    """Return whether a request could have had this value."""
+    return type(value) is parameter.kind and not parameter.objection(value)

@@ -1,0 +1,201 @@
+"""One execution in a horse: calls the process's function, turns its result into one outcome, and writes that."""
+
+from __future__ import annotations
+
+import contextvars
+import logging
+import math
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any, Final, NoReturn, TypeVar
+
+from psthreads.authoring.capture.pipes import OutputPipes
+from psthreads.authoring.capture.records import logging_into
+from psthreads.authoring.context import Context
+from psthreads.authoring.ending import as_a_program
+from psthreads.authoring.outcome import NOTHING, conclude, is_uncaught
+from psthreads.authoring.process import Process
+from psthreads.documents.installation import Installation
+from psthreads.documents.layout import Documents
+from psthreads.domain.access import Group, Member
+from psthreads.domain.config import Config
+from psthreads.domain.errors import Unavailable, WrongInstallation
+from psthreads.domain.foreign import trace_of
+from psthreads.domain.masking import Masker
+from psthreads.domain.model import SERVER_WIDE, Level, Outcome, Ownership, Report, Status, clean
+from psthreads.system.clock import steady
+from psthreads.threads.leases import CUT_OFF
+from psthreads.threads.records import Claim
+from psthreads.threads.store import ThreadStore
+from psthreads.worker.horse.execution_fence import ExecutionFence
+from psthreads.worker.horse.leftovers import end_leftovers
+from psthreads.worker.horse.process_state import ProcessState
+from psthreads.worker.shared_state import Execution, SharedState
+from psthreads.worker.stop_request import StopRequest
+
+T = TypeVar("T")
+
+_AGAIN_SECONDS: Final = 0.25
+_log = logging.getLogger(__name__)
+
+
+class Performer:
+    """Performs one execution after the other."""
+
+    def __init__(
+        self,
+        config: Config,
+        store: ThreadStore,
+        installation: Installation,
+        state: SharedState,
+        stop_request: StopRequest,
+        pipes: OutputPipes,
+        pristine: ProcessState,
+    ) -> None:
+        self._config = config
+        self._store = store
+        self._installation = installation
+        self._state = state
+        self._stop_request = stop_request
+        self._pipes = pipes
+        self._pristine = pristine
+        self._mask = Masker(config.mask)
+
+    def perform(self, process: Process, claim: Claim, values: dict[str, Any], execution: Execution) -> str:
+        """Run the thread to its end, and write how it ended; return what it left behind, empty for nothing."""
+        finish = partial(self._store.finish, claim.thread.id, claim.token)
+        try:
+            context = self._context(claim, execution)
+        except WrongInstallation as error:  # Its disk was unmounted since the thread was taken.
+            refusal = Outcome(Status.FAILED, error.message)
+            persistently(lambda: finish(refusal))
+            return ""
+        outcome = self._call(process, context, values, execution)
+        if end_leftovers(context):
+            self._pipes.discard()  # What a program wrote after the function's end must not reach the next thread.
+        context.stop_writing()
+        left = "; ".join(self._pristine.left())
+        if left:
+            context.log(f"Left behind: {left}; its worker process is replaced")
+        *reports, last = context.close() or (None,)
+        for report in reports:
+            if (
+                persistently(partial(self._store.report_late, claim.thread.id, claim.token, report))
+                is Ownership.DISOWNED
+            ):
+                return left
+        if outcome is None:
+            why = CUT_OFF if steady() >= self._state.cut_at(execution.number) else "Worker restarted"
+            persistently(lambda: self._store.abandon(claim.thread.id, why, claim.token, report=last))
+        else:
+            persistently(lambda: finish(outcome, report=last))
+        return left
+
+    def _context(self, claim: Claim, execution: Execution) -> Context:
+        thread = claim.thread
+        group = Group(thread.group_id, thread.group_name) if thread.group_id != SERVER_WIDE else None
+        fence = ExecutionFence(self._store, self._state, execution)
+        # The worker asks Redis, so that a Redis that hangs does not delay a process that rides it out.
+        is_in_place = partial(self._installation.require, fresh=math.inf)
+        documents = Documents(self._config.documents, is_in_place, fence)
+        return Context(
+            thread_id=thread.id,
+            member=Member(thread.member_id, thread.username),
+            group=group,
+            folder=documents.group(group) if group else None,
+            loading_zone=documents.loading_zone(group, thread.member_id) if group else None,
+            results=documents.results(thread.group_id),
+            scratch=documents.scratch,
+            reporter=ToStore(self._store, thread.id, claim.token),
+            redis_time=claim.redis_time,
+            interval=self._config.report_interval,
+            mask=self._mask,
+            on_lost=self._stop_request.stop_here,
+            guard=fence.guard,
+            patience=self._config.grace / 2,
+        )
+
+    def _call(self, process: Process, context: Context, values: dict[str, Any], execution: Execution) -> Outcome | None:
+        """Return how the process ended, None where the thread must be given back because its worker is stopping."""
+        returned: Any = NOTHING
+        error: BaseException | None = None
+        try:
+            with self._captured(context):
+                try:
+                    self._stop_request.listen(execution.number, context)
+                    context.start()
+                    with as_a_program(context):
+                        value = contextvars.Context().run(process.function, context, **values)
+                    returned = value
+                finally:
+                    if not context.is_own_process:
+                        _end_fork()
+                    context.stop_interrupts()
+                    self._stop_request.end()
+                    context.clean_up()
+                    sys.settrace(None)
+                    sys.setprofile(None)
+        except BaseException as raised:  # noqa: BLE001 (whatever a process raises, its thread must end)
+            error = raised
+        if error is not None and is_uncaught(error):
+            _log.error("Thread %s: %s\n%s", context.thread_id, process.name, clean(trace_of(error)))
+        return conclude(context, returned, error, execution.limit)
+
+    @contextmanager
+    def _captured(self, context: Context) -> Iterator[None]:
+        """Write what the process, and all that it starts, logs or prints to its thread's log."""
+
+        def log(text: str, level: Level, detail: str = "") -> None:
+            if context.is_own_process:
+                context.log(text, level, detail=detail)
+            else:
+                self._pipes.send_record(text, level, detail)
+
+        with (
+            logging_into(log, self._config.log_level),
+            context.captured(self._pipes, with_streams=self._config.capture_output),
+        ):
+            yield
+
+
+def _end_fork() -> NoReturn:
+    """End a child that the process forked and that came back, before anything of its parent's is put back."""
+    error = sys.exception()
+    code = 0 if error is None else 1
+    try:
+        if isinstance(error, SystemExit):
+            code = error.code if isinstance(error.code, int) else int(error.code is not None)
+        elif error is not None:
+            os.write(2, f"{clean(trace_of(error))}\n".encode(errors="replace"))
+    finally:
+        os._exit(code & 0xFF)
+
+
+class ToStore:
+    """A reporter that writes to the store, for one execution."""
+
+    def __init__(self, store: ThreadStore, thread_id: str, token: str) -> None:
+        self._store = store
+        self._thread_id = thread_id
+        self._token = token
+
+    def report(self, report: Report) -> Ownership:
+        """Write a report, and return whether the execution still owns the thread."""
+        return self._store.report(self._thread_id, self._token, report)
+
+
+def persistently(write: Callable[[], T]) -> T:
+    """Call until Redis takes it, and return its result. Everything written so counts once, however often it is sent."""
+    is_logged = False
+    while True:
+        try:
+            return write()
+        except Unavailable as error:
+            if not is_logged:
+                _log.warning("%s Trying again until it does.", error)
+                is_logged = True
+            time.sleep(_AGAIN_SECONDS)
