@@ -3,10 +3,10 @@
 The documents are those whose name has an extension of XML (`_XML`). Others are only counted.
 
 The schemas are the DTD that the document names; the group's own for the root element, `/schemas/<local name>.xsd`,
-`.rng` and `.sch`, if they are for its namespace, and that of the catalog for this namespace; those that the root
-element names with `xsi:schemaLocation` or `xsi:noNamespaceSchemaLocation`; and those of `xml-model` instructions before
-it. All of them apply, each once. References are resolved by the group's catalog, or else relative to the document or to
-the group, and never lead outside it. A schema that is named and cannot be had is a warning.
+`.rng`, `.rnc` and `.sch`, if they are for its namespace, and that of the catalog for this namespace; those that the
+root element names with `xsi:schemaLocation` or `xsi:noNamespaceSchemaLocation`; and those of `xml-model` instructions
+before it. All of them apply, each once. References are resolved by the group's catalog, or else relative to the
+document or to the group, and never lead outside it. A schema that is named and cannot be had is a warning.
 
 Entities are expanded within limits, and external ones only come from the group. A document of more than 16 MB is never
 held in memory: it is checked by XML Schema while it is read, may not declare entities, and a warning names the DTD and

@@ -19,6 +19,7 @@ from psthreads.processes.bounded.inside import Unusable
 from psthreads.processes.xml import parsing as _parsing
 from psthreads.processes.xml.built_in import CONTENTS
 from psthreads.processes.xml.parsing import NotWellFormed, plain
+from psthreads.processes.xml.relaxng import compact
 
 XSD: Final = "http://www.w3.org/2001/XMLSchema"
 RNG: Final = "http://relaxng.org/ns/structure/1.0"
@@ -70,6 +71,8 @@ class Includer:
 
     def parse(self, path: str, data: bytes) -> etree._Element:
         """Return a schema document's root element; `path` is the base of its references."""
+        if path.lower().endswith(".rnc"):
+            data = _xml_of_compact(path, data)
         try:
             return self._parse(data, path)
         except NotWellFormed as error:
@@ -181,6 +184,14 @@ class _Server(etree.Resolver):
         if self._left < 0:
             raise Unusable("it has too many includes")
         return self._serve(address)
+
+
+def _xml_of_compact(path: str, data: bytes) -> bytes:
+    """Return a RELAX NG schema in compact syntax as XML; raises Unusable with its path."""
+    try:
+        return compact.xml_of(data)
+    except Unusable as error:
+        raise Unusable(f"{path}, {error}") from None
 
 
 def _parse(data: bytes, path: str) -> etree._Element:

@@ -161,7 +161,7 @@ class Schemas:
 
     def _find(self, name: str) -> list[Schema] | Unusable:
         schemas: list[Schema | Unusable] = []
-        for kind, ending in ((XSD, "xsd"), (RNG, "rng"), (SCH, "sch")):
+        for kind, ending in ((XSD, "xsd"), (RNG, "rng"), (RNG, "rnc"), (SCH, "sch")):
             path = f"{FOLDER}/{name[:_LONGEST_NAME]}.{ending}"
             try:
                 self._files.resolve(path)
