@@ -27,7 +27,7 @@ server = { command -v valkey-server || command -v redis-server || \
 	"$$(grep . $(PIP_LOG) | tail -n 1)" >&2; exit 1; }
 
 .DEFAULT_GOAL := help
-.PHONY: help run server test test-fast browser screenshots cancels check imports format bench bench-check bench-neighbours chaos fuzz audit lock vendor clean
+.PHONY: help run server test test-fast browser screenshots cancels check imports format bench bench-check bench-neighbours chaos fuzz lint-api audit lock vendor clean
 
 help:  ## say what the commands are
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -84,6 +84,16 @@ chaos: $(VENV)/.dev  ## kill, pause and cut off programs at random, and prove th
 
 fuzz: $(VENV)/.dev  ## send 50,000 random requests to a real web process; SEED=7 FUZZ=50000
 	@FUZZ_REQUESTS=$(or $(FUZZ),50000) FUZZ_SEED=$(or $(SEED),7) $(BIN)/python -m pytest -q -s tests/system/web/test_fuzz.py
+
+SPECTRAL := @stoplight/spectral-cli@6.16.3
+REDOCLY := @redocly/cli@2.77.0
+
+lint-api: $(VENV)/.dev  ## check the OpenAPI document with Spectral and Redocly, which npx fetches
+	@set -e; folder=$$(mktemp -d); trap 'rm -rf "$$folder"' EXIT; \
+		$(BIN)/python -m tools.openapi >"$$folder/openapi.json"; \
+		echo 'extends: ["spectral:oas"]' >"$$folder/spectral.yaml"; \
+		npx --yes $(SPECTRAL) lint --fail-severity warn --ruleset "$$folder/spectral.yaml" "$$folder/openapi.json"; \
+		npx --yes $(REDOCLY) lint "$$folder/openapi.json"
 
 audit: $(VENV)/.dev  ## bandit, and pip-audit of every pinned package, which asks PyPI; ARGS='--vulnerability-service osv' asks OSV
 	@$(BIN)/bandit -q -c pyproject.toml -r psthreads app.py worker.py gunicorn.conf.py

@@ -68,6 +68,7 @@ class Process:
     killable: bool
     wrapper: str
     isolated: bool = False
+    file: str = ""
     checks: list[_Check] = field(default_factory=list)
 
     @property

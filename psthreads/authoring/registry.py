@@ -84,6 +84,7 @@ def process(
     killable: bool = True,
     wrapper: str = "",
     isolated: bool = False,
+    file: str = "",
 ) -> Callable[[Callable[..., Any]], Process]:
     """Declare the decorated function as a process.
 
@@ -99,6 +100,7 @@ def process(
     - `isolated`: each thread of the process has an operating system process of its own, so that none sees what another
       one has left in modules. That costs a fork.
     - `wrapper` names an element to put around the thread in the response.
+    - `file` is the media type of the file that a check may answer with, such as application/zip.
 
     Raises ValueError for an invalid declaration; the message names the process and what to correct.
     """
@@ -121,6 +123,7 @@ def process(
                 killable=killable,
                 wrapper=wrapper,
                 isolated=isolated,
+                file=file,
             )
             declaration.check(process)
         except ValueError as error:

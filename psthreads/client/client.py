@@ -31,7 +31,7 @@ Service = Literal["threads", "processes", "progress", "logs", "cancel"]
 _GROUP_ROUTE: Final = "/members/{member}/groups/{group}/{process}"
 _SERVER_ROUTE: Final = "/members/{member}/{process}"
 _OUTAGE: Final = 60.0  # seconds that the server may be away while a thread is followed
-_PREFIX: Final = re.compile(r"/ps/(service|api)\Z")
+_PREFIX: Final = re.compile(r"/(ps/service|ps/api|api/v1)\Z")
 _NO_LIST: Final = frozenset({403, 404})  # of a list of processes that the caller may not read, or that there is not
 
 

@@ -44,6 +44,7 @@ _MOST_WARNED: Final = 20  # names that Windows cannot have
     methods=("GET", "POST"),
     time_limit=4 * 3600,
     restartable=True,
+    file="application/zip",
 )
 def export(
     context: Context,

@@ -22,7 +22,7 @@ from psthreads.web.auth.sessions import Sessions
 from psthreads.web.http import bodies, error_handlers
 from psthreads.web.http.headers import Headers
 from psthreads.web.http.respond import own_xml, text
-from psthreads.web.http.routing import Application, PathParameters
+from psthreads.web.http.routing import API_PREFIX, Application, PathParameters
 from psthreads.web.http.unknown_parameters import UnknownParameters
 from psthreads.web.pages import dashboard, formatting, scope, site
 from psthreads.web.services import Services
@@ -66,7 +66,7 @@ def create_app(config: Config) -> Flask:
     app.before_request(bodies.check)
     guard = Guard(services)
     app.unknown_parameters = UnknownParameters(app, services.registry, is_strict=config.strict)
-    for number, prefix in enumerate(("", *config.prefixes)):
+    for number, prefix in enumerate(dict.fromkeys(("", *config.prefixes, API_PREFIX))):
         for blueprint in (
             *(
                 module.make_blueprint(services, guard, level)

@@ -17,7 +17,7 @@ from psthreads.domain.model import Thread
 from psthreads.web.api.levels import ServiceLevel
 from psthreads.web.auth.guard import Guard
 from psthreads.web.http import respond
-from psthreads.web.http.operation import IF_NONE_MATCH, RANGE, DeclaredResponse, Operation, Who, declares
+from psthreads.web.http.operation import BYTES, IF_NONE_MATCH, RANGE, DeclaredResponse, Operation, Who, declares
 from psthreads.web.services import Services
 
 _TEXT: Final = frozenset({"text/html", "text/plain", "text/csv"})
@@ -25,7 +25,7 @@ _XML: Final = frozenset({"text/xml", "application/xml"})
 
 
 def _download(who: Who) -> Operation:
-    file = DeclaredResponse("The file, with the media type of its name", ("*/*",))
+    file = DeclaredResponse("The file, with the media type of its name", (BYTES, "*/*"))
     answers = {
         200: file,
         206: DeclaredResponse("The requested part of the file", file.media),

@@ -11,6 +11,7 @@ from psthreads.domain.errors import StoreFull, Unavailable
 from psthreads.domain.model import Status
 from psthreads.web.auth.guard import Guard
 from psthreads.web.http.operation import DeclaredResponse, Operation, Who, declares
+from psthreads.web.http.routing import API_PREFIX
 from psthreads.web.services import Services
 
 _TEXT: Final = DeclaredResponse("One line", ("text/plain",))
@@ -22,11 +23,13 @@ def make_blueprint(services: Services, guard: Guard) -> Blueprint:
     blueprint.before_request(guard.anyone)
 
     @blueprint.get("/healthz")
+    @blueprint.get(f"{API_PREFIX}/healthz")
     @declares(Operation("Whether this web process answers", Who.EVERYBODY, {200: _TEXT}))
     def healthz() -> Response:
         return Response("ok\n", mimetype="text/plain")
 
     @blueprint.get("/readyz")
+    @blueprint.get(f"{API_PREFIX}/readyz")
     @declares(Operation("Whether new threads would run", Who.EVERYBODY, {200: _TEXT}))
     def readyz() -> Response:
         services.installation.require()

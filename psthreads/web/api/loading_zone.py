@@ -7,6 +7,7 @@ body's end closes the connection: the client stops sending what nobody reads.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final
 
 from flask import Blueprint, Response, g, request
@@ -19,7 +20,7 @@ from psthreads.web.api.starts import acting_member
 from psthreads.web.auth.guard import Guard
 from psthreads.web.http import parameters, respond, unknown_parameters, uploads
 from psthreads.web.http.operation import BYTES, MULTIPART, DeclaredResponse, Operation, Who, declares, service
-from psthreads.web.http.routing import add_service
+from psthreads.web.http.routing import API_PREFIX, add_service
 from psthreads.web.services import Services
 
 
@@ -29,13 +30,12 @@ class _NoGroup(MissingParameter):
         self.args = ("Parameter 'group' is missing: add it to the query, or to the form before its first file.",)
 
 
-_UPLOAD: Final = (
-    Parameter("group", str, "", description="the group's name or id"),
-    Parameter("filename", str, "", description="the file's path in the loading zone, such as docs/a.xml"),
-)
+_GROUP: Final = Parameter("group", str, None, description="the group's name or id")
+_NAME: Final = Parameter("filename", str, None, description="the file's path in the loading zone, such as docs/a.xml")
+_OTHER_NAME: Final = replace(_NAME, default="", description="another path than the file's own name, for a single file")
 
 
-_FORM_FIELDS: Final = (*(parameter.wire for parameter in _UPLOAD), "file")
+_FORM_FIELDS: Final = (_GROUP.wire, _NAME.wire, "file")
 
 
 def _answers(schema: str) -> dict[int, DeclaredResponse]:
@@ -47,7 +47,7 @@ def _answers(schema: str) -> dict[int, DeclaredResponse]:
 
 
 def make_upload_blueprint(services: Services, guard: Guard) -> Blueprint:
-    """Return the route for uploads at PageSeeder's path."""
+    """Return the route for uploads."""
     blueprint = Blueprint("uploads", __name__)
     most = services.config.max_upload
 
@@ -74,12 +74,13 @@ def make_upload_blueprint(services: Services, guard: Guard) -> Blueprint:
         services.quotas.check_upload(g.caller.group)
 
     @blueprint.put("/ps/servlet/upload")
+    @blueprint.put(f"{API_PREFIX}/upload")
     @declares(
         Operation(
             "Writes the body to a file of the caller's loading zone",
             Who.GROUP,
             _answers("upload"),
-            _UPLOAD,
+            (_GROUP, _NAME),
             body=(BYTES,),
         )
     )
@@ -94,14 +95,16 @@ def make_upload_blueprint(services: Services, guard: Guard) -> Blueprint:
         return respond.uploaded({name: size}, wrapped=False, status=201 if is_new else 200)
 
     @blueprint.post("/ps/servlet/upload")
+    @blueprint.post(f"{API_PREFIX}/upload")
     @declares(
         Operation(
             "Writes the files of a form to the caller's loading zone",
             Who.GROUP,
             _answers("uploads"),
-            _UPLOAD,
+            (_GROUP, _OTHER_NAME),
             body=(MULTIPART,),
-            fields=_FORM_FIELDS,
+            fields=("file",),
+            required=("file",),
         )
     )
     def post() -> Response:

@@ -12,6 +12,7 @@ from psthreads.authoring.registry import Registry
 from psthreads.web.auth.guard import Guard
 from psthreads.web.http import respond
 from psthreads.web.http.operation import XML, DeclaredResponse, Operation, Who, declares
+from psthreads.web.http.routing import API_PREFIX
 
 _SAME: Final = DeclaredResponse("Nothing has changed")
 _WRAPPERS: Final = "  <!-- Those of the installed plug-ins follow. -->\n"
@@ -24,6 +25,7 @@ def make_blueprint(home: Path, guard: Guard, registry: Registry) -> Blueprint:
     schema = _with_wrappers((home / "schemas" / "thread.xsd").read_text(), registry)
 
     @blueprint.get("/schemas/thread.xsd")
+    @blueprint.get(f"{API_PREFIX}/schemas/thread.xsd")
     @declares(Operation("The schema of the answers in XML", Who.EVERYBODY, {200: DeclaredResponse("An XSD", (XML,))}))
     def xsd() -> Response:
         return Response(schema, content_type=respond.XML)
@@ -31,6 +33,7 @@ def make_blueprint(home: Path, guard: Guard, registry: Registry) -> Blueprint:
     json = DeclaredResponse("A JSON schema", ("application/schema+json",))
 
     @blueprint.get("/schemas/thread.schema.json")
+    @blueprint.get(f"{API_PREFIX}/schemas/thread.schema.json")
     @declares(Operation("The schema of the answers in JSON", Who.EVERYBODY, {200: json, 304: _SAME}))
     def json_schema() -> Response:
         return send_file(home / "schemas" / "thread.schema.json", mimetype="application/schema+json")

@@ -25,8 +25,10 @@ from psthreads.web.http.audit_origin import request_origin
 from psthreads.web.http.operation import (
     FORM,
     IDEMPOTENCY_KEY,
+    JSON,
     MULTIPART,
     PREFER,
+    XML,
     DeclaredResponse,
     Operation,
     Who,
@@ -157,8 +159,9 @@ def declaration(process: Process) -> Operation:
         422: service("The Idempotency-Key was used for another request", "error"),
         507: service("A quota of the group is used up", "error"),
     }
-    if process.checks:
-        answers[200] = DeclaredResponse("The same, or a file where the work was done at once", ("*/*",))
+    if process.file:
+        meaning = "The thread, which ended within the preferred wait; or the file, where the work was done at once"
+        answers[200] = DeclaredResponse(meaning, (XML, JSON, process.file), schema)
     summary = process.summary or f"Starts the process {process.name}"
     who = Who.SELF if process.scope is Scope.GROUP else Who.SERVER
     return Operation(summary, who, answers, process.parameters, (PREFER, IDEMPOTENCY_KEY), (FORM, MULTIPART))

@@ -7,6 +7,7 @@ from urllib.parse import unquote
 
 from flask import Blueprint, Response, g, request
 
+from psthreads.authoring.parameter import Parameter
 from psthreads.domain.access import TokenScope
 from psthreads.domain.errors import GroupNotFound, NotSignedIn
 from psthreads.identity.oauth_clients import OAuthClient, new_access_token
@@ -14,20 +15,25 @@ from psthreads.web.auth import refusals
 from psthreads.web.auth.guard import Guard
 from psthreads.web.auth.oauth_authlib import Hooks, OAuthServer
 from psthreads.web.http.operation import FORM, JSON, DeclaredResponse, Operation, Who, declares
+from psthreads.web.http.routing import API_PREFIX
 from psthreads.web.services import Services
 
 _GROUP: Final = "group:"
 _WRONG: Final = "The client id or the secret is wrong."
 _MOST_GROUPS: Final = 100
+_SCOPE: Final = Parameter("scope", str, "", description="read, act and group:<name>, to narrow the client's scope")
+_TOKEN: Final = Parameter("token", str, None, description="the access token to end")
 _REFUSALS: Final = {
-    400: DeclaredResponse("The request is not valid or not supported; `error` says why", (JSON,)),
-    401: DeclaredResponse("The client id or the secret is wrong", (JSON,)),
-    429: DeclaredResponse("Too many wrong secrets from this address: Retry-After says when to try again", (JSON,)),
+    400: DeclaredResponse("The request is not valid or not supported; `error` says why", (JSON,), "oauth-error"),
+    401: DeclaredResponse("The client id or the secret is wrong", (JSON,), "oauth-error"),
+    429: DeclaredResponse(
+        "Too many wrong secrets from this address: Retry-After says when to try again", (JSON,), "oauth-error"
+    ),
 }
 
 
 def make_blueprint(services: Services, guard: Guard) -> Blueprint:
-    """Return the two routes, at PageSeeder's paths."""
+    """Return the two routes."""
     blueprint = Blueprint("oauth", __name__)
 
     def allow() -> None:
@@ -41,26 +47,31 @@ def make_blueprint(services: Services, guard: Guard) -> Blueprint:
     server = OAuthServer(hooks, services.config.oauth_expires)
 
     @blueprint.post("/ps/oauth/token")
+    @blueprint.post(f"{API_PREFIX}/oauth/token")
     @declares(
         Operation(
             "Gives an OAuth client an access token",
             Who.EVERYBODY,
-            {200: DeclaredResponse("access_token, token_type and expires_in, in seconds", (JSON,)), **_REFUSALS},
+            {200: DeclaredResponse("The token, which is sent as a Bearer token", (JSON,), "oauth-token"), **_REFUSALS},
+            (_SCOPE,),
             body=(FORM,),
-            fields=("grant_type", "scope", "client_id", "client_secret"),
+            fields=("grant_type", "client_id", "client_secret"),
+            required=("grant_type",),
         )
     )
     def token() -> Response:
         return server.token()
 
     @blueprint.post("/ps/oauth/revoke")
+    @blueprint.post(f"{API_PREFIX}/oauth/revoke")
     @declares(
         Operation(
             "Revokes an access token of an OAuth client",
             Who.EVERYBODY,
-            {200: DeclaredResponse("The token is revoked", (JSON,)), **_REFUSALS},
+            {200: DeclaredResponse("The token is revoked", (JSON,), "oauth-revoked"), **_REFUSALS},
+            (_TOKEN,),
             body=(FORM,),
-            fields=("token", "token_type_hint", "client_id", "client_secret"),
+            fields=("token_type_hint", "client_id", "client_secret"),
         )
     )
     def revoke() -> Response:

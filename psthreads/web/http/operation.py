@@ -1,6 +1,6 @@
 """The declarations of the API's routes, beside their views: who may use them, their parameters, their answers.
 
-The views read their parameters by the same declarations; openapi.py makes the document from them.
+The views read their parameters by the same declarations; the package openapi makes the document from them.
 """
 
 from __future__ import annotations
@@ -43,7 +43,11 @@ class DeclaredResponse:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One method of a route. `body` is the body's media types; a form has the parameters and `fields` as its fields."""
+    """One method of a route.
+
+    `body` is the body's media types. A form has the parameters and `fields` as its fields, and needs those that have
+    no default and those in `required`.
+    """
 
     summary: str
     who: Who
@@ -52,6 +56,7 @@ class Operation:
     headers: tuple[Parameter, ...] = ()
     body: tuple[str, ...] = ()
     fields: tuple[str, ...] = ()
+    required: tuple[str, ...] = ()
 
 
 def service(meaning: str, schema: str) -> DeclaredResponse:

@@ -17,11 +17,14 @@ from markupsafe import Markup
 from psthreads.documents.results import owner
 from psthreads.domain.errors import PsthreadsError
 from psthreads.domain.model import Event, LogPage, Thread, ThreadPage, clean, iso
+from psthreads.web.http.routing import API_PREFIX
 
 XML: Final = "application/xml;charset=utf-8"
 """The media type of XML, without a blank: PageSeeder's Java client finds the charset by exactly `;charset=`."""
 
 _JSON: Final = "application/json"
+_XMLS: Final = ("application/xml", "text/xml")
+_API: Final = f"{API_PREFIX}/"
 _PARSER: Final = etree.XMLParser(resolve_entities=False, no_network=True, huge_tree=True)
 RETRY_SECONDS: Final = 1
 """How long a client should wait before its next request for progress."""
@@ -205,10 +208,11 @@ def _wants_json() -> bool:
     if suffix := g.get("suffix"):
         return bool(suffix == "json")
     accept: str = request.environ.get("HTTP_ACCEPT", "")
+    if request.path.startswith(_API):
+        return "xml" not in accept or request.accept_mimetypes.best_match([_JSON, *_XMLS]) == _JSON
     if "json" not in accept:  # The common case, without parsing.
         return request.path.endswith(".json") and request.url_rule is None
-    best = request.accept_mimetypes.best_match(["application/xml", "text/xml", "application/json"])
-    return best == "application/json"
+    return request.accept_mimetypes.best_match([*_XMLS, _JSON]) == _JSON
 
 
 @lru_cache(maxsize=512)

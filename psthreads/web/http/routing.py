@@ -23,6 +23,10 @@ from psthreads.web.http.unknown_parameters import UnknownParameters
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
+API_PREFIX: Final = "/api/v1"
+"""The prefix of the API for programs that its OpenAPI document has made: there everything answers that is no page, in
+JSON where the client does not ask for XML."""
+
 _CACHED: Final = 2_048
 _SESSION: Final = re.compile(r";jsessionid=[^/;]*", re.IGNORECASE)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
+from psthreads.audit.entries import SETUP
 from psthreads.documents.layout import Documents
 from psthreads.domain.config import Config
 from psthreads.identity.directory import Directory
@@ -32,6 +33,10 @@ class Service:
     url: str
     config: Config
     people: People
+
+    def program(self, name: str) -> tuple[str, str]:
+        """Add an OAuth client of the contributor, and return its id and its secret."""
+        return self.people.directory.by(SETUP).add_client(self.people.members["contributor"], name)
 
 
 @pytest.fixture(scope="package")

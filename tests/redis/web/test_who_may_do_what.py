@@ -17,6 +17,7 @@ from psthreads.domain.config import Config
 from psthreads.threads.engine import Engine
 from psthreads.threads.store import ThreadStore
 from psthreads.web.app import create_app
+from psthreads.web.http.routing import API_PREFIX
 from tests.support.forms import sign_in, token_in
 from tests.support.people import INSIDE, People
 from tests.support.threads import new_thread
@@ -307,7 +308,7 @@ def test_the_table_holds_for_every_kind_of_credential_and_every_site(
     for who in ("contributor", "chief"):
         client, headers = credential_of(world, kind, who)
         for rule, method in rules(app):
-            if method == "HEAD":
+            if method == "HEAD" or rule.rule.startswith(API_PREFIX):  # There the same blueprints answer.
                 continue
             sites = ("program", "another site") if method in {"GET", "OPTIONS"} else SITES
             for group_name in ("acme", "other") if "group" in rule.arguments else ("acme",):

@@ -1,0 +1,47 @@
+"""The OpenAPI document of what answers below /api/v1, and the page that shows it. Both are open to everybody."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from pathlib import Path
+
+from flask import Blueprint, Response, current_app, render_template
+
+from psthreads.web.api.openapi.document import document, refusals
+from psthreads.web.api.openapi.routes import TAGS, described, tag_of
+from psthreads.web.auth.guard import Guard
+from psthreads.web.http import headers
+from psthreads.web.http.operation import JSON, DeclaredResponse, Operation, Who, declares
+from psthreads.web.http.routing import API_PREFIX
+from psthreads.web.services import Services
+
+
+def make_blueprint(services: Services, home: Path, guard: Guard) -> Blueprint:
+    """Return the route of the document, and that of its page: they say nothing that the docs do not."""
+    blueprint = Blueprint("openapi", __name__)
+    blueprint.before_request(guard.anyone)
+    schemas = json.loads((home / "schemas" / "thread.schema.json").read_text())["$defs"]
+
+    @cache
+    def text() -> str:
+        return json.dumps(document(current_app, services, schemas), indent=1)
+
+    @blueprint.get("/openapi.json")
+    @blueprint.get(f"{API_PREFIX}/openapi.json")
+    @declares(Operation("This document", Who.EVERYBODY, {200: DeclaredResponse("An OpenAPI document", (JSON,))}))
+    def openapi() -> Response:
+        return Response(text(), mimetype=JSON)
+
+    @cache
+    def page() -> str:
+        # The same for everybody, since nobody is signed in here: made once, it costs a stranger's request nothing.
+        items = described(current_app, services)
+        groups = {tag: [item for item in items if tag_of(item) == tag] for tag in TAGS}
+        return render_template("api.html", groups=groups, refused=refusals, name=TAGS, Who=Who)
+
+    @blueprint.get("/api")
+    def api() -> Response:
+        return headers.as_page(Response(page()))
+
+    return blueprint
