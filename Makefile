@@ -78,9 +78,9 @@ bench-neighbours: $(VENV)/neighbours/.installed  ## install Celery, RQ, Dramatiq
 bench-check: $(VENV)/.dev  ## fail where a thread costs more trips, commands or bytes than at the last release; ACCEPT=1 notes what it costs now
 	@$(BIN)/python -m bench.check $(if $(ACCEPT),--accept)
 
-chaos: $(VENV)/.dev  ## kill, pause and cut off programs at random, and prove that nothing is lost; SEED=7 THREADS=2000 FAULTS="cut stall" DURATION=300
+chaos: $(VENV)/.dev  ## kill, pause and cut off programs at random, and prove that nothing is lost; SEED=7 THREADS=2000 FAULTS="cut stall" DURATION=300 ISOLATED=1
 	@$(BIN)/python -m chaos $(if $(SEED),--seed $(SEED)) $(if $(THREADS),--threads $(THREADS)) \
-		$(if $(FAULTS),--faults "$(FAULTS)") $(if $(DURATION),--seconds $(DURATION))
+		$(if $(FAULTS),--faults "$(FAULTS)") $(if $(DURATION),--seconds $(DURATION)) $(if $(ISOLATED),--isolated)
 
 fuzz: $(VENV)/.dev  ## send 50,000 random requests to a real web process; SEED=7 FUZZ=50000
 	@FUZZ_REQUESTS=$(or $(FUZZ),50000) FUZZ_SEED=$(or $(SEED),7) $(BIN)/python -m pytest -q -s tests/system/web/test_fuzz.py

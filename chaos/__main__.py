@@ -89,6 +89,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--faults", type=names, default=faults, help=f"some of: {' '.join(faults)}")
     parser.add_argument("--machines", type=int, default=3)
     parser.add_argument("--workers", type=int, default=2, help="on each machine")
+    parser.add_argument("--isolated", action="store_true", help="give every thread a horse of its own")
     arguments = parser.parse_args()
     arguments.seconds = arguments.seconds or max(20.0, _SECONDS_EACH * arguments.threads)
     return arguments
@@ -98,7 +99,10 @@ def _blow(folder: Path, arguments: argparse.Namespace, names: Collection[str]) -
     """Return the figures of the storm, and every promise that it broke."""
     trails = folder / "trails"
     trails.mkdir(parents=True)
-    with World(folder, arguments.machines, arguments.workers) as world, connect(world.config.redis_url) as redis:
+    with (
+        World(folder, arguments.machines, arguments.workers, isolated=arguments.isolated) as world,
+        connect(world.config.redis_url) as redis,
+    ):
         store = ThreadStore(redis, world.config)
         directory = Directory(redis).by(SETUP)
         member, group = directory.add_member("storm", "a password for a storm"), directory.add_group("storm")

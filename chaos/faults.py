@@ -76,15 +76,15 @@ class Faults:
     def kill_worker(self) -> Hit | None:
         """Kill one worker, and neither its horse nor what that started."""
         machine, worker = self._worker()
-        return self._kill(machine, [worker.pid], [horse.pid for horse in kin(worker)]) if worker else None
+        return self._kill(machine, [worker.pid], machine.horses_of(worker)) if worker else None
 
     def kill_both(self) -> Hit | None:
         """Kill one worker and its horse."""
         machine, worker = self._worker()
         if worker is None:
             return None
-        horses = [horse.pid for horse in kin(worker)]
-        return self._kill(machine, [worker.pid, *horses], horses)
+        horses = machine.horses_of(worker)
+        return self._kill(machine, [worker.pid, *(horse.pid for horse in kin(worker))], horses)
 
     def kill_supervisor(self) -> Hit | None:
         """Kill one supervisor, and nothing that it started."""
@@ -195,7 +195,7 @@ class Faults:
         return [each for each in self._world.machines if each.name not in struck and each.horses()]
 
     def _horse(self) -> tuple[Machine, int]:
-        """Return a horse and its machine, 0 where there is none."""
+        """Return a horse that runs something and its machine, 0 where there is none."""
         horses = [(machine, horse) for machine in self._world.machines for horse in machine.horses()]
         return self._draw.choice(horses) if horses else (self._machine(), 0)
 
@@ -203,7 +203,7 @@ class Faults:
         machine = self._machine()
         workers = machine.workers()
         # One that is at work is more worth killing.
-        busy = [worker for worker in workers if kin(worker)]
+        busy = [worker for worker in workers if machine.horses_of(worker)]
         return machine, self._draw.choice(busy or workers) if workers else None
 
     @staticmethod

@@ -54,7 +54,9 @@ class Trail:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._write("end")  # The descriptor stays open, as a mark, until the process ends.
+        self._write("end")
+        # Whatever the execution has forked holds it open still, as a mark.
+        os.close(self._fd)
 
     def tick(self) -> None:
         """Note that the calling process is at work."""
@@ -152,17 +154,17 @@ def processes(folder: Path) -> Iterator[tuple[str, psutil.Process]]:
         with suppress(psutil.Error, OSError):
             if process.status() == psutil.STATUS_ZOMBIE:
                 continue
-            if thread_id := process.environ().get(MARK) or _by_trail(process.pid, folder):
+            if thread_id := process.environ().get(MARK) or thread_of(process.pid, folder):
                 yield thread_id, process
 
 
-def _by_trail(pid: int, folder: Path) -> str:
+def thread_of(pid: int, folder: Path) -> str:
+    """Return the id of the thread whose trail this process holds open, empty for none."""
     descriptors = Path(f"/proc/{pid}/fd")
-    if not descriptors.exists():
-        return ""
-    for descriptor in descriptors.iterdir():
-        with suppress(OSError):
-            target = descriptor.readlink()
-            if target.parent == folder:
-                return target.name.split("-")[0]
+    with suppress(OSError):
+        for descriptor in descriptors.iterdir():
+            with suppress(OSError):
+                target = descriptor.readlink()
+                if target.parent == folder:
+                    return target.name.split("-")[0]
     return ""

@@ -20,7 +20,7 @@ import psutil
 
 from chaos.fork_limit import ForkLimit
 from chaos.proxy import Proxy
-from chaos.trails import MACHINE
+from chaos.trails import MACHINE, thread_of
 from psthreads.domain.config import Config
 from psthreads.domain.errors import ConfigError
 from psthreads.local.programs import SUPERVISOR, WEB, free_port, start
@@ -88,6 +88,7 @@ class Machine(Program):
     def __init__(self, name: str, config: Config, folder: Path) -> None:
         self.proxy = Proxy(config.redis_url)
         self.fork_limit = ForkLimit(name)
+        self._trails = folder / "trails"
         super().__init__(name, replace(config, redis_url=self.proxy.url), SUPERVISOR, folder / f"{name}.log")
 
     def start(self) -> None:
@@ -102,8 +103,12 @@ class Machine(Program):
         return [child for child in self.children() if is_worker(child)]
 
     def horses(self) -> list[int]:
-        """Return the process ids of the workers' children."""
-        return [horse.pid for worker in self.workers() for horse in kin(worker)]
+        """Return the process ids of the horses that run something."""
+        return [horse for worker in self.workers() for horse in self.horses_of(worker)]
+
+    def horses_of(self, worker: psutil.Process) -> list[int]:
+        """Return the process id of a worker's horse, if that runs something."""
+        return [horse.pid for horse in kin(worker) if thread_of(horse.pid, self._trails)]
 
     def set_forking(self, *, may_fork: bool) -> None:
         """Let the supervisor and its workers fork or not."""
@@ -114,7 +119,7 @@ class Machine(Program):
 class World:
     """Redis, a web process and supervisors with workers, on this machine. A context manager."""
 
-    def __init__(self, folder: Path, machines: int, workers: int) -> None:
+    def __init__(self, folder: Path, machines: int, workers: int, *, isolated: bool = False) -> None:
         self.folder = folder
         self.redis = RedisServer(folder / "redis", tied=False)  # The storm starts it again, and ends before it.
         self.config = Config(
@@ -130,6 +135,7 @@ class World:
             outage=2.5,
             starts_per_member="off",
             shutdown=2,
+            isolated=isolated,
         )
         self.web = Program("web", self.config, WEB, folder / "web.log")
         self.machines = [Machine(f"machine{number}", self.config, folder) for number in range(machines)]

@@ -40,7 +40,7 @@ def test_only_config_reads_the_servers_environment() -> None:
         if "os.environ" in path.read_text() or "os.getenv" in path.read_text()
     }
     # The client's settings are its own; the others hand the environment on to the programs that they start, whole or
-    # in part, or empty it.
+    # in part, empty it, or look whether it has changed.
     others = {
         "authoring/children.py",
         "client/settings.py",
@@ -48,6 +48,7 @@ def test_only_config_reads_the_servers_environment() -> None:
         "local/programs.py",
         "run_workers.py",
         "web/gunicorn_settings.py",
+        "worker/horse/process_state.py",
         "worker/supervisor.py",
     }
     assert readers == {"domain/config.py", *others}
