@@ -9,11 +9,12 @@ from pathlib import Path
 
 from bench.processes import memory, speed
 from bench.threads import cost, heartbeat, reporting, stored, throughput
-from bench.web import pages, progress, streams
+from bench.web import pages, progress, starts, streams
 
 MEASUREMENTS: Mapping[str, Callable[[], dict[str, float]]] = {
     "throughput": throughput.measure,
     "cost": cost.measure,
+    "starts": starts.measure,
     "progress": progress.measure,
     "heartbeat": heartbeat.measure,
     "reporting": reporting.measure,

@@ -28,7 +28,7 @@ def is_whole(answer: bytearray) -> bool:
     if end < 0:
         return False
     head = bytes(answer[:end]).lower()
-    assert b" 200 " in head.partition(b"\r\n")[0], bytes(answer)
+    assert head.startswith((b"http/1.1 200 ", b"http/1.1 202 ")), bytes(answer)
     length = int(head.partition(b"content-length:")[2].partition(b"\r\n")[0])
     return len(answer) >= end + 4 + length
 
