@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import os
 import platform
 import socket
@@ -41,6 +42,11 @@ def gunicorn(config: Config, app: str) -> Iterator[int]:
     process = start(command, config, folder=ROOT, output=subprocess.DEVNULL, environment=environment)
     try:
         await_port(port)
+        # The port is open before the worker has imported the application.
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+        connection.request("GET", "/")
+        connection.getresponse()
+        connection.close()
         yield port
     finally:
         process.terminate()

@@ -22,6 +22,8 @@ from psthreads.domain.errors import QuotaReached
 _STORAGE: Final = "ps:storage"
 _FIELDS: Final = ("results:bytes", "loading:bytes", "groups:files", "loading:files", "results:files")
 _NEAR: Final = 0.8
+_REMEMBERED: Final = 1.0  # seconds
+_MOST_REMEMBERED: Final = 10_000  # groups
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,7 @@ class Quotas:
     def __init__(self, redis: Redis, config: Config) -> None:
         self._redis = redis
         self._config = config
+        self._roomy: dict[int, float] = {}
 
     def uses(self, group_id: int) -> tuple[Use, ...]:
         """Return what a group uses: its logs, results, loading zones and files, in one round trip."""
@@ -69,11 +72,21 @@ class Quotas:
         )
 
     def check_start(self, group: Group) -> None:
-        """Raise QuotaReached where the group's logs, results or files leave no room for another thread."""
-        logs, results, _, files = self.uses(group.id)
+        """Raise QuotaReached where the group's logs, results or files leave no room for another thread.
+
+        A group that is far from every quota is asked about once a second: files are measured less often than that.
+        """
+        if self._roomy.get(group.id, 0.0) > time.monotonic():
+            return
+        uses = self.uses(group.id)
+        logs, results, _, files = uses
         _refuse(group, logs, "delete threads, or wait until they expire")
         _refuse(group, results, "delete threads with results, or wait until they expire")
         _refuse(group, files, "delete threads with results, or documents")
+        if not any(use.is_near for use in uses):
+            if len(self._roomy) >= _MOST_REMEMBERED:
+                self._roomy.clear()
+            self._roomy[group.id] = time.monotonic() + _REMEMBERED
 
     def check_upload(self, group: Group) -> None:
         """Raise QuotaReached where the group's loading zones or files leave no room for an upload."""

@@ -79,7 +79,8 @@ class Engine:
                 redis=self._redis,
             ),
         )
-        thread_id = self.store.create(new, _digest(key) if key else "", _fingerprint(process, values, member, group))
+        fingerprint = _fingerprint(process, values, member, group) if key else ""
+        thread_id = self.store.create(new, _digest(key) if key else "", fingerprint)
         return self._fetch_started(thread_id)
 
     def replay(

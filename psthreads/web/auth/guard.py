@@ -161,7 +161,8 @@ class Guard:
         else:
             caller = self._directory.identify(credential, group, address=current.remote_addr or "")
         context.caller = caller
-        bodies.allow_member(self._max_body)
+        if current.method not in _SAFE:
+            bodies.allow_member(current, self._max_body)
         if caller.token_scope is not None and (
             problem := access.scope_problem(caller, acts=acts or current.method not in _SAFE)
         ):

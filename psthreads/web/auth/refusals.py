@@ -37,7 +37,8 @@ def install(app: Flask, services: Services) -> None:
     """Have every refusal recorded."""
 
     def record(response: Response) -> Response:
-        problem, refusal = g.pop("problem", None), g.pop("refusal", None)
+        context = g._get_current_object()  # noqa: SLF001 (as Flask's documentation has it)
+        problem, refusal = context.pop("problem", None), context.pop("refusal", None)
         if response.status_code in _STATUSES or refusal or isinstance(problem, NotSignedIn):
             _record(services, response, refusal or (problem, "", ""))
         return response

@@ -7,8 +7,8 @@ import time
 from ipaddress import ip_address
 from typing import Any, Final, cast
 
-from flask import Flask, Request, current_app, request, session
-from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
+from flask import Flask, Request, Response, current_app, request, session
+from flask.sessions import SecureCookieSession, SecureCookieSessionInterface, SessionMixin
 from flask_login import LoginManager, UserMixin, login_user
 from redis import Redis
 
@@ -49,6 +49,11 @@ class Sessions(SecureCookieSessionInterface):
                     self._redis.set(_SHARED_KEY, secrets.token_hex(32), nx=True)
                     key = self._redis.get(_SHARED_KEY)
                 app.secret_key = key
+
+    def save_session(self, app: Flask, session: SessionMixin, response: Response) -> None:
+        """Write the session's cookie where there is one to write."""
+        if session or session.modified or session.accessed:  # Else Flask looks up all that a cookie has, and leaves it.
+            super().save_session(app, session, response)
 
     def get_cookie_name(self, app: Flask) -> str:
         """Return the cookie's name. Over TLS no other host of the same domain can set one with this prefix."""

@@ -126,7 +126,8 @@ def check() -> None:
 
     Raises UnsupportedBody, UnsupportedCoding, ConditionNotChecked and BadParameter.
     """
-    environ, method = request.environ, request.method
+    environ: WSGIEnvironment = request.environ
+    method: str = environ["REQUEST_METHOD"].upper()
     for key, name in _OVERRIDES.items():
         if environ.get(key, method).upper() != method:
             raise BadParameter(name, f"The method is not taken from {name}: send the request with that method itself.")
@@ -161,9 +162,8 @@ def _check_type() -> None:
         )
 
 
-def allow_member(most: int) -> None:
+def allow_member(current: Request, most: int) -> None:
     """Allow a body of so many bytes, unless the route has its own limit, since the caller is known."""
-    current: Request = request
     if current.max_content_length == SMALL:
         current.max_content_length = current.max_form_memory_size = most
 

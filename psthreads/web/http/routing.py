@@ -42,6 +42,10 @@ class Application(Flask):
         self._routes: dict[tuple[str, str], tuple[Any, Any]] = {}
         self.url_value_preprocessor(_take_suffix)
 
+    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        """Return the function, as it is: none here is a coroutine, and Flask would look at each in every request."""
+        return func
+
     def dispatch_request(self) -> ResponseReturnValue:
         """Answer the request, once its guard has let it in and its parameters are ones that the route may get."""
         ignored = self.unknown_parameters.check() if self.unknown_parameters else []
