@@ -21,14 +21,14 @@ from typing import Annotated, BinaryIO, Final, cast
 from psthreads.authoring.context import Context
 from psthreads.authoring.process import Start
 from psthreads.authoring.registry import process
-from psthreads.documents.layout import GroupFolder
+from psthreads.documents.layout import Document, GroupFolder
 from psthreads.documents.loading_zone import LoadingZone
 from psthreads.documents.paths import composed
 from psthreads.domain.errors import BadParameter, PsthreadsError
 from psthreads.domain.model import Level, Outcome, Status
-from psthreads.processes.validate import is_xml
+from psthreads.processes.validate import bad_news, good_news, is_xml
+from psthreads.processes.validation.validator import Notes, Validator
 from psthreads.processes.wording import many
-from psthreads.processes.xml.checking import Checker, Notes
 from psthreads.processes.xml.parsing import MOST_LOGGED
 
 _MOST_REPORTED: Final = 100  # files that cannot be loaded
@@ -191,26 +191,24 @@ class _Load:
         context = self._context
         level = Level.WARN if self._skip_invalid else Level.ERROR
         sources = {composed(document.path): path for path, document in self._files}
-        checker = Checker(context, _AsLoaded(self._documents, self._zone, sources))
+        validator = Validator(context, _AsLoaded(self._documents, self._zone, sources))
         notes = Notes(context)
-        documents = [document for _, document in self._files if is_xml(document.path)]
+        documents: list[tuple[Document, bytes | None]] = [
+            (document, None) for _, document in self._files if is_xml(document.path)
+        ]
         with context.bar("validating", total=len(documents)) as bar:
-            for document in bar.iter(documents):
+            for document, verdict in bar.iter(validator.verdicts(documents)):
                 path = document.path
-                try:
-                    problems = checker.problems(document)
-                except (PsthreadsError, OSError):
+                if verdict is None:
                     yield path, f"Document {path} cannot be checked: it is gone from the loading zone."
                     continue
-                notes.warn(path, checker.notes)
-                if checker.unapplied:
-                    context.warning(f"Document {path} is too large to be checked by {checker.unapplied}.")
-                for problem in problems[1:MOST_LOGGED]:
+                notes.warn(path, verdict.notes)
+                for problem in verdict.problems[1:MOST_LOGGED]:
                     context.log(f"Document {path}, {problem}", level)
-                if problems:
-                    yield path, f"Document {path} is not valid: {problems[0]}"
+                if verdict.problems or verdict.unchecked:
+                    yield path, bad_news(path, verdict)
                 else:
-                    context.message(f"Document {path} is valid.")
+                    context.message(good_news(path, verdict))
 
     def _load(self, path: str, to: str) -> bool:
         """Move one file and report it, so that no interrupt comes between the two."""

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from psthreads.authoring.context import Context
 from psthreads.documents.layout import Documents, GroupFolder
 from psthreads.domain.access import Group, Member
 from psthreads.domain.model import Level, Outcome, Status
+from psthreads.processes.bounded.files import Files
 from psthreads.processes.validate import validate
+from psthreads.processes.validation.validator import Validator
 from tests.support.group_of_documents import Reports
 
 GROUP = Group(7, "acme")
@@ -27,6 +31,16 @@ NOTE_RNG = f"""\
 NOTE_SCH = f"""\
 <schema {SCH}><pattern><rule context="p"><assert test=". &gt; 0">A p is positive, not <value-of select="."/>.</assert>
 <report test=". = 13" role="warning">Bad luck.</report></rule></pattern></schema>"""
+
+
+def limited(monkeypatch: pytest.MonkeyPatch, *, seconds: float, memory: int) -> None:
+    """Give the child that validates less than usual."""
+    original = Validator.__init__
+
+    def init(self: Validator, context: Context, files: Files) -> None:
+        original(self, context, files, seconds, memory)
+
+    monkeypatch.setattr(Validator, "__init__", init)
 
 
 class Running:
@@ -56,10 +70,10 @@ class Running:
         for name, text in documents.items():
             self.folder.write(name.replace("__", "/").replace("_", "."), text.encode())
 
-    def run(self, path: str = "/", *, warn: bool = False) -> Outcome:
+    def run(self, path: str = "/", *, warn: bool = False, require_schema: bool = False) -> Outcome:
         context = self.context()
         try:
-            outcome = validate.function(context, path, warn)
+            outcome = validate.function(context, path, warn, require_schema)
         finally:
             context.clean_up()
         for report in context.close():

@@ -7,6 +7,7 @@ answer then but the reason, and the child's successor goes on behind it. All wai
 from __future__ import annotations
 
 import os
+import resource
 import select
 import signal
 import time
@@ -29,12 +30,14 @@ SECONDS: Final = 30.0
 """The time that a piece of work has, and a second more for each megabyte beyond 16; also that of each schema."""
 
 MEMORY: Final = 1024 * 1024 * 1024
-"""The bytes that a child may need in addition to those it starts with."""
+"""The bytes that a child may need in addition to those it starts with, where the thread may have twice as many."""
 
 _MOST_AHEAD: Final = 96  # pieces of work that are sent before their turn
 _BYTES_AHEAD: Final = 256 * 1024
 _CHUNK: Final = 256 * 1024
 _LOOK_SECONDS: Final = 0.1  # at the child's deadline
+# Of the address space that a thread's processes may have, which is twice their memory.
+_SHARE: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +53,7 @@ class WorkRequest(Generic[T]):
 class Death:
     """Why a piece of work has no answer: "took more than 30 s", for example.
 
-    `action` and `subject` say at what: "compile" and the path of a schema, "check" and that of the schema that was
+    `action` and `subject` say at what: COMPILE and the path of a schema, CHECK and that of the schema that was
     applied. `is_limit` is False where a library failed or crashed.
     """
 
@@ -77,6 +80,7 @@ class BoundedChild(Generic[T]):
 
     `make` makes the work in the child, and may raise Unusable. The child is started with the first request, or by
     `start`. `deaths` is called with each death before the next child starts, which knows what the parent then does.
+    `memory` is MEMORY by default, or half of the thread's if that is less.
     """
 
     def __init__(
@@ -85,7 +89,7 @@ class BoundedChild(Generic[T]):
         files: Files,
         make: Callable[[Inside], Work],
         seconds: float = SECONDS,
-        memory: int = MEMORY,
+        memory: int = 0,
         deaths: Callable[[Death], object] = lambda _: None,
     ) -> None:
         self.confinement: frozenset[str] = frozenset()
@@ -94,7 +98,7 @@ class BoundedChild(Generic[T]):
         self._files = files
         self._make = make
         self._seconds = seconds
-        self._memory = memory
+        self._memory = memory or _default_memory()
         self._deaths = deaths
         self._answered = 0
         context.cleanup(self.stop)
@@ -273,3 +277,8 @@ class BoundedChild(Generic[T]):
             self._server.close()
             self._board.close()
         return os.waitstatus_to_exitcode(status)
+
+
+def _default_memory() -> int:
+    space, _ = resource.getrlimit(resource.RLIMIT_DATA)
+    return MEMORY if space == resource.RLIM_INFINITY else min(MEMORY, space // _SHARE)

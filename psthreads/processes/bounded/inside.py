@@ -8,6 +8,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, BinaryIO, Final, Protocol
 
 from psthreads.authoring.children import confine_child
@@ -18,6 +19,8 @@ from psthreads.processes.bounded.stage import StageBoard
 
 OUT_OF_MEMORY: Final = 3
 """The exit status of a child that has reached its limit of memory."""
+
+COMPILE, CHECK = "compile", "check"  # what it is at
 
 _SECONDS_KEPT: Final = 0.1  # for answers, until they are sent together
 _BYTES_KEPT: Final = 32 * 1024
@@ -38,15 +41,11 @@ class Work(Protocol):
 
 
 class Inside:
-    """What a work has in the child: the group's files, and the naming of what it is at.
-
-    `confinement` says what of FILES and NETWORK the kernel has taken away.
-    """
+    """What a work has in the child: the group's files, and the naming of what it is at."""
 
     def __init__(self, group: Group, board: StageBoard, requests: int, responses: int, seconds: float) -> None:
         self.files = AskedFiles(group, self._ask)
         self.seconds = seconds
-        self.within = board.within
         self._board = board
         self._requests: BinaryIO = os.fdopen(requests, "rb", closefd=False)
         self._responses = responses
@@ -54,6 +53,14 @@ class Inside:
         self._answers: list[bytes] = []
         self._kept = 0
         self._sent = time.monotonic()
+
+    def compiling(self, path: str) -> AbstractContextManager[None]:
+        """Return a block that compiles what is at a path of the group, with as much time again as a check has."""
+        return self._board.within(COMPILE, path, self.seconds)
+
+    def applying(self, path: str) -> AbstractContextManager[None]:
+        """Return a block that applies what is at a path of the group, within the time of the check."""
+        return self._board.within(CHECK, path)
 
     def run(self, make: Callable[[Inside], Work], memory: int) -> int:
         """Work until the parent closes its end, and return the exit status."""
@@ -70,7 +77,7 @@ class Inside:
 
     def _serve(self, make: Callable[[Inside], Work], confinement: list[bytes]) -> None:
         try:
-            with self.within("compile", "", self.seconds):
+            with self.compiling(""):
                 work = make(self)
         except Unusable as error:
             self._write(frames.pack(frames.UNUSABLE, [_short(error)]))
@@ -80,7 +87,7 @@ class Inside:
             while not self._waiting:
                 self._waiting.append(self._read(frames.REQUESTS))
             for size, *fields in frames.taken_apart(self._waiting.popleft()):
-                self._board.begin("check", self.seconds + max(0, int(size) - _LARGE) / _BYTES_A_SECOND)
+                self._board.begin(CHECK, self.seconds + max(0, int(size) - _LARGE) / _BYTES_A_SECOND)
                 self._keep(self._answer(work, fields))
             self._flush()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mmap
 import struct
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -71,7 +72,8 @@ class StageBoard:
         finally:
             if seconds and before[0]:
                 before = (before[0] + time.monotonic() - now, *before[1:])
-            self._put(*before)
+            if not isinstance(sys.exception(), MemoryError):  # It ends the child, and this is what it was at.
+                self._put(*before)
 
     @contextmanager
     def waiting(self) -> Iterator[None]:

@@ -1,152 +1,187 @@
-"""Checks documents: whether each is well-formed, and valid by the schemas that apply to it."""
+"""Checks documents: whether each is well-formed, and valid by the schemas that apply to it.
+
+It calls libraries in C on what members wrote, and so belongs into a child. Whatever a library raises about one document
+or one schema is told of that one.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from io import BytesIO
 from typing import Final
 
 from lxml import etree
 
-from psthreads.authoring.context import Context
-from psthreads.documents.layout import Document, GroupFolder
+from psthreads.domain.errors import PsthreadsError
+from psthreads.processes.bounded.files import Files
 from psthreads.processes.bounded.inside import Unusable
+from psthreads.processes.validation.verdict import Verdict
 from psthreads.processes.xml import parsing as _parsing
-from psthreads.processes.xml.findings import Finding
 from psthreads.processes.xml.includes import Includer
 from psthreads.processes.xml.locating import Locator
-from psthreads.processes.xml.parsing import DocumentProblem, NotWellFormed, Sieve
+from psthreads.processes.xml.parsing import DocumentProblem, LimitReached, NotWellFormed, Sieve, plain
 from psthreads.processes.xml.reading import Reader
-from psthreads.processes.xml.schemas import Grammar, Schemas
+from psthreads.processes.xml.schemas import Grammar, Schema, Schemas
+from psthreads.processes.xml.steps import Steps
 
-LARGEST_TREE: Final = 16 * 1024 * 1024
-"""The largest document, in bytes, that is held in memory."""
+LARGEST_TREE: Final = 128 * 1024 * 1024
+"""The largest document, in bytes, that is held in memory, where something can only be checked there."""
 
-_MOST_MARKS: Final = 500_000  # tags and attributes of a document in memory, where each takes some 200 bytes
+_LARGE: Final = 4 * 1024 * 1024  # bytes; a larger document is rather checked while it is read
+_MOST_MARKS: Final = 200_000  # tags and attributes, where each takes some 200 bytes in memory, of one that is not
 _SMALL: Final = 256 * 1024  # bytes; a validator keeps every error of a tree, which is harmless up to this size
-
-
-_MOST_NOTES: Final = 200
 _MOST_SIEVES: Final = 64  # a sieve keeps its schema
 
 
 class Checker:
-    """Finds the problems of documents.
+    """Checks documents of one group."""
 
-    `unapplied` names the schemas that the last document was too large for, and `notes` says which it names, or the
-    group has for it, that were not applied for another reason.
-    """
-
-    def __init__(self, context: Context, folder: GroupFolder) -> None:
-        self.unapplied = ""
-        self.notes: list[str] = []
-        self._context = context
-        self._folder = folder
-        self._locator = Locator(folder)
-        self._reader = Reader(self._locator, Includer(folder))
-        includer = Includer(folder, self._locator.reference, lambda data, path: self._reader.read(data, path).root)
-        self._schemas = Schemas(folder, self._locator, includer)
+    def __init__(self, files: Files, steps: Steps | None = None) -> None:
+        self._files = files
+        self._steps = steps or Steps()
+        self._locator = Locator(files)
+        self._reader = Reader(self._locator, Includer(files))
+        includer = Includer(files, self._locator.reference, lambda data, path: self._reader.read(data, path).root)
+        self._schemas = Schemas(files, self._locator, includer, self._steps)
         self._sieves: dict[etree.XMLSchema | None, Sieve] = {}
 
-    def problems(self, document: Document) -> list[DocumentProblem]:
-        """Return the problems, schema by schema, with at most MOST_PROBLEMS + 1 for each.
+    def verdict(self, path: str, size: int, data: bytes | None = None) -> Verdict:
+        """Return the verdict on a document, with at most MOST_PROBLEMS + 1 problems for each schema.
 
-        Raises a PsthreadsError or an OSError if the document cannot be read.
+        Without its bytes, they are read. Raises a PsthreadsError or an OSError if that is not possible.
         """
-        data = None
-        if document.size <= LARGEST_TREE:
-            data = self._folder.read(document.path, document.size + 1)
-            if len(data) > document.size:  # It has grown.
-                data = self._folder.read(document.path, LARGEST_TREE + 1)
-        return self.problems_in(document, data)
-
-    def problems_in(self, document: Document, data: bytes | None) -> list[DocumentProblem]:
-        """Do as `problems` with a document's bytes, or None if it is larger than LARGEST_TREE."""
-        self.unapplied = ""
-        self.notes = []
         try:
-            if data is None or (len(data) > _SMALL and _needs_too_much_memory(data)):
-                return self._while_read(document)
-            return self._in_memory(data, document.path)
+            if data is not None and len(data) <= _SMALL and (verdict := self._quick(data)):
+                return verdict
+            if data is None and size <= _LARGE:
+                data = self._files.read(path, size + 1)
+            if data is None or len(data) > _LARGE or _has_many_marks(data):
+                return self._of_large(path, size, data)
+            return self._in_memory(data, path)
+        except (LimitReached, Unusable) as error:
+            return Verdict(unchecked=(str(error),))
         except NotWellFormed as error:
-            return [error.problem]
-        except Unusable as error:
-            return [DocumentProblem(1, 1, str(error))]
+            return Verdict((error.problem,))
 
-    def _is_surely_valid(self, data: bytes) -> bool:
-        """Tell whether a quick check suffices: most documents are small, and valid by one XML Schema or without any."""
+    def _quick(self, data: bytes) -> Verdict | None:
+        """Return a good verdict where a quick check suffices, for small documents of one XML Schema or of none."""
         if self._locator.has_catalog and b"xmlns" in data:
-            return False  # The catalog may have a schema for the namespace.
+            return None  # The catalog may have a schema for the namespace.
         name = _parsing.plain_root(data)
         schemas = self._schemas.of_root(name) if name else None
         if schemas is None or len(schemas) > 1:
-            return False
+            return None
         compiled = None
         if schemas:
             compiled = schemas[0].streaming if isinstance(schemas[0], Grammar) else None
             if compiled is None:
-                return False
+                return None
         if compiled not in self._sieves:
             if len(self._sieves) >= _MOST_SIEVES:
                 self._sieves.clear()
             self._sieves[compiled] = Sieve(compiled)
-        return self._sieves[compiled].passes(data)
+        if not self._sieves[compiled].passes(data):
+            return None
+        return Verdict(schemas=tuple(schema.path for schema in schemas))
 
-    def _in_memory(self, data: bytes, path: str) -> list[DocumentProblem]:
-        if len(data) <= _SMALL and self._is_surely_valid(data):
-            return []
+    def _in_memory(self, data: bytes, path: str) -> Verdict:
         reading = self._reader.read(data, path)
         root, has_doctype = reading.root, reading.root.getroottree().docinfo.internalDTD is not None
-        problems = _parsing.located(data, root, reading.findings, reading.dtd) if reading.findings else []
-        self.notes += [f"its DTD could not be had: {reading.absent}"] if reading.absent else []
-        try:
-            applicable = self._schemas.of(root, path)
-            self.notes += applicable.notes
-            for schema in applicable.schemas:
-                is_large = len(data) > _SMALL and not has_doctype  # A DTD may have added to what is in the bytes.
-                streaming = schema.streaming if isinstance(schema, Grammar) and is_large else None
-                if streaming is not None:
-                    problems += _parsing.read_through(BytesIO(data), streaming, schema.path)
-                elif findings := schema.findings(root):
-                    problems += _parsing.located(data, root, findings, schema.path)
-        except Unusable as error:
-            problems += _parsing.located(data, root, [Finding(root, str(error))])
-        return problems
+        check = _Checking(self._steps)
+        if reading.findings:
+            check.problems += _parsing.located(data, root, reading.findings, reading.dtd)
+        check.applied += [reading.dtd] if reading.dtd else []
+        check.notes += [f"its DTD could not be had: {reading.absent}"] if reading.absent else []
+        schemas = self._applicable(check, root, path)
+        # A DTD may have added to what is in the bytes.
+        is_large = len(data) > _SMALL and not has_doctype
+        for schema in schemas:
+            streaming = schema.streaming if isinstance(schema, Grammar) and is_large else None
+            if streaming is not None:
+                check.apply(schema, partial(_parsing.read_through, BytesIO(data), streaming, schema.path))
+            else:
+                check.apply(schema, partial(_problems, schema, data, root))
+        return check.verdict
 
-    def _while_read(self, document: Document) -> list[DocumentProblem]:
-        size = f"{document.size / 1024 / 1024:,.1f} MB"
-        self._context.log(f"Document {document.path} has {size}: it is checked while it is read.")
-        with self._folder.open(document.path) as file:
+    def _of_large(self, path: str, size: int, data: bytes | None) -> Verdict:
+        """Check a document without a tree, as far as that is possible, and the rest with one."""
+        check = _Checking(self._steps)
+        with self._files.open(path) if data is None else BytesIO(data) as file:
             root = _parsing.head(file)
-            schemas, self.notes = self._schemas.of(root, document.path)
-        info = root.getroottree().docinfo
-        unapplied = [f"the DTD {info.system_url}"] if info.system_url else []
-        with self._folder.open(document.path) as file:
-            problems = _parsing.read_through(file)
+            if root.getroottree().docinfo.internalDTD is not None:
+                if size <= LARGEST_TREE:
+                    return self._in_memory(self._whole(path, data), path)
+                _parsing.refuse_entities(root)
+                check.unchecked.append("it is too large to be checked by its DTD")
+            schemas = self._applicable(check, root, path)
+            file.seek(0)
+            check.problems += _parsing.read_through(file)
+            others = []
             for schema in schemas:
                 streaming = schema.streaming if isinstance(schema, Grammar) else None
                 if streaming is None:
-                    unapplied.append(schema.path)
+                    others.append(schema)
                     continue
                 file.seek(0)
-                problems += _parsing.read_through(file, streaming, schema.path)
-        self.unapplied = " and ".join(unapplied)
-        return problems
+                check.apply(schema, partial(_parsing.read_through, file, streaming, schema.path))
+        if others and size <= LARGEST_TREE:
+            data = self._whole(path, data)
+            root = self._reader.read(data, path).root
+            for schema in others:
+                check.apply(schema, partial(_problems, schema, data, root))
+        elif others:
+            check.unchecked += [f"it is too large to be checked by {schema.path}" for schema in others]
+        return check.verdict
+
+    def _applicable(self, check: _Checking, root: etree._Element, path: str) -> list[Schema]:
+        applicable = self._schemas.of(root, path)
+        check.notes += applicable.notes
+        check.unchecked += applicable.unusable
+        return applicable.schemas
+
+    def _whole(self, path: str, data: bytes | None) -> bytes:
+        if data is None:
+            data = self._files.read(path, LARGEST_TREE + 1)
+            if len(data) > LARGEST_TREE:
+                raise Unusable("it has become too large meanwhile")
+        return data
 
 
-class Notes:
-    """Warns of what was not applied, each note once and with the first document that it is about."""
+class _Checking:
+    """Collects what the steps of one check say."""
 
-    def __init__(self, context: Context) -> None:
-        self._context = context
-        self._known: set[str] = set()
+    def __init__(self, steps: Steps) -> None:
+        self.problems: list[DocumentProblem] = []
+        self.applied: list[str] = []
+        self.unchecked: list[str] = []
+        self.notes: list[str] = []
+        self._steps = steps
 
-    def warn(self, path: str, notes: list[str]) -> None:
-        """Warn of the notes on a document that no other one had."""
-        for note in notes:
-            if note not in self._known and len(self._known) < _MOST_NOTES:
-                self._known.add(note)
-                self._context.warning(f"Document {path}, and maybe others: {note}")
+    def apply(self, schema: Schema, work: Callable[[], list[DocumentProblem]]) -> None:
+        """Apply a schema. What fails is told of it, and the others are still applied."""
+        try:
+            with self._steps.applying(schema.path):
+                self.problems += work()
+        except (MemoryError, EOFError, NotWellFormed, PsthreadsError, OSError):
+            raise
+        except Unusable as error:
+            self.unchecked.append(str(error))
+        except Exception as error:  # noqa: BLE001 (whatever a library raises)
+            self.unchecked.append(f"the check by {schema.path} failed: {type(error).__name__}: {plain(str(error))}")
+        else:
+            self.applied.append(schema.path)
+
+    @property
+    def verdict(self) -> Verdict:
+        """The verdict on the document."""
+        return Verdict(tuple(self.problems), tuple(self.applied), tuple(self.unchecked), tuple(self.notes))
 
 
-def _needs_too_much_memory(data: bytes) -> bool:
-    return len(data) > LARGEST_TREE or data.count(b"<") + data.count(b"=") > _MOST_MARKS
+def _problems(schema: Schema, data: bytes, root: etree._Element) -> list[DocumentProblem]:
+    findings = schema.findings(root)
+    return _parsing.located(data, root, findings, schema.path) if findings else []
+
+
+def _has_many_marks(data: bytes) -> bool:
+    return len(data) > _SMALL and data.count(b"<") + data.count(b"=") > _MOST_MARKS

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, Final, NamedTuple
 
 from lxml import etree
+
+SILENT: Final = "It is not valid, and libxml2 does not say why"
+"""The problem of a document that libxml2 refuses without a message."""
 
 
 class Finding(NamedTuple):
@@ -22,17 +25,28 @@ class Places:
         # Many findings are often about the children of one element.
         self._children: dict[tuple[etree._Element, str], list[etree._Element]] = {}
 
-    def at(self, path: str | None) -> etree._Element:
-        """Return the element; if the path does not exist, the last one in it that does."""
+    def of(self, entry: Any) -> etree._Element:
+        """Return the element that an entry of libxml2's log is about, or the nearest to it that is known."""
+        try:
+            path = entry.path or ""
+        except UnicodeDecodeError:  # libxml2 cuts a long path, also inside of a character.
+            path = ""
+        element, is_whole = self._follow(path)
+        if is_whole:
+            return element
+        return next((each for each in element.iter("*") if each.sourceline == entry.line), element)
+
+    def _follow(self, path: str) -> tuple[etree._Element, bool]:
+        """Return the last element of the path that exists, and whether that is the last of the path."""
         element = self._root
-        for step in (path or "").split("/")[2:]:
+        for step in path.split("/")[2:]:
             name, _, number = step.rstrip("]").partition("[")
             children = self._children_of(element, name)
             index = int(number) - 1 if number.isdigit() else 0
             if index >= len(children):
-                break
+                return element, False
             element = children[index]
-        return element
+        return element, bool(path)
 
     def _children_of(self, parent: etree._Element, name: str) -> list[etree._Element]:
         if (parent, name) not in self._children:

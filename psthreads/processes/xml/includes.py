@@ -7,6 +7,7 @@ and parsed without trust.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 from urllib.parse import quote, unquote, urlsplit
@@ -28,6 +29,7 @@ SCH: Final = "http://purl.oclc.org/dsdl/schematron"
 _LARGEST: Final = 8 * 1024 * 1024  # bytes of one schema document
 _MOST_PARTS: Final = 500  # documents of one schema
 _DEEPEST: Final = 16  # includes within includes
+_ID: Final = re.compile(rb"""[:"'\s]ID["'\s]|&#""")
 _ADVICE: Final = "put a copy there, and say in /schemas/catalog.xml what it stands for"
 
 
@@ -92,22 +94,28 @@ class Includer:
         except NotWellFormed as error:
             raise Unusable(f"with its includes it cannot be parsed: {error.problem.text}") from None
 
-    def xsd(self, path: str, data: bytes) -> etree.XMLSchema:
-        """Compile an XML Schema with its includes, imports and redefines."""
+    def xsd(self, path: str, data: bytes) -> tuple[etree.XMLSchema, bool]:
+        """Compile an XML Schema with its includes, imports and redefines; also tell whether it may use xs:ID."""
+        data = self.expanded(path, data)
+        parts_with_ids = int(_may_have_ids(data))
 
         def serve(address: str) -> bytes:
+            nonlocal parts_with_ids
             target = self._locate(path, address)
-            return self.expanded(target, self.read(target))
+            part = self.expanded(target, self.read(target))
+            parts_with_ids += _may_have_ids(part)
+            return part
 
         server = _Server(serve)
-        root = _parsing.parse(self.expanded(path, data), _parsing.parser(server), url(path))
+        root = _parsing.parse(data, _parsing.parser(server), url(path))
         try:
             schema = etree.XMLSchema(root)
         except etree.XMLSchemaParseError as error:
+            _parsing.refuse_shortage(error.error_log)
             raise Unusable(server.refused or plain(str(error))) from None
         if server.refused:
             raise Unusable(server.refused)
-        return schema
+        return schema, bool(parts_with_ids)
 
     def rng(self, path: str, root: etree._Element) -> etree._Element:
         """Insert the includes of a RELAX NG schema, so that nothing is left to load."""
@@ -174,7 +182,7 @@ class _Server(etree.Resolver):
         """Do as Resolver. Never returns None: libxml2 would then load the address itself."""
         try:
             return self.resolve_string(self._next(system_url or ""), context, base_url=system_url)
-        except (PsthreadsError, Unusable) as error:
+        except Exception as error:
             # lxml loses the exception.
             self.refused = self.refused or str(error)
             raise
@@ -184,6 +192,11 @@ class _Server(etree.Resolver):
         if self._left < 0:
             raise Unusable("it has too many includes")
         return self._serve(address)
+
+
+def _may_have_ids(schema: bytes) -> bool:
+    # In an encoding such as UTF-16, and in a reference to a character, the name cannot be seen.
+    return _ID.search(schema) is not None or b"<" not in schema[:100] or b"\0" in schema
 
 
 def _xml_of_compact(path: str, data: bytes) -> bytes:

@@ -21,6 +21,7 @@ MOST_LOGGED: Final = 20
 """The problems of one document in the log, at most."""
 
 _CHUNK: Final = 64 * 1024
+_RESOURCE_LIMIT: Final = 114  # XML_ERR_RESOURCE_LIMIT, which lxml's names do not have
 _LONGEST_PROLOG: Final = 1024 * 1024
 _LONGEST_TEXT: Final = 1_000
 _PIECE: Final = re.compile(rb"[^>]*>|[^>]+")
@@ -65,6 +66,10 @@ class NotWellFormed(Exception):
         self.problem = problem
 
 
+class LimitReached(NotWellFormed):
+    """A document, or something in it, is larger than a parser takes: whether it is well-formed is not known."""
+
+
 class _Refuse(etree.Resolver):
     def resolve(self, system_url: str | None, _public_id: str | None, _context: object) -> NoReturn:
         raise PermissionError(f"Nothing is loaded for a document, not even {system_url}")
@@ -87,7 +92,7 @@ def parser(resolver: etree.Resolver | None = None) -> etree.XMLParser:
 def parse(data: bytes, strict: etree.XMLParser, url: str | None = None) -> etree._Element:
     """Return the root element; raises NotWellFormed, also for a document that declares or needs entities."""
     root = parse_as_it_is(data, strict, url)
-    _refuse_entities(root, data)
+    refuse_entities(root, data)
     return root
 
 
@@ -96,7 +101,7 @@ def parse_as_it_is(data: bytes, parser: etree.XMLParser, url: str | None = None)
     try:
         return etree.fromstring(data, parser, base_url=url)
     except etree.XMLSyntaxError as error:
-        raise NotWellFormed(_syntax(error)) from None
+        raise _failure(error) from None
 
 
 def plain_root(data: bytes) -> str:
@@ -133,16 +138,15 @@ class Sieve:
 def head(file: BinaryIO) -> etree._Element:
     """Return the root element, without its content, of a document of any size.
 
-    Raises NotWellFormed as `parse` does, and if no root element starts in the first 1 MB.
+    Raises NotWellFormed, also if no root element starts in the first 1 MB.
     """
     pull = _pull()
     for chunk in islice(_chunks(file), _LONGEST_PROLOG // _CHUNK):
         try:
             pull.feed(chunk)
         except etree.XMLSyntaxError as error:
-            raise NotWellFormed(_syntax(error)) from None
+            raise _failure(error) from None
         for _, root in pull.read_events():
-            _refuse_entities(root)
             return root
     raise NotWellFormed(DocumentProblem(1, 1, "No root element starts in the first 1 MB"))
 
@@ -151,7 +155,7 @@ def read_through(file: BinaryIO, schema: etree.XMLSchema | None = None, path: st
     """Return the problems by the schema, found while the file is read and without a tree in memory.
 
     `path` is the schema's. At most MOST_PROBLEMS + 1 problems are returned; those with namespaces are only found
-    without a schema. Raises NotWellFormed. The document must have passed `head`, which refuses entities.
+    without a schema. Raises NotWellFormed. The document must declare no entities.
     """
     most = MOST_PROBLEMS + 1
     chunks = {number for number, _ in islice(_errors(file, schema, ()), most)}
@@ -177,7 +181,7 @@ def located(
     indexes = {number: element for number, element in enumerate(written.iter("*")) if element in elements}
     places: dict[etree._Element, tuple[int, int]] = {}
     pull, number, first = _pull(), -1, None
-    for _, piece, tag in _pieces((data,), (0,)):
+    for _, piece, tag in _pieces(_cut(data), _exact_chunks(data, indexes, has_doctype=has_doctype)):
         pull.feed(piece)
         for _, event in pull.read_events():
             first = event if first is None else first
@@ -192,6 +196,25 @@ def located(
         DocumentProblem(*places.get(origins[element], (element.sourceline or 1, 1)), plain(text), path)
         for element, text in findings
     ]
+
+
+def _exact_chunks(data: bytes, indexes: Collection[int], *, has_doctype: bool) -> Collection[int]:
+    """Return the numbers of the chunks with the elements of these indexes, whose tags have to be found one by one."""
+    if has_doctype or len(data) <= _CHUNK:
+        return range(len(data) // _CHUNK + 1)
+    pull, count, exact = _pull(), 0, set()
+    for number, chunk in enumerate(_cut(data)):
+        pull.feed(chunk)
+        for _, event in pull.read_events():
+            if count in indexes:
+                exact.add(number)
+            count += 1
+            event.clear()
+    return exact
+
+
+def _cut(data: bytes) -> Iterator[bytes]:
+    return (data[at : at + _CHUNK] for at in range(0, len(data), _CHUNK))
 
 
 def _origin(element: etree._Element, written: etree._Element) -> etree._Element:
@@ -264,7 +287,7 @@ def _errors(
             count = len(log)
         strict.close()
     except etree.XMLSyntaxError as error:
-        raise NotWellFormed(_syntax(error)) from None
+        raise _failure(error) from None
     for entry in islice(strict.feed_error_log, count, None):
         yield number, DocumentProblem(*tag, plain(entry.message))
 
@@ -293,7 +316,8 @@ def _after(text: bytes, line: int, column: int) -> tuple[int, int]:
     return line, column + len(text.decode(errors="ignore"))
 
 
-def _refuse_entities(root: etree._Element, data: bytes = b"") -> None:
+def refuse_entities(root: etree._Element, data: bytes = b"") -> None:
+    """Raise NotWellFormed if the document declares or needs entities."""
     info = root.getroottree().docinfo
     declarations = info.internalDTD
     if declarations is None:
@@ -308,6 +332,17 @@ def _refuse_entities(root: etree._Element, data: bytes = b"") -> None:
         raise NotWellFormed(DocumentProblem(reference.sourceline or root.sourceline or 1, 1, text))
 
 
-def _syntax(error: etree.XMLSyntaxError) -> DocumentProblem:
+def refuse_shortage(log: Iterable[Any]) -> None:
+    """Raise MemoryError if a library says that it got no memory: it may go on, and then be wrong."""
+    if any(entry.type == etree.ErrorTypes.ERR_NO_MEMORY for entry in log):
+        raise MemoryError
+
+
+def _failure(error: etree.XMLSyntaxError) -> NotWellFormed:
+    if error.code == etree.ErrorTypes.ERR_NO_MEMORY:
+        raise MemoryError
     line, column = error.position
-    return DocumentProblem(max(line or 1, 1), max(column or 1, 1), plain(_WHERE.sub("", error.msg or "It is not XML")))
+    text = plain(_WHERE.sub("", error.msg or "It is not XML"))
+    # Entities that multiply are against the rules here, and not only large.
+    is_limit = error.code == _RESOURCE_LIMIT and "amplification" not in text
+    return (LimitReached if is_limit else NotWellFormed)(DocumentProblem(max(line or 1, 1), max(column or 1, 1), text))

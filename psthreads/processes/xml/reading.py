@@ -82,7 +82,7 @@ class Reader:
             root = self._parse(data, path, server, absent)
         places = Places(root)
         entries = [entry for entry in log if entry.domain in _VALIDITY]
-        return Reading(root, key, [Finding(places.at(entry.path), entry.message) for entry in entries])
+        return Reading(root, key, [Finding(places.of(entry), entry.message) for entry in entries])
 
     def _parse(self, data: bytes, path: str, server: _EntityServer, absent: str) -> etree._Element:
         parser = _parser(server)

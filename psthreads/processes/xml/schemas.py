@@ -14,12 +14,13 @@ from lxml import etree
 from psthreads.domain.errors import DocumentNotFound, PsthreadsError
 from psthreads.processes.bounded.files import Files
 from psthreads.processes.bounded.inside import Unusable
-from psthreads.processes.xml.findings import Finding, Places
+from psthreads.processes.xml.findings import SILENT, Finding, Places
 from psthreads.processes.xml.includes import RNG, SCH, XSD, Absent, Includer, schema_of
 from psthreads.processes.xml.locating import Locator
 from psthreads.processes.xml.namespaces import xsd_namespaces
-from psthreads.processes.xml.parsing import MOST_PROBLEMS, plain
+from psthreads.processes.xml.parsing import MOST_PROBLEMS, plain, refuse_shortage
 from psthreads.processes.xml.relaxng.schema import RelaxNgSchema
+from psthreads.processes.xml.steps import Steps
 
 FOLDER: Final = "/schemas"
 """The folder of a group's schemas: `<local name of the root element>.xsd`, `.rng` and `.sch`."""
@@ -49,10 +50,14 @@ class Schema(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Grammar:
-    """A compiled XML Schema; `namespaces` are those of the root elements that it describes, or None for any."""
+    """A compiled XML Schema. `has_ids` says whether it may have values that no two elements may share.
+
+    `namespaces` are those of the root elements that it describes, or None for any.
+    """
 
     path: str
     compiled: etree.XMLSchema
+    has_ids: bool = False
     namespaces: frozenset[str] | None = None
 
     def is_for(self, namespace: str) -> bool:
@@ -60,20 +65,23 @@ class Grammar:
         return self.namespaces is None or namespace in self.namespaces
 
     @property
-    def streaming(self) -> etree.XMLSchema:
-        """The schema in a form that needs no tree."""
-        return self.compiled
+    def streaming(self) -> etree.XMLSchema | None:
+        """The schema in a form that needs no tree, if that says the same."""
+        # Without a tree, libxml2 does not see that an xs:ID is there twice.
+        return None if self.has_ids else self.compiled
 
     def findings(self, root: etree._Element) -> list[Finding]:
         """Do as Schema."""
         try:
-            if self.compiled.validate(root):
-                return []
+            is_valid = self.compiled.validate(root)
         except etree.LxmlError as error:
-            return [Finding(root, str(error))]
+            raise Unusable(f"the schema {self.path} cannot be applied: {plain(str(error))}") from None
+        if is_valid:
+            return []
+        log = list(islice(self.compiled.error_log, MOST_PROBLEMS + 1))
+        refuse_shortage(log)
         places = Places(root)
-        log = islice(self.compiled.error_log, MOST_PROBLEMS + 1)
-        return [Finding(places.at(entry.path), entry.message) for entry in log]
+        return [Finding(places.of(entry), entry.message) for entry in log] or [Finding(root, SILENT)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,24 +103,30 @@ class SchematronRules:
         try:
             report = self.compiled(root).getroot()
         except etree.XSLTApplyError as error:
+            refuse_shortage(islice(error.error_log, MOST_PROBLEMS))
             raise Unusable(f"the schema {self.path} cannot be applied: {plain(str(error))}") from None
+        refuse_shortage(islice(self.compiled.error_log, MOST_PROBLEMS))
+        if report is None:
+            raise Unusable(f"the schema {self.path} cannot be applied: it says nothing")
         return list(islice(_reported(root, report), MOST_PROBLEMS + 1))
 
 
 class Applicable(NamedTuple):
-    """The schemas that apply to a document, each once, and why others that it could have do not."""
+    """The schemas that apply to a document, each once; why others cannot be used; and why yet others do not apply."""
 
     schemas: list[Schema]
+    unusable: list[str]
     notes: list[str]
 
 
 class Schemas:
     """The schemas of one group, each compiled once in a run."""
 
-    def __init__(self, files: Files, locator: Locator, includer: Includer) -> None:
+    def __init__(self, files: Files, locator: Locator, includer: Includer, steps: Steps) -> None:
         self._files = files
         self._locator = locator
         self._includer = includer
+        self._steps = steps
         # The caches hold errors, too: a schema that many documents name fails once.
         self._compiled = lru_cache(maxsize=64)(self._compile)
         self._of_group = lru_cache(maxsize=256)(self._find)
@@ -120,30 +134,31 @@ class Schemas:
 
     def of_root(self, name: str) -> list[Schema] | None:
         """Return the group's schemas for a root element's local name; None if one of them is unusable."""
-        schemas = self._of_group(name)
-        return None if isinstance(schemas, Unusable) else schemas
+        schemas, unusable = _sorted(self._of_group(name))
+        return None if unusable else schemas
 
     def of(self, root: etree._Element, path: str) -> Applicable:
-        """Return the group's schemas for the root element and those that the document names.
-
-        Raises Unusable for the first that is unusable.
-        """
+        """Return the group's schemas for the root element and those that the document names."""
         name = etree.QName(root)
         group = self._of_namespace(name.namespace or "", name.localname)
-        if isinstance(group, Unusable):
-            raise group
         if not _names_schemas(root):
             return group
         own: list[Schema | Unusable] = []
         notes = list(group.notes)
         for kind, parts in _references(root):
-            located = [(namespace, self._located(namespace, href, path, notes)) for namespace, href in parts]
+            if kind not in {"", *_KINDS}:
+                own.append(Unusable(f"it names a schema of the kind '{plain(kind)}', which is not supported"))
+                continue
+            try:
+                located = [(namespace, self._located(namespace, href, path, notes)) for namespace, href in parts]
+            except Unusable as error:
+                own.append(error)
+                continue
             if located := [(namespace, target) for namespace, target in located if target]:
                 own.append(self._compiled(kind, tuple(located)))
-        usable = _usable(own)
-        if isinstance(usable, Unusable):
-            raise usable
-        return Applicable(list({schema.path: schema for schema in [*group.schemas, *usable]}.values()), notes)
+        schemas, unusable = _sorted(own)
+        schemas = list({schema.path: schema for schema in [*group.schemas, *schemas]}.values())
+        return Applicable(schemas, [*group.unusable, *unusable], notes)
 
     def _located(self, namespace: str, href: str, path: str, notes: list[str]) -> str:
         """Return the path of a schema that a document names, or "" with a note."""
@@ -159,7 +174,7 @@ class Schemas:
         notes.append(f"the schema '{plain(href)}' could not be had: {reason}")
         return ""
 
-    def _find(self, name: str) -> list[Schema] | Unusable:
+    def _find(self, name: str) -> list[Schema | Unusable]:
         schemas: list[Schema | Unusable] = []
         for kind, ending in ((XSD, "xsd"), (RNG, "rng"), (RNG, "rnc"), (SCH, "sch")):
             path = f"{FOLDER}/{name[:_LONGEST_NAME]}.{ending}"
@@ -171,13 +186,11 @@ class Schemas:
                 schemas.append(Unusable(error.message))
             else:
                 schemas.append(self._compiled(kind, (("", path),)))
-        return _usable(schemas)
+        return schemas
 
-    def _choose(self, namespace: str, name: str) -> Applicable | Unusable:
+    def _choose(self, namespace: str, name: str) -> Applicable:
         """Return the group's schemas for root elements of a namespace, by its catalog and by their name."""
-        schemas = self._of_group(name)
-        if isinstance(schemas, Unusable):
-            return schemas
+        schemas, unusable = _sorted(self._of_group(name))
         suitable = [schema for schema in schemas if schema.is_for(namespace)]
         notes = [
             f"the schema {schema.path} is not for elements {_of(namespace)}"
@@ -187,39 +200,50 @@ class Schemas:
         try:
             path = self._locator.namespace(namespace)
         except Unusable as error:
-            return error
+            return Applicable(suitable, [*unusable, str(error)], notes)
         if path and all(schema.path != path for schema in suitable):
             schema = self._compiled("", (("", path),))
             if isinstance(schema, Unusable):
-                return schema
-            suitable.append(schema)
-        return Applicable(suitable, notes)
+                unusable.append(str(schema))
+            else:
+                suitable.append(schema)
+        return Applicable(suitable, unusable, notes)
 
     def _compile(self, kind: str, parts: tuple[tuple[str, str], ...]) -> Schema | Unusable:
         path = parts[0][1]
+        if reason := self._steps.given_up.get(path):
+            return Unusable(reason)
         try:
-            return self._load(path, kind, parts)
+            with self._steps.compiling(path):
+                return self._load(path, kind, parts)
         except Unusable as error:
             reason = str(error)
         except etree.LxmlError as error:
+            refuse_shortage(islice(error.error_log, MOST_PROBLEMS))
             reason = plain(str(error))
+        except (MemoryError, EOFError):
+            raise
+        except Exception as error:  # noqa: BLE001 (whatever a library raises, it is about this schema)
+            reason = f"it cannot be compiled: {type(error).__name__}: {plain(str(error))}"
         return Unusable(f"the schema {path} cannot be used: {reason}")
 
     def _load(self, path: str, kind: str, parts: tuple[tuple[str, str], ...]) -> Schema:
         if len(parts) > 1:
-            return Grammar(path, self._includer.xsd("/", schema_of(parts)))
+            return Grammar(path, *self._includer.xsd("/", schema_of(parts)))
         data = self._includer.read(path)
         root = self._includer.parse(path, data)
         actual = etree.QName(root).namespace or ""
         if actual not in _KINDS or kind not in {"", actual}:
             raise Unusable(f"it is not {_KINDS.get(kind, 'XML Schema, RELAX NG or Schematron')}")
         if actual == XSD:
-            return Grammar(path, self._includer.xsd(path, data), xsd_namespaces(root))
+            return Grammar(path, *self._includer.xsd(path, data), xsd_namespaces(root))
         if actual == RNG:
             return RelaxNgSchema(path, self._includer.rng(path, root))
         return SchematronRules(path, self._rules(path, self._includer.sch(path, root)))
 
     def _rules(self, path: str, root: etree._Element) -> etree.XSLT:
+        if root.tag != f"{{{SCH}}}schema":
+            raise Unusable(f"its root element is '{etree.QName(root).localname}', and must be 'schema'")
         binding = root.get("queryBinding", "xslt").lower()
         if binding not in {"xslt", "xslt1", "xpath", "exslt"}:
             raise Unusable(f"it needs the query language '{plain(binding)}', and only xslt is supported")
@@ -250,14 +274,10 @@ class Schemas:
             )
 
 
-def _usable(schemas: list[Schema | Unusable]) -> list[Schema] | Unusable:
-    """Return the schemas, or the first Unusable."""
-    usable: list[Schema] = []
-    for schema in schemas:
-        if isinstance(schema, Unusable):
-            return schema
-        usable.append(schema)
-    return usable
+def _sorted(schemas: list[Schema | Unusable]) -> tuple[list[Schema], list[str]]:
+    """Return the schemas, and the reasons of those that are unusable."""
+    unusable = [str(schema) for schema in schemas if isinstance(schema, Unusable)]
+    return [schema for schema in schemas if not isinstance(schema, Unusable)], unusable
 
 
 def _names_schemas(root: etree._Element) -> bool:
@@ -282,10 +302,7 @@ def _references(root: etree._Element) -> Iterator[tuple[str, list[tuple[str, str
         return
     for node in root.itersiblings(etree.PI, preceding=True):
         if _target(node) == "xml-model":
-            kind = node.get("schematypens") or ""
-            if kind not in {"", *_KINDS}:
-                raise Unusable(f"it names a schema of the kind '{plain(kind)}', which is not supported")
-            yield kind, [("", node.get("href") or "")]
+            yield node.get("schematypens") or "", [("", node.get("href") or "")]
 
 
 def _target(instruction: etree._Element) -> str:

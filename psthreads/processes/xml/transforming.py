@@ -9,7 +9,7 @@ from typing import Final
 from psthreads.authoring.context import Context
 from psthreads.documents.layout import Document
 from psthreads.domain.errors import PsthreadsError
-from psthreads.processes.bounded.child import MEMORY, SECONDS, BoundedChild, Death, WorkRequest
+from psthreads.processes.bounded.child import SECONDS, BoundedChild, Death, WorkRequest
 from psthreads.processes.bounded.inside import Inside
 from psthreads.processes.xml.stylesheet import NotTransformed, Output, Stylesheet
 
@@ -32,7 +32,7 @@ class Transformer:
     The child ends when the process's function does, in whatever way.
     """
 
-    def __init__(self, context: Context, stylesheet: str, seconds: float = SECONDS, memory: int = MEMORY) -> None:
+    def __init__(self, context: Context, stylesheet: str, seconds: float = SECONDS, memory: int = 0) -> None:
         self._folder = context.folder
 
         def make(inside: Inside) -> _Transforming:

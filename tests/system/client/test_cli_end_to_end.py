@@ -122,7 +122,7 @@ def test_a_watched_validation_of_broken_documents_ends_as_it_was_asked_to(
     done = psthreads.run("start", "validate", "-g", "acme", "-p", "path=/broken", "-p", f"warn={warn}", "--watch")
     assert (done.returncode, done.stderr) == (code, "")
     *_, last, page, data = done.stdout.splitlines()
-    assert last == f"{status}  3/3  2 of 3 documents are not valid."
+    assert last == f"{status}  3/3  3 documents: 1 valid by a schema, 2 not valid."
     assert re.fullmatch(r"  report: report-[0-9a-f]{32}\.html", page)
     assert re.fullmatch(r"  report-xml: report-[0-9a-f]{32}\.xml", data)
 
@@ -136,7 +136,7 @@ def test_what_is_wrong_with_a_document_is_in_the_log_and_can_be_asked_for_by_lev
     thread_id = thread.attrib["id"]
     everything = psthreads.run("logs", thread_id, "-g", "acme").stdout.splitlines()
     grave = psthreads.run("logs", thread_id, "-g", "acme", "--level", "warn").stdout.splitlines()
-    assert any(" INFO  Document /broken/a.xml is valid." in text for text in everything)
+    assert any(" INFO  Document /broken/a.xml is valid by " in text for text in everything)
     assert grave == [text for text in everything if " ERROR " in text]
     assert re.search(r" ERROR Document /broken/b\.xml is not valid: .*line 2\b", grave[0])
     assert "/broken/c.xml" in grave[1]
@@ -240,7 +240,11 @@ def test_the_token_and_the_member_can_be_in_a_file(psthreads: Psthreads, service
     done = psthreads.run(*command, **nothing)
     assert (done.returncode, done.stderr) == (0, "")
     thread = json.loads(done.stdout)
-    assert (thread["username"], thread["status"], thread["message"]) == ("manager", "completed", "1 document is valid.")
+    assert (thread["username"], thread["status"], thread["message"]) == (
+        "manager",
+        "completed",
+        "1 document: 1 valid by a schema.",
+    )
 
 
 @pytest.mark.parametrize(

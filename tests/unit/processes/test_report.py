@@ -11,6 +11,7 @@ from psthreads.authoring.context import Cancelled
 from psthreads.documents.layout import ResultFile
 from psthreads.domain.model import Level
 from psthreads.processes.validate import validate
+from psthreads.processes.xml import checking as _checking
 from tests.support.group_of_documents import THREAD, GroupOfDocuments
 from tests.support.validating import NOTE_SCH, NOTE_XSD
 
@@ -112,12 +113,34 @@ def test_the_log_tells_twenty_and_the_report_a_thousand_problems_of_a_document(g
     assert "There are more than these 1,000." in text_of(group)
 
 
-def test_a_document_that_was_too_large_for_a_schema_is_in_the_report(group: GroupOfDocuments) -> None:
-    group.write({"schemas/note.sch": NOTE_SCH, "a.xml": f"<note>{'<p>1</p>' * 2_500_000}</note>"})
-    group.run(path="a.xml", warn="true")
+def test_what_could_not_be_checked_and_why_is_in_the_report(
+    group: GroupOfDocuments, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_checking, "LARGEST_TREE", 4_500_000)
+    group.write({"schemas/note.sch": NOTE_SCH, "a.xml": f"<note>{'<p>1</p>' * 600_000}</note>", "b.xml": "<b/>"})
+    group.run(warn="true")
     (document,) = xml_of(group).iter("document")
-    assert document.get("not-checked-by") == "/schemas/note.sch"
-    assert "It is too large to be checked by /schemas/note.sch." in text_of(group)
+    assert [reason.text for reason in document.iter("not-checked")] == [
+        "it is too large to be checked by /schemas/note.sch"
+    ]
+    assert "Could not be checked: it is too large to be checked by /schemas/note.sch" in text_of(group)
+
+
+def test_the_report_counts_four_kinds_and_names_the_schemas_that_were_applied(group: GroupOfDocuments) -> None:
+    group.write({"schemas/note.xsd": NOTE_XSD, "a.xml": "<note><p>1</p></note>", "b.xml": "<b/>", "c.xml": "<c>"})
+    group.write({"d.xml": "<note/>", "schemas/e.sch": "", "e.xml": "<e/>"})
+    group.run(path="a.xml")
+    group.run()
+    report = xml_of(group)
+    counts = ("valid", "well-formed", "invalid", "not-checked")
+    assert {name: report.get(name) for name in counts} == {
+        "valid": "1",
+        "well-formed": "2",
+        "invalid": "3",
+        "not-checked": "1",
+    }
+    (schema,) = report.iter("schema")
+    assert dict(schema.attrib) == {"path": "/schemas/note.xsd", "documents": "2"}
 
 
 @pytest.mark.parametrize("at", [1, 2])

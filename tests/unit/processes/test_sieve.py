@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from psthreads.documents.layout import Document
 from psthreads.processes.validate import validate
 from psthreads.processes.xml import checking as _checking
 from psthreads.processes.xml.checking import Checker
@@ -77,30 +76,30 @@ def test_whatever_is_let_through_is_found_valid_the_slow_way_too(
     group: GroupOfDocuments, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     group.write({"schemas/note.xsd": NOTE_XSD, "schemas/lax.xsd": LAX_XSD})
-    checker = Checker(group.context(), group.folder)
+    checker = Checker(group.folder)
     chance = random.Random(7)  # noqa: S311 (a test's choice)
-    let_through = {data for data in mutants(chance, 20_000) if checker._is_surely_valid(data)}
+    let_through = {data for data in mutants(chance, 20_000) if checker._quick(data)}
     assert len(let_through) > 100
-    monkeypatch.setattr(Checker, "_is_surely_valid", lambda *_: False)
+    monkeypatch.setattr(Checker, "_quick", lambda *_: None)
     for data in let_through:
-        assert checker.problems_in(Document("/a.xml", len(data), 0), data) == [], data
+        assert checker.verdict("/a.xml", len(data), data).problems == (), data
 
 
 def test_most_valid_documents_are_let_through(group: GroupOfDocuments) -> None:
     group.write({"schemas/note.xsd": NOTE_XSD})
-    checker = Checker(group.context(), group.folder)
-    assert all(checker._is_surely_valid(data) for data in BASES[:3])
-    assert not checker._is_surely_valid(b"<note/>")
-    assert not checker._is_surely_valid(b"<other>")
+    checker = Checker(group.folder)
+    assert all(checker._quick(data) for data in BASES[:3])
+    assert not checker._quick(b"<note/>")
+    assert not checker._quick(b"<other>")
 
 
 @pytest.mark.parametrize("schema", [{"note.rng": NOTE_RNG}, {"note.sch": NOTE_SCH}, {"note.xsd": "<broken"}])
 def test_other_schemas_than_one_xml_schema_are_always_asked(group: GroupOfDocuments, schema: dict[str, str]) -> None:
     group.write({f"schemas/{name}": text for name, text in schema.items()})
-    checker = Checker(group.context(), group.folder)
-    assert not checker._is_surely_valid(BASES[0])
+    checker = Checker(group.folder)
+    assert not checker._quick(BASES[0])
     group.write({"schemas/other.xsd": NOTE_XSD, "schemas/other.sch": NOTE_SCH})
-    assert not checker._is_surely_valid(b"<other/>")
+    assert not checker._quick(b"<other/>")
 
 
 @pytest.mark.parametrize(
@@ -132,10 +131,10 @@ def test_only_a_document_that_starts_plainly_is_looked_at_quickly(data: bytes, r
 
 def test_a_run_keeps_few_compiled_schemas(group: GroupOfDocuments, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_checking, "_MOST_SIEVES", 3)
-    checker = Checker(group.context(), group.folder)
+    checker = Checker(group.folder)
     for number in range(10):
         name = f"note{number}"
         group.write({f"schemas/{name}.xsd": NOTE_XSD.replace('name="note"', f'name="{name}"')})
-        assert checker._is_surely_valid(f"<{name}><p>1</p></{name}>".encode())
-        assert not checker._is_surely_valid(f"<{name}><p>x</p></{name}>".encode())
+        assert checker._quick(f"<{name}><p>1</p></{name}>".encode())
+        assert not checker._quick(f"<{name}><p>x</p></{name}>".encode())
     assert len(checker._sieves) <= 3

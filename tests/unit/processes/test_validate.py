@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from psthreads.authoring.context import Cancelled
 from psthreads.authoring.process import Start
+from psthreads.documents.layout import Document
 from psthreads.domain.errors import DocumentNotFound, UnsafePath
 from psthreads.domain.model import Level, Outcome, Status
 from psthreads.processes.validate import is_xml, validate
+from psthreads.processes.validation.validator import LARGEST_SENT
 from tests.support.validating import (
     GROUP,
     MEMBER,
@@ -38,8 +41,8 @@ def test_a_valid_document_is_a_message_and_an_invalid_one_an_error_with_line_and
     run.write(documents__a_psml="<note><p>1</p></note>", documents__b_psml="<note>\n<p>1</p>\n  <p>é</p><q/></note>")
     run.write(documents__c_psml="<note>\n  <p>1</q></note>")
     outcome = run.run("documents")
-    assert outcome == Outcome(Status.FAILED, "2 of 3 documents are not valid.")
-    assert run.reporter.lines(Level.INFO) == ["Document /documents/a.psml is valid."]
+    assert outcome == Outcome(Status.FAILED, "3 documents: 1 valid by a schema, 2 not valid.")
+    assert run.reporter.lines(Level.INFO) == ["Document /documents/a.psml is valid by /schemas/note.xsd."]
     first, second, third = run.reporter.lines(Level.ERROR)
     assert first.startswith(
         "Document /documents/b.psml is not valid: line 3, column 3: Element 'p': 'é' is not a valid"
@@ -53,7 +56,7 @@ def test_a_valid_document_is_a_message_and_an_invalid_one_an_error_with_line_and
 def test_with_warn_the_same_are_warnings_and_the_thread_completes(run: Running) -> None:
     run.write(a_xml="<a>", b_xml="<b/>")
     outcome = run.run(warn=True)
-    assert outcome == Outcome(Status.COMPLETED, "1 of 2 documents is not valid.")
+    assert outcome == Outcome(Status.COMPLETED, "2 documents: 1 well-formed without a schema, 1 not valid.")
     assert len(run.reporter.lines(Level.WARN)) == 1
     assert run.reporter.lines(Level.ERROR) == []
 
@@ -214,38 +217,40 @@ def test_links_and_pipes_are_left_out_with_a_warning(run: Running) -> None:
     (run.inside / "link.xml").symlink_to(run.root.parent / "outside.xml")
     (run.inside / "linked").symlink_to(run.root.parent)
     run.write(a_xml="<a/>")
-    assert run.run() == Outcome(Status.COMPLETED, "1 document is valid.")
+    assert run.run() == Outcome(Status.COMPLETED, "1 document: 1 well-formed without a schema.")
     assert len(run.reporter.lines(Level.WARN)) == 2
     assert SECRET not in "".join(run.reporter.lines())
 
 
-def during(run: Running, act: Callable[[], object]) -> Outcome:
-    """Run the process and act after its first message."""
-    context = run.context()
-    say = context.message
-
-    def message(text: str) -> None:
-        say(text)
-        act()
-
-    context.message = message  # type: ignore[method-assign]
-    outcome = validate.function(context)
-    for report in context.close():
-        run.reporter.report(report)
-    assert isinstance(outcome, Outcome)
-    return outcome
-
-
 def test_a_document_that_becomes_a_link_or_goes_meanwhile_is_a_warning(run: Running) -> None:
     run.write(a_xml="<a/>", b_xml="<b/>", c_xml="<c/>")
+    contents = run.folder.contents
 
-    def swap() -> None:
-        for name in ("b.xml", "c.xml"):
-            (run.inside / name).unlink(missing_ok=True)
-        (run.inside / "b.xml").symlink_to(run.root.parent / "outside.xml")
+    def swapped(*arguments: Any) -> Iterator[tuple[Document, bytes | None]]:
+        for number, document in enumerate(contents(*arguments)):
+            yield document
+            if not number:
+                for name in ("b.xml", "c.xml"):
+                    (run.inside / name).unlink()
+                (run.inside / "b.xml").symlink_to(run.root.parent / "outside.xml")
 
-    assert during(run, swap) == Outcome(Status.COMPLETED, "1 document is valid.")
+    run.folder.contents = swapped  # type: ignore[method-assign, assignment]
+    assert run.run() == Outcome(Status.COMPLETED, "1 document: 1 well-formed without a schema.")
     assert len(run.reporter.lines(Level.WARN)) == 2
+
+
+def test_a_large_document_that_goes_before_its_turn_is_a_warning(run: Running) -> None:
+    run.write(a_xml="<a/>", b_xml="<b/>" + " " * LARGEST_SENT)
+    contents = run.folder.contents
+
+    def removed(*arguments: Any) -> Iterator[tuple[Document, bytes | None]]:
+        for document in contents(*arguments):
+            (run.inside / "b.xml").unlink(missing_ok=True)
+            yield document
+
+    run.folder.contents = removed  # type: ignore[method-assign, assignment]
+    assert run.run() == Outcome(Status.COMPLETED, "1 document: 1 well-formed without a schema.")
+    assert len(run.reporter.lines(Level.WARN)) == 1
 
 
 def test_a_cancel_ends_it_between_two_documents(run: Running) -> None:
@@ -262,7 +267,7 @@ def test_a_cancel_ends_it_between_two_documents(run: Running) -> None:
         validate.function(context)
     for report in context.close():
         run.reporter.report(report)
-    assert run.reporter.lines() == ["Document /a.xml is valid."]
+    assert run.reporter.lines() == ["Document /a.xml is well-formed; no schema applies to it."]
 
 
 @pytest.mark.parametrize(

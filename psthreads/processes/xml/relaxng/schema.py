@@ -8,9 +8,10 @@ from typing import Any
 
 from lxml import etree
 
-from psthreads.processes.xml.findings import Finding, Places
+from psthreads.processes.bounded.inside import Unusable
+from psthreads.processes.xml.findings import SILENT, Finding, Places
 from psthreads.processes.xml.namespaces import rng_namespaces
-from psthreads.processes.xml.parsing import MOST_PROBLEMS
+from psthreads.processes.xml.parsing import MOST_PROBLEMS, plain, refuse_shortage
 from psthreads.processes.xml.relaxng.blaming import Blame
 
 
@@ -33,10 +34,11 @@ class RelaxNgSchema:
             if self._compiled.validate(root):
                 return []
         except etree.LxmlError as error:
-            return [Finding(root, str(error))]
+            raise Unusable(f"the schema {self.path} cannot be applied: {plain(str(error))}") from None
         log = list(islice(self._compiled.error_log, MOST_PROBLEMS + 2))
+        refuse_shortage(log)
         findings = [*self._blame.findings(root), *_folded(root, log)]
-        return findings[: MOST_PROBLEMS + 1] or [Finding(root, "It is not valid, and libxml2 does not say why")]
+        return findings[: MOST_PROBLEMS + 1] or [Finding(root, SILENT)]
 
     @cached_property
     def _blame(self) -> Blame:
@@ -49,7 +51,7 @@ def _folded(root: etree._Element, log: list[Any]) -> list[Finding]:
     folded: dict[tuple[etree._Element, int], list[str]] = {}
     # This message says nothing; those after it do.
     for entry in [entry for entry in log if "element , got nothing" not in entry.message] or log:
-        folded.setdefault((places.at(entry.path), entry.type), []).append(entry.message)
+        folded.setdefault((places.of(entry), entry.type), []).append(entry.message)
     findings = [
         Finding(element, texts[0] if len(texts) == 1 else f"{texts[0]} (and {len(texts) - 1} more of this kind)")
         for (element, _), texts in folded.items()

@@ -39,10 +39,25 @@ class Obedient:
     def _echo(self, text: str) -> str:
         return text
 
-    def _loop(self, subject: str = "", seconds: str = "0") -> None:
-        with self._inside.within("compile" if subject else "check", subject, float(seconds)):
-            while True:
-                pass
+    def _loop(self) -> None:
+        while True:
+            pass
+
+    def _compile(self, path: str, *then: str) -> str:
+        with self._inside.compiling(path):
+            return str(getattr(self, f"_{then[0]}")(*then[1:]))
+
+    def _apply(self, path: str, *then: str) -> str:
+        with self._inside.applying(path):
+            return str(getattr(self, f"_{then[0]}")(*then[1:]))
+
+    def _wait(self, seconds: str) -> None:
+        time.sleep(float(seconds))
+
+    def _slowly(self) -> str:
+        for _ in range(3):  # What is compiled has a time of its own.
+            self._compile("/schemas/a.rng", "wait", str(0.7 * SECONDS))
+        return "done"
 
     def _grow(self) -> None:
         while True:
@@ -121,7 +136,7 @@ def results(group: GroupOfDocuments, *works: str) -> list[str | Death]:
     """The answers of a child with little of everything, to work such as "echo hello"."""
     context = group.context()
     try:
-        seconds = SECONDS if any(work.startswith("loop") for work in works) else 30
+        seconds = SECONDS if any("loop" in work for work in works) else 30
         child: BoundedChild[str] = BoundedChild(context, group.folder, Obedient, seconds, MEMORY)
         answers = list(child.answers(WorkRequest(work, [word.encode() for word in work.split()], 0) for work in works))
         assert [item for item, _ in answers] == list(works)
@@ -145,9 +160,10 @@ def test_more_work_than_a_pipe_holds_goes_through_in_both_directions(group: Grou
     ("work", "death"),
     [
         ("loop", Death("took more than 0.3 s", "check")),
-        ("loop /schemas/a.rng", Death("took more than 0.3 s", "compile", "/schemas/a.rng")),
-        ("loop /schemas/a.rng 0.1", Death("took more than 0.1 s", "compile", "/schemas/a.rng")),
+        ("compile /schemas/a.rng loop", Death("took more than 0.3 s", "compile", "/schemas/a.rng")),
+        ("apply /schemas/a.rng loop", Death("took more than 0.3 s", "check", "/schemas/a.rng")),
         ("grow", Death("needed more than 128 MiB of memory", "check")),
+        ("apply /schemas/a.rng grow", Death("needed more than 128 MiB of memory", "check", "/schemas/a.rng")),
         ("crash 11", Death("crashed by signal 11 (Segmentation fault)", "check", is_limit=False)),
         ("fail", Death("failed: AttributeError: no such thing", is_limit=False)),
     ],
@@ -156,6 +172,10 @@ def test_a_piece_of_work_that_ends_the_child_has_the_reason_and_the_others_their
     group: GroupOfDocuments, work: str, death: Death
 ) -> None:
     assert results(group, "echo 1", work, "echo 2", work, "echo 3") == ["1", death, "2", death, "3"]
+
+
+def test_the_time_of_a_piece_of_work_stands_still_while_a_schema_is_compiled(group: GroupOfDocuments) -> None:
+    assert results(group, "slowly", "loop")[0] == "done"
 
 
 def test_memory_held_for_earlier_work_is_not_held_against_a_later_one(group: GroupOfDocuments) -> None:

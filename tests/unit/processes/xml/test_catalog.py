@@ -230,7 +230,7 @@ def test_the_built_in_schemas_declare_what_the_recommendations_define(
     <xs:import namespace="http://www.w3.org/XML/1998/namespace" schemaLocation="http://www.w3.org/2001/xml.xsd"/>
     <xs:element name="a"><xs:complexType><xs:attributeGroup ref="xml:specialAttrs"/>
     <xs:attributeGroup ref="xlink:simpleAttrs"/></xs:complexType></xs:element></xs:schema>"""
-    compiled = Includer(folder, Locator(folder).reference).xsd("/schemas/a.xsd", schema)
+    compiled, _ = Includer(folder, Locator(folder).reference).xsd("/schemas/a.xsd", schema)
     root = etree.fromstring(f'<a xmlns:xlink="http://www.w3.org/1999/xlink" {attribute}/>')
     assert compiled.validate(root) is is_valid, compiled.error_log
 

@@ -8,21 +8,24 @@ from __future__ import annotations
 
 import json
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, BinaryIO, Final, NamedTuple
 
 from lxml import etree
 
 from psthreads.authoring.context import Context
 from psthreads.domain.model import clean, iso
+from psthreads.processes.validation.verdict import Verdict, VerdictKind
 from psthreads.processes.xml.parsing import MOST_PROBLEMS, DocumentProblem
 
 if TYPE_CHECKING:
     from lxml.etree._serializer import _IncrementalFileWriter
 
 _COLUMNS: Final = ("Line", "Column", "Schema", "Problem")
+_MOST_SCHEMAS: Final = 1_000  # in the report
 _STYLE: Final = """
 :root { color-scheme: light dark; --line: #8886; --quiet: #666; }
 @media (prefers-color-scheme: dark) { :root { --quiet: #aaa; } }
@@ -41,25 +44,40 @@ th, td { border-bottom: 1px solid var(--line); padding: 0.25rem 0.5rem; text-ali
 
 
 class ReportFinding(NamedTuple):
-    """The problems of one document. `unapplied` names the schemas that it was too large for."""
+    """The problems of one document. `unchecked` says what could not be checked and why, as ends of sentences."""
 
     path: str
     problems: list[DocumentProblem]
     has_more: bool
-    unapplied: str
+    unchecked: list[str]
 
 
 @dataclass(slots=True)
 class Summary:
-    """The counts of a validation. `left_out` counts the documents that could not be read."""
+    """The counts of a validation. `left_out` counts the documents that could not be read.
+
+    `schemas` counts the documents to which each schema was applied.
+    """
 
     group: str
     path: str
-    checked: int = 0
-    broken: int = 0
+    counts: Counter[VerdictKind] = field(default_factory=Counter)
+    schemas: Counter[str] = field(default_factory=Counter)
     others: int = 0
     left_out: int = 0
     verdict: str = ""
+
+    @property
+    def checked(self) -> int:
+        """The number of documents that have a verdict."""
+        return self.counts.total()
+
+    def add(self, verdict: Verdict) -> None:
+        """Count a verdict."""
+        self.counts[verdict.kind] += 1
+        for schema in verdict.schemas:
+            if schema in self.schemas or len(self.schemas) < _MOST_SCHEMAS:
+                self.schemas[schema] += 1
 
 
 class Findings:
@@ -70,14 +88,14 @@ class Findings:
         self._total = 0
         self._is_capped = False
 
-    def add(self, path: str, problems: Sequence[DocumentProblem], unapplied: str = "") -> None:
+    def add(self, path: str, problems: Sequence[DocumentProblem], unchecked: Sequence[str] = ()) -> None:
         """Add a document's first MOST_PROBLEMS problems."""
         first = problems[:MOST_PROBLEMS]
         has_more = len(problems) > len(first)
         self._total += len(first)
         self._is_capped |= has_more
         lines = [(problem.line, problem.column, problem.schema, problem.text) for problem in first]
-        self._file.write(json.dumps((path, lines, has_more, unapplied)).encode() + b"\n")
+        self._file.write(json.dumps((path, lines, has_more, list(unchecked))).encode() + b"\n")
 
     def report(self, context: Context, summary: Summary) -> None:
         """Write both reports and name them in the thread's XML; an interrupt leaves neither."""
@@ -94,7 +112,7 @@ class Findings:
     def _documents(self) -> Iterator[ReportFinding]:
         self._file.seek(0)
         for line in self._file:
-            path, problems, has_more, unapplied = json.loads(line)
+            path, problems, has_more, unchecked = json.loads(line)
             yield ReportFinding(
                 clean(path),
                 [
@@ -102,7 +120,7 @@ class Findings:
                     for number, column, schema, text in problems
                 ],
                 has_more,
-                clean(unapplied),
+                [clean(reason) for reason in unchecked],
             )
 
     def _write_xml(self, file: BinaryIO, summary: Summary, thread_id: str) -> None:
@@ -112,7 +130,7 @@ class Findings:
             "path": clean(summary.path),
             "created": iso(time.time_ns() // 1_000_000),
             "checked": str(summary.checked),
-            "invalid": str(summary.broken),
+            **{kind.value: str(summary.counts[kind]) for kind in VerdictKind},
             "others": str(summary.others),
             "left-out": str(summary.left_out),
             "problems": str(self._total),
@@ -122,11 +140,15 @@ class Findings:
             report.write_declaration()
             with report.element("validation-report", about):
                 report.write("\n", _element("summary", summary.verdict), "\n")
+                for schema, documents in sorted(summary.schemas.items()):
+                    attributes = {"path": clean(schema), "documents": str(documents)}
+                    report.write(_element("schema", attributes=attributes), "\n")
                 for finding in self._documents():
                     attributes = {"path": finding.path, "problems": str(len(finding.problems))}
                     attributes |= {"more": "true"} if finding.has_more else {}
-                    attributes |= {"not-checked-by": finding.unapplied} if finding.unapplied else {}
                     with report.element("document", attributes):
+                        for reason in finding.unchecked:
+                            report.write("\n  ", _element("not-checked", reason))
                         for problem in finding.problems:
                             attributes = {"line": str(problem.line), "column": str(problem.column)}
                             attributes |= {"schema": problem.schema} if problem.schema else {}
@@ -152,8 +174,8 @@ class Findings:
                         self._write_problems(page, finding)
 
     def _write_problems(self, page: _IncrementalFileWriter, finding: ReportFinding) -> None:
-        if finding.unapplied:
-            page.write(_element("p", f"It is too large to be checked by {finding.unapplied}.", {"class": "quiet"}))
+        for reason in finding.unchecked:
+            page.write(_element("p", f"Could not be checked: {reason}"))
         if not finding.problems:
             return
         with page.element("table"):
@@ -196,10 +218,14 @@ def _counts(summary: Summary, total: int) -> etree._Element:
     counts = etree.Element("dl")
     for name, number in (
         ("Documents checked", summary.checked),
-        ("Not valid", summary.broken),
+        ("Valid by a schema", summary.counts[VerdictKind.VALID]),
+        ("Well-formed, without a schema", summary.counts[VerdictKind.WELL_FORMED]),
+        ("Not valid", summary.counts[VerdictKind.INVALID]),
+        ("Could not be checked", summary.counts[VerdictKind.UNCHECKED]),
         ("Problems listed here", total),
         ("Other files, not checked", summary.others),
         ("Left out", summary.left_out),
+        *((f"Documents checked by {clean(schema)}", count) for schema, count in sorted(summary.schemas.items())),
     ):
         counts.append(_element("dt", name))
         counts.append(_element("dd", f"{number:,}"))
