@@ -80,7 +80,7 @@ def fill(redis: Redis, meta: bytes, group: int, many: int) -> None:
                 pipeline.hset(f"rq:job:{thread_id}", mapping=fields)
             for scope in ("server", group):
                 pipeline.zadd(f"ps:threads:{scope}:completed", ids)
-            for scope in ("server", group, f"member:{record['memberid']}", f"process:{record['process']}"):
+            for scope in (f"member:{record['memberid']}", f"process:{record['process']}"):
                 pipeline.zadd(f"ps:threads:{scope}:finished", ids)
             pipeline.execute()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import string
 from collections.abc import Iterable, Mapping, Sequence
 from importlib.resources import files
@@ -15,6 +16,9 @@ from redis.exceptions import NoScriptError, OutOfMemoryError
 from psthreads.database.connection import translate_errors
 
 _EVEN_FULL: Final = "#!lua flags=allow-oom\n"
+_COMMENT: Final = re.compile(r"--.*")
+_DEFINED: Final = re.compile(r"^local (?:function )?([\w, ]+)", re.MULTILINE)
+_WORD: Final = re.compile(r"\w+")
 _PLAIN: Final = frozenset(string.ascii_letters + string.digits + ":-_. /")
 
 
@@ -49,7 +53,7 @@ class SafeScript(Script):
 class Scripts:
     """The Lua scripts in the folder `lua` of a package, by the names of their files.
 
-    Each script begins with `common.lua` of this package, of the packages in `preludes`, and of its own package.
+    Each script begins with what it uses of `common.lua` of this package, of the packages in `preludes`, and of its own.
     In all of them, `@NAME@` is replaced by the constant of this name, as Lua writes it.
     """
 
@@ -60,8 +64,11 @@ class Scripts:
         own = _sources(package)
         common = [_sources(other)["common"] for other in (__package__, *preludes) if other != package]
         texts = {name: literal(value) for name, value in constants.items()}
-        prelude = _filled_in("".join((*common, own.pop("common"))), texts)
-        self._scripts = {name: SafeScript(redis, prelude + _filled_in(source, texts)) for name, source in own.items()}
+        blocks = [each for text in (*common, own.pop("common")) for each in re.split(r"\n\n+", text.strip())]
+        self._scripts = {
+            name: SafeScript(redis, _filled_in("\n\n".join((*_needed(blocks, source), source)), texts))
+            for name, source in own.items()
+        }
 
     def run(self, name: str, *args: str | bytes | float | dict[str, Any], even_full: bool = False) -> Any:
         """Return the script's answer; raise Unavailable with the reason why Redis does not give one.
@@ -95,6 +102,21 @@ def _sources(package: str) -> dict[str, str]:
         for file in (files(package) / "lua").iterdir()
         if file.name.endswith(".lua")
     }
+
+
+def _needed(blocks: Iterable[str], source: str) -> list[str]:
+    """Return those blocks of a prelude that the script uses, or that those use: each call would run all of them.
+
+    A block ends with a blank line, and may use what is defined in those before it.
+    """
+    words = set(_WORD.findall(_COMMENT.sub("", source)))
+    needed: list[str] = []
+    for block in reversed(list(blocks)):
+        code = _COMMENT.sub("", block)
+        if not words.isdisjoint(name for names in _DEFINED.findall(code) for name in _WORD.findall(names)):
+            words.update(_WORD.findall(code))
+            needed.insert(0, block)
+    return needed
 
 
 def _filled_in(source: str, texts: Mapping[str, str]) -> str:

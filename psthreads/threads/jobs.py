@@ -34,6 +34,12 @@ TROUBLE: Final = "trouble"
 WORKER_FIELDS: Final = ("state", "hostname", "pid", TROUBLE)
 BUSY: Final = WorkerStatus.BUSY.value
 
+ACTIVE_ONLY: Final = (
+    *("created_at", "enqueued_at", "started_at", "ended_at", "last_heartbeat", "origin", "description", "timeout"),
+    *("worker_name", "group_id", "success_callback_name", "failure_callback_name", "stopped_callback_name"),
+)
+"""The fields of a job's hash that it loses when its thread ends. RQ's `Job.fetch` does without them."""
+
 _LARGEST: Final = 16 * 1024 * 1024  # bytes; no request has parameters as long as that
 
 
@@ -141,7 +147,7 @@ class ThreadJob(Job):
 def fields(
     *, thread_id: str, process: str, values: dict[str, Any], title: str, queue: str, redis: Redis
 ) -> dict[str, Any]:
-    """Return the fields of a new job's hash, as RQ would write them, queued."""
+    """Return the fields of a new job's hash, as RQ would write them, queued; without those that are empty."""
     job = ThreadJob.create(
         process,
         kwargs=values,
@@ -153,7 +159,7 @@ def fields(
         status=JobStatus.QUEUED,
     )
     job.enqueued_at = now()
-    return job.to_dict()
+    return {name: value for name, value in job.to_dict().items() if value not in {"", b""}}
 
 
 def read_call(data: bytes) -> Call | None:

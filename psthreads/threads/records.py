@@ -35,7 +35,7 @@ DEFAULTS: Final[Mapping[str, str | int]] = {
     **dict.fromkeys(("started", "ended", "heard", "warnings", "errors", "restarts", "rev"), 0),
     **dict.fromkeys(("log_head", "log_head_bytes", "log_tail", "log_tail_bytes", "log_dropped"), 0),
 }
-"""The other fields that every record has, with their values at first; an older version may have written fewer."""
+"""The fields that count as these values where a record does not have them: no script writes them then."""
 
 OPTIONAL: Final[Mapping[str, str | int | bool]] = {
     **dict.fromkeys(("token", "worker", "rates", "cancelled_by"), ""),
@@ -44,7 +44,12 @@ OPTIONAL: Final[Mapping[str, str | int | bool]] = {
 }
 """The fields that a record has in some states only; each has the type of the value here."""
 
-_FIELDS: Final = {**REQUIRED, **DEFAULTS, **OPTIONAL}
+FIELDS: Final = {**REQUIRED, **DEFAULTS, **OPTIONAL}
+"""All fields that are read, each with a value of its type."""
+
+ACTIVE_ONLY: Final = ("heard", "waits", "lease", "report", "reported", "rates", "forced", "byid", "role", "restartable")
+"""The fields that a thread loses when it ends: nobody reads them then, and `heard` is when it ended."""
+
 _TEXTS: Final = ("name", "process", "username", "groupname", "message", "cancelled_by", "worker")
 _GREATEST: Final = 253_402_300_799_999  # the last millisecond that a date can have; no count is as large
 _STATUSES: Final = {str(status): status for status in Status}
@@ -136,7 +141,7 @@ def parse_thread(thread_id: str, raw: bytes) -> Thread:
     if not isinstance(meta, dict):
         return _thread(thread_id, {}, _DAMAGED.format("it is no JSON object"))
     meta = {name: value for name, value in meta.items() if value is not None}
-    wrong = [name for name, default in _FIELDS.items() if not _fits(meta.get(name), default, name in REQUIRED)]
+    wrong = [name for name, default in FIELDS.items() if not _fits(meta.get(name), default, name in REQUIRED)]
     if meta.get("status") not in _STATUSES and "status" not in wrong:
         wrong.append("status")
     meta = {name: value for name, value in meta.items() if name not in wrong}
@@ -155,9 +160,9 @@ def _fits(value: Any, default: str | float, is_required: bool) -> bool:  # noqa:
 
 
 def _thread(thread_id: str, meta: Mapping[str, Any], problem: str) -> Thread:
-    values = {**_FIELDS, **meta}
+    values = {**FIELDS, **meta}
     text = {name: clean(values[name]) for name in _TEXTS}
-    number = {name: int(values[name]) for name, default in _FIELDS.items() if type(default) is int}
+    number = {name: int(values[name]) for name, default in FIELDS.items() if type(default) is int}
     return Thread(
         id=thread_id,
         name=text["name"] or "Unreadable thread",
@@ -173,7 +178,7 @@ def _thread(thread_id: str, meta: Mapping[str, Any], problem: str) -> Thread:
         created=number["created"],
         started=number["started"],
         ended=number["ended"],
-        heard=number["heard"],
+        heard=number["heard"] or number["ended"],
         warnings=number["warnings"],
         errors=number["errors"],
         restarts=number["restarts"],

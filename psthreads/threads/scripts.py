@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from redis import Redis
 
 from psthreads.database import shared_settings
@@ -10,6 +12,8 @@ from psthreads.domain.access import Role
 from psthreads.domain.config import Config
 from psthreads.domain.model import Status
 from psthreads.threads import jobs, leases, records
+
+_LUA_TYPES: Final = {str: "string", int: "number", bool: "boolean"}
 
 
 class ThreadScripts(Scripts):
@@ -23,7 +27,9 @@ class ThreadScripts(Scripts):
             "FINAL": {status: True for status in Status if status.is_final},
             "REQUIRED": records.REQUIRED,
             "DEFAULTS": records.DEFAULTS,
-            "OPTIONAL": records.OPTIONAL,
+            "KINDS": {name: _LUA_TYPES[type(value)] for name, value in records.FIELDS.items()},
+            "ACTIVE_ONLY": records.ACTIVE_ONLY,
+            "ACTIVE_ONLY_OF_RQ": jobs.ACTIVE_ONLY,
             "VERSION": records.VERSION,
             "ROLES": {role.value: position for position, role in enumerate(Role)},
             "RQ_STATUS": {status: jobs.rq_status(status) for status in Status},

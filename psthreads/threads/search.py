@@ -200,7 +200,7 @@ def _meta_matches(query: ThreadQuery, meta: Mapping[str, Any]) -> bool:
     if query.process and meta["process"] != query.process:
         return False
     text = query.text.casefold()
-    return not text or text in meta["name"].casefold() or text in meta["message"].casefold()
+    return not text or text in meta["name"].casefold() or text in meta.get("message", "").casefold()
 
 
 def _cursor(after: str) -> tuple[str, str]:

@@ -63,8 +63,7 @@ class ThreadStore(Executions):
         With an idempotency key, a second call with the same fingerprint returns the first one's thread, and one with
         another fingerprint raises IdempotencyConflict.
         """
-        meta = {
-            **records.DEFAULTS,
+        meta: dict[str, Any] = {
             "version": records.VERSION,
             "name": self._mask(clean(new.name)),
             "process": new.process,
@@ -72,10 +71,9 @@ class ThreadStore(Executions):
             "memberid": new.member_id,
             "groupid": new.group_id,
             "groupname": new.group_name,
-            "restartable": new.restartable,
-            "exclusive": new.exclusive,
             "message": "Waiting for a worker",
         }
+        meta |= {name: True for name in ("restartable", "exclusive") if getattr(new, name)}
         if new.role is not None and new.by.member_id is not None:
             meta |= {"byid": str(new.by.member_id), "role": new.role.value}
         args: dict[str, Any] = {

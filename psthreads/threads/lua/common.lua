@@ -40,10 +40,9 @@ end
 -- Ids of threads whose records lack a field, or hold a wrong value; and of those that a newer version wrote.
 local damaged, newer = {}, {}
 
-local function fits(value, default)
-  if type(value) ~= type(default) then return false end
-  return type(value) ~= 'number' or (value >= -1 and value < 253402300800000 and value == math.floor(value))
-end
+local DEFAULTS = @DEFAULTS@  -- what counts for a field that a record does not have
+
+local function with_defaults(meta) return setmetatable(meta, {__index = DEFAULTS}) end
 
 -- Return the record of a thread with all fields that it must have, by the rules of records.py.
 local function load(id)
@@ -51,89 +50,161 @@ local function load(id)
   if not raw then return raw end
   local is_json, meta = pcall(cjson.decode, raw)
   if not is_json or type(meta) ~= 'table' then meta, damaged[id] = {}, true end
-  for name, default in pairs(@REQUIRED@) do
-    if not fits(meta[name], default) then meta[name], damaged[id] = default, true end
-  end
-  for name, default in pairs(@DEFAULTS@) do
-    if meta[name] == nil then
-      meta[name] = default
-    elseif not fits(meta[name], default) then
-      meta[name], damaged[id] = default, true
+  local kinds, type = @KINDS@, type
+  for name, value in pairs(meta) do
+    local kind = kinds[name]
+    if kind and (type(value) ~= kind
+      or kind == 'number' and not (value >= -1 and value < 253402300800000 and value % 1 == 0)) then
+      meta[name], damaged[id] = nil, true
     end
   end
-  for name, default in pairs(@OPTIONAL@) do
-    if meta[name] ~= nil and not fits(meta[name], default) then meta[name], damaged[id] = nil, true end
+  for name, default in pairs(@REQUIRED@) do
+    if meta[name] == nil then meta[name], damaged[id] = default, true end
   end
   if not RQ_STATUS[meta.status] then meta.status, damaged[id] = 'failed', true end
   if type(meta.version) == 'number' and meta.version > @VERSION@ then damaged[id], newer[id] = nil, true end
-  return meta
+  return with_defaults(meta)
 end
 
-local function store(id, meta)
-  redis.call('HSET', JOB .. id, 'meta', cjson.encode(meta), 'status', RQ_STATUS[meta.status])
+-- Write the record, and other fields of the job's hash, if given. What has its default is left out. Returns it as stored.
+local function store(id, meta, fields)
+  for name, value in pairs(meta) do
+    if value == DEFAULTS[name] then meta[name] = nil end
+  end
+  local raw = cjson.encode(meta)
+  redis.call('HSET', JOB .. id, 'meta', raw, 'status', RQ_STATUS[meta.status], unpack(fields or {}))
+  return raw
 end
 
 -- Save a change that people can see, and wake the followers. `rev` counts these changes; the ETag is made of it.
-local function save(id, meta)
-  meta.rev = (meta.rev or 0) + 1
-  store(id, meta)
+local function save(id, meta, fields)
+  meta.rev = meta.rev + 1
+  local raw = store(id, meta, fields)
   redis.call('XADD', FEED, 'MAXLEN', '~', FEED_LENGTH, '*', 't', id, 'g', meta.groupid)
+  return raw
 end
 
--- Return the scopes in which a thread is listed: by status for the server and its group; by `active` and `finished`
--- also for its member and its process.
+-- Return the scopes in which a thread is listed: by status for the server and its group; as `active` also for its member
+-- and its process; as `finished` for these two alone, since the three final statuses have the others.
 local function by_status(meta)
   if meta.groupid == -1 then return {'server'} end
   return {'server', meta.groupid}
 end
 
+local function by_owner(meta) return {'member:' .. meta.memberid, 'process:' .. meta.process} end
+
 local function by_state(meta)
   local scopes = by_status(meta)
-  scopes[#scopes + 1] = 'member:' .. meta.memberid
-  scopes[#scopes + 1] = 'process:' .. meta.process
+  for _, scope in ipairs(by_owner(meta)) do scopes[#scopes + 1] = scope end
   return scopes
 end
 
+-- Listings of what has ended expire, and now and then lose what is too old. No reader counts on that.
 local function enter(scopes, kind, id, score, ends)
   for _, scope in ipairs(scopes) do
-    redis.call('ZADD', index(scope, kind), score, id)
+    local key = index(scope, kind)
+    redis.call('ZADD', key, score, id)
     if ends then
-      redis.call('ZREMRANGEBYSCORE', index(scope, kind), '-inf', score - milliseconds('retention'))
-      redis.call('PEXPIRE', index(scope, kind), milliseconds('retention'))
+      redis.call('PEXPIRE', key, milliseconds('retention'))
+      if score % 16 == 0 then redis.call('ZREMRANGEBYSCORE', key, '-inf', score - milliseconds('retention')) end
     end
   end
+end
+
+-- Return the keys that a listing is read from: `finished` threads of the server or a group are in three.
+local function keys_of(scope, kind)
+  if kind ~= 'finished' or string.find(scope, ':', 1, true) then return {index(scope, kind)} end
+  local keys = {}
+  for _, status in ipairs(STATUSES) do
+    if FINAL[status] then keys[#keys + 1] = index(scope, status) end
+  end
+  return keys
+end
+
+local function count_between(keys, lowest, highest)
+  local total = 0
+  for _, key in ipairs(keys) do total = total + redis.call('ZCOUNT', key, lowest, highest) end
+  return total
+end
+
+local function counts_above(keys, score)
+  local positions, total = {}, 0
+  for number, key in ipairs(keys) do
+    positions[number] = redis.call('ZCOUNT', key, '(' .. string.format('%.0f', score), '+inf')
+    total = total + positions[number]
+  end
+  return positions, total
+end
+
+-- Return the entries of a listing from a position in each of its keys on, but for the first `skipped`, newest first: a
+-- list of {id, score, key}.
+local function merged(keys, positions, skipped, many)
+  local parts, entries = {}, {}
+  for number, key in ipairs(keys) do
+    local last = positions[number] + skipped + many - 1
+    parts[number] = {key, redis.call('ZRANGE', key, positions[number], last, 'REV', 'WITHSCORES'), 1}
+  end
+  for count = 1, skipped + many do
+    local newest, id, score
+    for _, part in ipairs(parts) do
+      local other, at = part[2][part[3]], tonumber(part[2][part[3] + 1])
+      if other and (not newest or at > score or at == score and other > id) then newest, id, score = part, other, at end
+    end
+    if not newest then break end
+    if count > skipped then entries[count - skipped] = {id, newest[2][newest[3] + 1], newest[1]} end
+    newest[3] = newest[3] + 2
+  end
+  return entries
+end
+
+-- Return the entries of a listing from its `first` on, which is 0 for the newest. What that costs does not grow with it.
+local function entries_from(keys, first, many)
+  if #keys == 1 then return merged(keys, {first}, 0, many) end
+  -- The lowest score that has no more than `first` entries above it.
+  local low, high = -1, 253402300800000
+  while first > 0 and low < high do
+    local middle = math.floor((low + high) / 2)
+    local _, above = counts_above(keys, middle)
+    if above > first then low = middle + 1 else high = middle end
+  end
+  local positions, above = counts_above(keys, high)
+  return merged(keys, positions, first - above, many)
 end
 
 local function depart(scopes, kind, id)
   for _, scope in ipairs(scopes) do redis.call('ZREM', index(scope, kind), id) end
 end
 
--- Give the thread another status, save it, and move it from listing to listing. A new thread has no status before.
-local function change(id, meta, to, now)
+-- Give the thread another status, save it, and move it from listing to listing. A new thread has no status before, and
+-- other fields of the job's hash. Returns the record as stored.
+local function change(id, meta, to, now, fields)
   local from, ends = meta.status, FINAL[to]
   meta.status = to
-  save(id, meta)
+  local raw = save(id, meta, fields)
   if from then depart(by_status(meta), from, id) end
   enter(by_status(meta), to, id, ends and now or meta.created, ends)
   if ends then
     depart(by_state(meta), 'active', id)
-    enter(by_state(meta), 'finished', id, now, true)
+    enter(by_owner(meta), 'finished', id, now, true)
   elseif not from then
     enter(by_state(meta), 'active', id, meta.created, false)
   end
+  return raw
+end
+
+-- Count one more in a hash that is kept for some days.
+local function count_in(key, field)
+  if redis.call('HINCRBY', key, field, 1) == 1 then redis.call('PEXPIRE', key, KEPT_DAYS * DAY) end
 end
 
 -- Count an event of the hour, and a duration of the day, for the server and for the group.
 local function count(meta, what, now, ran)
   for _, scope in ipairs(by_status(meta)) do
-    local key = 'ps:hours:' .. scope .. ':' .. math.floor(now / HOUR)
-    redis.call('HINCRBY', key, what, 1)
-    redis.call('PEXPIRE', key, KEPT_DAYS * DAY)
+    count_in('ps:hours:' .. scope .. ':' .. math.floor(now / HOUR), what)
     if ran then
       -- A duration is counted in steps of a quarter of an octave, so that a median is right within a tenth.
-      key = 'ps:durations:' .. scope .. ':' .. math.floor(now / DAY)
-      redis.call('HINCRBY', key, meta.process .. ':' .. math.floor(4 * math.log(math.max(1, ran)) / math.log(2)), 1)
-      redis.call('PEXPIRE', key, KEPT_DAYS * DAY)
+      local step = math.floor(4 * math.log(math.max(1, ran)) / math.log(2))
+      count_in('ps:durations:' .. scope .. ':' .. math.floor(now / DAY), meta.process .. ':' .. step)
     end
   end
 end
@@ -224,10 +295,10 @@ local function share()
   return workers == 0 and 4 or math.max(1, workers - 1)
 end
 
--- Return why this thread has to wait for others of its group, nil where it need not.
-local function must_wait(id, meta)
+-- Return why a new thread has to wait for others of its group, nil where it need not.
+local function must_wait(meta)
   local group = meta.groupid
-  if group == -1 or redis.call('SISMEMBER', slots(group), id) == 1 then return nil end
+  if group == -1 then return nil end
   if redis.call('SCARD', slots(group)) >= share() then
     return 'Waiting for other threads of this group: it may run ' .. share() .. ' at once'
   end
@@ -276,10 +347,10 @@ end
 
 -- Free the slot that the thread has in its group.
 local function leave(id, meta)
-  redis.call('ZREM', QUEUED, id)
+  if not meta.token then redis.call('ZREM', QUEUED, id) end
   if meta.groupid == -1 then return end
   redis.call('SREM', slots(meta.groupid), id)
-  redis.call('SREM', changes(meta.groupid), id)
+  if meta.exclusive or damaged[id] then redis.call('SREM', changes(meta.groupid), id) end
   promote(meta.groupid)
 end
 
@@ -312,12 +383,15 @@ local function conclude(id, meta, status, message, detail, trace, lines)
     status, message, trace = 'cancelled', 'Cancelled by ' .. (meta.cancelled_by or 'somebody'), nil
     meta.cancelling = nil
   end
-  meta.message, meta.ended, meta.heard, meta.waits = message, now, now, nil
+  meta.message, meta.ended = message, now
   local level = status == 'failed' and 'E' or 'I'
   lines = lines or {}
   if detail ~= '' then lines[#lines + 1] = line_of(now, 'W', detail, detail_trace) end
   lines[#lines + 1] = line_of(now, level, message, trace)
   append(id, meta, lines)
+  -- What nobody reads of a thread that has ended is not kept. Of the job's hash, RQ needs `data` and `status`.
+  for _, name in ipairs(@ACTIVE_ONLY@) do meta[name] = nil end
+  redis.call('HDEL', JOB .. id, unpack(@ACTIVE_ONLY_OF_RQ@))
   change(id, meta, status, now)
   -- The duration of a cancelled run says nothing about the process.
   count(meta, status, now, status ~= 'cancelled' and meta.started > 0 and now - meta.started)
@@ -325,7 +399,9 @@ local function conclude(id, meta, status, message, detail, trace, lines)
   leave(id, meta)
   local retention = milliseconds('retention')
   bury(id, now + retention)
-  for _, key in ipairs({JOB .. id, head_of(id), tail_of(id)}) do redis.call('PEXPIRE', key, retention) end
+  redis.call('PEXPIRE', JOB .. id, retention)
+  redis.call('PEXPIRE', head_of(id), retention)
+  if meta.log_full then redis.call('PEXPIRE', tail_of(id), retention) end
 end
 
 -- End a thread whose record cannot be read: no worker can run it. Return whether it was one.

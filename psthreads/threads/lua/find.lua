@@ -10,30 +10,28 @@ if FINAL[kind] or kind == 'finished' then
   local oldest = clock() - milliseconds('retention')
   if since == '-inf' or tonumber(since) < oldest then since = oldest end
 end
-local key, total
+local keys, total
 for _, listing in ipairs(args.listings) do
-  local other = index(listing[1], listing[2])
-  local length = redis.call('ZCOUNT', other, since, till)
-  if not total or length < total then key, total = other, length end
+  local others = keys_of(listing[1], listing[2])
+  local length = count_between(others, since, till)
+  if not total or length < total then keys, total = others, length end
 end
-local first
-if not after then
-  first = redis.call('ZCOUNT', key, '(' .. till, '+inf')
-elseif redis.call('ZSCORE', key, after[2]) == after[1] then
-  first = redis.call('ZREVRANK', key, after[2]) + 1
-else
-  -- It has left the listing: go on after the newer ones, and those of its millisecond that were before it.
-  first = redis.call('ZCOUNT', key, '(' .. after[1], '+inf')
-  for _, id in ipairs(redis.call('ZRANGE', key, after[1], after[1], 'BYSCORE', 'REV')) do
-    if id < after[2] then break end
-    first = first + 1
+local positions = {}
+for number, key in ipairs(keys) do
+  positions[number] = redis.call('ZCOUNT', key, '(' .. (after and after[1] or till), '+inf')
+  if after then
+    -- Go on after the newer ones, and after those of its millisecond that are before it. It may have left the listing.
+    for _, id in ipairs(redis.call('ZRANGE', key, after[1], after[1], 'BYSCORE', 'REV')) do
+      if id < after[2] then break end
+      positions[number] = positions[number] + 1
+    end
   end
 end
-local result, listed = {total, 0}, redis.call('ZRANGE', key, first, first + many, 'REV', 'WITHSCORES')
-for position = 1, #listed, 2 do
-  local id, at = listed[position], listed[position + 1]
+local result = {total, 0}
+for count, entry in ipairs(merged(keys, positions, 0, many + 1)) do
+  local id, at = entry[1], entry[2]
   if since ~= '-inf' and tonumber(at) < tonumber(since) then break end
-  if position > 2 * many then
+  if count > many then
     result[2] = 1
     break
   end
@@ -42,7 +40,7 @@ for position = 1, #listed, 2 do
     local last = #result
     result[last + 1], result[last + 2], result[last + 3] = id, at, meta
   else
-    redis.pcall('ZREM', key, id)  -- It has expired. A Redis that takes no writes is still read.
+    redis.pcall('ZREM', entry[3], id)  -- It has expired. A Redis that takes no writes is still read.
   end
 end
 return result

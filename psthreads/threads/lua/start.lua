@@ -3,7 +3,7 @@
 -- binary. Returns the id of the thread, which an earlier start with the same key may have stored, or '' where the key
 -- stands for another request.
 local args, now = cjson.decode(ARGV[1]), clock()
-local id, meta, key = args.thread, args.meta, args.idempotency_key
+local id, meta, key = args.thread, with_defaults(args.meta), args.idempotency_key
 if redis.call('EXISTS', JOB .. id) == 1 then return id end  -- Sent twice: the answer was lost.
 if key then
   local fingerprint, thread = unpack(redis.call('HMGET', key, 'fingerprint', 'thread'))
@@ -14,11 +14,10 @@ if key then
   redis.call('PEXPIRE', key, milliseconds('idempotency'))
 end
 meta.created = now
-redis.call('HSET', JOB .. id, unpack(ARGV, 2))
 append(id, meta, {now .. 'I' .. 'Accepted from ' .. args.username})
-local why = must_wait(id, meta)
+local why = must_wait(meta)
 if why then enqueue_in_group(id, meta, why) end
-change(id, meta, 'initialised', now)
+change(id, meta, 'initialised', now, {unpack(ARGV, 2)})
 count(meta, 'started', now)
 audit('thread.start', args.origin, id, meta)
 redis.call('SADD', @QUEUES@, QUEUE)

@@ -11,6 +11,7 @@ from redis import Redis
 from psthreads.domain.config import Config
 from psthreads.identity.directory import Directory
 from psthreads.identity.throttles import Guess, Throttles
+from psthreads.threads.scripts import ThreadScripts
 from psthreads.threads.store import ThreadStore
 
 
@@ -38,3 +39,13 @@ def test_no_script_fails_while_redis_forgets_scripts(forgetful: Redis, config: C
         assert store.count("active") == 0
         assert directory.members() == ()
         throttles.admit_guess(Guess("jjones", "192.0.2.7"))
+
+
+def test_a_script_has_only_what_it_uses_of_the_preludes(redis: Redis, config: Config) -> None:
+    texts = {name: script.script for name, script in ThreadScripts(redis, config)._scripts.items()}
+    assert len(texts["lead"]) < 500
+    assert all(name in texts["start"] for name in ("write_audit", "local function audit", "local function clock"))
+    assert "write_audit" not in texts["finish"]
+    assert "local function promote" not in texts["report"]
+    for text in texts.values():
+        redis.script_load(text)  # It compiles.

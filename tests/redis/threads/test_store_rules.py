@@ -344,7 +344,7 @@ class Threads(RuleBasedStateMachine):
         live = {each: meta for each in self._all() if (meta := self._meta(each))["status"] not in _FINAL}
         of_group = {each: meta for each, meta in live.items() if meta["groupid"] == ACME.id}
         admitted = {each for each, meta in of_group.items() if not meta.get("waits")}
-        changing = {each for each in admitted if of_group[each]["exclusive"]}
+        changing = {each for each in admitted if of_group[each].get("exclusive")}
         slots = f"ps:slots:{ACME.id}"
         assert {each.decode() for each in cast("set[bytes]", self.redis.smembers(slots))} == admitted
         assert {each.decode() for each in cast("set[bytes]", self.redis.smembers(f"{slots}:changes"))} == changing
@@ -352,7 +352,7 @@ class Threads(RuleBasedStateMachine):
         assert len(changing) <= 1
         if len(admitted) < 2:
             waiting = [meta for each, meta in of_group.items() if each not in admitted]
-            assert not [meta for meta in waiting if not meta["exclusive"] or not changing]
+            assert not [meta for meta in waiting if not meta.get("exclusive") or not changing]
         assert not any(meta.get("waits") for meta in live.values() if meta["groupid"] != ACME.id)
 
     def _meta(self, thread_id: str) -> dict[str, Any]:
@@ -396,7 +396,8 @@ class Threads(RuleBasedStateMachine):
         scopes = ["server"] if thread.group_id == -1 else ["server", str(thread.group_id)]
         kind = "finished" if thread.status.is_final else "active"
         others = {f"ps:threads:member:{thread.member_id}:{kind}", f"ps:threads:process:{thread.process}:{kind}"}
-        return {f"ps:threads:{scope}:{name}" for scope in scopes for name in (kind, thread.status)} | others
+        kinds = (thread.status,) if thread.status.is_final else (kind, thread.status)
+        return {f"ps:threads:{scope}:{name}" for scope in scopes for name in kinds} | others
 
 
 @pytest.fixture
