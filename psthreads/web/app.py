@@ -14,7 +14,18 @@ from psthreads.database.connection import check_server
 from psthreads.domain.config import Config
 from psthreads.domain.errors import PsthreadsError
 from psthreads.domain.model import iso
-from psthreads.web.api import files, health, loading_zone, openapi, processes, schemas, starts, streams, threads
+from psthreads.web.api import (
+    files,
+    health,
+    loading_zone,
+    openapi,
+    operations,
+    processes,
+    schemas,
+    starts,
+    streams,
+    threads,
+)
 from psthreads.web.api.levels import service_levels
 from psthreads.web.auth import csrf, oauth, refusals, sessions
 from psthreads.web.auth.guard import Guard
@@ -70,7 +81,7 @@ def create_app(config: Config) -> Flask:
         for blueprint in (
             *(
                 module.make_blueprint(services, guard, level)
-                for module in (threads, streams, files)
+                for module in (threads, operations, streams, files)
                 for level in service_levels(guard)
             ),
             starts.make_blueprint(services, guard),

@@ -19,6 +19,7 @@ from psthreads.domain.errors import BadParameter, CheckTooSlow, NotAllowed, NotF
 from psthreads.domain.foreign import is_a, trace_of
 from psthreads.domain.model import Thread, clean
 from psthreads.system.thread_pool import Pool
+from psthreads.web.api import operations
 from psthreads.web.auth.guard import Guard
 from psthreads.web.http import parameters, respond
 from psthreads.web.http.audit_origin import request_origin
@@ -170,7 +171,11 @@ def declaration(process: Process) -> Operation:
 
 
 def _answer(services: Services, process: Process, thread: Thread, wait: float | None) -> Response:
-    headers = {"Location": _progress_url(thread), "Retry-After": str(respond.RETRY_SECONDS)}
+    headers = {
+        "Location": _progress_url(thread),
+        "Operation-Location": operations.location(services, thread),
+        "Retry-After": str(respond.RETRY_SECONDS),
+    }
     if wait is not None:
         with services.stream_limit.slot(g.caller) as is_free:
             if is_free:

@@ -221,7 +221,7 @@ class Watch:
 
 
 def _is_progress() -> bool:
-    return (request.endpoint or "").endswith(".progress")
+    return (request.endpoint or "").endswith((".progress", ".operation"))
 
 
 def _not_on_the_server(caller: Caller, sentence: str) -> NotAllowed:

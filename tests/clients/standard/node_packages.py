@@ -25,7 +25,7 @@ class NodePackages:
     def copy(self, folder: Path) -> Path:
         """Return a new folder that sees the packages and has the programs."""
         folder.mkdir()
-        for file in HOME.glob("*.ts"):
+        for file in (*HOME.glob("*.ts"), *HOME.glob("*.mjs")):
             shutil.copy(file, folder)
         shutil.copy(HOME / "package.json", folder)
         (folder / "node_modules").symlink_to(self.folder / "node_modules")

@@ -97,7 +97,7 @@ def expected(endpoint: str, who: str, group: str, method: str = "GET") -> int | 
     # A browser's other pages know sessions, too; here everybody comes with a token, which is as good.
     if blueprint == "pages" and (name in OF_MEMBERS or (name.startswith(IN_GROUP) and group == "nope")):
         return allowed if name in OF_MEMBERS else 404
-    if blueprint in {"pages", "server", "server-pages", "server-streams", "server-results"} or (
+    if blueprint in {"pages", "server", "server-pages", "server-streams", "server-operations", "server-results"} or (
         blueprint == "starts" and name == "server-wide"
     ):
         return allowed if who == "chief" else 403
