@@ -17,13 +17,17 @@ _SEGMENT: Final = re.compile(r"(?:[A-Za-z0-9._~@+-]|\{(?:member|group)\})+\Z")
 _METHODS: Final = ("GET", "POST", "PUT", "DELETE")
 # The root elements of schemas/thread.xsd.
 _ELEMENTS: Final = frozenset(
-    {"thread", "threads", "thread-cancel", "logs", "error", "processes", "upload", "uploads", "load-clear"}
+    {
+        *("thread", "threads", "thread-cancel", "logs", "error", "processes", "upload", "uploads", "load-clear"),
+        *("loadingzone", "version", "member", "group"),
+    }
 )
 # Routes that do not belong to a process.
 _SERVICES: Final = (
     *("/threads", "/processes", "/groups/{group}/threads", "/groups/{group}/processes"),
     "/members/{member}/groups/{group}/loadingzone/clear",
 )
+_EXACT: Final = ("/members/{member}/groups/{group}/loadingzone",)
 _PAGES: Final = ("/ps", "/schemas", "/static", "/dashboard")
 
 
@@ -63,7 +67,7 @@ def _check_route(process: Process) -> None:
         raise ValueError("its route must contain {member}, who the work is done for")
     if process.route.endswith((".xml", ".json")):
         raise ValueError("its route must not end in .xml or .json: that is how a request asks for a format")
-    if any(f"{process.route}/".startswith(f"{path}/") for path in (*_SERVICES, *_PAGES)):
+    if process.route in _EXACT or any(f"{process.route}/".startswith(f"{path}/") for path in (*_SERVICES, *_PAGES)):
         raise ValueError(f"its route '{process.route}' belongs to psthreads itself: choose another one")
 
 

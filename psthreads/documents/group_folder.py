@@ -46,6 +46,15 @@ class GroupFolder(DocumentTree):
             self._guard()
             self._root.mkdir(mode=0o750, parents=True, exist_ok=True)
 
+    def beside(self, mark: str) -> GroupFolder:
+        """Return a folder of the same group next to this one, whose name ends with a mark."""
+        return GroupFolder(self.group, self._root.with_name(f"{self._root.name}~{mark}"), self._guard, self.fence)
+
+    def remove_if_empty(self) -> None:
+        """Remove this folder itself where nothing is in it."""
+        with suppress(OSError):
+            self._root.rmdir()
+
     def write(self, path: str, content: bytes) -> None:
         """Write a document in one step, and create missing folders; raises Conflict if the path is a folder."""
         folder, name = self.place(path)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import secrets
 import shutil
 import time
@@ -19,10 +20,19 @@ from psthreads.documents.document_tree import Document, DocumentTree
 from psthreads.documents.folder import Folder, OnSkip, ResultFile
 from psthreads.documents.group_folder import GroupFolder
 from psthreads.documents.paths import TEMPORARY, names_of, printable
-from psthreads.domain.errors import Conflict, DocumentNotFound, NotFound, PsthreadsError, TooLarge, UnsafePath
+from psthreads.domain.errors import (
+    BadParameter,
+    Conflict,
+    DocumentNotFound,
+    NotFound,
+    PsthreadsError,
+    TooLarge,
+    UnsafePath,
+)
 
 T = TypeVar("T")
 
+_UPLOAD_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _ABANDONED: Final = 24 * 3600  # seconds; no upload takes so long
 _TRIES: Final = 100  # to write into a new folder that others remove again and again while it is empty
 
@@ -55,8 +65,17 @@ class LoadingZone:
     nothing is there.
     """
 
-    def __init__(self, folder: GroupFolder) -> None:
+    def __init__(self, folder: GroupFolder, upload_id: str = "") -> None:
         self._folder = folder
+        self.upload_id = upload_id
+
+    def of_upload(self, upload_id: str) -> LoadingZone:
+        """Return the member's loading zone for this upload alone, or this one for an empty id. Raises BadParameter."""
+        if not upload_id:
+            return self
+        if not _UPLOAD_ID.fullmatch(upload_id):
+            raise BadParameter("uploadid", "An uploadid has 1 to 64 letters, digits and . _ -: choose another one.")
+        return LoadingZone(self._folder.beside(upload_id), upload_id)
 
     def walk(self, on_skip: OnSkip) -> Iterator[Document]:
         """Yield every file in the zone, as `GroupFolder.walk` yields documents."""
@@ -234,6 +253,8 @@ class LoadingZone:
                         length = folder.stat(name).st_size
                         count = self._unlink(folder, name)
                         removed, size = removed + count, size + count * length
+        if self.upload_id:  # There may be any number of these, which quotas count by their files.
+            self._folder.remove_if_empty()
         return removed, size
 
     def _unlink(self, folder: Folder, name: str) -> int:

@@ -14,11 +14,12 @@ from __future__ import annotations
 
 import errno
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Annotated, BinaryIO, Final, cast
 
 from psthreads.authoring.context import Context
+from psthreads.authoring.parameter import Bounds
 from psthreads.authoring.process import Start
 from psthreads.authoring.registry import process
 from psthreads.documents.layout import Document, GroupFolder
@@ -26,6 +27,8 @@ from psthreads.documents.loading_zone import LoadingZone
 from psthreads.documents.paths import composed
 from psthreads.domain.errors import BadParameter, PsthreadsError
 from psthreads.domain.model import Level, Outcome, Status
+from psthreads.processes import upload_request
+from psthreads.processes.upload_request import LONGEST, UploadId
 from psthreads.processes.validate import bad_news, good_news, is_xml
 from psthreads.processes.validation.validator import Notes, Validator
 from psthreads.processes.wording import many
@@ -52,15 +55,32 @@ def load(
     folder: Annotated[str, "the folder of the group to load into"] = "/",
     skip_invalid: Annotated[bool, "load what is valid, and leave the rest in the zone; implies validate"] = False,  # noqa: FBT002 (as above)
     dry_run: Annotated[bool, "only say what would be new, replaced and refused"] = False,  # noqa: FBT002 (as above)
+    uploadid: UploadId = "",
+    xmlspec: Annotated[str, Bounds(greatest=LONGEST), "PageSeeder's upload request: which files to load, and how"] = "",
 ) -> Outcome | str:
     """Make the files of the member's loading zone documents of the group."""
-    work = _Load(context, folder, overwrite=overwrite, skip_invalid=skip_invalid, dry_run=dry_run)
-    return work.run(validate=validate or skip_invalid)
+    zone, request = context.loading_zone.of_upload(uploadid), upload_request.parse(xmlspec)
+    work = _Load(
+        context,
+        folder,
+        zone,
+        request.paths,
+        overwrite=overwrite or request.overwrite,
+        skip_invalid=skip_invalid,
+        dry_run=dry_run,
+    )
+    return work.run(validate=validate or skip_invalid or request.validate)
 
 
 @load.check
 def _check_folder(start: Start) -> None:
     _base(cast("GroupFolder", start.folder), str(start.values["folder"]))
+    zone = cast("LoadingZone", start.loading_zone).of_upload(str(start.values.get("uploadid", "")))
+    request = upload_request.parse(str(start.values.get("xmlspec", "")))
+    if start.values.get("overwrite") and request.keeps:
+        raise BadParameter("overwrite", "The parameter 'overwrite' is true, but false in the xmlspec: make them agree.")
+    for path in request.paths:
+        zone.resolve(path)
 
 
 def _base(documents: GroupFolder, folder: str) -> str:
@@ -74,10 +94,18 @@ class _Load:
     """One load. `_files` pairs the path of each file in the zone with the document that it becomes."""
 
     def __init__(
-        self, context: Context, folder: str, *, overwrite: bool, skip_invalid: bool = False, dry_run: bool = False
+        self,
+        context: Context,
+        folder: str,
+        zone: LoadingZone,
+        paths: Collection[str],
+        *,
+        overwrite: bool,
+        skip_invalid: bool = False,
+        dry_run: bool = False,
     ) -> None:
         self._context = context
-        self._zone = context.loading_zone
+        self._zone = zone
         self._documents = context.folder
         self._overwrite = overwrite
         self._skip_invalid = skip_invalid
@@ -85,7 +113,11 @@ class _Load:
         self._replaced: set[str] = set()  # the paths of documents
         base = _base(self._documents, folder)
         context.message("Looking at the loading zone")
-        self._files = [(file.path, replace(file, path=f"{base}{file.path}")) for file in self._zone.walk(self._skip)]
+        self._files = [
+            (file.path, replace(file, path=f"{base}{file.path}"))
+            for file in self._zone.walk(self._skip)
+            if not paths or composed(file.path) in paths
+        ]
 
     def run(self, *, validate: bool) -> Outcome | str:
         """Load the files, unless there is a conflict."""

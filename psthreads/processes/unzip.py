@@ -31,6 +31,7 @@ from psthreads.processes.archives.entries import Archive, ArchiveEntry, Damaged
 from psthreads.processes.archives.names import Encoding
 from psthreads.processes.archives.opening import open_archive
 from psthreads.processes.archives.staging import Staging
+from psthreads.processes.upload_request import UploadId
 from psthreads.processes.wording import many
 
 _MOST_REPORTED: Final = 20  # refused entries
@@ -47,9 +48,11 @@ def unzip(
     context: Context,
     path: Annotated[str, Bounds(1), "the archive in your loading zone, uploaded with PUT /ps/servlet/upload"],
     encoding: Annotated[Encoding, "the encoding of the names of which the archive does not say it"] = "guess",
+    deleteoriginal: Annotated[bool, "whether the archive is removed once its files are in the loading zone"] = True,  # noqa: FBT002 (a parameter on the wire)
+    uploadid: UploadId = "",
 ) -> Outcome | str:
     """Unpack an archive in the member's loading zone: zip, tar, tar.gz, tar.bz2 or tar.xz."""
-    zone = context.loading_zone
+    zone = context.loading_zone.of_upload(uploadid)
     try:
         path = zone.resolve(path)
     except NotFound:  # It existed when the thread was accepted.
@@ -92,18 +95,26 @@ def unzip(
         for target in () if is_moved else targets:
             with context.shield():
                 zone.take(staged, target.removeprefix(base), target)
+    _settle(context, zone, path, deleteoriginal=deleteoriginal)
+    return f"Successfully unzipped {many(len(files), 'file')}{_left_out(archive)}"
+
+
+def _settle(context: Context, zone: LoadingZone, path: str, *, deleteoriginal: bool) -> None:
+    """Wait for the disk, and remove the archive."""
     # Until its files are on the disk, the archive is the only copy that would survive a power cut.
     context.message("Waiting for the disk")
     zone.sync()
-    with context.shield():
-        zone.remove(path)
-        context.log(f"Removed {path}, because its files are now beside it")
-    return f"Successfully unzipped {many(len(files), 'file')}{_left_out(archive)}"
+    if deleteoriginal:
+        with context.shield():
+            zone.remove(path)
+            context.log(f"Removed {path}, because its files are now beside it")
 
 
 @unzip.check
 def _check_path(start: Start) -> None:
-    cast("LoadingZone", start.loading_zone).resolve(str(start.values["path"]))
+    cast("LoadingZone", start.loading_zone).of_upload(str(start.values.get("uploadid", ""))).resolve(
+        str(start.values["path"])
+    )
 
 
 def _is_acceptable(context: Context, archive: Archive, path: str, base: str, vacancies: _Vacancies, free: int) -> bool:

@@ -16,6 +16,7 @@ from psthreads.domain.errors import PsthreadsError
 from psthreads.domain.model import iso
 from psthreads.web.api import (
     files,
+    first_calls,
     health,
     loading_zone,
     openapi,
@@ -85,7 +86,10 @@ def create_app(config: Config) -> Flask:
                 for level in service_levels(guard)
             ),
             starts.make_blueprint(services, guard),
+            first_calls.make_version_blueprint(services, guard),
+            first_calls.make_blueprint(services, guard),
             loading_zone.make_zone_blueprint(services, guard),
+            loading_zone.make_upload_blueprint(services, guard),
             processes.make_blueprint(services, guard, prefix),
         ):
             # The same routes answer below every prefix, and each blueprint needs a name of its own.
@@ -93,7 +97,7 @@ def create_app(config: Config) -> Flask:
             app.register_blueprint(blueprint, url_prefix=prefix or None, name=name)
     for blueprint in (
         files.make_member_resource_blueprint(services, guard),
-        loading_zone.make_upload_blueprint(services, guard),
+        loading_zone.make_upload_blueprint(services, guard, "/ps/servlet/upload"),
         site.make_blueprint(services, guard),
         schemas.make_blueprint(HOME, guard, services.registry),
         health.make_blueprint(services, guard),

@@ -46,7 +46,7 @@ def routes() -> set[str]:
     found = set()
     for rule in create_app(Config(prefixes=())).url_map.iter_rules():
         path = re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule.removesuffix(".<any(xml, json):suffix>"))
-        if path.startswith("/api/v1/") and not path.startswith(("/api/v1/oauth/", "/api/v1/upload")):
+        if path.startswith("/api/v1/") and not path.startswith("/api/v1/oauth/"):
             continue  # The same routes as at the root.
         found |= {f"{method} {path}" for method in rule.methods or () if method not in {"HEAD", "OPTIONS"}}
     return found

@@ -26,6 +26,7 @@ class Who(Enum):
     """Who may use a route, in the words of the docs."""
 
     EVERYBODY = "everybody"
+    MEMBER = "every signed-in member"
     INSIDER = "the group's members"
     GROUP = "contributor or higher in the group"
     SELF = "the least role of the process in the group, for themselves; administrators for anybody"

@@ -155,12 +155,46 @@ def cancelled(thread: Thread | None) -> Response:
     return _xml("thread-cancel.xml", thread=thread)
 
 
-def uploaded(files: Mapping[str, int], *, wrapped: bool, status: int) -> Response:
-    """Answer with the uploaded files and their sizes in bytes; a list where `wrapped`, else the one file alone."""
-    items = [{"filename": clean(name), "size": size} for name, size in files.items()]
+def uploaded(files: Mapping[str, int], member_id: int, upload_id: str, *, wrapped: bool, status: int) -> Response:
+    """Answer with the uploaded files and their sizes in bytes; a list where `wrapped`, else the one file alone.
+
+    The zone that they are in is `member_id`'s, and the `upload_id`'s unless it is empty.
+    """
+    zone = _zone(member_id, upload_id)
+    items = [{"filename": clean(name), "size": size, "file": zone_file(name)} for name, size in files.items()]
     if _wants_json():
-        return _json({"uploads": items} if wrapped else items[0], status)
-    return _xml("uploads.xml", status, uploads=items, wrapped=wrapped)
+        head = {_camel(name): value for name, value in zone.items()}
+        return _json({**head, "uploads": items} if wrapped else {**items[0], **head}, status)
+    return _xml("uploads.xml", status, uploads=items, wrapped=wrapped, zone=zone)
+
+
+def simple(
+    name: str,
+    attributes: Mapping[str, Any],
+    texts: Mapping[str, str] | None = None,
+    files: Sequence[Mapping[str, Any]] | None = None,
+) -> Response:
+    """Answer with an element of these attributes, texts and, unless they are None, files."""
+    if _wants_json():
+        listed = {} if files is None else {"files": files}
+        return _json({**{_camel(name): value for name, value in attributes.items()}, **(texts or {}), **listed})
+    return _xml("simple.xml", name=name, attributes_of=attributes, texts=texts or {}, files=files or ())
+
+
+def _zone(member_id: int, upload_id: str) -> dict[str, Any]:
+    return {"member": member_id, "max-workflow-notifications": 0, **({"uploadid": upload_id} if upload_id else {})}
+
+
+def zone_file(path: str) -> dict[str, Any]:
+    """Return a file of a loading zone as PageSeeder describes one."""
+    path = clean(path).strip("/")
+    return {"name": path.rpartition("/")[2], "path": path, "type": "file"}
+
+
+def loading_zone(member_id: int, upload_id: str, files: Sequence[tuple[str, int]], *, is_truncated: bool) -> Response:
+    """Answer with the paths and the sizes in bytes of a loading zone's files."""
+    items = [{**zone_file(path), "size": size} for path, size in files]
+    return simple("loadingzone", {**_zone(member_id, upload_id), "is-truncated": is_truncated}, files=items)
 
 
 def cleared(count: int) -> Response:

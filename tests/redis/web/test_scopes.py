@@ -27,7 +27,7 @@ from tests.support.people import People
 from tests.support.threads import new_thread
 
 __all__ = ["world"]
-OPEN = {"static", "schemas", "health", "openapi", "oauth"}
+OPEN = {"static", "schemas", "health", "openapi", "oauth", "version"}
 SIGN_IN = {"pages.sign_in", "pages.sign_in_post", "pages.oidc", "pages.oidc_callback"}
 OF_MEMBERS = {"pages.sign_out", "pages.home", "pages.groups"}
 
@@ -56,7 +56,7 @@ def test_a_scope_only_ever_takes_away_on_every_route_and_says_which(world: World
             continue  # No token reaches it: test_account_page.py and test_proof.py.
         acts = method not in {"GET", "OPTIONS"} or blueprint == "starts"
         # Who has which role in a group is for the administrators of the whole server.
-        in_group = ("group" in rule.arguments and blueprint != "pages") or blueprint == "uploads"
+        in_group = ("group" in rule.arguments and blueprint != "pages") or blueprint in {"uploads", "servlet"}
         for group in ("acme", "other") if in_group else ("acme",):
             for headers, is_reached in (
                 (read, not acts),
@@ -65,7 +65,7 @@ def test_a_scope_only_ever_takes_away_on_every_route_and_says_which(world: World
                     acme,
                     group == "acme"
                     if in_group
-                    else rule.endpoint.startswith("processes") or rule.endpoint in OF_MEMBERS,
+                    else rule.endpoint.startswith(("processes", "self")) or rule.endpoint in OF_MEMBERS,
                 ),
             ):
                 path = path_of(world, rule, "chief", group)

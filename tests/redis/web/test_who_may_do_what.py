@@ -74,19 +74,23 @@ def rules(app: Flask) -> list[tuple[Rule, str]]:
     return [(rule, method) for rule in app.url_map.iter_rules() for method in sorted(rule.methods or ())]
 
 
+def is_upload(endpoint: str) -> bool:
+    return endpoint.partition(".")[0].rstrip("0123456789") in {"uploads", "servlet"}
+
+
 def expected(endpoint: str, who: str, group: str, method: str = "GET") -> int | set[int]:  # noqa: C901, PLR0911 (a line for each rule)
     """The HTTP status that the contract gives; what is allowed is a set, as its answer depends on the service."""
     name = endpoint.partition(".")[2]
     blueprint = endpoint.partition(".")[0].rstrip("0123456789")
     allowed = {200, 202, 302, 303, 304, 400} | (
-        {415} if endpoint in {"uploads.post", "group-pages.zone_upload"} else set()
+        {415} if is_upload(endpoint) or endpoint == "group-pages.zone_upload" else set()
     )
     is_page = blueprint.endswith("pages")
     if blueprint == "oauth":
         return {400, 401}  # Whoever asks must be a client, and nobody here is one.
     if endpoint in {"pages.oidc", "pages.oidc_callback"}:
         return 404  # Without the setting there is no provider.
-    if endpoint in OPEN:
+    if endpoint in OPEN or blueprint == "version":
         return allowed | {503, 403}  # 403: a sign-in without the page's own token
     if who == "anonymous":
         return 302 if is_page else 401
@@ -101,11 +105,11 @@ def expected(endpoint: str, who: str, group: str, method: str = "GET") -> int | 
         blueprint == "starts" and name == "server-wide"
     ):
         return allowed if who == "chief" else 403
-    if blueprint == "processes" and name == "server":
+    if (blueprint, name) in {("processes", "server"), ("self", "own")}:
         return allowed
     if group == "nope":
         return 404
-    if blueprint == "processes":  # Every member of the group may look.
+    if blueprint in {"processes", "self"}:  # Every member of the group may look.
         return allowed if who == "chief" or (who in INSIDE if group == "acme" else who == "outsider") else 403
     inside = who == "chief" or (group == "acme" and who in STRONG) or (group == "other" and who == "outsider")
     return allowed if inside else 403
@@ -116,7 +120,7 @@ def test_the_table_of_who_may_do_what(world: World) -> None:
     for rule, method in rules(world.app):
         if method == "HEAD":
             continue
-        groups = GROUPS if "group" in rule.arguments or rule.endpoint.startswith("uploads.") else ["acme"]
+        groups = GROUPS if "group" in rule.arguments or is_upload(rule.endpoint) else ["acme"]
         for who in EVERYBODY:
             client = world.app.test_client(use_cookies=False)
             for group in groups:
@@ -145,7 +149,9 @@ def path_of(world: World, rule: Rule, who: str, group: str) -> str:
         built = rule.build({name: values[name] for name in rule.arguments}, append_unknown=False)
     assert built is not None
     # Parameters that the samples must have, so that a 400 cannot hide a refusal.
-    return f"{built[1]}?mark=m&how=warn&text=t" + (f"&group={group}" if rule.endpoint.startswith("uploads.") else "")
+    if is_upload(rule.endpoint):
+        return f"{built[1]}?group={group}"
+    return f"{built[1]}?mark=m&how=warn&text=t" if rule.endpoint.startswith("starts") else built[1]
 
 
 def test_a_thread_of_another_group_looks_absent(world: World) -> None:
