@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from typing import Final
 from uuid import uuid4
 
@@ -80,8 +80,8 @@ class Engine:
             ),
         )
         fingerprint = _fingerprint(process, values, member, group) if key else ""
-        thread_id = self.store.create(new, _digest(key) if key else "", fingerprint)
-        return self._fetch_started(thread_id)
+        with _conflict_where_gone():
+            return self.store.start(new, _digest(key) if key else "", fingerprint)
 
     def replay(
         self,
@@ -98,16 +98,8 @@ class Engine:
         Raises IdempotencyConflict where the key was used for another start, and Conflict where its thread is gone.
         """
         thread_id = self.store.find_replay(by, _digest(key), _fingerprint(process, values, member, group))
-        return self._fetch_started(thread_id) if thread_id else None
-
-    def _fetch_started(self, thread_id: str) -> Thread:
-        try:
-            return self.store.fetch(thread_id)
-        except ThreadNotFound:
-            # Starting it anew could do the same work twice.
-            raise Conflict(
-                "The thread that was started with this key is gone, deleted or expired: use another key to do it again."
-            ) from None
+        with _conflict_where_gone():
+            return self.store.fetch(thread_id) if thread_id else None
 
     def cancel(self, thread: Thread, *, by: Origin, force: bool = False) -> Thread:
         """Cancel a thread on a member's behalf, and return its state after that.
@@ -141,6 +133,17 @@ def cancel_waiting(
         with suppress(ThreadNotFound):
             engine.cancel(thread, by=by)
     return len(threads)
+
+
+@contextmanager
+def _conflict_where_gone() -> Iterator[None]:
+    try:
+        yield
+    except ThreadNotFound:
+        # Starting it anew could do the same work twice.
+        raise Conflict(
+            "The thread that was started with this key is gone, deleted or expired: use another key to do it again."
+        ) from None
 
 
 def _fingerprint(process: Process, values: Mapping[str, Value], member: Member, group: Group | None) -> str:

@@ -58,11 +58,18 @@ class ThreadStore(Executions):
         self._watch = watch
 
     def create(self, new: NewThread, key: str = "", fingerprint: str = "") -> str:
-        """Store a thread and queue it, in one step; return its id.
+        """Do as `start`; return the thread's id."""
+        return self._create(new, key, fingerprint)[0]
+
+    def start(self, new: NewThread, key: str = "", fingerprint: str = "") -> Thread:
+        """Store a thread and queue it, in one step; return it.
 
         With an idempotency key, a second call with the same fingerprint returns the first one's thread, and one with
-        another fingerprint raises IdempotencyConflict.
+        another fingerprint raises IdempotencyConflict. Raises ThreadNotFound where the key's thread is gone.
         """
+        return self.with_result(self.parse(*self._create(new, key, fingerprint)))
+
+    def _create(self, new: NewThread, key: str, fingerprint: str) -> tuple[str, bytes | None]:
         meta: dict[str, Any] = {
             "version": records.VERSION,
             "name": self._mask(clean(new.name)),
@@ -87,10 +94,11 @@ class ThreadStore(Executions):
             args["idempotency_key"] = _idempotency_key(new.by, key)
         name = str(meta["name"])
         fields = {**new.fields, "description": name} if "description" in new.fields else new.fields
-        thread_id = self._run("start", args, *(part for pair in fields.items() for part in pair))
-        if not thread_id:
+        created = self._run("start", args, *(part for pair in fields.items() for part in pair))
+        if not created:
             raise IdempotencyConflict
-        return str(thread_id.decode())
+        thread_id, record = created
+        return thread_id.decode(), record
 
     def find_replay(self, by: Origin, key: str, fingerprint: str) -> str | None:
         """Return the id of the thread that the member started with this idempotency key, None for a new key.

@@ -1,14 +1,14 @@
 -- ARGV: JSON with `thread` (id), `meta`, `username` of who starts it, `origin`, `fingerprint` of the request, and
 -- optionally `idempotency_key` (the name of a hash); then the fields of the job's hash and their values, which may be
--- binary. Returns the id of the thread, which an earlier start with the same key may have stored, or '' where the key
--- stands for another request.
+-- binary. Returns {id, record} of the thread, which an earlier start with the same key may have stored and whose record
+-- may be gone; or '' where the key stands for another request.
 local args, now = cjson.decode(ARGV[1]), clock()
 local id, meta, key = args.thread, with_defaults(args.meta), args.idempotency_key
-if redis.call('EXISTS', JOB .. id) == 1 then return id end  -- Sent twice: the answer was lost.
+if redis.call('EXISTS', JOB .. id) == 1 then return {id, raw_of(id)} end  -- Sent twice: the answer was lost.
 if key then
   local fingerprint, thread = unpack(redis.call('HMGET', key, 'fingerprint', 'thread'))
   if fingerprint then
-    return fingerprint == args.fingerprint and thread or ''
+    return fingerprint == args.fingerprint and {thread, raw_of(thread)} or ''
   end
   redis.call('HSET', key, 'fingerprint', args.fingerprint, 'thread', id)
   redis.call('PEXPIRE', key, milliseconds('idempotency'))
@@ -22,4 +22,4 @@ count(meta, 'started', now)
 audit('thread.start', args.origin, id, meta)
 redis.call('SADD', @QUEUES@, QUEUE)
 if not why then admit(id, meta, 'RPUSH') end
-return id
+return {id, raw_of(id)}
