@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import secrets
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
@@ -59,10 +59,12 @@ class Context:
         on_lost: Callable[[], None] = lambda: None,
         guard: Callable[[], float] = lambda: math.inf,
         patience: float = 5.0,
+        xml_endings: Collection[str] = (),
     ) -> None:
         self.thread_id = thread_id
         self.member = member
         self.group = group
+        self.xml_endings = frozenset(xml_endings)
         self._folder = folder
         self._loading_zone = loading_zone
         self._results = results

@@ -60,6 +60,14 @@ def _words(text: str) -> tuple[str, ...]:
     return tuple(word for word in re.split(r"[,\s]+", text) if word)
 
 
+def _endings(text: str) -> tuple[str, ...]:
+    endings = tuple(word.removeprefix(".").lower() for word in _words(text))
+    for ending in endings:
+        if not re.fullmatch(r"[\w+-]{1,32}", ending):
+            raise ValueError(f"'{ending}' is no ending such as xml")
+    return endings
+
+
 def _prefixes(text: str) -> tuple[str, ...]:
     prefixes = _words(text)
     for prefix in prefixes:
@@ -160,6 +168,7 @@ class Config:
     documents: Path = _setting("PSTHREADS_DOCUMENTS", Path("var/documents"), Path)  # noqa: RUF009 (a path is a frozen value)
     queue: str = _setting("PSTHREADS_QUEUE", "psthreads", str)
     processes: tuple[str, ...] = _setting("PSTHREADS_PROCESSES", ("psthreads.processes",), _words)
+    xml_endings: tuple[str, ...] = _setting("PSTHREADS_XML_ENDINGS", (), _endings)
     prefixes: tuple[str, ...] = _setting("PSTHREADS_PREFIXES", ("/ps/service", "/ps/api"), _prefixes)
     pageseeder: bool = _setting("PSTHREADS_PAGESEEDER", False, _truth, former="PSTHREADS_OWN_PROGRESS")
     strict: bool = _setting("PSTHREADS_STRICT", False, _truth)

@@ -28,8 +28,9 @@ from psthreads.documents.paths import composed
 from psthreads.domain.errors import BadParameter, PsthreadsError
 from psthreads.domain.model import Level, Outcome, Status
 from psthreads.processes import upload_request
+from psthreads.processes.endings import xml_test
 from psthreads.processes.upload_request import LONGEST, UploadId
-from psthreads.processes.validate import bad_news, good_news, is_xml
+from psthreads.processes.validate import bad_news, good_news
 from psthreads.processes.validation.validator import Notes, Validator
 from psthreads.processes.wording import many
 from psthreads.processes.xml.parsing import MOST_LOGGED
@@ -223,6 +224,7 @@ class _Load:
         context = self._context
         level = Level.WARN if self._skip_invalid else Level.ERROR
         sources = {composed(document.path): path for path, document in self._files}
+        is_xml = xml_test(context)
         validator = Validator(context, _AsLoaded(self._documents, self._zone, sources))
         notes = Notes(context)
         documents: list[tuple[Document, bytes | None]] = [

@@ -18,6 +18,7 @@ With `dry-run`, every document is transformed and reported in the same way, but 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Annotated, Final, cast
 
@@ -29,7 +30,7 @@ from psthreads.domain.errors import BadParameter, Conflict, DocumentNotFound, Un
 from psthreads.domain.model import Outcome, Status
 from psthreads.processes.archives.zip_writer import ZipWriter
 from psthreads.processes.bounded.inside import Unusable
-from psthreads.processes.validate import is_xml
+from psthreads.processes.endings import xml_test
 from psthreads.processes.wording import filename_of, many, warn_of_skips
 from psthreads.processes.xml.transforming import Transformed, Transformer
 
@@ -50,10 +51,11 @@ def publish(
         "/stylesheets/publish.xsl"
     ),
     dry_run: Annotated[bool, "transform the documents and say what becomes of them, without a zip file"] = False,  # noqa: FBT002 (a parameter on the wire)
+    xinclude: Annotated[bool, "whether documents are published with those that they include by XInclude"] = False,  # noqa: FBT002 (as above)
 ) -> Outcome:
     """Transform the XML documents below a path by a stylesheet, and pack them into a zip file to download."""
     try:
-        transformer = Transformer(context, context.folder.normal(stylesheet))
+        transformer = Transformer(context, context.folder.normal(stylesheet), xinclude=xinclude)
         return _publish(context, path, transformer, dry_run=dry_run)
     except Unusable as error:
         sentence = f"The stylesheet {stylesheet} cannot be used, and nothing was published: {error}"
@@ -80,8 +82,9 @@ def _check_paths(start: Start) -> None:
 def _publish(context: Context, path: str, transformer: Transformer, *, dry_run: bool) -> Outcome:
     folder = context.folder
     context.message(f"Publishing documents below {path or '/'}")
-    documents = (document for document in folder.walk(path, warn_of_skips(context)) if _is_published(document.path))
-    total = folder.count(path, _is_published)
+    is_published = _publishable(context)
+    documents = (document for document in folder.walk(path, warn_of_skips(context)) if is_published(document.path))
+    total = folder.count(path, is_published)
     if not total:
         sentence = f"There was nothing to publish: no XML document below {path or '/'}."
         return Outcome(Status.COMPLETED, sentence)
@@ -116,8 +119,9 @@ def _publish(context: Context, path: str, transformer: Transformer, *, dry_run: 
     return Outcome(Status.COMPLETED, sentence if archive is None else f"Published {many(published, 'document')}")
 
 
-def _is_published(path: str) -> bool:
-    return is_xml(path) and not _TOOL.search(path)
+def _publishable(context: Context) -> Callable[[str], bool]:
+    is_xml = xml_test(context)
+    return lambda path: is_xml(path) and not _TOOL.search(path)
 
 
 def _add(context: Context, archive: ZipWriter | None, transformed: Transformed, names: set[str]) -> bool:

@@ -1,6 +1,6 @@
 """Validates a group's XML documents: checks that they are well-formed, and valid by the schemas that apply to them.
 
-The documents are those whose name has an extension of XML (`_XML`). Others are only counted.
+The documents are those whose name has an extension of XML. Others are only counted.
 
 The schemas are the DTD that the document names; the group's own for the root element, `/schemas/<local name>.xsd`,
 `.rng`, `.rnc` and `.sch`, if they are for its namespace, and that of the catalog for this namespace; those that the
@@ -28,26 +28,16 @@ from psthreads.authoring.process import Start
 from psthreads.authoring.registry import process
 from psthreads.documents.layout import Document, GroupFolder
 from psthreads.domain.model import Level, Outcome, Status
+from psthreads.processes.endings import xml_test
 from psthreads.processes.validation.report import Findings, Summary
 from psthreads.processes.validation.validator import LARGEST_SENT, Notes, Validator
 from psthreads.processes.validation.verdict import Verdict, VerdictKind
 from psthreads.processes.wording import many
+from psthreads.processes.xml.checking import CheckOptions
 from psthreads.processes.xml.parsing import MOST_LOGGED, DocumentProblem
-
-_NAMES: Final = (
-    "xml psml xsd rng sch xsl xslt svg xht xhtml rdf rss atom dita ditamap dbk docbook fo gpx kml mathml mml"
-    " nvdl opf ncx owl tei tmx wsdl xlf xliff xmp xpl xproc xspec"
-)
-_XML: Final = frozenset(_NAMES.split())
 
 NO_SCHEMA: Final = "No schema applies to it, and one is required"
 """The problem of a document that no schema applies to, where that is one."""
-
-
-def is_xml(name: str) -> bool:
-    """Tell whether a document's name has an extension of XML."""
-    _, dot, ending = name.rpartition(".")
-    return bool(dot) and ending.lower() in _XML
 
 
 @process(
@@ -62,11 +52,13 @@ def validate(
     path: Annotated[str, "the folder or the document to validate"] = "/",
     warn: Annotated[bool, "count invalid documents as warnings: the thread then ends completed"] = False,  # noqa: FBT002 (a parameter on the wire)
     require_schema: Annotated[bool, "whether a document to which no schema applies is an error"] = False,  # noqa: FBT002 (as above)
+    xinclude: Annotated[bool, "whether documents are checked with those that they include by XInclude"] = False,  # noqa: FBT002 (as above)
+    phase: Annotated[str, "the phase of Schematron schemas that have one of this name"] = "",
 ) -> Outcome:
     """Check that every XML document below a path is well-formed, and valid by the schemas that apply to it."""
     with (context.temporary() / "findings").open("w+b") as file:
         validation = _Validation(context, path, Findings(file), warn=warn, require_schema=require_schema)
-        return validation.run()
+        return validation.run(CheckOptions(xinclude, phase))
 
 
 @validate.check
@@ -84,14 +76,15 @@ class _Validation:
         self._require_schema = require_schema
         self._report, self._level = (context.warning, Level.WARN) if warn else (context.error, Level.ERROR)
         self._warn = warn
+        self._is_xml = xml_test(context)
         self._notes = Notes(context)
         self._summary = Summary(context.folder.group.name, path or "/")
 
-    def run(self) -> Outcome:
+    def run(self, options: CheckOptions) -> Outcome:
         """Check all documents, and write the report."""
         context, folder, summary = self._context, self._context.folder, self._summary
-        validator = Validator(context, folder)
-        with context.bar("progress", total=folder.count(self._path, is_xml)) as bar:
+        validator = Validator(context, folder, options=options)
+        with context.bar("progress", total=folder.count(self._path, self._is_xml)) as bar:
             documents = folder.contents(self._path, LARGEST_SENT, self._is_checked, self._skip)
             for document, verdict in validator.verdicts(documents):
                 if verdict is None:
@@ -108,7 +101,7 @@ class _Validation:
         return Outcome(Status.FAILED if failures and not self._warn else Status.COMPLETED, summary.verdict)
 
     def _is_checked(self, name: str) -> bool:
-        is_checked = is_xml(name)
+        is_checked = self._is_xml(name)
         self._summary.others += not is_checked
         return is_checked
 

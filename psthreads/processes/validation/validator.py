@@ -18,7 +18,7 @@ from psthreads.processes.bounded.child import SECONDS, BoundedChild, Death, Work
 from psthreads.processes.bounded.files import Files
 from psthreads.processes.bounded.inside import Inside
 from psthreads.processes.validation.verdict import Verdict, decode
-from psthreads.processes.xml.checking import Checker
+from psthreads.processes.xml.checking import PLAIN, Checker, CheckOptions
 from psthreads.processes.xml.steps import Steps
 
 LARGEST_SENT: Final = 1024 * 1024
@@ -32,14 +32,21 @@ _VERDICT, _GONE = b"V", b"G"
 class Validator:
     """Validates documents of one group, or those that `files` has in their place."""
 
-    def __init__(self, context: Context, files: Files, seconds: float = SECONDS, memory: int = 0) -> None:
+    def __init__(
+        self,
+        context: Context,
+        files: Files,
+        seconds: float = SECONDS,
+        memory: int = 0,
+        options: CheckOptions = PLAIN,
+    ) -> None:
         self._files = files
         self._given_up: dict[str, str] = {}
         self._deaths: Counter[str] = Counter()
 
         def make(inside: Inside) -> _Validating:
             steps = Steps(inside.compiling, inside.applying, self._given_up)
-            return _Validating(Checker(inside.files, steps))
+            return _Validating(Checker(inside.files, steps, options))
 
         self._child: BoundedChild[Document] = BoundedChild(context, files, make, seconds, memory, self._learn)
 

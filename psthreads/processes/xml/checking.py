@@ -7,6 +7,7 @@ or one schema is told of that one.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from io import BytesIO
 from typing import Final
@@ -18,12 +19,13 @@ from psthreads.processes.bounded.files import Files
 from psthreads.processes.bounded.inside import Unusable
 from psthreads.processes.validation.verdict import Verdict
 from psthreads.processes.xml import parsing as _parsing
+from psthreads.processes.xml.catalogs.locating import Locator
 from psthreads.processes.xml.includes import Includer
-from psthreads.processes.xml.locating import Locator
 from psthreads.processes.xml.parsing import DocumentProblem, LimitReached, NotWellFormed, Sieve, plain
 from psthreads.processes.xml.reading import Reader
 from psthreads.processes.xml.schemas import Grammar, Schema, Schemas
 from psthreads.processes.xml.steps import Steps
+from psthreads.processes.xml.xinclude import Inclusions
 
 LARGEST_TREE: Final = 128 * 1024 * 1024
 """The largest document, in bytes, that is held in memory, where something can only be checked there."""
@@ -34,16 +36,30 @@ _SMALL: Final = 256 * 1024  # bytes; a validator keeps every error of a tree, wh
 _MOST_SIEVES: Final = 64  # a sieve keeps its schema
 
 
+@dataclass(frozen=True, slots=True)
+class CheckOptions:
+    """How documents are checked: with what they include, and by which phase of Schematron schemas that have it."""
+
+    xinclude: bool = False
+    phase: str = ""
+
+
+PLAIN: Final = CheckOptions()
+"""A check of documents as they are, by all rules."""
+
+
 class Checker:
     """Checks documents of one group."""
 
-    def __init__(self, files: Files, steps: Steps | None = None) -> None:
+    def __init__(self, files: Files, steps: Steps | None = None, options: CheckOptions = PLAIN) -> None:
         self._files = files
+        self._options = options
         self._steps = steps or Steps()
         self._locator = Locator(files)
         self._reader = Reader(self._locator, Includer(files))
         includer = Includer(files, self._locator.reference, lambda data, path: self._reader.read(data, path).root)
-        self._schemas = Schemas(files, self._locator, includer, self._steps)
+        self._inclusions = Inclusions(self._reader, self._locator, Includer(files))
+        self._schemas = Schemas(files, self._locator, includer, self._steps, options.phase)
         self._sieves: dict[etree.XMLSchema | None, Sieve] = {}
 
     def verdict(self, path: str, size: int, data: bytes | None = None) -> Verdict:
@@ -66,8 +82,8 @@ class Checker:
 
     def _quick(self, data: bytes) -> Verdict | None:
         """Return a good verdict where a quick check suffices, for small documents of one XML Schema or of none."""
-        if self._locator.has_catalog and b"xmlns" in data:
-            return None  # The catalog may have a schema for the namespace.
+        if (self._locator.has_catalog or self._options.xinclude) and b"xmlns" in data:
+            return None  # The catalog may have a schema for the namespace, or something is to be included.
         name = _parsing.plain_root(data)
         schemas = self._schemas.of_root(name) if name else None
         if schemas is None or len(schemas) > 1:
@@ -87,15 +103,18 @@ class Checker:
 
     def _in_memory(self, data: bytes, path: str) -> Verdict:
         reading = self._reader.read(data, path)
-        root, has_doctype = reading.root, reading.root.getroottree().docinfo.internalDTD is not None
+        has_doctype = reading.root.getroottree().docinfo.internalDTD is not None
         check = _Checking(self._steps)
         if reading.findings:
-            check.problems += _parsing.located(data, root, reading.findings, reading.dtd)
+            check.problems += _parsing.located(data, reading.root, reading.findings, reading.dtd)
+        if self._options.xinclude:
+            reading = self._inclusions.expanded(reading, path)
+        root = reading.root
         check.applied += [reading.dtd] if reading.dtd else []
         check.notes += [f"its DTD could not be had: {reading.absent}"] if reading.absent else []
         schemas = self._applicable(check, root, path)
         # A DTD may have added to what is in the bytes.
-        is_large = len(data) > _SMALL and not has_doctype
+        is_large = len(data) > _SMALL and not (has_doctype or self._options.xinclude)
         for schema in schemas:
             streaming = schema.streaming if isinstance(schema, Grammar) and is_large else None
             if streaming is not None:
@@ -109,9 +128,12 @@ class Checker:
         check = _Checking(self._steps)
         with self._files.open(path) if data is None else BytesIO(data) as file:
             root = _parsing.head(file)
-            if root.getroottree().docinfo.internalDTD is not None:
-                if size <= LARGEST_TREE:
-                    return self._in_memory(self._whole(path, data), path)
+            has_doctype = root.getroottree().docinfo.internalDTD is not None
+            if (has_doctype or self._options.xinclude) and size <= LARGEST_TREE:
+                return self._in_memory(self._whole(path, data), path)
+            if self._options.xinclude:
+                check.unchecked.append("it is too large for the documents that it may include")
+            if has_doctype:
                 _parsing.refuse_entities(root)
                 check.unchecked.append("it is too large to be checked by its DTD")
             schemas = self._applicable(check, root, path)

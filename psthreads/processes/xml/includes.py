@@ -18,13 +18,14 @@ from psthreads.domain.errors import DocumentNotFound, PsthreadsError
 from psthreads.processes.bounded.files import Files
 from psthreads.processes.bounded.inside import Unusable
 from psthreads.processes.xml import parsing as _parsing
-from psthreads.processes.xml.built_in import CONTENTS
+from psthreads.processes.xml.catalogs.built_in import CONTENTS
 from psthreads.processes.xml.parsing import NotWellFormed, plain
 from psthreads.processes.xml.relaxng import compact
 
 XSD: Final = "http://www.w3.org/2001/XMLSchema"
 RNG: Final = "http://relaxng.org/ns/structure/1.0"
 SCH: Final = "http://purl.oclc.org/dsdl/schematron"
+SCH_15: Final = "http://www.ascc.net/xml/schematron"
 
 _LARGEST: Final = 8 * 1024 * 1024  # bytes of one schema document
 _MOST_PARTS: Final = 500  # documents of one schema
@@ -122,7 +123,7 @@ class Includer:
         return self.parse_again(path, self._rng(path, root, (), []))
 
     def sch(self, path: str, root: etree._Element) -> etree._Element:
-        """Insert the includes of a Schematron schema, so that nothing is left to load."""
+        """Insert the includes of a Schematron schema, so that nothing is left to load; version 1.5 becomes ISO's."""
         self._sch(path, root, (), [])
         return self.parse_again(path, root)
 
@@ -155,6 +156,8 @@ class Includer:
 
     def _sch(self, path: str, root: etree._Element, ancestors: tuple[str, ...], parts: list[str]) -> None:
         ancestors = (*ancestors, path)
+        for element in root.iter(f"{{{SCH_15}}}*"):
+            element.tag = f"{{{SCH}}}{etree.QName(element).localname}"
         for element in list(root.iter(f"{{{SCH}}}include", f"{{{SCH}}}extends")):
             parent = element.getparent()
             if "href" not in element.attrib or parent is None:

@@ -20,6 +20,9 @@ MOST_PROBLEMS: Final = 1_000
 MOST_LOGGED: Final = 20
 """The problems of one document in the log, at most."""
 
+INCLUDE: Final = "{http://www.w3.org/2001/XInclude}include"
+"""The tag of an inclusion, which may be expanded."""
+
 _CHUNK: Final = 64 * 1024
 _RESOURCE_LIMIT: Final = 114  # XML_ERR_RESOURCE_LIMIT, which lxml's names do not have
 _LONGEST_PROLOG: Final = 1024 * 1024
@@ -171,12 +174,14 @@ def located(
 ) -> list[DocumentProblem]:
     """Turn findings about elements into problems with line and column; `path` is the schema's.
 
-    What came from an entity is located at the element that refers to it.
+    What came from an entity is located at the element that refers to it, and what was included where it was.
     """
     found = dict.fromkeys(element for element, _ in findings)
     has_doctype = root.getroottree().docinfo.internalDTD is not None
-    written = etree.fromstring(data, parser()) if has_doctype else root
-    origins = {element: _origin(element, written) if has_doctype else element for element in found}
+    # In UTF-16, say, the name cannot be seen.
+    is_expanded = has_doctype or b"/2001/XInclude" in data or b"\0" in data
+    written = etree.fromstring(data, parser()) if is_expanded else root
+    origins = {element: _origin(element, written) if is_expanded else element for element in found}
     elements = set(origins.values())
     indexes = {number: element for number, element in enumerate(written.iter("*")) if element in elements}
     places: dict[etree._Element, tuple[int, int]] = {}
@@ -227,8 +232,8 @@ def _origin(element: etree._Element, written: etree._Element) -> etree._Element:
         steps.append((siblings.index(each), len(siblings)))
     for index, count in reversed(steps):
         nodes = [child for child in written if isinstance(child, etree._Entity) or isinstance(child.tag, str)]  # noqa: SLF001 (it has no public name)
-        holes = [number for number, node in enumerate(nodes) if isinstance(node, etree._Entity)]  # noqa: SLF001 (as above)
-        if not holes or index < holes[0]:
+        holes = [number for number, node in enumerate(nodes) if node.tag == INCLUDE or not isinstance(node.tag, str)]
+        if not holes or index < holes[0] or (count == len(nodes) and isinstance(nodes[index].tag, str)):
             written = nodes[index]
         elif count - index < len(nodes) - holes[-1]:
             written = nodes[index - count]

@@ -16,9 +16,9 @@ from lxml import etree
 
 from psthreads.processes.bounded.inside import Unusable
 from psthreads.processes.xml import parsing as _parsing
+from psthreads.processes.xml.catalogs.locating import Locator
 from psthreads.processes.xml.findings import Finding, Places
 from psthreads.processes.xml.includes import Absent, Includer, inside, url
-from psthreads.processes.xml.locating import Locator
 from psthreads.processes.xml.parsing import MOST_PROBLEMS, DocumentProblem, NotWellFormed, plain
 
 _MOST_PARTS: Final = 1_000  # documents that a document type and its entities are made of

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.resources
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from itertools import islice
 from typing import Final, NamedTuple, Protocol
 
@@ -14,23 +13,22 @@ from lxml import etree
 from psthreads.domain.errors import DocumentNotFound, PsthreadsError
 from psthreads.processes.bounded.files import Files
 from psthreads.processes.bounded.inside import Unusable
+from psthreads.processes.xml.catalogs.locating import Locator
 from psthreads.processes.xml.findings import SILENT, Finding, Places
-from psthreads.processes.xml.includes import RNG, SCH, XSD, Absent, Includer, schema_of
-from psthreads.processes.xml.locating import Locator
+from psthreads.processes.xml.includes import RNG, SCH, SCH_15, XSD, Absent, Includer, schema_of
 from psthreads.processes.xml.namespaces import xsd_namespaces
 from psthreads.processes.xml.parsing import MOST_PROBLEMS, plain, refuse_shortage
 from psthreads.processes.xml.relaxng.schema import RelaxNgSchema
+from psthreads.processes.xml.schematron import Schematron
 from psthreads.processes.xml.steps import Steps
 
 FOLDER: Final = "/schemas"
 """The folder of a group's schemas: `<local name of the root element>.xsd`, `.rng` and `.sch`."""
 
-_KINDS: Final = {XSD: "XML Schema", RNG: "RELAX NG", SCH: "Schematron"}
+_KINDS: Final = {XSD: "XML Schema", RNG: "RELAX NG", SCH: "Schematron", SCH_15: "Schematron"}
 
 _LOCATION: Final = "{http://www.w3.org/2001/XMLSchema-instance}schemaLocation"
 _BARE_LOCATION: Final = "{http://www.w3.org/2001/XMLSchema-instance}noNamespaceSchemaLocation"
-_XSL: Final = "{http://www.w3.org/1999/XSL/Transform}"
-_SVRL: Final = "{http://purl.oclc.org/dsdl/svrl}"
 _LONGEST_NAME: Final = 200
 
 
@@ -84,33 +82,6 @@ class Grammar:
         return [Finding(places.of(entry), entry.message) for entry in log] or [Finding(root, SILENT)]
 
 
-@dataclass(frozen=True, slots=True)
-class SchematronRules:
-    """A compiled Schematron schema.
-
-    Failed asserts and successful reports are findings, unless their `role` is that of a warning or of information.
-    """
-
-    path: str
-    compiled: etree.XSLT
-
-    def is_for(self, _namespace: str) -> bool:
-        """Do as Schema: rules may be about elements of any namespace."""
-        return True
-
-    def findings(self, root: etree._Element) -> list[Finding]:
-        """Do as Schema."""
-        try:
-            report = self.compiled(root).getroot()
-        except etree.XSLTApplyError as error:
-            refuse_shortage(islice(error.error_log, MOST_PROBLEMS))
-            raise Unusable(f"the schema {self.path} cannot be applied: {plain(str(error))}") from None
-        refuse_shortage(islice(self.compiled.error_log, MOST_PROBLEMS))
-        if report is None:
-            raise Unusable(f"the schema {self.path} cannot be applied: it says nothing")
-        return list(islice(_reported(root, report), MOST_PROBLEMS + 1))
-
-
 class Applicable(NamedTuple):
     """The schemas that apply to a document, each once; why others cannot be used; and why yet others do not apply."""
 
@@ -122,11 +93,13 @@ class Applicable(NamedTuple):
 class Schemas:
     """The schemas of one group, each compiled once in a run."""
 
-    def __init__(self, files: Files, locator: Locator, includer: Includer, steps: Steps) -> None:
+    def __init__(self, files: Files, locator: Locator, includer: Includer, steps: Steps, phase: str = "") -> None:
         self._files = files
         self._locator = locator
         self._includer = includer
         self._steps = steps
+        self._phase = phase
+        self._schematron = Schematron(includer)
         # The caches hold errors, too: a schema that many documents name fails once.
         self._compiled = lru_cache(maxsize=64)(self._compile)
         self._of_group = lru_cache(maxsize=256)(self._find)
@@ -145,7 +118,7 @@ class Schemas:
             return group
         own: list[Schema | Unusable] = []
         notes = list(group.notes)
-        for kind, parts in _references(root):
+        for kind, parts, phase in _references(root):
             if kind not in {"", *_KINDS}:
                 own.append(Unusable(f"it names a schema of the kind '{plain(kind)}', which is not supported"))
                 continue
@@ -155,7 +128,7 @@ class Schemas:
                 own.append(error)
                 continue
             if located := [(namespace, target) for namespace, target in located if target]:
-                own.append(self._compiled(kind, tuple(located)))
+                own.append(self._compiled(kind, tuple(located), phase))
         schemas, unusable = _sorted(own)
         schemas = list({schema.path: schema for schema in [*group.schemas, *schemas]}.values())
         return Applicable(schemas, [*group.unusable, *unusable], notes)
@@ -209,13 +182,13 @@ class Schemas:
                 suitable.append(schema)
         return Applicable(suitable, unusable, notes)
 
-    def _compile(self, kind: str, parts: tuple[tuple[str, str], ...]) -> Schema | Unusable:
+    def _compile(self, kind: str, parts: tuple[tuple[str, str], ...], phase: str = "") -> Schema | Unusable:
         path = parts[0][1]
         if reason := self._steps.given_up.get(path):
             return Unusable(reason)
         try:
             with self._steps.compiling(path):
-                return self._load(path, kind, parts)
+                return self._load(path, kind, parts, phase)
         except Unusable as error:
             reason = str(error)
         except etree.LxmlError as error:
@@ -227,51 +200,22 @@ class Schemas:
             reason = f"it cannot be compiled: {type(error).__name__}: {plain(str(error))}"
         return Unusable(f"the schema {path} cannot be used: {reason}")
 
-    def _load(self, path: str, kind: str, parts: tuple[tuple[str, str], ...]) -> Schema:
+    def _load(self, path: str, kind: str, parts: tuple[tuple[str, str], ...], phase: str) -> Schema:
         if len(parts) > 1:
             return Grammar(path, *self._includer.xsd("/", schema_of(parts)))
         data = self._includer.read(path)
         root = self._includer.parse(path, data)
         actual = etree.QName(root).namespace or ""
+        actual, kind = (SCH if each == SCH_15 else each for each in (actual, kind))
         if actual not in _KINDS or kind not in {"", actual}:
             raise Unusable(f"it is not {_KINDS.get(kind, 'XML Schema, RELAX NG or Schematron')}")
         if actual == XSD:
             return Grammar(path, *self._includer.xsd(path, data), xsd_namespaces(root))
         if actual == RNG:
             return RelaxNgSchema(path, self._includer.rng(path, root))
-        return SchematronRules(path, self._rules(path, self._includer.sch(path, root)))
-
-    def _rules(self, path: str, root: etree._Element) -> etree.XSLT:
-        if root.tag != f"{{{SCH}}}schema":
-            raise Unusable(f"its root element is '{etree.QName(root).localname}', and must be 'schema'")
-        binding = root.get("queryBinding", "xslt").lower()
-        if binding not in {"xslt", "xslt1", "xpath", "exslt"}:
-            raise Unusable(f"it needs the query language '{plain(binding)}', and only xslt is supported")
-        expand, translate = self._skeleton
-        translated = translate(expand(root)).getroot()
-        # Notes on every rule that was tried would fill the memory, and nobody reads them.
-        for note in list(translated.iter(f"{_SVRL}fired-rule", f"{_SVRL}active-pattern")):
-            parent = note.getparent()
-            if parent is not None:
-                parent.remove(note)
-        stylesheet = self._includer.parse_again(path, translated)
-        if next(stylesheet.iter(f"{_XSL}include", f"{_XSL}import"), None) is not None:
-            raise Unusable("it includes a stylesheet")
-        return etree.XSLT(stylesheet, access_control=etree.XSLTAccessControl.DENY_ALL)
-
-    @cached_property
-    def _skeleton(self) -> tuple[etree.XSLT, etree.XSLT]:
-        """ISO Schematron's own stylesheets, which turn a schema into a stylesheet."""
-        folder = importlib.resources.files("lxml") / "isoschematron/resources/xsl/iso-schematron-xslt1"
-        deny = etree.XSLTAccessControl.DENY_ALL
-        with (
-            importlib.resources.as_file(folder / "iso_abstract_expand.xsl") as expand,
-            importlib.resources.as_file(folder / "iso_svrl_for_xslt1.xsl") as translate,
-        ):
-            return (
-                etree.XSLT(etree.parse(expand), access_control=deny),
-                etree.XSLT(etree.parse(translate), access_control=deny),
-            )
+        return self._schematron.rules(
+            path, self._includer.sch(path, root), phase or self._phase, is_required=bool(phase)
+        )
 
 
 def _sorted(schemas: list[Schema | Unusable]) -> tuple[list[Schema], list[str]]:
@@ -289,35 +233,22 @@ def _of(namespace: str) -> str:
     return f"of the namespace '{plain(namespace)}'" if namespace else "without a namespace"
 
 
-def _references(root: etree._Element) -> Iterator[tuple[str, list[tuple[str, str]]]]:
-    """Yield the schemas that the document names: the kind or "", and pairs of namespace and address."""
+def _references(root: etree._Element) -> Iterator[tuple[str, list[tuple[str, str]], str]]:
+    """Yield the schemas that the document names: the kind or "", pairs of namespace and address, and the phase."""
     pairs = (root.get(_LOCATION) or "").split()
     parts = [(pairs[at], pairs[at + 1]) for at in range(0, len(pairs) - 1, 2)]
     bare = root.get(_BARE_LOCATION)
     if bare:
         parts.append(("", bare.strip()))
     if parts:
-        yield XSD, parts
+        yield XSD, parts, ""
     if root.getprevious() is None:
         return
     for node in root.itersiblings(etree.PI, preceding=True):
         if _target(node) == "xml-model":
-            yield node.get("schematypens") or "", [("", node.get("href") or "")]
+            yield node.get("schematypens") or "", [("", node.get("href") or "")], node.get("phase") or ""
 
 
 def _target(instruction: etree._Element) -> str:
     # To the stubs, an instruction is an element.
     return str(getattr(instruction, "target", ""))
-
-
-def _reported(root: etree._Element, report: etree._Element) -> Iterator[Finding]:
-    for finding in report.iter(f"{_SVRL}failed-assert", f"{_SVRL}successful-report"):
-        if finding.get("role", "").lower().startswith(("warn", "info")):
-            continue
-        try:
-            nodes = root.xpath(finding.get("location", "/*"))
-        except etree.XPathError:
-            nodes = []
-        element = next((node for node in nodes if etree.iselement(node)), root)
-        text = " ".join("".join(finding.itertext()).split())
-        yield Finding(element, text or "A rule of the schema is broken")

@@ -16,10 +16,11 @@ from psthreads.domain.errors import PsthreadsError
 from psthreads.processes.bounded.files import Files
 from psthreads.processes.bounded.inside import Unusable
 from psthreads.processes.xml import parsing as _parsing
+from psthreads.processes.xml.catalogs.locating import Locator
 from psthreads.processes.xml.includes import Includer, inside, url
-from psthreads.processes.xml.locating import Locator
 from psthreads.processes.xml.parsing import NotWellFormed, plain
 from psthreads.processes.xml.reading import Reader
+from psthreads.processes.xml.xinclude import Inclusions
 
 LARGEST_OUTPUT: Final = 64 * 1024 * 1024
 """The bytes of one document's output, at most."""
@@ -52,10 +53,11 @@ class Output:
 class Stylesheet:
     """A compiled stylesheet of a group; raises Unusable, with the place, if it cannot be compiled."""
 
-    def __init__(self, files: Files, path: str) -> None:
+    def __init__(self, files: Files, path: str, *, xinclude: bool = False) -> None:
         locator = Locator(files)
         self._reader = Reader(locator, Includer(files))
         self._includer = Includer(files, parse=lambda data, path: self._reader.read(data, path).root)
+        self._inclusions = Inclusions(self._reader, locator, self._includer) if xinclude else None
         self._resolver = _Resolver(self._includer, locator)
         self._group = etree.XSLT.strparam(files.group.name)
         try:
@@ -78,6 +80,8 @@ class Stylesheet:
         self._resolver.refused = ""
         try:
             reading = self._reader.read(data, path)
+            if self._inclusions is not None:
+                reading = self._inclusions.expanded(reading, path)
             # The stubs do not know that its value can be bytes.
             result: Any = self._compiled(reading.root, path=etree.XSLT.strparam(path), group=self._group)
         except NotWellFormed as error:

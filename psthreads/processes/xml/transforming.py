@@ -32,11 +32,19 @@ class Transformer:
     The child ends when the process's function does, in whatever way.
     """
 
-    def __init__(self, context: Context, stylesheet: str, seconds: float = SECONDS, memory: int = 0) -> None:
+    def __init__(
+        self,
+        context: Context,
+        stylesheet: str,
+        seconds: float = SECONDS,
+        memory: int = 0,
+        *,
+        xinclude: bool = False,
+    ) -> None:
         self._folder = context.folder
 
         def make(inside: Inside) -> _Transforming:
-            return _Transforming(Stylesheet(inside.files, stylesheet))
+            return _Transforming(Stylesheet(inside.files, stylesheet, xinclude=xinclude))
 
         self._child: BoundedChild[Document] = BoundedChild(context, self._folder, make, seconds, memory)
         self._child.start()

@@ -117,6 +117,7 @@ class Performer:
             on_lost=self._stop_request.stop_here,
             guard=fence.guard,
             patience=self._config.grace / 2,
+            xml_endings=self._config.xml_endings,
         )
 
     def _call(self, process: Process, context: Context, values: dict[str, Any], execution: Execution) -> Outcome | None:

@@ -13,7 +13,8 @@ from psthreads.authoring.process import Start
 from psthreads.documents.layout import Document
 from psthreads.domain.errors import DocumentNotFound, UnsafePath
 from psthreads.domain.model import Level, Outcome, Status
-from psthreads.processes.validate import is_xml, validate
+from psthreads.processes.endings import is_xml
+from psthreads.processes.validate import validate
 from psthreads.processes.validation.validator import LARGEST_SENT
 from tests.support.validating import (
     GROUP,
@@ -67,7 +68,9 @@ def test_an_empty_group_completes_and_says_that_there_was_nothing(run: Running) 
     assert run.run().message.endswith("below /. 1 other file was not checked.")
 
 
-@pytest.mark.parametrize("name", ["a.xml", "A.PSML", "b.svg", "c.xsl", "d.xslt", "e.xhtml", "f.ditamap", ".xml"])
+@pytest.mark.parametrize(
+    "name", ["a.xml", "A.PSML", "b.svg", "c.xsl", "d.xslt", "e.xhtml", "f.ditamap", ".xml", "g.nxml", "h.MusicXML"]
+)
 def test_xml_is_told_by_its_name(name: str) -> None:
     assert is_xml(name)
 

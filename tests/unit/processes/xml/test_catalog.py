@@ -12,9 +12,9 @@ from psthreads.documents.layout import Documents, GroupFolder
 from psthreads.domain.access import Group
 from psthreads.processes.bounded.inside import Unusable
 from psthreads.processes.publish import publish
-from psthreads.processes.xml.catalog import PATH, Catalog
+from psthreads.processes.xml.catalogs.catalog import PATH, Catalog
+from psthreads.processes.xml.catalogs.locating import Locator
 from psthreads.processes.xml.includes import Absent, Includer
-from psthreads.processes.xml.locating import Locator
 from tests.support.group_of_documents import GroupOfDocuments
 from tests.support.validating import RNG, XS, XSI, Running
 

@@ -94,7 +94,7 @@ def test_inclusions_come_from_the_group_with_what_replaces_their_parts(run: Runn
 @pytest.mark.parametrize(
     ("schema", "words"),
     [
-        ("element a {", "line 1"),
+        ("element a {", "compact syntax"),
         ("\n\nelement a { text } }", "line 3"),
         ("element a { text ? ? }", "compact syntax"),
         ('element a { "x', "compact syntax"),

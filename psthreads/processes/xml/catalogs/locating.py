@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from psthreads.domain.errors import DocumentNotFound, PsthreadsError
 from psthreads.processes.bounded.files import Files
-from psthreads.processes.xml.built_in import ADDRESSES, CONTENTS
-from psthreads.processes.xml.catalog import PATH, Catalog
+from psthreads.processes.xml.catalogs.built_in import ADDRESSES, CONTENTS
+from psthreads.processes.xml.catalogs.catalog import PATH, Catalog
 from psthreads.processes.xml.includes import Absent, Includer, inside
 
 

@@ -1,0 +1,1 @@
+"""The catalog of a group, and what else says which document a reference means."""

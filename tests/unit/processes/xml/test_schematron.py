@@ -1,0 +1,123 @@
+"""Claims about Schematron's phases and its version 1.5, and about options of a validation."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from psthreads.domain.model import Level, Outcome, Status
+from psthreads.processes.publish import publish
+from psthreads.processes.validate import validate
+from tests.support.group_of_documents import GroupOfDocuments
+
+ISO = "http://purl.oclc.org/dsdl/schematron"
+OLD = "http://www.ascc.net/xml/schematron"
+XI = 'xmlns:xi="http://www.w3.org/2001/XInclude"'
+PHASES = f"""<schema xmlns="{ISO}" {{}}><phase id="draft"><active pattern="one"/></phase>
+<phase id="final"><active pattern="one"/><active pattern="two"/></phase>
+<pattern id="one"><rule context="a"><assert test="b">No b.</assert></rule></pattern>
+<pattern id="two"><rule context="a"><assert test="c">No c.</assert></rule></pattern></schema>"""
+MODEL = f'<?xml-model href="schemas/a.sch" schematypens="{ISO}"{{}}?>'
+
+
+@pytest.fixture
+def group(tmp_path: Path) -> GroupOfDocuments:
+    return GroupOfDocuments(tmp_path, validate)
+
+
+def errors(group: GroupOfDocuments, text: str, **values: str) -> str:
+    group.write({"a.xml": text})
+    group.run(context=None, after=0, path="/a.xml", **values)
+    return " ".join(group.reporter.lines(Level.ERROR))
+
+
+@pytest.mark.parametrize(
+    ("attributes", "text", "phase", "missing"),
+    [
+        ("", "<a/>", "", "bc"),
+        ("", "<a/>", "draft", "b"),
+        ("", "<a/>", "final", "bc"),
+        ("", "<a/>", "other", "bc"),
+        ('defaultPhase="draft"', "<a/>", "", "b"),
+        ('defaultPhase="draft"', "<a/>", "#ALL", "bc"),
+        ('defaultPhase="draft"', "<a/>", "final", "bc"),
+    ],
+)
+def test_a_phase_chooses_the_patterns_that_are_active(
+    group: GroupOfDocuments, attributes: str, text: str, phase: str, missing: str
+) -> None:
+    group.write({"schemas/a.sch": PHASES.format(attributes)})
+    told = errors(group, text, phase=phase)
+    assert [letter for letter in "bc" if f"No {letter}" in told] == list(missing)
+
+
+def test_a_document_names_the_phase_with_its_schema(group: GroupOfDocuments) -> None:
+    group.write({"s/a.sch": PHASES.format("")})
+    model = MODEL.replace("schemas/", "s/")
+    assert "No c" in errors(group, model.format("") + "<a><b/></a>")
+    assert not errors(group, model.format(' phase="draft"') + "<a><b/></a>")
+    assert "it has no phase 'nonsense'" in errors(group, model.format(' phase="nonsense"') + "<a><b/></a>")
+
+
+def test_a_default_phase_that_is_none_is_told_and_not_taken_for_valid(group: GroupOfDocuments) -> None:
+    group.write({"schemas/a.sch": PHASES.format('defaultPhase="nonsense"')})
+    assert "its default phase 'nonsense' is none of its phases" in errors(group, "<a/>")
+
+
+def test_version_1_5_says_the_same_as_isos(group: GroupOfDocuments) -> None:
+    group.write(
+        {
+            "schemas/a.sch": f"""<sch:schema xmlns:sch="{OLD}"><sch:title>Old</sch:title>
+            <sch:pattern name="All"><sch:rule context="a"><sch:assert test="b" diagnostics="d">No b in
+            <sch:name/>.</sch:assert><sch:report test="@x">An x.</sch:report></sch:rule></sch:pattern>
+            <sch:include href="part.sch"/>
+            <sch:diagnostics><sch:diagnostic id="d">Add one.</sch:diagnostic></sch:diagnostics></sch:schema>""",
+            "schemas/part.sch": f"""<pattern xmlns="{OLD}" name="More"><rule context="b"><assert test="c">No c.</assert>
+            </rule></pattern>""",
+        }
+    )
+    assert not errors(group, "<a><b><c/></b></a>")
+    told = errors(group, '<a x=""/>')
+    assert "No b in a" in told
+    assert "An x" in told
+    assert "No c" in errors(group, "<a><b/></a>")
+    model = f'<?xml-model href="schemas/a.sch" schematypens="{OLD}"?>'
+    assert "No b in a" in errors(group, f"{model}<a/>")
+
+
+def test_documents_are_checked_with_what_they_include_where_that_is_asked_for(group: GroupOfDocuments) -> None:
+    group.write(
+        {
+            "schemas/a.rng": '<element name="a" xmlns="http://relaxng.org/ns/structure/1.0"><element name="b"><text/>'
+            '</element><element name="c"><empty/></element></element>',
+            "b.xml": "<b/>",
+            "no-b.xml": "<d/>",
+        }
+    )
+    text = f'<a {XI}>\n<xi:include href="b.xml"/><c/></a>'
+    assert "'include'" in errors(group, text) or "include" in errors(group, text)
+    assert not errors(group, text, xinclude="true")
+    assert "line 2, column 1: The schema has no element 'd'" in errors(
+        group, text.replace("b.xml", "no-b.xml"), xinclude="true"
+    )
+    told = errors(group, text.replace("b.xml", "file:///etc/hostname"), xinclude="true")
+    assert "includes what cannot be had" in told
+
+
+def test_a_publication_has_what_documents_include_where_that_is_asked_for(tmp_path: Path) -> None:
+    group = GroupOfDocuments(tmp_path, publish)
+    group.write(
+        {
+            "d/a.xml": f'<a {XI}><xi:include href="../b.txt" parse="text"/></a>',
+            "b.txt": "included",
+            "s.xsl": '<xsl:stylesheet xmlns:xsl="http://www.w3.org/1999/XSL/Transform" version="1.0"/>',
+        }
+    )
+    assert group.run(path="/d", stylesheet="/s.xsl", xinclude="true") == Outcome(
+        Status.COMPLETED, "Published 1 document"
+    )
+    (archive,) = group.results.iterdir()
+    with zipfile.ZipFile(archive) as zipped:
+        assert b"included" in zipped.read("d/a.xml")
