@@ -27,7 +27,7 @@ server = { command -v valkey-server || command -v redis-server || \
 	"$$(grep . $(PIP_LOG) | tail -n 1)" >&2; exit 1; }
 
 .DEFAULT_GOAL := help
-.PHONY: help run server test test-fast browser screenshots cancels check imports format bench bench-check bench-neighbours chaos fuzz lint-api audit lock vendor clean
+.PHONY: help run server test test-fast browser screenshots cancels check imports format bench bench-check bench-neighbours chaos prove fuzz lint-api audit lock vendor clean
 
 help:  ## say what the commands are
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -81,6 +81,9 @@ bench-check: $(VENV)/.dev  ## fail where a thread costs more trips, commands or 
 chaos: $(VENV)/.dev  ## kill, pause and cut off programs at random, and prove that nothing is lost; SEED=7 THREADS=2000 FAULTS="cut stall" DURATION=300 ISOLATED=1
 	@$(BIN)/python -m chaos $(if $(SEED),--seed $(SEED)) $(if $(THREADS),--threads $(THREADS)) \
 		$(if $(FAULTS),--faults "$(FAULTS)") $(if $(DURATION),--seconds $(DURATION)) $(if $(ISOLATED),--isolated)
+
+prove: $(VENV)/.dev  ## search every order of events over the scripts that ship; FULL=1 for hours, ONLY="a restart"
+	@$(BIN)/python -m proof $(if $(FULL),--full) $(if $(ONLY),--only "$(ONLY)")
 
 fuzz: $(VENV)/.dev  ## send 50,000 random requests to a real web process; SEED=7 FUZZ=50000
 	@FUZZ_REQUESTS=$(or $(FUZZ),50000) FUZZ_SEED=$(or $(SEED),7) $(BIN)/python -m pytest -q -s tests/system/web/test_fuzz.py

@@ -1,0 +1,67 @@
+"""What the janitor does, on what it sees now or saw a while ago."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from proof.actor import Actor, Move
+from proof.rules import GROUP, Violation
+from proof.state import State
+from psthreads.threads.leases import LeaseEntry
+
+_LONG: Final = 1e9  # seconds, longer than any lease
+_MOST_ENTRIES: Final = 2  # of a thread in the queue
+
+
+class Janitor(Actor):
+    """One janitor: another one that leads after it has seen what it has seen."""
+
+    def moves(self, state: State, number: int, queue: str, taken: str) -> Iterator[Move]:
+        """Return what it may do with a thread."""
+        yield from self._recovers(state, number, queue, taken)
+        yield from self._sees(state, number)
+        yield from self._declares_lost(state, number)
+
+    def unblocks(self, state: State) -> Iterator[Move]:
+        """Return its care for the slots of the group."""
+        after, _ = self._call(state, "unblock", lambda store: store.unblock(str(GROUP)))
+        if after.redis != state.redis:
+            yield Move("the janitor looks after the slots of the group", after, is_benign=True)
+
+    def _recovers(self, state: State, number: int, queue: str, taken: str) -> Iterator[Move]:
+        thread_id, values = self._ids[number], self._stores[state.redis].values
+        entries, in_hands, queued = (values.get(key, ()) for key in (queue, taken, "ps:queued"))
+        is_seen = thread_id in in_hands or (thread_id in queued and thread_id not in entries)
+        paid = state if is_seen else self._pay(state, "stale")
+        if paid and tuple(entries).count(thread_id) < _MOST_ENTRIES:
+            after, _ = self._call(paid, ("recover", number), lambda store: store.recover(thread_id))
+            if after.redis != state.redis:
+                yield Move(f"the janitor queues thread {number} again", after, is_benign=is_seen)
+
+    def _sees(self, state: State, number: int) -> Iterator[Move]:
+        score = self._stores[state.redis].scores[number]
+        if score is not None and state.seen[number] != score:
+            seen = (*state.seen[:number], score, *state.seen[number + 1 :])
+            yield Move(f"the janitor sees the lease of thread {number}", state._replace(seen=seen), is_benign=True)
+
+    def _declares_lost(self, state: State, number: int) -> Iterator[Move]:
+        last = state.seen[number]
+        if last is None:
+            return
+        # While its execution lives it renews the lease, unless the lease lapses.
+        is_held = any(worker.thread == number and self._owns(state, worker) for worker in state.workers)
+        is_current = last == self._stores[state.redis].scores[number]
+        paid = self._pay(state, "lapses") if is_current and is_held else state
+        if paid is None:
+            return
+        entry = LeaseEntry(self._ids[number], b"%d" % last)
+        _, verdict = self._call(paid, ("early", number, last), lambda store: store.declare_lost(entry, 0))
+        if verdict:
+            raise Violation(f"the janitor gave thread {number} up as soon as it saw its lease")
+        after, verdict = self._call(paid, ("lost", number, last), lambda store: store.declare_lost(entry, _LONG))
+        if verdict and not is_current:
+            raise Violation(f"the janitor gave thread {number} up, whose lease had been renewed")
+        if after.redis != state.redis:
+            words = f"the janitor saw no renewal of the lease of thread {number}: {verdict or 'nothing'}"
+            yield Move(words, after, is_benign=not is_held)

@@ -1,0 +1,224 @@
+"""What workers and their horses do, and how they die."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any, Final
+
+from proof.actor import Actor, Move
+from proof.rules import Violation
+from proof.state import Message, State, Worker
+from psthreads.domain.model import Outcome, Ownership, Report, Status
+from psthreads.threads.records import Heartbeat
+from psthreads.threads.store import ThreadStore
+
+_CALLS: Final = {
+    "asked": ("claim",),
+    "claimed": ("claim", "beat"),
+    "runs": ("beat", "report", "finish", "abandon"),
+    "ends": ("finish",),
+}
+"""The calls that a worker in a phase may have sent last."""
+
+
+class Workers(Actor):
+    """The workers. Each phase of one has a method that returns what it may do next."""
+
+    def moves(self, state: State, number: int, queue: str, taken: str) -> Iterator[Move]:
+        """Return what one worker may do, and what may happen to it."""
+        worker, name = state.workers[number], f"worker {number}"
+        if worker.phase == "idle":
+            yield from self._take(state, number, queue, taken)
+            return
+        if paid := self._pay(state, "kills"):
+            yield Move(f"{name} is killed", self._set(paid, number))
+            for call in _CALLS.get(worker.phase, ()):
+                if later := self._pay(state, "kills", "late"):
+                    late = (*later.late, Message(call, worker.thread, worker.token))
+                    yield Move(
+                        f"{name} is killed, and its {call} is on its way", self._set(later._replace(late=late), number)
+                    )
+        if worker.phase != "died" and (paid := self._pay(state, "crashes")):
+            yield Move(
+                f"the horse of {name} dies", self._set(paid, number, worker._replace(phase="died", end=worker.phase))
+            )
+        phases: dict[str, Callable[[State, int, Worker, str], Iterator[Move]]] = {
+            "took": self._took,
+            "asked": self._claims,
+            "claimed": self._claimed,
+            "runs": self._runs,
+            "ends": self._finishes,
+            "died": self._settles,
+        }
+        yield from phases[worker.phase](state, number, worker, name)
+
+    def late(self, state: State) -> Iterator[Move]:
+        """Return the arrival of each call that is on its way."""
+        for position, message in enumerate(state.late):
+            rest = state._replace(late=(*state.late[:position], *state.late[position + 1 :]))
+            after, _ = self._call(rest, ("late", *message), partial(self._send, message=message))
+            if message.call != "claim":
+                self._require_silence(state, after, message, f"sent a late {message.call} that changed")
+            yield Move(f"the late {message.call} on thread {message.thread} arrives", after, is_benign=True)
+
+    def _send(self, store: ThreadStore, *, message: Message) -> None:
+        thread_id, token = self._ids[message.thread], message.token
+        if message.call == "claim":
+            store.claim(thread_id, token, "worker")
+        elif message.call == "beat":
+            store.beat(thread_id, token)
+        elif message.call == "report":
+            store.report(thread_id, token, Report(1, Status.WARNING, "Late", warnings=1))
+        elif message.call == "finish":
+            store.finish(thread_id, token, Outcome(Status.COMPLETED, "Late"))
+        else:
+            store.abandon(thread_id, "Worker restarted", token)
+
+    def _new_token(self, state: State) -> str:
+        """Return a name for an execution that nobody has, and no record."""
+        names = {each.token for each in state.workers} | {each.token for each in state.late}
+        names |= {each.token or "" for each in self._stores[state.redis].records if each is not None}
+        return next(name for name in (f"token{number}" for number in range(len(names) + 1)) if name not in names)
+
+    def _renewing(
+        self, state: State, name: str, worker: Worker, call: Callable[[ThreadStore], Any]
+    ) -> tuple[State, Any]:
+        """Return what `_call` does, at a time that makes the lease another one than before and than the janitor saw."""
+        thread = worker.thread
+        last = {state.seen[thread], self._stores[state.redis].scores[thread]} - {None}
+        for later in range(len(last) + 1):
+            after, answer = self._call(state, (name, thread, worker.token), call, later)
+            if self._stores[after.redis].scores[thread] not in last:
+                break
+        return after, answer
+
+    def _take(self, state: State, number: int, queue: str, taken: str) -> Iterator[Move]:
+        entries = self._stores[state.redis].values.get(queue)
+        if not isinstance(entries, tuple):
+            return
+        thread = self._ids.index(entries[0])
+        after = self._raw(state, "take", lambda client: client.redis.run("LMOVE", queue, taken, "LEFT", "RIGHT"))
+        words = f"worker {number} takes thread {thread}"
+        yield Move(words, self._set(after, number, Worker("took", thread)), is_benign=True)
+        if paid := self._pay(after, "lost"):
+            yield Move(f"{words}, and never hears of it", paid)
+
+    def _took(self, state: State, number: int, worker: Worker, name: str) -> Iterator[Move]:
+        yield from self._claims(state, number, worker._replace(token=self._new_token(state)), name)
+        if paid := self._pay(state, "stops"):
+            yield self._gives_back(paid, number, worker, name)
+
+    def _claims(self, state: State, number: int, worker: Worker, name: str) -> Iterator[Move]:
+        thread, thread_id = worker.thread, self._ids[worker.thread]
+        before = self._stores[state.redis].records[thread]
+        after, claim = self._renewing(
+            state, "claim", worker, lambda store: store.claim(thread_id, worker.token, "worker")
+        )
+        is_free = before is not None and before.status == "initialised" and not before.waits and before.token is None
+        may_run = not state.fates[thread].is_cancelled and (is_free or self._owns(state, worker))
+        if claim is not None and not may_run:
+            raise Violation(f"{name} claimed thread {thread}, which was {before}")
+        if claim is None and may_run:
+            raise Violation(f"{name} was refused thread {thread}, which was {before}")
+        words = f"{name} claims thread {thread}: {'it may' if claim else 'it may not'}"
+        yield Move(words, self._set(after, number, worker._replace(phase="claimed") if claim else None), is_benign=True)
+        if paid := self._pay(after, "lost"):
+            yield Move(f"{words}, and never hears of it", self._set(paid, number, worker._replace(phase="asked")))
+
+    def _claimed(self, state: State, number: int, worker: Worker, name: str) -> Iterator[Move]:
+        after = self._fate(state, worker.thread, runs=state.fates[worker.thread].runs + 1)
+        words = f"{name} calls the function of thread {worker.thread}"
+        yield Move(words, self._set(after, number, worker._replace(phase="runs")), is_benign=True)
+        # A horse that is not fresh leaves one that wants a horse of its own to the next, which asks again.
+        words = f"the horse of {name} leaves thread {worker.thread} to a new one"
+        yield Move(words, self._set(state, number, worker._replace(phase="asked")))
+        yield from self._beats(state, number, worker, name)
+        yield from self._stops(state, number, worker, name, not_begun=True)
+
+    def _runs(self, state: State, number: int, worker: Worker, name: str) -> Iterator[Move]:
+        if not worker.reports:
+            yield from self._reports(state, number, worker, name)
+        for end in (Status.COMPLETED, Status.FAILED):
+            yield from self._finishes(state, number, worker._replace(end=end.value), name)
+        yield from self._beats(state, number, worker, name)
+        yield from self._stops(state, number, worker, name, not_begun=False)
+
+    def _reports(self, state: State, number: int, worker: Worker, name: str) -> Iterator[Move]:
+        thread_id, report = self._ids[worker.thread], Report(1, Status.WARNING, "Half done", warnings=1)
+        key = ("report", worker.thread, worker.token)
+        after, answer = self._call(state, key, lambda store: store.report(thread_id, worker.token, report))
+        self._require_silence(state, after, worker, "reported on")
+        is_owner = answer is not Ownership.DISOWNED
+        if is_owner is not self._owns(state, worker):
+            raise Violation(f"{name} heard of its report that it was {answer}")
+        words = f"{name} reports a warning of thread {worker.thread}: {answer}"
+        yield Move(words, self._set(after, number, worker._replace(reports=1) if is_owner else None), is_benign=True)
+        if paid := self._pay(after, "lost"):
+            yield Move(f"{words}, and never hears of it", paid)
+
+    def _finishes(self, state: State, number: int, worker: Worker, name: str) -> Iterator[Move]:
+        thread_id, outcome = self._ids[worker.thread], Outcome(Status(worker.end), "The end")
+        last = Report(2, Status.WARNING, "Last words", warnings=1)
+        key = ("finish", worker.thread, worker.token, worker.end)
+        after, answer = self._call(
+            state, key, lambda store: store.finish(thread_id, worker.token, outcome, report=last)
+        )
+        self._require_silence(state, after, worker, "ended")
+        words = f"{name} ends thread {worker.thread} as {worker.end}: {answer or 'refused'}"
+        yield Move(words, self._set(after, number), is_benign=True)
+        if paid := self._pay(after, "lost"):
+            yield Move(f"{words}, and never hears of it", self._set(paid, number, worker._replace(phase="ends")))
+
+    def _beats(self, state: State, number: int, worker: Worker, name: str) -> Iterator[Move]:
+        thread, thread_id = worker.thread, self._ids[worker.thread]
+        beat: Heartbeat
+        after, beat = self._renewing(state, "beat", worker, lambda store: store.beat(thread_id, worker.token))
+        self._require_silence(state, after, worker, "renewed the lease of")
+        if (beat.ownership is not Ownership.DISOWNED) is not self._owns(state, worker):
+            raise Violation(f"{name} heard of its heartbeat that it was {beat.ownership}")
+        scores = self._stores[state.redis].scores[thread], self._stores[after.redis].scores[thread]
+        if beat.ownership is Ownership.DISOWNED:
+            yield Move(f"{name} learns that thread {thread} is not its own", self._set(after, number), is_benign=True)
+        elif scores[0] == scores[1]:
+            raise Violation(f"a heartbeat of thread {thread} renewed nothing")
+        elif state.seen[thread] == scores[0]:  # To a janitor that has not seen the last one, it makes no difference.
+            yield Move(f"{name} renews the lease of thread {thread}", after)
+
+    def _stops(self, state: State, number: int, worker: Worker, name: str, *, not_begun: bool) -> Iterator[Move]:
+        if paid := self._pay(state, "stops"):
+            thread_id, why = self._ids[worker.thread], "Worker restarted"
+            after, answer = self._call(
+                paid,
+                ("abandon", worker.thread, worker.token, not_begun),
+                lambda store: store.abandon(thread_id, why, worker.token, not_begun=not_begun),
+            )
+            self._require_silence(state, after, worker, "gave up")
+            yield Move(
+                f"{name} stops, and gives thread {worker.thread} up: {answer or 'refused'}", self._set(after, number)
+            )
+
+    def _settles(self, state: State, number: int, worker: Worker, name: str) -> Iterator[Move]:
+        """Let the worker settle what its horse, which has died, had come to."""
+        thread_id = self._ids[worker.thread]
+        if worker.end == "took":
+            yield self._gives_back(state, number, worker, name)
+        elif worker.end in {"asked", "claimed"}:
+            # The claim may have been carried out or not.
+            def settle(store: ThreadStore) -> None:
+                store.abandon(thread_id, "Worker restarted", worker.token, not_begun=True)
+                store.recover(thread_id)
+
+            after, _ = self._call(state, ("settle", worker.thread, worker.token), settle)
+            yield Move(f"{name} gives thread {worker.thread} back, not begun", self._set(after, number), is_benign=True)
+        else:
+            outcome = Outcome(Status.FAILED, "Killed by signal 9")
+            key = ("killed", worker.thread, worker.token)
+            after, answer = self._call(state, key, lambda store: store.finish(thread_id, worker.token, outcome))
+            self._require_silence(state, after, worker, "ended")
+            words = f"{name} ends thread {worker.thread} for its horse: {answer or 'refused'}"
+            yield Move(words, self._set(after, number), is_benign=True)
+
+    def _gives_back(self, state: State, number: int, worker: Worker, name: str) -> Move:
+        after, _ = self._call(state, ("recover", worker.thread), lambda store: store.recover(self._ids[worker.thread]))
+        return Move(f"{name} gives thread {worker.thread} back", self._set(after, number), is_benign=True)
