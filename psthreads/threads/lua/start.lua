@@ -17,9 +17,9 @@ meta.created = now
 append(id, meta, {now .. 'I' .. 'Accepted from ' .. args.username})
 local why = must_wait(meta)
 if why then enqueue_in_group(id, meta, why) end
-change(id, meta, 'initialised', now, {unpack(ARGV, 2)})
+local raw = change(id, meta, 'initialised', now, {unpack(ARGV, 2)})
 count(meta, 'started', now)
 audit('thread.start', args.origin, id, meta)
 redis.call('SADD', @QUEUES@, QUEUE)
 if not why then admit(id, meta, 'RPUSH') end
-return {id, raw_of(id)}
+return {id, raw}
