@@ -28,7 +28,7 @@ _SERVICES: Final = (
     "/members/{member}/groups/{group}/loadingzone/clear",
 )
 _EXACT: Final = ("/members/{member}/groups/{group}/loadingzone",)
-_PAGES: Final = ("/ps", "/schemas", "/static", "/dashboard")
+_PAGES: Final = ("/api", "/ps", "/schemas", "/static", "/dashboard")
 
 
 def check(process: Process) -> None:

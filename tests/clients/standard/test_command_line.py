@@ -9,7 +9,7 @@ import pytest
 from redis import Redis
 
 from psthreads.audit.entries import Audit, AuditQuery
-from psthreads.client import Client
+from psthreads.client import Client, RemoteThread
 from tests.clients.standard.conftest import Service
 from tests.support.archives import pack
 from tests.support.command_line import CommandLine
@@ -96,3 +96,13 @@ def test_a_process_is_started_for_another_member(service: Service) -> None:
     with Client(service.url, token=service.people.token("chief"), member="chief") as client:
         thread = client.start("count", group="acme", member="reviewer", wait=20)
     assert (thread.username, thread.status) == ("reviewer", "completed")  # type: ignore[union-attr]
+
+
+def test_the_client_works_below_the_prefix_of_generated_clients(service: Service, tmp_path: Path) -> None:
+    token = service.people.token("contributor")
+    with Client(f"{service.url}/api/v1", token=token, member="contributor") as client:
+        thread = client.start("export", group="acme", path="/many", wait=20)
+        assert isinstance(thread, RemoteThread)
+        thread = client.wait(thread.id, "acme")
+        [file] = [element.text for element in thread.elements if element.name == "zip"]
+        assert client.download("acme", file, tmp_path).read_bytes().startswith(b"PK")

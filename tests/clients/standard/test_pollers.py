@@ -20,7 +20,7 @@ from flask import Flask
 from redis import Redis
 
 from psthreads.domain.config import Config
-from psthreads.domain.model import Outcome, Report, Status
+from psthreads.domain.model import Outcome, Report, Status, Thread
 from psthreads.threads.store import ThreadStore
 from psthreads.web.app import create_app
 from tests.clients.standard import node_packages
@@ -150,3 +150,28 @@ def test_the_public_address_is_a_setting(config: Config, people: People) -> None
     assert location.startswith("https://ps.example/groups/acme/threads/")
     assert location.endswith("/operation")
     assert start.headers["Location"] == location.removeprefix("https://ps.example").replace("operation", "progress")
+
+
+def test_the_answer_to_a_start_shows_no_end_that_a_poller_could_take_for_its_own(
+    app: Flask, people: People, store: ThreadStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = ThreadStore.start
+
+    def start_and_fail(self: ThreadStore, *arguments: Any) -> Thread:
+        thread = original(self, *arguments)
+        assert store.claim(thread.id, "t", "w")
+        store.finish(thread.id, "t", Outcome(Status.FAILED, "Bad things"))
+        return thread
+
+    monkeypatch.setattr(ThreadStore, "start", start_and_fail)
+    client = app.test_client(use_cookies=False)
+    path, headers = "/api/v1/members/contributor/groups/acme/samples/count", people.bearer("contributor")
+    accepted = client.post(path, headers={**headers, "Idempotency-Key": "once"})
+    assert (accepted.status_code, accepted.json["status"]) == (202, "initialised")  # type: ignore[index]
+    JSON_SCHEMA.validate(accepted.json)
+    assert client.get(accepted.headers["Operation-Location"], headers=headers).json["status"] == "Failed"  # type: ignore[index]
+    # Whoever waits for the end, or asks again, gets it.
+    waited = client.post(path, headers={**headers, "Prefer": "wait=5"})
+    assert (waited.status_code, waited.json["status"]) == (200, "failed")  # type: ignore[index]
+    repeated = client.post(path, headers={**headers, "Idempotency-Key": "once"})
+    assert repeated.json["status"] == "failed"  # type: ignore[index]
