@@ -40,7 +40,8 @@ class Client:
 
     `url` may end with a prefix such as /ps/service. `member` is the member to start threads for, by default `username`.
     `timeout` limits one request, and `patience` its retries while the server is away or busy; both are in seconds.
-    Raises BadParameter for a wrong URL, and for a token that cannot be sent.
+    With a `certificate`, a PEM file, the server with exactly that one is trusted, whoever signed it.
+    Raises BadParameter for a wrong URL, and for a token that cannot be sent; ConfigError for a certificate.
     """
 
     def __init__(
@@ -53,9 +54,16 @@ class Client:
         member: str = "",
         timeout: float = 30,
         patience: float = 10,
+        certificate: str = "",
     ) -> None:
         self._transport = Transport(
-            url, token=token, username=username, password=password, timeout=timeout, patience=patience
+            url,
+            token=token,
+            username=username,
+            password=password,
+            timeout=timeout,
+            patience=patience,
+            certificate=certificate,
         )
         self.url = self._transport.url
         self.member = member or username

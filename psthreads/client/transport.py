@@ -17,6 +17,7 @@ import requests
 from requests.auth import AuthBase, HTTPBasicAuth
 
 from psthreads.client import remote
+from psthreads.client.pinning import pin
 from psthreads.client.remote import ClientError
 from psthreads.domain.errors import BadParameter
 
@@ -79,13 +80,25 @@ class Transport:
     and for a token that cannot be sent.
     """
 
-    def __init__(self, url: str, *, token: str, username: str, password: str, timeout: float, patience: float) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        token: str,
+        username: str,
+        password: str,
+        timeout: float,
+        patience: float,
+        certificate: str = "",
+    ) -> None:
         if not _is_address(url):
             raise BadParameter("server", "The server is an address such as https://example.org/ps/service.")
         self.url = url.rstrip("/")
         self._timeout = timeout
         self._patience = patience
         self._session = requests.Session()
+        if certificate:
+            pin(self._session, certificate)
         if token:
             self._session.auth = _Bearer(printable("token", token))
         elif username:

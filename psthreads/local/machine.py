@@ -22,6 +22,7 @@ from redis.exceptions import RedisError
 from rich.console import Console
 
 from psthreads.client import Client, Download, RemoteThread
+from psthreads.client.pinning import pin
 from psthreads.client.watch import watch
 from psthreads.database.connection import connect
 from psthreads.documents.installation import Installation
@@ -90,12 +91,12 @@ def run(stack: ExitStack, *, once: bool) -> int:
         log = var / f"{name}.log"
         processes.append(start(command, config, output=stack.enter_context(log.open("ab")), tied=True))
         parts[log] = partial(_runs, processes[-1])
-    address = f"http://{config.address}"
+    address = f"{'https' if config.certificate else 'http'}://{config.address}"
     _stay_direct(config.host)
-    _await_ready(address, parts)
+    _await_ready(address, config.certificate, parts)
     print(f"psthreads runs at {address} with {config.workers} workers and {redis_name}.")
     print(f"Passwords and tokens are in {_relative(credentials)}.\n")
-    thread = _main_job(address, logins)
+    thread = _main_job(address, config.certificate, logins)
     if once:
         return 0 if thread.status is Status.COMPLETED else 1
     print(f"\nSee it in a browser at {address}/dashboard (sign in as '{ADMINISTRATOR}'), or go on with the README.")
@@ -175,17 +176,20 @@ def _stay_direct(host: str) -> None:
         os.environ[name] = ",".join(filter(None, (os.environ.get(name), host)))
 
 
-def _await_ready(address: str, parts: Mapping[Path, Callable[[], bool]]) -> None:
+def _await_ready(address: str, certificate: str, parts: Mapping[Path, Callable[[], bool]]) -> None:
     deadline = time.monotonic() + _READY_SECONDS
-    while time.monotonic() < deadline:
-        _check_parts(parts)
-        try:
-            answer = requests.get(f"{address}/readyz", timeout=5)
-            if answer.ok and " 0 workers" not in answer.text:
-                return
-        except requests.RequestException:
-            pass
-        time.sleep(_POLL_SECONDS)
+    with requests.Session() as session:
+        if certificate:
+            pin(session, certificate)
+        while time.monotonic() < deadline:
+            _check_parts(parts)
+            try:
+                answer = session.get(f"{address}/readyz", timeout=5)
+                if answer.ok and " 0 workers" not in answer.text:
+                    return
+            except requests.RequestException:
+                pass
+            time.sleep(_POLL_SECONDS)
     raise ConfigError(
         f"The service did not start within {_READY_SECONDS:g} s: {' and '.join(map(_relative, parts))} may say why."
     )
@@ -205,10 +209,10 @@ def _print_passwords(logins: Mapping[str, Login]) -> None:
     print()
 
 
-def _main_job(address: str, logins: Mapping[str, Login]) -> RemoteThread:
+def _main_job(address: str, certificate: str, logins: Mapping[str, Login]) -> RemoteThread:
     """Validate the group's documents as any client would, and print the progress."""
     print(f"The main job: validating the documents of group '{GROUP}' (some are broken on purpose).")
-    with Client(address, token=logins[_MEMBER].token, member=_MEMBER) as client:
+    with Client(address, token=logins[_MEMBER].token, member=_MEMBER, certificate=certificate) as client:
         started = client.start("validate", GROUP, warn="true")
         if isinstance(started, Download):
             raise ConfigError("The validation answered with a file instead of a thread.")
