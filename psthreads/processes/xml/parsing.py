@@ -85,9 +85,12 @@ class _NoTree:
         """Do nothing."""
 
 
-def parser(resolver: etree.Resolver | None = None) -> etree.XMLParser:
-    """Return a parser that expands and loads nothing; `resolver` serves the includes of a schema."""
-    strict = etree.XMLParser(no_network=True, load_dtd=False, resolve_entities=False, huge_tree=False)
+def parser(resolver: etree.Resolver | None = None, *, recover: bool = False) -> etree.XMLParser:
+    """Return a parser that expands and loads nothing; `resolver` serves the includes of a schema.
+
+    With `recover` it goes on after a mistake.
+    """
+    strict = etree.XMLParser(no_network=True, load_dtd=False, resolve_entities=False, huge_tree=False, recover=recover)
     strict.resolvers.add(resolver or _Refuse())
     return strict
 
@@ -207,14 +210,17 @@ def _exact_chunks(data: bytes, indexes: Collection[int], *, has_doctype: bool) -
     """Return the numbers of the chunks with the elements of these indexes, whose tags have to be found one by one."""
     if has_doctype or len(data) <= _CHUNK:
         return range(len(data) // _CHUNK + 1)
-    pull, count, exact = _pull(), 0, set()
+    pull, count, exact = _pull(ends=True), 0, set()
     for number, chunk in enumerate(_cut(data)):
         pull.feed(chunk)
-        for _, event in pull.read_events():
+        for action, element in pull.read_events():
+            if action == "end":
+                # Not at its start, nor the text behind it: libxml2 still adds to both, and would write where they were.
+                element.clear(keep_tail=True)
+                continue
             if count in indexes:
                 exact.add(number)
             count += 1
-            event.clear()
     return exact
 
 
@@ -248,9 +254,13 @@ def plain(text: str) -> str:
     return text if len(text) <= _LONGEST_TEXT else f"{text[:_LONGEST_TEXT]}…"
 
 
-def _pull() -> etree.XMLPullParser:
+def _pull(*, ends: bool = False) -> etree.XMLPullParser:
     strict = etree.XMLPullParser(
-        events=("start",), no_network=True, load_dtd=False, resolve_entities=False, huge_tree=False
+        events=("start", "end") if ends else ("start",),
+        no_network=True,
+        load_dtd=False,
+        resolve_entities=False,
+        huge_tree=False,
     )
     strict.resolvers.add(_Refuse())
     return strict

@@ -46,6 +46,7 @@ class Reader:
     def __init__(self, locator: Locator, includer: Includer) -> None:
         self._locator = locator
         self._strict = _parsing.parser()
+        self._lenient = _parsing.parser(recover=True)
         # Most documents name one of a few DTDs, whose parts are read again and again.
         self._part = lru_cache(maxsize=256)(includer.read)
         self._declares: dict[str, bool] = {}
@@ -55,7 +56,7 @@ class Reader:
 
         Raises NotWellFormed, and Unusable if it needs an entity that the group does not have.
         """
-        root = _parsing.parse_as_it_is(data, self._strict, url(path))
+        root = self._as_it_is(data, path)
         info = root.getroottree().docinfo
         if info.internalDTD is None:
             return Reading(root)
@@ -83,6 +84,20 @@ class Reader:
         places = Places(root)
         entries = [entry for entry in log if entry.domain in _VALIDITY]
         return Reading(root, key, [Finding(places.of(entry), entry.message) for entry in entries])
+
+    def _as_it_is(self, data: bytes, path: str) -> etree._Element:
+        """Parse a document without its DTD, which may be what declares a prefix."""
+        try:
+            return _parsing.parse_as_it_is(data, self._strict, url(path))
+        except NotWellFormed:
+            last = self._strict.error_log.last_error
+            if last is None or last.domain != etree.ErrorDomains.NAMESPACE or b"<!DOCTYPE" not in data:
+                raise
+            # Only its document type is looked at: what is wrong with the rest is found again.
+            root = _parsing.parse_as_it_is(data, self._lenient, url(path))
+            if root.getroottree().docinfo.internalDTD is None:
+                raise
+            return root
 
     def _parse(self, data: bytes, path: str, server: _EntityServer, absent: str) -> etree._Element:
         parser = _parser(server)
