@@ -1,0 +1,1 @@
+"""Compares psthreads' verdicts on documents with those of other validators."""
