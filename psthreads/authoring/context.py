@@ -22,7 +22,7 @@ from psthreads.authoring.capture.pipes import OutputPipes
 from psthreads.authoring.capture.streams import OutputCapture
 from psthreads.authoring.elements import Bar, ReportedElement, check_name
 from psthreads.authoring.interrupts import Cancelled, Interrupted, Interrupts, ShutDown, TimedOut
-from psthreads.authoring.reporting import FLUSH_LINES, Outbox, Reporter
+from psthreads.authoring.reporting import FLUSH_LINES, Outbox, Reporter, ReportWriter
 from psthreads.documents.folder import ResultFile
 from psthreads.documents.layout import GroupFolder
 from psthreads.documents.loading_zone import LoadingZone
@@ -60,6 +60,7 @@ class Context:
         guard: Callable[[], float] = lambda: math.inf,
         patience: float = 5.0,
         xml_endings: Collection[str] = (),
+        writer: ReportWriter | None = None,
     ) -> None:
         self.thread_id = thread_id
         self.member = member
@@ -73,7 +74,13 @@ class Context:
         self._at_end: list[Callable[[], object]] = []
         # The Python thread that writes reports also calls the guard, again after as many seconds as it returns.
         self._outbox = Outbox(
-            reporter, redis_time=redis_time, interval=interval, mask=mask, on_lost=on_lost, guard=guard
+            reporter,
+            redis_time=redis_time,
+            interval=interval,
+            mask=mask,
+            on_lost=on_lost,
+            guard=guard,
+            writer=writer,
         )
         # The reports until the interrupt are written at once, in case the process is killed later.
         self._interrupts = Interrupts(self._outbox.flush_soon, patience)

@@ -7,6 +7,7 @@ write is sent again under the same number, so that it counts once.
 from __future__ import annotations
 
 import json
+import logging
 import math
 import queue
 import threading
@@ -34,6 +35,7 @@ _MOST_LINES: Final = 20_000  # from here on, the Python thread that logs waits f
 _SPACE_SECONDS: Final = 0.002  # between two looks of a Python thread that waits
 _STATUS: Final = {Level.INFO: Status.INPROGRESS, Level.WARN: Status.WARNING, Level.ERROR: Status.ERROR}
 _STATUS_SECONDS: Final = 0.05  # the least time between two writes for a change of status
+_log = logging.getLogger(__name__)
 
 
 class Reporter(Protocol):
@@ -69,6 +71,7 @@ class Outbox:
         mask: Masker | None = None,
         on_lost: Callable[[], None] = lambda: None,
         guard: Callable[[], float] = lambda: math.inf,
+        writer: ReportWriter | None = None,
     ) -> None:
         self.lines: list[Line] = []
         self.last_message = ""
@@ -93,9 +96,11 @@ class Outbox:
         self.stored = 0
         """The number of lines that the store has taken."""
         self._number = 0
-        # A SimpleQueue may be used in a signal handler; the interrupted code could hold an Event's lock.
-        self._wakeup: queue.SimpleQueue[bool] = queue.SimpleQueue()
-        self._flusher: threading.Thread | None = None
+        self._writer = writer or ReportWriter(interval)
+        self._shares_writer = writer is not None
+        self._is_written = False
+        self._last_write = float("-inf")
+        self._due = 0.0
 
     @property
     def position(self) -> int:
@@ -150,19 +155,21 @@ class Outbox:
 
     def flush_soon(self) -> None:
         """Write without waiting for the interval. May be called in a signal handler."""
-        self._wakeup.put(True)
+        self._writer.wake()
 
     def start(self) -> None:
         """Start writing in the background."""
-        self._flusher = threading.Thread(target=self._flush_often, name="reports", daemon=True)
-        self._flusher.start()
+        self._due = time.monotonic() + self._interval
+        self._is_written = True
+        self._writer.serve(self)
 
     def stop(self) -> None:
         """Stop writing in the background."""
-        flusher, self._flusher = self._flusher, None  # Nothing waits for it any more.
-        if flusher is not None:
-            self._wakeup.put(False)
-            flusher.join()
+        if self._is_written:
+            self._is_written = False  # Nothing waits for it any more.
+            self._writer.serve(None)
+            if not self._shares_writer:
+                self._writer.end()
 
     def close(self) -> tuple[Report, ...]:
         """Stop writing in the background; returns the reports that the caller has still to write.
@@ -194,31 +201,32 @@ class Outbox:
     def make_space(self, is_ending: Callable[[], bool]) -> None:
         """Have the collected lines written; waits if they come too fast, or while the store is away."""
         self.flush_soon()
-        while (flusher := self._flusher) is not None and len(self.lines) >= _MOST_LINES and not is_ending():
-            if threading.get_ident() == flusher.ident:
+        while self._is_written and len(self.lines) >= _MOST_LINES and not is_ending():
+            if self._writer.is_here:
                 return  # A finaliser, say, that ran while the lines were being written.
             time.sleep(_SPACE_SECONDS)
 
-    def _flush_often(self) -> None:
-        last_write = float("-inf")
-        due = time.monotonic() + self._interval
-        while True:
-            try:
-                if not self._wakeup.get(timeout=max(0.0, min(due - time.monotonic(), self._guard()))):
-                    return
-                # Only many lines are written sooner than this after the last write, however often it is woken.
-                due = min(due, last_write + _STATUS_SECONDS if len(self.lines) < FLUSH_LINES else 0.0)
-                if time.monotonic() < due:
-                    continue
-            except queue.Empty:
-                if time.monotonic() < due:
-                    continue
-            with suppress(Unavailable):  # The report is kept, and sent again under the same number.
+    def pause(self) -> float:
+        """Return in how many seconds `write_when_due` is to be called."""
+        return max(0.0, min(self._due - time.monotonic(), self._guard()))
+
+    def write_when_due(self, *, is_woken: bool) -> None:
+        """Write what is new, if it is time. For the Python thread that writes."""
+        if is_woken:
+            # Only many lines are written sooner than this after the last write, however often it is woken.
+            soon = self._last_write + _STATUS_SECONDS if len(self.lines) < FLUSH_LINES else 0.0
+            self._due = min(self._due, soon)
+        if time.monotonic() < self._due:
+            return
+        try:
+            self.flush()
+            while len(self.lines) >= FLUSH_LINES:
                 self.flush()
-                while len(self.lines) >= FLUSH_LINES:
-                    self.flush()
-            last_write = time.monotonic()
-            due = last_write + self._interval
+        except Unavailable:
+            pass  # The report is kept, and sent again under the same number.
+        finally:
+            self._last_write = time.monotonic()
+            self._due = self._last_write + self._interval
 
     def _collect(self, most: int = _REPORT_LINES) -> Report | None:
         """Return a report of what is new, with at most so many lines; None where nothing is."""
@@ -244,6 +252,59 @@ class Outbox:
             lines,
             "" if changed_xml is None else _rates(parts),
         )
+
+
+class ReportWriter:
+    """Writes the reports of one outbox after the other, on a Python thread that begins with the first and stays.
+
+    An outbox is served without a wake-up: the thread looks every `interval` seconds, which is as often as it writes.
+    """
+
+    def __init__(self, interval: float) -> None:
+        self._interval = interval
+        # A SimpleQueue may be used in a signal handler; the interrupted code could hold an Event's lock.
+        self._wakeup: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self._lock = threading.Lock()  # held to write, and to change the outbox
+        self._outbox: Outbox | None = None
+        self._thread: threading.Thread | None = None
+        self._is_over = False
+
+    @property
+    def is_here(self) -> bool:
+        """True in the Python thread that writes."""
+        return self._thread is not None and self._thread.ident == threading.get_ident()
+
+    def wake(self) -> None:
+        """Have what is new written soon. May be called in a signal handler."""
+        self._wakeup.put(None)
+
+    def serve(self, outbox: Outbox | None) -> None:
+        """Write this outbox from now on, and no other any more; wait for a write that is on its way."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._serve, name="reports", daemon=True)
+            self._thread.start()
+        with self._lock:
+            self._outbox = outbox
+
+    def end(self) -> None:
+        """End the Python thread."""
+        if self._thread is not None:
+            self._is_over = True
+            self.wake()
+            self._thread.join()
+
+    def _serve(self) -> None:
+        while not self._is_over:
+            outbox, is_woken = self._outbox, False
+            with suppress(queue.Empty):
+                self._wakeup.get(timeout=self._interval if outbox is None else outbox.pause())
+                is_woken = True
+            with self._lock:
+                if self._outbox is not None:
+                    try:
+                        self._outbox.write_when_due(is_woken=is_woken)
+                    except Exception:  # noqa: BLE001 (the next one may succeed, and so may the next thread's)
+                        _log.exception("A report could not be written")
 
 
 def _rates(parts: Mapping[str, ReportedPart]) -> str:

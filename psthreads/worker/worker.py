@@ -32,7 +32,7 @@ from psthreads.system.child_processes import adopt_orphans, end_children
 from psthreads.system.clock import steady
 from psthreads.system.memory import confine
 from psthreads.system.parent_death import die_with_parent
-from psthreads.system.process_room import NO_THREAD, ProcessRoom
+from psthreads.system.process_room import NO_THREAD, ProcessRoom, can_start_thread
 from psthreads.system.wakeup import Wakeup
 from psthreads.threads.store import ThreadStore
 from psthreads.worker import memory_limit
@@ -193,17 +193,10 @@ class ThreadWorker:
             confine(self._config.memory)
             random.seed()
             self._stop_request.prepare()
-            Horse(
-                self._redis,
-                self._config,
-                self._store,
-                self._registry,
-                self._installation,
-                self._state,
-                self._stop_request,
-                self._wakeup,
-                self._pipes,
-            ).live()
+            if can_start_thread():
+                self._horse().live()
+            else:
+                self._state.note_shortage()
             code = 0
         except WrongInstallation:
             code = 0  # The worker sees it, too.
@@ -211,6 +204,19 @@ class ThreadWorker:
             _log.exception("The horse failed")
         finally:
             os._exit(code)
+
+    def _horse(self) -> Horse:
+        return Horse(
+            self._redis,
+            self._config,
+            self._store,
+            self._registry,
+            self._installation,
+            self._state,
+            self._stop_request,
+            self._wakeup,
+            self._pipes,
+        )
 
     # In the worker.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from typing import Final
 
@@ -30,7 +31,10 @@ class ExecutionFence:
 
         Its worker and its supervisor do that in time. This is for when both stand still.
         """
-        if (left := self._kill_at + LATE_SECONDS - steady()) <= 0:
+        left = self._kill_at + LATE_SECONDS - steady()
+        if left == -math.inf:  # The horse is at another execution by now.
+            return math.inf
+        if left <= 0:
             end_all()
         return left
 

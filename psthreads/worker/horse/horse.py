@@ -22,6 +22,7 @@ from psthreads.authoring.capture.pipes import OutputPipes
 from psthreads.authoring.parameter import Parameter
 from psthreads.authoring.process import Process
 from psthreads.authoring.registry import Registry
+from psthreads.authoring.reporting import ReportWriter
 from psthreads.database.connection import descriptors
 from psthreads.documents.installation import Installation
 from psthreads.domain.config import Config
@@ -46,6 +47,7 @@ SHORT_SECONDS: Final = 2.0
 _TAKE_SECONDS: Final = 1.0  # a horse that waits for work notices a stop within this time
 _AGAIN_SECONDS: Final = 0.25
 _FRESH_SECONDS: Final = 1.0
+_ROOM_SECONDS: Final = 0.02  # a Python thread takes a tenth of the time of a thread that does nothing
 _KIB: Final = 1024
 _log = logging.getLogger(__name__)
 
@@ -71,12 +73,15 @@ class Horse:
         self._installation = installation
         self._state = state
         self._wakeup = wakeup
-        self._pristine = ProcessState(partial(descriptors, redis))
-        self._performer = Performer(config, store, installation, state, stop_request, pipes, self._pristine)
+        writer = ReportWriter(config.report_interval)
+        writer.serve(None)
+        pristine = ProcessState(partial(descriptors, redis))
+        self._performer = Performer(config, store, installation, state, stop_request, pipes, writer, pristine)
         # A thread is killed for what it uses itself, and not for what others have left.
         growth = min(config.horse_growth, config.memory // 10 or config.horse_growth)
         self._most_memory = resident([os.getpid()]) + growth
         self._runs = 0
+        self._room_at = 0.0
 
     def live(self) -> None:
         """Take threads and run them, while the process is as clean as now."""
@@ -108,7 +113,7 @@ class Horse:
         The worker puts back a thread that is left here.
         """
         self._state.note(execution)
-        if not can_start_thread():
+        if not self._has_room():
             self._state.note_shortage()
         elif not self._state.stops:
             try:
@@ -147,6 +152,13 @@ class Horse:
         if left:
             _log.warning("Thread %s: %s left behind %s. Another horse takes over.", claim.thread.id, process.name, left)
         return not (left or is_alone or self._runs >= self._config.threads_per_horse or self._has_grown())
+
+    def _has_room(self) -> bool:
+        """Return whether the machine has room for the Python threads of a process; look now and then."""
+        if (now := steady()) >= self._room_at:
+            self._room_at = now + _ROOM_SECONDS
+            return can_start_thread()
+        return True
 
     def _claim(self, execution: Execution) -> Claim | None:
         """Return what the execution needs, None where it must not run; raise Unavailable once the worker stops."""

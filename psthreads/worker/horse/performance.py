@@ -19,6 +19,7 @@ from psthreads.authoring.context import Context
 from psthreads.authoring.ending import as_a_program
 from psthreads.authoring.outcome import NOTHING, conclude, is_uncaught
 from psthreads.authoring.process import Process
+from psthreads.authoring.reporting import ReportWriter
 from psthreads.documents.installation import Installation
 from psthreads.documents.layout import Documents
 from psthreads.domain.access import Group, Member
@@ -54,6 +55,7 @@ class Performer:
         state: SharedState,
         stop_request: StopRequest,
         pipes: OutputPipes,
+        writer: ReportWriter,
         pristine: ProcessState,
     ) -> None:
         self._config = config
@@ -63,6 +65,7 @@ class Performer:
         self._stop_request = stop_request
         self._pipes = pipes
         self._pristine = pristine
+        self._writer = writer
         self._mask = Masker(config.mask)
 
     def perform(self, process: Process, claim: Claim, values: dict[str, Any], execution: Execution) -> str:
@@ -99,10 +102,9 @@ class Performer:
         thread = claim.thread
         group = Group(thread.group_id, thread.group_name) if thread.group_id != SERVER_WIDE else None
         fence = ExecutionFence(self._store, self._state, execution)
-        # The worker asks Redis, so that a Redis that hangs does not delay a process that rides it out.
-        is_in_place = partial(self._installation.require, fresh=math.inf)
-        documents = Documents(self._config.documents, is_in_place, fence)
-        return Context(
+        guard = _Guard(self._installation)
+        documents = Documents(self._config.documents, guard, fence)
+        context = Context(
             thread_id=thread.id,
             member=Member(thread.member_id, thread.username),
             group=group,
@@ -118,7 +120,10 @@ class Performer:
             guard=fence.guard,
             patience=self._config.grace / 2,
             xml_endings=self._config.xml_endings,
+            writer=self._writer,
         )
+        guard.is_open = False
+        return context
 
     def _call(self, process: Process, context: Context, values: dict[str, Any], execution: Execution) -> Outcome | None:
         """Return how the process ended, None where the thread must be given back because its worker is stopping."""
@@ -174,6 +179,23 @@ def _end_fork() -> NoReturn:
             os.write(2, f"{clean(trace_of(error))}\n".encode(errors="replace"))
     finally:
         os._exit(code & 0xFF)
+
+
+class _Guard:
+    """Raises WrongInstallation where the documents are not in place: looked up once while it is open, then each time.
+
+    Redis is not asked, so that one that hangs does not delay a process that rides it out: the horse asks before it
+    takes a thread.
+    """
+
+    def __init__(self, installation: Installation) -> None:
+        self._require = partial(installation.require, fresh=math.inf)
+        self._require()
+        self.is_open = True
+
+    def __call__(self) -> None:
+        if not self.is_open:
+            self._require()
 
 
 class ToStore:
