@@ -18,7 +18,6 @@ from types import FrameType
 
 from lxml import etree
 
-from psthreads.authoring.capture.pipes import OutputPipes
 from psthreads.authoring.capture.streams import OutputCapture
 from psthreads.authoring.elements import Bar, ReportedElement, check_name
 from psthreads.authoring.interrupts import Cancelled, Interrupted, Interrupts, ShutDown, TimedOut
@@ -248,11 +247,15 @@ class Context:
         """Raise no more interrupts; returns the interrupt that came, if any."""
         return self._interrupts.stop()
 
-    def captured(self, pipes: OutputPipes, *, with_streams: bool) -> AbstractContextManager[None]:
-        """Return a block within which what is written into the pipes is logged; stdout and stderr on request."""
-        pipes.set_clock(self._outbox.clock_base)
-        self._output = OutputCapture(pipes, self._outbox, self._interrupts)
-        return self._output.captured(with_streams=with_streams)
+    def captured(self, output: OutputCapture) -> AbstractContextManager[None]:
+        """Return a block within which what is written is logged."""
+        self._output = output
+        return output.captured(self._outbox, self._interrupts)
+
+    @property
+    def clock_base(self) -> int:
+        """What the times of lines are ahead of the monotonic clock, in milliseconds."""
+        return self._outbox.clock_base
 
     def start(self) -> None:
         """Start writing reports in the background."""

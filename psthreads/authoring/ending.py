@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
 from concurrent.futures import thread as pools
 from contextlib import contextmanager, suppress
@@ -29,12 +29,15 @@ _QUEUES: Final = getattr(pools, "_threads_queues", {})  # private, as there is n
 
 
 @contextmanager
-def as_a_program(context: Context, *, with_exit: bool = True) -> Iterator[None]:
+def as_a_program(
+    context: Context, *, with_exit: bool = True, has_files: Callable[[], bool] = lambda: True
+) -> Iterator[None]:
     """Run the block as Python runs a program; all interrupts of the context end the waiting at the block's end, too.
 
     Python threads that are no daemons are waited for, executors' work included, also after an exception, but not after
     an interrupt. Those that are still running are named in the log, and so are exceptions in them. With `with_exit`,
-    callbacks of `atexit` that the block registered are called, and files are flushed; that is for a process of its own.
+    callbacks of `atexit` that the block registered are called, and files are flushed, where `has_files` says that there are
+    some; that is for a process of its own.
     """
     before = set(threading.enumerate())
     if with_exit:
@@ -54,7 +57,7 @@ def as_a_program(context: Context, *, with_exit: bool = True) -> Iterator[None]:
         if context.is_own_process:
             _name_threads(context, before)
             if with_exit:
-                _exit()
+                _exit(has_files)
                 context.check()  # An interrupt in a callback stays in it.
         threading.excepthook = hook
 
@@ -103,14 +106,14 @@ def _name_threads(context: Context, before: set[threading.Thread]) -> None:
             context.log(f"These Python {kind} still run, and end unfinished: {listed}{more}", level)
 
 
-def _exit() -> None:
+def _exit(has_files: Callable[[], bool]) -> None:
     atexit._run_exitfuncs()  # noqa: SLF001 (no other way)
     # Both would keep the next thread of this process from being ended so.
     weakref.finalize._shutdown = False  # type: ignore[attr-defined] # noqa: SLF001 (no other way)
     if util := sys.modules.get("multiprocessing.util"):
         util._exiting = False  # type: ignore[attr-defined] # noqa: SLF001 (as above)
     gc.collect()
-    for each in gc.get_objects():
+    for each in gc.get_objects() if has_files() else ():
         if issubclass(type(each), _FILE):
             with suppress(Exception):
                 each.flush()

@@ -97,6 +97,7 @@ WAYS: dict[str, tuple[Callable[[], object], str]] = {
         "handlers or filters of the root",
     ),
     "other handler": (lambda: logging.getLogger("a.b").addHandler(logging.StreamHandler()), "handlers of logging"),
+    "root level": (lambda: logging.root.setLevel(logging.CRITICAL), "the level of the root logger 50"),
     "logging disabled": (lambda: logging.disable(logging.ERROR), "logging.disable 40"),
     "warnings": (lambda: warnings.simplefilter("ignore", BytesWarning), "filters of warnings"),
     "path": (lambda: sys.path.append("/left"), "sys.path"),

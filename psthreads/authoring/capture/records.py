@@ -65,24 +65,13 @@ def logging_into(log: Callable[[str, Level, str], None], level: str) -> Iterator
         root.setLevel(before)
 
 
-@contextmanager
-def handlers_on(descriptor: int, streams: Collection[object]) -> Iterator[None]:
-    """Within the block, handlers that log to one of the streams log to the descriptor."""
+def redirect_handlers(descriptor: int, streams: Collection[object]) -> None:
+    """Have handlers that log to one of the streams log to the descriptor, as long as the process lives."""
     target = os.fdopen(os.dup(descriptor), "w", buffering=1, errors="backslashreplace")
-    handlers = [
-        handler
-        for logger in (logging.getLogger(), *logging.Logger.manager.loggerDict.values())
-        if isinstance(logger, logging.Logger)
-        for handler in logger.handlers
-        if isinstance(handler, logging.StreamHandler) and any(handler.stream is stream for stream in streams)
-    ]
-    before = [(handler, handler.setStream(target)) for handler in handlers]
-    try:
-        yield
-    finally:
-        for handler, original in before:
-            handler.setStream(original)
-        target.close()
+    for logger in (logging.getLogger(), *logging.Logger.manager.loggerDict.values()):
+        for handler in logger.handlers if isinstance(logger, logging.Logger) else ():
+            if isinstance(handler, logging.StreamHandler) and any(handler.stream is stream for stream in streams):
+                handler.setStream(target)
 
 
 def _line(record: logging.LogRecord) -> tuple[str, Level, str]:

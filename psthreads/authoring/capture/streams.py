@@ -14,13 +14,13 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from select import select
 from typing import Any, Final, Protocol
 
 from psthreads.authoring.capture.lines import PARTIAL_SECONDS, OutputLines
 from psthreads.authoring.capture.pipes import OutputPipes, logged
-from psthreads.authoring.capture.records import handlers_on, is_handling
+from psthreads.authoring.capture.records import is_handling, redirect_handlers
 from psthreads.domain.model import Level, Line
 from psthreads.system.output_pipe import OutputPipe
 
@@ -56,110 +56,115 @@ class Sink(Protocol):
 
 
 class OutputCapture:
-    """Reads the pipes in the process that runs a thread.
+    """Reads the pipes in the process that runs threads, for one sink after the other.
 
-    `sync` puts what was written before a line of the log before it. Within `deferral` no interrupt is raised.
+    `sync` puts what was written before a line of the log before it. Within the `deferral` no interrupt is raised.
     """
 
-    def __init__(self, pipes: OutputPipes, sink: Sink, deferral: AbstractContextManager[None]) -> None:
+    def __init__(self, pipes: OutputPipes) -> None:
         self._pipes = pipes
-        self._sink = sink
-        self._deferral = deferral
-        self._records = _PipeSource(pipes.records, None)
-        self._sources = (self._records, _PipeSource(pipes.stdout, Level.INFO), _PipeSource(pipes.stderr, Level.WARN))
+        self._sink: Sink | None = None
+        self._deferral: AbstractContextManager[None] = nullcontext()
+        self._sources: tuple[_PipeSource, ...] = ()
         # Reentrant, since a finaliser may log while the lock is held; then `_is_draining`.
         self._lock = threading.RLock()
-        self._is_draining = self._is_over = False
-        self._wake_reader, self._wake_writer = os.pipe()
+        self._is_draining = False
         self._synced = 0
+        self._streams: tuple[Any, ...] = ()
         self.last_writer = 0
         """The descriptor that Python code has written to since the last reading, 0 for none."""
+
+    def start(self, *, with_streams: bool) -> None:
+        """Read from now on, as long as the process lives: its forks' records; stdout and stderr on request."""
+        if with_streams:
+            self._streams = tuple(
+                self._redirect(number, pipe) for number, pipe in ((1, self._pipes.stdout), (2, self._pipes.stderr))
+            )
+            faulthandler.enable(2)
+        threading.Thread(target=self._read, name="output", daemon=True).start()
+
+    @contextmanager
+    def captured(self, sink: Sink, deferral: AbstractContextManager[None]) -> Iterator[None]:
+        """Within the block, what is written is logged to this sink, up to its end."""
+        pid = os.getpid()
+        sources = (
+            _PipeSource(self._pipes.records, None),
+            _PipeSource(self._pipes.stdout, Level.INFO),
+            _PipeSource(self._pipes.stderr, Level.WARN),
+        )
+        with self._lock:
+            self._sources, self._sink, self._deferral = sources, sink, deferral
+        try:
+            yield
+        finally:
+            if os.getpid() == pid:  # Else a fork of the process came back here: the pipes' reader is its parent.
+                flush(*self._streams, sys.stdout, sys.stderr)
+                with self._lock:
+                    self._sources, self._sink, self._deferral = (), None, nullcontext()
+                    for source in sources:
+                        source.end(sink)
 
     def sync(self) -> None:
         """Log what was written before now."""
         now = time.monotonic_ns() // 1_000_000
         # What other programs write does not say so: once in a millisecond is often enough, as they take longer to end.
-        if (self.last_writer or now != self._synced) and not self._is_over:
+        if self.last_writer or now != self._synced:
             self._synced = now
             with self._deferral:
                 self._drain(_MOST_LINES)
 
     def _drain(self, most: int) -> None:
         with self._lock:
-            if self._is_draining:
+            if self._is_draining or (sink := self._sink) is None:
                 return
             self._is_draining = True
             try:
                 self.last_writer = 0
                 for source in self._sources:
-                    source.drain(self._sink, most)
+                    source.drain(sink, most)
             finally:
                 self._is_draining = False
 
     def _read(self) -> None:
-        while not self._is_over:
-            readable = [source.pipe.reader for source in self._sources if source.is_readable(self._sink)]
-            is_full = len(readable) < len(self._sources)
+        pipes = [pipe.reader for pipe in self._pipes]
+        while True:
+            sink, sources = self._sink, self._sources
+            if sink is None:  # What is written between two threads is for neither.
+                select(pipes, [], [], PARTIAL_SECONDS)
+                if self._sink is None:
+                    time.sleep(_SPACE_SECONDS)
+                    continue
+                sink, sources = self._sink, self._sources
+            readable = [source.pipe.reader for source in sources if source.is_readable(sink)]
+            is_full = len(readable) < len(sources)
             if is_full:
-                self._sink.flush_soon()
-            select([*readable, self._wake_reader], [], [], _FULL_SECONDS if is_full else PARTIAL_SECONDS)
+                sink.flush_soon()
+            select(readable, [], [], _FULL_SECONDS if is_full else PARTIAL_SECONDS)
             self._drain(_MANY_LINES)
-            if len(self._sink.lines) >= _MANY_LINES:
+            if len(sink.lines) >= _MANY_LINES:
                 # The pipes fill meanwhile, and whoever writes waits, too.
-                self._sink.make_space(lambda: self._is_over)
-                select([self._wake_reader], [], [], _SPACE_SECONDS)
+                sink.make_space(lambda: self._sink is not sink)  # noqa: B023 (called at once)
+                time.sleep(_SPACE_SECONDS)
 
-    @contextmanager
-    def captured(self, *, with_streams: bool) -> Iterator[None]:
-        """Within the block, what is written into the pipes is logged, up to its end; stdout and stderr on request."""
-        thread = threading.Thread(target=self._read, name="output", daemon=True)
-        with ExitStack() as stack:
-            stack.callback(self._finish, thread, os.getpid())
-            if with_streams:
-                for number, pipe in ((1, self._pipes.stdout), (2, self._pipes.stderr)):
-                    stack.enter_context(self._redirected(number, pipe))
-                faulthandler.enable(2)
-            thread.start()
-            yield
-
-    def _finish(self, thread: threading.Thread, pid: int) -> None:
-        if os.getpid() != pid:
-            return  # A fork of the process came back here: the pipes' reader is its parent.
-        self._is_over = True
-        os.write(self._wake_writer, b".")
-        thread.join()
-        os.close(self._wake_reader)
-        os.close(self._wake_writer)
-        for source in self._sources:
-            source.end(self._sink)
-
-    @contextmanager
-    def _redirected(self, number: int, pipe: OutputPipe) -> Iterator[None]:
+    def _redirect(self, number: int, pipe: OutputPipe) -> io.TextIOWrapper:
         name = "stdout" if number == 1 else "stderr"
-        flush()
+        flush(sys.stdout, sys.stderr)
         original = os.dup(number)
         os.dup2(pipe.writer, number)
         before = getattr(sys, name), getattr(sys, f"__{name}__")
-        descriptor = _Descriptor(number, original, self)
-        stream = io.TextIOWrapper(descriptor, encoding="utf-8", errors="backslashreplace", line_buffering=True)
+        stream = io.TextIOWrapper(
+            _Descriptor(number, original, self), encoding="utf-8", errors="backslashreplace", line_buffering=True
+        )
         setattr(sys, name, stream)
         setattr(sys, f"__{name}__", stream)
-        try:
-            # Handlers that log to the worker's own stderr go on to do so.
-            with handlers_on(original, before):
-                yield
-        finally:
-            flush()
-            for attribute, value in zip((name, f"__{name}__"), before, strict=True):
-                setattr(sys, attribute, value)
-            os.dup2(original, number)
-            descriptor.original = -1  # Whoever kept the stream must not write to what has this number next.
-            os.close(original)
+        # Handlers that log to the worker's own stderr go on to do so.
+        redirect_handlers(original, before)
+        return stream
 
 
-def flush() -> None:
-    """Flush Python's stdout and stderr, which the process may have closed."""
-    for stream in (sys.stdout, sys.stderr):
+def flush(*streams: Any) -> None:
+    """Flush streams, which the process may have closed."""
+    for stream in streams:
         with suppress(ValueError, OSError, AttributeError):
             stream.flush()
 
@@ -170,7 +175,7 @@ class _Descriptor(io.FileIO):
     def __init__(self, number: int, original: int, output: OutputCapture) -> None:
         super().__init__(number, "w", closefd=False)
         self._number = number
-        self.original = original
+        self._original = original
         self._output = output
         self._pid = os.getpid()
 
@@ -179,7 +184,7 @@ class _Descriptor(io.FileIO):
         view = memoryview(data).cast("B")
         if is_handling():
             with suppress(OSError):
-                os.write(self.original, view)
+                os.write(self._original, view)
             return len(view)
         if os.getpid() == self._pid:
             if self._output.last_writer not in {0, self._number}:

@@ -6,13 +6,13 @@ itself when it is not as clean as at its beginning; then the worker forks anothe
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import resource
 import sys
 import time
 from dataclasses import replace
-from functools import partial
 from typing import Any, Final
 from uuid import uuid4
 
@@ -22,8 +22,6 @@ from psthreads.authoring.capture.pipes import OutputPipes
 from psthreads.authoring.parameter import Parameter
 from psthreads.authoring.process import Process
 from psthreads.authoring.registry import Registry
-from psthreads.authoring.reporting import ReportWriter
-from psthreads.database.connection import descriptors
 from psthreads.documents.installation import Installation
 from psthreads.domain.config import Config
 from psthreads.domain.errors import Unavailable, WrongInstallation
@@ -37,7 +35,6 @@ from psthreads.threads.leases import INTERRUPTED
 from psthreads.threads.records import Claim
 from psthreads.threads.store import ThreadStore
 from psthreads.worker.horse.performance import Performer, persistently
-from psthreads.worker.horse.process_state import ProcessState
 from psthreads.worker.shared_state import Execution, Phase, SharedState
 from psthreads.worker.stop_request import StopRequest
 
@@ -73,10 +70,7 @@ class Horse:
         self._installation = installation
         self._state = state
         self._wakeup = wakeup
-        writer = ReportWriter(config.report_interval)
-        writer.serve(None)
-        pristine = ProcessState(partial(descriptors, redis))
-        self._performer = Performer(config, store, installation, state, stop_request, pipes, writer, pristine)
+        self._performer = Performer(redis, config, store, installation, state, stop_request, pipes)
         # A thread is killed for what it uses itself, and not for what others have left.
         growth = min(config.horse_growth, config.memory // 10 or config.horse_growth)
         self._most_memory = resident([os.getpid()]) + growth
@@ -149,6 +143,9 @@ class Horse:
         left = self._performer.perform(process, claim, values, execution)
         self._state.settle()
         self._runs += 1
+        if self._runs == 1:
+            gc.collect()
+            gc.freeze()  # What the first thread has loaded need not be looked through at the end of each.
         if left:
             _log.warning("Thread %s: %s left behind %s. Another horse takes over.", claim.thread.id, process.name, left)
         return not (left or is_alone or self._runs >= self._config.threads_per_horse or self._has_grown())

@@ -8,18 +8,22 @@ import math
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from functools import partial
 from typing import Any, Final, NoReturn, TypeVar
 
+from redis import Redis
+
 from psthreads.authoring.capture.pipes import OutputPipes
 from psthreads.authoring.capture.records import logging_into
+from psthreads.authoring.capture.streams import OutputCapture
 from psthreads.authoring.context import Context
 from psthreads.authoring.ending import as_a_program
 from psthreads.authoring.outcome import NOTHING, conclude, is_uncaught
 from psthreads.authoring.process import Process
 from psthreads.authoring.reporting import ReportWriter
+from psthreads.database.connection import descriptors
 from psthreads.documents.installation import Installation
 from psthreads.documents.layout import Documents
 from psthreads.domain.access import Group, Member
@@ -45,18 +49,17 @@ _log = logging.getLogger(__name__)
 
 
 class Performer:
-    """Performs one execution after the other."""
+    """Performs one execution after the other. It is made in the horse, and redirects its output and logging."""
 
     def __init__(
         self,
+        redis: Redis,
         config: Config,
         store: ThreadStore,
         installation: Installation,
         state: SharedState,
         stop_request: StopRequest,
         pipes: OutputPipes,
-        writer: ReportWriter,
-        pristine: ProcessState,
     ) -> None:
         self._config = config
         self._store = store
@@ -64,9 +67,15 @@ class Performer:
         self._state = state
         self._stop_request = stop_request
         self._pipes = pipes
-        self._pristine = pristine
-        self._writer = writer
         self._mask = Masker(config.mask)
+        self._context_of_call: Context | None = None
+        self._writer = ReportWriter(config.report_interval)
+        self._output = OutputCapture(pipes)
+        self._lasting = ExitStack()  # blocks that last as long as the process
+        self._lasting.enter_context(logging_into(self._log_line, config.log_level))
+        self._output.start(with_streams=config.capture_output)
+        self._writer.serve(None)
+        self._pristine = ProcessState(partial(descriptors, redis))  # the last: it knows what was made before
 
     def perform(self, process: Process, claim: Claim, values: dict[str, Any], execution: Execution) -> str:
         """Run the thread to its end, and write how it ended; return what it left behind, empty for nothing."""
@@ -130,11 +139,13 @@ class Performer:
         returned: Any = NOTHING
         error: BaseException | None = None
         try:
-            with self._captured(context):
+            self._pipes.set_clock(context.clock_base)
+            with context.captured(self._output):
                 try:
+                    self._context_of_call = context
                     self._stop_request.listen(execution.number, context)
                     context.start()
-                    with as_a_program(context):
+                    with as_a_program(context, has_files=self._pristine.has_other_descriptors):
                         value = contextvars.Context().run(process.function, context, **values)
                     returned = value
                 finally:
@@ -143,6 +154,7 @@ class Performer:
                     context.stop_interrupts()
                     self._stop_request.end()
                     context.clean_up()
+                    self._context_of_call = None
                     sys.settrace(None)
                     sys.setprofile(None)
         except BaseException as raised:  # noqa: BLE001 (whatever a process raises, its thread must end)
@@ -151,21 +163,14 @@ class Performer:
             _log.error("Thread %s: %s\n%s", context.thread_id, process.name, clean(trace_of(error)))
         return conclude(context, returned, error, execution.limit)
 
-    @contextmanager
-    def _captured(self, context: Context) -> Iterator[None]:
-        """Write what the process, and all that it starts, logs or prints to its thread's log."""
-
-        def log(text: str, level: Level, detail: str = "") -> None:
-            if context.is_own_process:
-                context.log(text, level, detail=detail)
-            else:
-                self._pipes.send_record(text, level, detail)
-
-        with (
-            logging_into(log, self._config.log_level),
-            context.captured(self._pipes, with_streams=self._config.capture_output),
-        ):
-            yield
+    def _log_line(self, text: str, level: Level, detail: str = "") -> None:
+        """Write a record of logging to the log of the thread whose function runs, if one does."""
+        if (context := self._context_of_call) is None:
+            return
+        if context.is_own_process:
+            context.log(text, level, detail=detail)
+        else:
+            self._pipes.send_record(text, level, detail)
 
 
 def _end_fork() -> NoReturn:
