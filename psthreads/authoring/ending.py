@@ -36,8 +36,8 @@ def as_a_program(
 
     Python threads that are no daemons are waited for, executors' work included, also after an exception, but not after
     an interrupt. Those that are still running are named in the log, and so are exceptions in them. With `with_exit`,
-    callbacks of `atexit` that the block registered are called, and files are flushed, where `has_files` says that there are
-    some; that is for a process of its own.
+    callbacks of `atexit` that the block registered are called, and files are flushed where `has_files` says that some
+    are open; that is for a process of its own.
     """
     before = set(threading.enumerate())
     if with_exit:

@@ -37,7 +37,7 @@ _PR_GET_PDEATHSIG: Final = 2
 _SIGNALS: Final = tuple(sorted(signal.valid_signals()))
 _NUMBERS: Final = tuple(map(int, _SIGNALS))
 _LIMITS: Final = tuple(sorted({value for name, value in vars(resource).items() if name.startswith("RLIMIT_")}))
-_PATIENCE_SECONDS: Final = 0.05  # for threads of the operating system that are about to end
+_PATIENCE_SECONDS: Final = 0.25  # for threads that are about to end, on a busy machine
 _PAUSE_SECONDS: Final = 0.000_5
 _LONGEST: Final = 60
 _MOST_NAMED: Final = 5
@@ -231,11 +231,11 @@ class ProcessState:
         return f"{what}{_listed([_name(number) if number in now else f'{number} is closed' for number in changed])}"
 
     def _new_threads(self) -> str:
-        # The operating system's thread ends a moment after Python's.
+        # Threads that end do so a moment after Python has let go of them. Those that Python has not are named at once.
         until = time.monotonic() + _PATIENCE_SECONDS
         while (many := _native_threads() - self._native_threads) > 0:
-            if time.monotonic() > until:
-                names = [thread.name for thread in threading.enumerate() if thread not in self._threads]
+            names = [thread.name for thread in threading.enumerate() if thread not in self._threads]
+            if names or time.monotonic() > until:
                 return ("a thread" if many == 1 else f"{many} threads") + (_listed(names) if names else "")
             time.sleep(_PAUSE_SECONDS)
         return ""
