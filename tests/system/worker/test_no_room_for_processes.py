@@ -96,7 +96,7 @@ def test_a_thread_waits_where_no_process_can_be_started_and_everybody_is_told(
         waiting = store.fetch(thread.id)
         assert (waiting.status, waiting.restarts) == (Status.INITIALISED, 0)
         full.unlink()
-        assert ended(store, thread).status is Status.COMPLETED
+        assert ended(store, thread, 60).status is Status.COMPLETED  # It looks again after 30 s at the rarest.
         wait_for(lambda: not crew.look(redis, config).workers[0].trouble)
         assert not any("takes no threads" in problem.what for problem in doctor.examine(config))
 
