@@ -111,7 +111,7 @@ class Performer:
         thread = claim.thread
         group = Group(thread.group_id, thread.group_name) if thread.group_id != SERVER_WIDE else None
         fence = ExecutionFence(self._store, self._state, execution)
-        guard = _Guard(self._installation)
+        guard = _PlaceCheck(self._installation)
         documents = Documents(self._config.documents, guard, fence)
         context = Context(
             thread_id=thread.id,
@@ -186,7 +186,7 @@ def _end_fork() -> NoReturn:
         os._exit(code & 0xFF)
 
 
-class _Guard:
+class _PlaceCheck:
     """Raises WrongInstallation where the documents are not in place: looked up once while it is open, then each time.
 
     Redis is not asked, so that one that hangs does not delay a process that rides it out: the horse asks before it
