@@ -38,6 +38,7 @@ from psthreads.domain.config import Config
 from psthreads.domain.errors import ConfigError, StoreRefuses, Unavailable
 from psthreads.identity.directory import Directory
 from psthreads.identity.quotas import Quotas
+from psthreads.system.confinement import FILES, NETWORK, available
 from psthreads.system.privileges import ROOT, runs_as_root
 from psthreads.threads import crew
 from psthreads.threads.engine import Engine
@@ -275,7 +276,18 @@ def user(_config: Config) -> Iterator[Problem]:
         yield _warning(ROOT, "Run it as a user of its own.")
 
 
-_SETTINGS: Final[tuple[Callable[[Config], Iterator[Problem]], ...]] = (redis_url, documents, user)
+def confinement(_config: Config) -> Iterator[Problem]:
+    """Check that the kernel can confine the child that works on documents, schemas and stylesheets."""
+    reach = {FILES: ("Landlock", "read files of the workers' user"), NETWORK: ("seccomp", "open connections")}
+    for missing in sorted(reach.keys() - available()):
+        feature, deed = reach[missing]
+        yield _warning(
+            f"This kernel has no {feature}: a document that takes over a library in C could {deed}.",
+            f"Run the workers on Linux with {feature}.",
+        )
+
+
+_SETTINGS: Final[tuple[Callable[[Config], Iterator[Problem]], ...]] = (redis_url, documents, user, confinement)
 _OF_WEB: Final[tuple[Callable[[Config], Iterator[Problem]], ...]] = (secret_key, address, debug)
 _OF_REDIS: Final[tuple[Callable[[Redis], Iterator[Problem]], ...]] = (durability, free_memory, clock, rights)
 

@@ -26,7 +26,7 @@ NETWORK: Final = "network"
 
 _LONGEST: Final = 6 * 3600  # seconds of the processor; each piece of work has a limit of its own
 _PR_SET_NO_NEW_PRIVS: Final = 38  # linux/prctl.h
-_PR_SET_SECCOMP: Final = 22
+_PR_GET_SECCOMP, _PR_SET_SECCOMP = 21, 22
 
 # linux/landlock.h. The numbers of its calls are the same on every machine.
 _CREATE, _ADD, _RESTRICT = 444, 445, 446
@@ -81,6 +81,16 @@ def confine_work(memory: int, keep: Collection[int] = (), readable: Collection[s
     if _refuse_calls(libc):
         in_force.add(NETWORK)
     return frozenset(in_force)
+
+
+def available() -> frozenset[str]:
+    """Return which of FILES and NETWORK this kernel can take away from a process."""
+    if sys.platform != "linux":
+        return frozenset()
+    libc = ctypes.CDLL(None, use_errno=True)
+    has_landlock = libc.syscall(_CREATE, None, 0, _ASK_VERSION) >= 1
+    has_seccomp = platform.machine() in _MACHINES and libc.prctl(_PR_GET_SECCOMP, 0, 0, 0, 0) >= 0
+    return frozenset({FILES} if has_landlock else ()) | frozenset({NETWORK} if has_seccomp else ())
 
 
 def _close_all(keep: Collection[int]) -> None:

@@ -17,6 +17,7 @@ from psthreads.audit.entries import SETUP
 from psthreads.domain.config import Config
 from psthreads.domain.errors import ConfigError
 from psthreads.local.programs import GUNICORN, SUPERVISOR
+from psthreads.system.confinement import FILES, NETWORK
 from psthreads.threads.janitor import Janitor
 from psthreads.threads.store import ThreadStore
 from tests.support.checkout import ROOT
@@ -94,6 +95,14 @@ def test_folders_that_everybody_can_write_are_serious(config: Config) -> None:
         (finding,) = doctor.documents(config)
         assert (finding.severity, finding.remedy) == (Severity.SERIOUS, f"chmod o-w {folder}")
         folder.chmod(0o750)
+
+
+@pytest.mark.parametrize(("present", "count"), [((), 2), ((FILES,), 1), ((FILES, NETWORK), 0)])
+def test_a_kernel_that_cannot_confine_the_work_in_c_is_told(
+    config: Config, monkeypatch: pytest.MonkeyPatch, present: tuple[str, ...], count: int
+) -> None:
+    monkeypatch.setattr(doctor, "available", lambda: frozenset(present))
+    assert [problem.severity for problem in doctor.confinement(config)] == [Severity.WARNING] * count
 
 
 def test_debug_mode_is_serious(config: Config) -> None:
