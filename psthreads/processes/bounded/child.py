@@ -6,6 +6,7 @@ answer then but the reason, and the child's successor goes on behind it. All wai
 
 from __future__ import annotations
 
+import fcntl
 import os
 import resource
 import select
@@ -118,9 +119,10 @@ class BoundedChild(Generic[T]):
     def answers(self, requests: Iterable[WorkRequest[T]]) -> Iterator[tuple[T, list[bytes] | Death]]:
         """Yield each request's item with its answer, in order."""
         source = iter(requests)
+        self._ahead = 0
         pending: deque[_Piece[T]] = deque()
         while True:
-            if new := self._more(pending, source):
+            if new := self._more(len(pending), source):
                 pending += new
                 self._send(new)
             if not pending:
@@ -131,13 +133,14 @@ class BoundedChild(Generic[T]):
                 answer = piece.death
             else:
                 try:
-                    kind, fields = self._next_frame()
+                    kind, *fields = self._next_answer()
                 except EOFError:
                     self._bury(pending)
                     continue
                 self._answered += 1
-                answer = fields if kind == frames.ANSWER else Death(f"failed: {fields[0].decode()}", is_limit=False)
+                answer = fields if kind == frames.ANSWERED else Death(f"failed: {fields[0].decode()}", is_limit=False)
             pending.popleft()
+            self._ahead -= piece.size
             yield piece.request.item, answer
 
     def stop(self) -> None:
@@ -146,16 +149,14 @@ class BoundedChild(Generic[T]):
             if self.pid:
                 self._wait()
 
-    @staticmethod
-    def _more(pending: deque[_Piece[T]], source: Iterator[WorkRequest[T]]) -> list[_Piece[T]]:
-        """Return further pieces of work, once half of those ahead are done."""
-        size = sum(piece.size for piece in pending)
-        if len(pending) > _MOST_AHEAD // 2 or size > _BYTES_AHEAD // 2:
-            return []
+    def _more(self, count: int, source: Iterator[WorkRequest[T]]) -> list[_Piece[T]]:
+        """Return further pieces of work, once half of the `count` ahead are done."""
         new: list[_Piece[T]] = []
-        while len(pending) + len(new) < _MOST_AHEAD and size < _BYTES_AHEAD and (request := next(source, None)):
+        if count > _MOST_AHEAD // 2 or self._ahead > _BYTES_AHEAD // 2:
+            return new
+        while count + len(new) < _MOST_AHEAD and self._ahead < _BYTES_AHEAD and (request := next(source, None)):
             new.append(_Piece(request))
-            size += new[-1].size
+            self._ahead += new[-1].size
         return new
 
     def _send(self, pieces: Sequence[_Piece[T]]) -> None:
@@ -191,11 +192,14 @@ class BoundedChild(Generic[T]):
             os.close(child_requests)
             os.close(child_responses)
             os.set_blocking(requests, False)
+            with suppress(AttributeError, OSError):  # Linux only, and not beyond what a user's pipes may hold.
+                fcntl.fcntl(requests, fcntl.F_SETPIPE_SZ, _BYTES_AHEAD)
             self._requests, self._responses, self._board = requests, responses, board
             self._server = FileServer(self._files)
         self._outgoing: deque[memoryview] = deque()
         self._received = bytearray()
         self._at = 0
+        self._answers: deque[list[bytes]] = deque()
         self._answered = 0
         self._overdue: Stage | None = None
 
@@ -209,6 +213,15 @@ class BoundedChild(Generic[T]):
             if kind != frames.ASK:
                 return kind, fields
             self._outgoing.append(memoryview(frames.pack(*self._server.reply(fields))))
+
+    def _next_answer(self) -> list[bytes]:
+        """Return the next answer; raises EOFError if the child is dead."""
+        if not self._answers:
+            kind, fields = self._next_frame()
+            if kind != frames.ANSWERS:
+                raise EOFError
+            self._answers.extend(frames.taken_apart(fields))
+        return self._answers.popleft()
 
     def _exactly(self, size: int) -> bytes:
         while len(self._received) - self._at < size:

@@ -21,11 +21,14 @@ READY: Final = b"R"
 UNUSABLE: Final = b"U"
 """From the child, instead: why it cannot."""
 
-ANSWER: Final = b"A"
-"""From the child: the answer to the next piece of work."""
+ANSWERS: Final = b"A"
+"""From the child: the answers to the next pieces of work, put together; each begins with ANSWERED or FAILED."""
 
-FAILED: Final = b"F"
-"""From the child: the exception that the next piece of work raised."""
+ANSWERED: Final = b"+"
+"""The answer follows."""
+
+FAILED: Final = b"-"
+"""The exception follows that the piece of work raised."""
 
 ASK: Final = b"?"
 """From the child: what it wants to read."""

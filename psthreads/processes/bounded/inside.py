@@ -50,7 +50,7 @@ class Inside:
         self._requests: BinaryIO = os.fdopen(requests, "rb", closefd=False)
         self._responses = responses
         self._waiting: deque[list[bytes]] = deque()
-        self._answers: list[bytes] = []
+        self._answers: list[Sequence[bytes]] = []
         self._kept = 0
         self._sent = time.monotonic()
 
@@ -91,25 +91,26 @@ class Inside:
                 self._keep(self._answer(work, fields))
             self._flush()
 
-    def _answer(self, work: Work, fields: list[bytes]) -> bytes:
+    def _answer(self, work: Work, fields: list[bytes]) -> Sequence[bytes]:
         try:
-            answer = frames.pack(frames.ANSWER, work.answer(fields))
+            answer = (frames.ANSWERED, *work.answer(fields))
         except (MemoryError, EOFError):
             raise
         except Exception as error:  # noqa: BLE001 (whatever a library raises, it is about this piece of work only)
-            answer = frames.pack(frames.FAILED, [f"{type(error).__name__}: {_short(error).decode()}".encode()])
+            answer = (frames.FAILED, f"{type(error).__name__}: {_short(error).decode()}".encode())
         self._board.rest()
         return answer
 
-    def _keep(self, answer: bytes) -> None:
+    def _keep(self, answer: Sequence[bytes]) -> None:
         self._answers.append(answer)
-        self._kept += len(answer)
+        self._kept += sum(map(len, answer))
         if self._kept > _BYTES_KEPT or time.monotonic() - self._sent > _SECONDS_KEPT:
             self._flush()
 
     def _flush(self) -> None:
-        self._write(b"".join(self._answers))
-        self._answers.clear()
+        if self._answers:
+            self._write(frames.pack(frames.ANSWERS, frames.put_together(self._answers)))
+            self._answers.clear()
         self._kept = 0
         self._sent = time.monotonic()
 

@@ -17,7 +17,7 @@ from psthreads.domain.errors import PsthreadsError
 from psthreads.processes.bounded.child import SECONDS, BoundedChild, Death, WorkRequest
 from psthreads.processes.bounded.files import Files
 from psthreads.processes.bounded.inside import Inside
-from psthreads.processes.validation.verdict import Verdict, decode
+from psthreads.processes.validation.verdict import Verdict, decode, encode
 from psthreads.processes.xml.checking import PLAIN, Checker, CheckOptions
 from psthreads.processes.xml.steps import Steps
 
@@ -107,7 +107,7 @@ class _Validating:
             verdict = self._checker.verdict(path.decode(errors="surrogatepass"), int(size), *data)
         except (PsthreadsError, OSError):
             return (_GONE,)
-        return _VERDICT, verdict.encode()
+        return _VERDICT, encode(verdict)
 
 
 def _reason(death: Death) -> str:

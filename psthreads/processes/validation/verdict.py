@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from typing import Final
 
 from psthreads.processes.xml.parsing import DocumentProblem
 
+_SHORT: Final = 1_000  # bytes
 UNREADABLE: Final = "the answer of its check cannot be read"
 
 
@@ -50,14 +52,23 @@ class Verdict:
             return VerdictKind.UNCHECKED
         return VerdictKind.VALID if self.schemas else VerdictKind.WELL_FORMED
 
-    def encode(self) -> bytes:
-        """Return it as bytes."""
-        problems = [(problem.line, problem.column, problem.text, problem.schema) for problem in self.problems]
-        return json.dumps((problems, self.schemas, self.unchecked, self.notes)).encode()
+
+def encode(verdict: Verdict) -> bytes:
+    """Return a verdict as bytes."""
+    return _encoded(verdict) if verdict.problems else _encoded_once(verdict)
 
 
 def decode(data: bytes) -> Verdict:
     """Return the verdict that was encoded; where the bytes are none, one that says so."""
+    return _decoded_once(data) if len(data) <= _SHORT else _decoded(data)
+
+
+def _encoded(verdict: Verdict) -> bytes:
+    problems = [(problem.line, problem.column, problem.text, problem.schema) for problem in verdict.problems]
+    return json.dumps((problems, verdict.schemas, verdict.unchecked, verdict.notes)).encode()
+
+
+def _decoded(data: bytes) -> Verdict:
     try:
         problems, *others = json.loads(data)
         schemas, unchecked, notes = (tuple(str(text) for text in texts) for texts in others)
@@ -69,3 +80,8 @@ def decode(data: bytes) -> Verdict:
         )
     except (ValueError, TypeError):
         return Verdict(unchecked=(UNREADABLE,))
+
+
+# Most verdicts of a validation are one of a few.
+_encoded_once = lru_cache(maxsize=64)(_encoded)
+_decoded_once = lru_cache(maxsize=64)(_decoded)

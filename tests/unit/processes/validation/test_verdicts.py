@@ -9,7 +9,7 @@ import pytest
 
 from psthreads.domain.model import Level, Status
 from psthreads.processes.load import load
-from psthreads.processes.validation.verdict import UNREADABLE, Verdict, VerdictKind, decode
+from psthreads.processes.validation.verdict import UNREADABLE, Verdict, VerdictKind, decode, encode
 from psthreads.processes.xml import checking as _checking
 from psthreads.processes.xml.parsing import DocumentProblem
 from tests.support.loading import Place
@@ -127,7 +127,7 @@ def test_what_is_too_large_to_be_checked_is_not_loaded(tmp_path: Path, monkeypat
 
 def test_a_verdict_comes_back_as_it_was() -> None:
     verdict = Verdict((DocumentProblem(1, 2, "é", "/a.rng"),), ("/b.xsd",), ("too large",), ("a note",))
-    assert decode(verdict.encode()) == verdict
+    assert decode(encode(verdict)) == verdict
     assert verdict.kind is VerdictKind.INVALID
 
 
