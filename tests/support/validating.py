@@ -13,6 +13,7 @@ from psthreads.domain.model import Level, Outcome, Status
 from psthreads.processes.bounded.files import Files
 from psthreads.processes.validate import validate
 from psthreads.processes.validation.validator import Validator
+from psthreads.processes.xml.checking import PLAIN, CheckOptions
 from tests.support.group_of_documents import Reports
 
 GROUP = Group(7, "acme")
@@ -37,8 +38,8 @@ def limited(monkeypatch: pytest.MonkeyPatch, *, seconds: float, memory: int) -> 
     """Give the child that validates less than usual."""
     original = Validator.__init__
 
-    def init(self: Validator, context: Context, files: Files) -> None:
-        original(self, context, files, seconds, memory)
+    def init(self: Validator, context: Context, files: Files, options: CheckOptions = PLAIN) -> None:
+        original(self, context, files, seconds, memory, options)
 
     monkeypatch.setattr(Validator, "__init__", init)
 

@@ -178,7 +178,7 @@ def test_a_document_that_takes_too_long_is_given_up_and_the_others_are_published
 def test_a_stylesheet_that_takes_too_long_to_be_read_ends_it(
     group: Publishing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def compile_for_ever(*_: object) -> None:
+    def compile_for_ever(*_: object, **_options: object) -> None:
         while True:
             pass
 
@@ -259,7 +259,7 @@ def limited(monkeypatch: pytest.MonkeyPatch, **limits: float) -> None:
     """Give the child less than usual."""
     original = _transforming.Transformer.__init__
 
-    def init(self: _transforming.Transformer, *given: object) -> None:
-        original(self, *given, **limits)  # type: ignore[arg-type]
+    def init(self: _transforming.Transformer, *given: object, xinclude: bool = False) -> None:
+        original(self, *given, **limits, xinclude=xinclude)  # type: ignore[arg-type]
 
     monkeypatch.setattr(_transforming.Transformer, "__init__", init)
