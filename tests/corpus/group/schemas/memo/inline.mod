@@ -1,0 +1,1 @@
+<!ELEMENT b (#PCDATA)>
