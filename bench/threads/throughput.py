@@ -12,9 +12,9 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from statistics import median
 from typing import Any
@@ -50,6 +50,7 @@ class System:
     done: Callable[[Redis], int]
     queue: Callable[[Config], object]
     workers: Sequence[Sequence[str]]
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
 
 def _queue_threads(config: Config) -> None:
@@ -85,6 +86,7 @@ def _neighbour(name: str, done: Callable[[Redis], int], *arguments: str, program
 
 
 OURS = System("psthreads", _finished, _queue_threads, [SUPERVISOR])
+ISOLATED = replace(OURS, name="isolated", settings={"isolated": True})  # a fork for each thread
 THEIRS: Sequence[System] = (
     _neighbour(
         "Celery",
@@ -115,7 +117,7 @@ THEIRS: Sequence[System] = (
 def measure() -> dict[str, float]:
     """Measure the jobs in a second of each system, and ours by Celery's."""
     are_installed = (NEIGHBOURS / "celery").exists()
-    systems = [OURS, *THEIRS] if are_installed else [OURS]
+    systems = [OURS, *(THEIRS if are_installed else ()), ISOLATED]
     if not are_installed:
         print("  Celery, RQ, Dramatiq and Huey are not installed: `make bench-neighbours` installs them.")
     with redis_server() as config, connect(config.redis_url) as redis:
@@ -143,7 +145,7 @@ def _versions() -> str:
 
 def _rate(system: System) -> float:
     with redis_server("--appendfsync", "everysec") as base, connect(base.redis_url) as redis:
-        config = replace(base, processes=PROCESSES, workers=WORKERS)
+        config = replace(base, processes=PROCESSES, workers=WORKERS, **system.settings)
         system.queue(config)
         empty = system.done(redis)
         environment = {**os.environ, **config.to_env(), "PYTHONPATH": str(ROOT)}

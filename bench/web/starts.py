@@ -75,18 +75,20 @@ def _starts(
 ) -> tuple[list[float], list[float], str]:
     """Return the milliseconds until each thread runs and until its start is answered; and a thread's progress."""
     times, answers = [], []
-    connection = http.client.HTTPConnection("127.0.0.1", port)
     path = config.documents.parent / "tell.sock"
     form = {**headers, "Content-Type": "application/x-www-form-urlencoded"}
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as receiver:
         receiver.bind(str(path))
         receiver.settimeout(60)
         for number in range(WARM + STARTS):
+            connection = http.client.HTTPConnection("127.0.0.1", port)
+            connection.connect()
             begin = time.monotonic()
             connection.request("POST", TELL, urlencode({"path": str(path)}), form)
             answer = connection.getresponse()
             answer.read()
             answered = time.monotonic()
+            connection.close()
             assert answer.status == http.HTTPStatus.ACCEPTED, answer.status
             began = float(receiver.recv(100))
             while store.count("finished") <= number:
