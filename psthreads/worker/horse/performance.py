@@ -38,7 +38,7 @@ from psthreads.threads.records import Claim
 from psthreads.threads.store import ThreadStore
 from psthreads.worker.horse.execution_fence import ExecutionFence
 from psthreads.worker.horse.leftovers import end_leftovers
-from psthreads.worker.horse.process_state import ProcessState
+from psthreads.worker.horse.process_state import ProcessState, forget_event_loops
 from psthreads.worker.shared_state import Execution, SharedState
 from psthreads.worker.stop_request import StopRequest
 
@@ -157,6 +157,7 @@ class Performer:
                     self._context_of_call = None
                     sys.settrace(None)
                     sys.setprofile(None)
+                    forget_event_loops()
         except BaseException as raised:  # noqa: BLE001 (whatever a process raises, its thread must end)
             error = raised
         if error is not None and is_uncaught(error):

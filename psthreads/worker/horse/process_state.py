@@ -189,6 +189,12 @@ PROBES: Final = (
 )
 
 
+def forget_event_loops() -> None:
+    """Have asyncio begin anew where it is left as `asyncio.run` leaves it, which gives out no loop any more."""
+    if (events := sys.modules.get("asyncio.events")) is not None and _asyncio() == (None, None, None):
+        vars(events)["_event_loop_policy"] = None  # The public function is deprecated.
+
+
 class ProcessState:
     """The state of this process when this was made. `own` returns descriptors that may come and go."""
 
