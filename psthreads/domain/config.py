@@ -164,6 +164,7 @@ class Config:
     host: str = _setting("HOST", "127.0.0.1", _host)
     workers: int = _setting("WORKERS", 2, int, 1)
     origins: tuple[str, ...] = _setting("PSTHREADS_ORIGINS", (), _origins)
+    cors_origins: tuple[str, ...] = _setting("PSTHREADS_CORS_ORIGINS", (), _origins)
     secret_key: str = _setting("SECRET_KEY", "", str, for_web=True)
     documents: Path = _setting("PSTHREADS_DOCUMENTS", Path("var/documents"), Path)  # noqa: RUF009 (a path is a frozen value)
     queue: str = _setting("PSTHREADS_QUEUE", "psthreads", str)

@@ -33,6 +33,7 @@ from psthreads.web.auth.guard import Guard
 from psthreads.web.auth.sessions import Sessions
 from psthreads.web.http import bodies, error_handlers
 from psthreads.web.http.headers import Headers
+from psthreads.web.http.origins import CrossOrigin
 from psthreads.web.http.respond import own_xml, text
 from psthreads.web.http.routing import API_PREFIX, Application, PathParameters
 from psthreads.web.http.unknown_parameters import UnknownParameters
@@ -74,6 +75,7 @@ def create_app(config: Config) -> Flask:
     csrf.install(app)
     error_handlers.install(app)
     refusals.install(app, services)
+    CrossOrigin(config.cors_origins).install(app)
     app.before_request(services.origins.refuse_foreign)
     app.before_request(bodies.check)
     guard = Guard(services)

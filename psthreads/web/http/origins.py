@@ -1,5 +1,7 @@
 """Where a request comes from: this server's own pages, another site's, or a program; and this server's own addresses.
 
+Scripts of other sites that are allowed use the API by CORS, with a Bearer token and nothing that is sent by itself.
+
 A browser sends a session's cookie and the password of HTTP Basic by itself, also for a form on another site. What it
 says of the site in `Sec-Fetch-Site` or `Origin` no page can change.
 """
@@ -9,12 +11,19 @@ from __future__ import annotations
 from typing import Final
 from urllib.parse import urlsplit
 
-from flask import Request, request
+from flask import Flask, Request, Response, request
 
 from psthreads.domain.errors import ForeignRequest
 
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _BEARER: Final = "bearer "
+_EXPOSED: Final = "ETag, Location, Operation-Location, Preference-Applied, Psthreads-Ignored, Retry-After"
+_PREFLIGHT: Final = {
+    "Access-Control-Allow-Methods": "GET, HEAD, POST, PUT, DELETE",
+    "Access-Control-Allow-Headers": "Accept, Authorization, Content-Type, Idempotency-Key, If-None-Match, "
+    "Last-Event-ID, Prefer",
+    "Access-Control-Max-Age": "7200",  # seconds: no browser keeps it longer
+}
 _OWN_SITES: Final = frozenset({"same-origin", "none"})  # none: typed, or from a bookmark
 
 
@@ -53,6 +62,43 @@ class Origins:
         origin = origin.lower()
         # Behind a proxy that does not say that it ends TLS, the scheme here is another one.
         return origin in self._own if self._own else urlsplit(origin).netloc == request.host.lower()
+
+
+class CrossOrigin:
+    """Lets scripts of these origins read answers to requests with a Bearer token, by the CORS of the Fetch standard.
+
+    Answers never allow credentials, so that neither the cookie nor HTTP Basic is of use to another site.
+    """
+
+    def __init__(self, origins: tuple[str, ...]) -> None:
+        self._origins = frozenset(origins)
+
+    def install(self, app: Flask) -> None:
+        """Answer preflights, and mark the answers that such a script may read. Without origins, do nothing."""
+        if self._origins:
+            app.before_request(self._answer_preflight)
+            app.after_request(self._mark)
+
+    def _answer_preflight(self) -> Response | None:
+        headers = request.headers
+        asked = headers.get("Access-Control-Request-Headers", "").lower().replace(" ", "").split(",")
+        is_preflight = request.method == "OPTIONS" and "Access-Control-Request-Method" in headers
+        if not is_preflight or not self._is_allowed() or "authorization" not in asked:
+            return None
+        return Response(status=204, headers={**_PREFLIGHT, **self._allowance()})
+
+    def _mark(self, response: Response) -> Response:
+        response.vary.add("Origin")
+        is_bearer = request.authorization is not None and request.authorization.type == "bearer"
+        if is_bearer and request.method != "OPTIONS" and self._is_allowed():
+            response.headers.update({**self._allowance(), "Access-Control-Expose-Headers": _EXPOSED})
+        return response
+
+    def _is_allowed(self) -> bool:
+        return request.headers.get("Origin", "") in self._origins
+
+    def _allowance(self) -> dict[str, str]:
+        return {"Access-Control-Allow-Origin": request.headers["Origin"]}
 
 
 def is_navigation(current: Request) -> bool:
