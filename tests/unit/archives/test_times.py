@@ -80,6 +80,7 @@ def test_unzip_load_and_export_keep_the_time(place: Place, archive: bytes, expec
         _tar(0),
         _tar(1e15),
     ],
+    ids=("before the epoch", "the last second", "before NTFS", "the last of DOS", "no month", "of tar", "far away"),
 )
 def test_a_time_that_cannot_be_is_none(place: Place, archive: bytes) -> None:
     before = time.time()
