@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from psthreads.domain.config import Config
 from psthreads.domain.model import Status
 from psthreads.threads import crew
 from psthreads.threads.engine import Engine
+from psthreads.threads.janitor import Janitor
 from psthreads.threads.store import ThreadStore
 from tests.support.needs import needs
 from tests.support.threads import ended, start
@@ -66,6 +67,15 @@ def crowded(config: Config, tmp_path: Path) -> Callable[[str], Program]:
         return Program(config, [sys.executable, "-c", WORKER, str(os.getpid())], **environment)
 
     return make
+
+
+@pytest.fixture(autouse=True)
+def janitor(redis: Redis, config: Config, store: ThreadStore) -> Iterator[None]:
+    """What gives back a thread that Redis handed to a horse which was killed while it waited for one."""
+    janitor = Janitor(redis, config, store)
+    janitor.start()
+    yield
+    janitor.stop()
 
 
 def kill_horse(program: Program) -> None:
