@@ -29,7 +29,7 @@ from tests.support.people import PASSWORD, People
 ASKS = "Confirm that it is you"
 # Blueprints whose routes change threads and files alone.
 OF_THREADS = {
-    *("server", "group", "server-pages", "group-pages", "starts", "uploads", "loading"),
+    *("server", "group", "server-pages", "group-pages", "starts", "uploads", "servlet", "loading"),
 }
 # An access token is as narrow as its client, and the client has to prove its own secret.
 OF_CLIENTS = {"oauth.token", "oauth.revoke"}

@@ -286,7 +286,7 @@ def expected_of(  # noqa: PLR0911 (a line for each rule)
     is_bearer = kind in {"narrow token", "oauth"}
     plain = expected(endpoint, who, group, method if is_bearer else "GET")
     plain = plain if isinstance(plain, set) else {plain}
-    if endpoint in OPEN or endpoint.startswith(("oauth.", "pages.oidc")):
+    if endpoint in OPEN or endpoint.startswith(("oauth.", "pages.oidc", "version")):
         return plain | {401} if endpoint == "pages.sign_in_post" else plain
     if (kind == "narrow token" and acts) or (kind == "oauth" and not acts):
         return {403}

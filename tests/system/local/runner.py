@@ -8,6 +8,7 @@ import re
 import socket
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
@@ -49,7 +50,8 @@ class Runner:
         self.process.kill()
         self.process.wait()
         for process in self.started():
-            process.kill()
+            with suppress(psutil.NoSuchProcess):  # It may be ending by itself.
+                process.kill()
 
     @property
     def address(self) -> str:
