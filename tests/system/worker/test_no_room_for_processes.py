@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -99,6 +100,7 @@ def test_a_thread_waits_where_no_process_can_be_started_and_everybody_is_told(
         full.touch()
         if kind == "NO_PROCESS":
             kill_horse(program)
+        time.sleep(0.1)  # No waiting: a horse looks every twentieth of that whether it has room.
         thread = start(engine, "count")
         (trouble,) = wait_for(lambda: [each.trouble for each in crew.look(redis, config).workers if each.trouble])
         assert trouble == CROWDED[kind]
