@@ -112,6 +112,14 @@ def test_the_sdk_gets_a_token_and_uses_it(server: Server, people: People, thread
     assert cancelled.xml.tag == "thread-cancel"
     progress = server.send(f"GET /ps/api/threads/{thread}/progress.xml", *JAVA, f"Authorization: Bearer {found[1]}")
     assert (progress.xml.get("status"), progress.xml.get("groupid")) == ("cancelled", str(people.acme.id))
+    # Starts and logs are among the services of the SDK's list, services.txt.
+    start = "POST /ps/api/members/~chief/groups/~acme/samples/count.xml"
+    started = server.send(start, *JAVA, f"Authorization: Bearer {found[1]}", "Content-Length: 0")
+    (begun,) = started.xml.iter("thread")
+    assert (started.status, begun.get("username")) == (202, "chief")
+    logs = server.send(f"GET /ps/api/threads/{thread}/logs.xml", *JAVA, f"Authorization: Bearer {found[1]}")
+    assert (logs.status, logs.xml.tag, logs.xml.get("threadid")) == (200, "logs", thread)
+    assert logs.xml.find("event/message") is not None
 
 
 def test_the_credentials_of_a_client_may_be_in_the_form(server: Server, people: People) -> None:
