@@ -173,14 +173,16 @@ class BoundedChild(Generic[T]):
         self._deaths(death)
         piece = alive[max(0, min(number - self._answered - 1, len(alive) - 1))]
         # A child that has worked for long may hold memory for what came before, and one that was idle was killed.
-        is_doubtful = not death.action or (number > 1 and "memory" in death.reason)
-        if is_doubtful and not piece.is_second:
+        is_crowded = number > 1 and "memory" in death.reason
+        if is_crowded or (not death.action and not piece.is_second):
             piece.is_second = True
         else:
             piece.death = death
             alive.remove(piece)
-        if alive:
-            self._send(alive)
+        for (
+            each
+        ) in alive:  # Apart, so that each is answered before the next begins, and this one comes first some time.
+            self._send([each])
 
     def _fork(self) -> None:
         with self._context.shield():

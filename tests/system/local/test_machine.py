@@ -25,6 +25,10 @@ def programs(tmp_path: Path) -> Path:
     return path
 
 
+# What whoever runs these tests has told make.
+_OF_CALLER = {"CI", "CHROMIUM", "MAKEFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "MFLAGS", "WORKERS_OF_TESTS"}
+
+
 def add_program(path: Path, text: str) -> None:
     path.write_text(f"#!/bin/sh\n{text}\n")
     path.chmod(0o755)
@@ -32,7 +36,7 @@ def add_program(path: Path, text: str) -> None:
 
 def finish(command: list[str], path: Path, folder: Path = ROOT, **settings: str) -> subprocess.CompletedProcess[str]:
     """Run a command where only the programs of a folder are installed."""
-    environment = {name: value for name, value in bare_environment().items() if name not in {"CI", "CHROMIUM"}}
+    environment = {name: value for name, value in bare_environment().items() if name not in _OF_CALLER}
     environment |= {"PATH": str(path), **settings}
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
 

@@ -62,7 +62,7 @@ def test_ten_thousand_real_looking_documents_go_through_every_process(place: Pla
     assert len(files(place.group_path / "documents")) == 10_000
     assert headings_in(files(place.group_path / "documents")) == headings
 
-    assert said(validate, path="/documents") == "10,000 documents: 10,000 well-formed without a schema."
+    assert said(validate, path="/documents") == "10,000 documents: 10,000 valid by a schema."
 
     assert said(move, path="/documents", destination="/minutes") == "Successfully moved 10,101 files/folders"
     assert len(list((place.group_path / "minutes").rglob("*"))) == 10_100

@@ -73,9 +73,10 @@ def test_a_bomb_of_memory_is_one_finding(run: Running, monkeypatch: pytest.Monke
     limited(monkeypatch, seconds=30, memory=MEMORY)
     run.folder.write("schemas/bomb.sch", DOUBLING_SCH.encode())
     run.write(m_xml="<bomb><p/></bomb>")
-    assert run.errors("m.xml") == [
-        "Document /m.xml could not be checked: the check by /schemas/bomb.sch needed more than 96 MiB of memory"
-    ]
+    (error,) = run.errors("m.xml")
+    # Where libxslt itself meets the limit, it only says that it has failed.
+    assert error.startswith("Document /m.xml could not be checked: the ")
+    assert "/schemas/bomb.sch" in error
 
 
 def test_fifty_documents_of_a_bomb_cost_what_one_does_and_leave_no_memory(run: Running) -> None:
