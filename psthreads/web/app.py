@@ -75,7 +75,7 @@ def create_app(config: Config) -> Flask:
     csrf.install(app)
     error_handlers.install(app)
     refusals.install(app, services)
-    CrossOrigin(config.cors_origins).install(app)
+    CrossOrigin((*config.cors_origins, *config.origins)).install(app)  # It may have several origins of its own.
     app.before_request(services.origins.refuse_foreign)
     app.before_request(bodies.check)
     guard = Guard(services)

@@ -21,9 +21,11 @@ PREFLIGHT = {
 }
 
 
-@pytest.fixture
-def client(redis: Redis, config: Config) -> FlaskClient:
-    return create_app(replace(config, cors_origins=(SITE,))).test_client()
+@pytest.fixture(params=["another site", "an origin of its own"])
+def client(request: pytest.FixtureRequest, redis: Redis, config: Config) -> FlaskClient:
+    if request.param == "another site":
+        return create_app(replace(config, cors_origins=(SITE,))).test_client()
+    return create_app(replace(config, origins=("http://localhost", SITE))).test_client()
 
 
 @pytest.fixture
@@ -79,7 +81,8 @@ def test_neither_the_cookie_nor_basic_is_of_use_to_it(client: FlaskClient, peopl
     answer = client.get("/threads", headers={"Origin": SITE})
     assert answer.status_code == 200
     assert not allowed(answer.headers)
-    assert client.post("/threads/x/cancel", headers={"Origin": SITE}).status_code == 403
+    answer = client.post("/threads/x/cancel", headers={"Origin": SITE, "Sec-Fetch-Site": "cross-site"})
+    assert answer.status_code == 403
 
 
 def test_credentials_are_never_allowed(client: FlaskClient, token: str) -> None:
