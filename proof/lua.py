@@ -48,7 +48,7 @@ bit = {band = python_band}
 
 
 class MemoryClient:
-    """What the store needs of a connection: scripts, and the reading of a field. `redis` holds the data."""
+    """A connection to a Redis in memory, as far as the store needs one. `redis` holds the data."""
 
     def __init__(self, now: int) -> None:
         self.redis = MemoryRedis(now)

@@ -22,7 +22,7 @@ _MOST_STATES: Final = 20_000_000
 
 @dataclass(slots=True)
 class Result:
-    """What a search came to. `story` is the shortest way to what is wrong, a sentence for each step."""
+    """The result of a search. `story` is the shortest way to what is wrong, a sentence for each step."""
 
     name: str
     states: int = 0
@@ -36,7 +36,7 @@ class Result:
 
     @property
     def is_proved(self) -> bool:
-        """Whether every rule holds, and a clean end can be reached from everywhere."""
+        """True where every rule holds, and a clean end can be reached from everywhere."""
         return not self.violation and not self.stuck
 
 

@@ -9,7 +9,7 @@ from proof.stores import Content
 
 
 class Worker(NamedTuple):
-    """What a worker and its horse believe.
+    """The beliefs of a worker and its horse.
 
     `phase` is `idle`; `took` (an id from the queue); `asked` (to claim it, and heard nothing); `claimed` (it has heard
     that it may, and the function has not been called); `runs`; `ends` (it has asked to end it as `end`, and heard
@@ -32,7 +32,7 @@ class Message(NamedTuple):
 
 
 class Fate(NamedTuple):
-    """What has happened to a thread: `life` is `new`, `accepted`, `deleted` or `expired`; `runs` counts its calls."""
+    """The fate of a thread so far: `life` is `new`, `accepted`, `deleted` or `expired`; `runs` counts its calls."""
 
     life: str = "new"
     is_cancelled: bool = False

@@ -30,7 +30,7 @@ _COUNTERS: Final = frozenset({"rev", "log_head", "log_head_bytes", "log_tail", "
 
 
 class Record(NamedTuple):
-    """What the rules need of a thread's record."""
+    """The fields of a thread's record that the rules need."""
 
     status: str
     token: str | None
@@ -41,7 +41,7 @@ class Record(NamedTuple):
 
 
 class Content(NamedTuple):
-    """What Redis holds: its values, the keys that have a time to live, the threads' records and their leases' scores.
+    """The content of Redis: its values, the keys that have a time to live, the threads' records, the scores of leases.
 
     `alike` is equal for contents that every script takes for the same, but for who owns which thread.
     """

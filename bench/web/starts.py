@@ -30,6 +30,7 @@ STARTS = 300
 WARM = 20
 ROUNDS = 5
 SECONDS = 2.0
+_MOST_SECONDS = 30
 IDLE_SECONDS = 0.02
 PROCESSES = ("psthreads.processes", "bench.threads.nothing")
 NO_LIMIT = "1000000/hour"  # which is counted as any other
@@ -91,7 +92,9 @@ def _starts(
             connection.close()
             assert answer.status == http.HTTPStatus.ACCEPTED, answer.status
             began = float(receiver.recv(100))
+            deadline = answered + _MOST_SECONDS
             while store.count("finished") <= number:
+                assert time.monotonic() < deadline, "the thread does not end"
                 time.sleep(0.002)
             time.sleep(IDLE_SECONDS)
             if number >= WARM:

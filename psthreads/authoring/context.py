@@ -254,7 +254,7 @@ class Context:
 
     @property
     def clock_base(self) -> int:
-        """What the times of lines are ahead of the monotonic clock, in milliseconds."""
+        """The milliseconds by which the times of lines are ahead of the monotonic clock."""
         return self._outbox.clock_base
 
     def start(self) -> None:

@@ -59,7 +59,7 @@ class PackedName:
 
     @property
     def is_certain(self) -> bool:
-        """Whether no encoding changes it."""
+        """True where every encoding gives the same name."""
         return self.certain is not None or self.raw.isascii()
 
 

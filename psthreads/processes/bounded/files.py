@@ -21,7 +21,7 @@ Ask = Callable[[Sequence[bytes]], list[bytes]]
 
 
 class Files(Protocol):
-    """What a work reads: documents of one group, as GroupFolder has them."""
+    """The documents of one group that a piece of work reads, as GroupFolder has them."""
 
     group: Group
 

@@ -30,18 +30,18 @@ _MOST_TEXT: Final = 1_000
 
 
 class Unusable(Exception):
-    """What the work needs, such as a schema or a stylesheet, cannot be used. The text says why, to end a sentence."""
+    """A schema or a stylesheet that the work needs cannot be used. The text says why, to end a sentence."""
 
 
 class Work(Protocol):
-    """What a child does, made in it once and asked for each piece of work."""
+    """The work of a child: made in it once, and asked for each piece."""
 
     def answer(self, fields: list[bytes]) -> Sequence[bytes]:
         """Return the answer to a piece of work. An exception is that piece's, and the next one follows."""
 
 
 class Inside:
-    """What a work has in the child: the group's files, and the naming of what it is at."""
+    """The child, as its work sees it: the group's files, and the naming of what it is at."""
 
     def __init__(self, group: Group, board: StageBoard, requests: int, responses: int, seconds: float) -> None:
         self.files = AskedFiles(group, self._ask)

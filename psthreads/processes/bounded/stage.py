@@ -17,7 +17,7 @@ _HEAD: Final = struct.Struct("<ddIII")  # deadline, seconds, the number of the w
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """What a child does, or did when it died: an action such as "compile", and the path of a schema or "".
+    """The stage at which a child works or died: an action such as "compile", and the path of a schema or "".
 
     `deadline` is a time of the monotonic clock, 0 for none, and `seconds` the time that it had. `number` counts the
     pieces of work that the child began.
