@@ -68,10 +68,6 @@ def _queue_jobs(module: str, config: Config) -> None:
     subprocess.run(command, cwd=ROOT, env={**os.environ, "REDIS_URL": config.redis_url}, check=True)
 
 
-def _finished(redis: Redis) -> int:
-    return ThreadStore(redis, Config()).count("finished")
-
-
 def _number(name: str, *arguments: str) -> Callable[[Redis], int]:
     def count(redis: Redis) -> int:
         answer: Any = redis.execute_command(name, *arguments)  # type: ignore[no-untyped-call] # redis-py's own
@@ -85,7 +81,7 @@ def _neighbour(name: str, done: Callable[[Redis], int], *arguments: str, program
     return System(name, done, partial(_queue_jobs, f"{name.lower()}_app"), [[program, *arguments[1:]]] * programs)
 
 
-OURS = System("psthreads", _finished, _queue_threads, [SUPERVISOR])
+OURS = System("psthreads", _number("ZCARD", "ps:threads:server:completed"), _queue_threads, [SUPERVISOR])
 ISOLATED = replace(OURS, name="isolated", settings={"isolated": True})  # a fork for each thread
 THEIRS: Sequence[System] = (
     _neighbour(
