@@ -21,7 +21,7 @@ def main() -> int:
         # Workers, and the code of plug-ins that they run, could read the environment of this program as it started.
         environment = {name: value for name, value in os.environ.items() if name not in FOR_WEB}
         os.execve(sys.executable, sys.orig_argv, environment)  # noqa: S606 (our own program) # nosec B606
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s")
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s", stream=sys.stdout)
     try:
         config = Config.from_env()
         load_all(config.processes)  # A broken plug-in is reported once, here, and not by every worker for ever.

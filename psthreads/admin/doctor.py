@@ -122,6 +122,11 @@ def redis_url(config: Config) -> Iterator[Problem]:
             f"REDIS_URL names the Redis on {host} without a password: all who reach it are administrators here.",
             "Give Redis the users of deploy/psthreads.acl, and the password in REDIS_URL.",
         )
+    if not config.redis_verify:
+        yield _warning(
+            f"PSTHREADS_REDIS_VERIFY is off: whoever is between this machine and the Redis on {host} can pose as it.",
+            "Use a certificate that can be checked, with ?ssl_ca_certs=FILE, where the provider of Redis has one.",
+        )
     if not config.redis_url.startswith("rediss://"):
         yield _warning(
             f"What travels to the Redis on {host} can be read on the way.",

@@ -26,6 +26,8 @@ _LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 _PREFIX: Final = re.compile(r"(/[A-Za-z0-9._~-]+)+\Z")
 _RATE: Final = re.compile(r"[1-9][0-9]{0,6} ?/ ?([1-9][0-9]{0,3} )?(second|minute|hour|day)s?\Z")
 _ORIGIN: Final = re.compile(r"https?://([a-z0-9._-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?\Z")
+_TLS_OF_REDIS: Final = frozenset({"ssl_cert_reqs", "ssl_check_hostname"})
+_UNVERIFIED: Final = "ssl_cert_reqs=none&ssl_check_hostname=false"
 _FILES_OF_REDIS: Final = frozenset({"ssl_ca_certs", "ssl_ca_path", "ssl_certfile", "ssl_keyfile"})
 _ISSUER: Final = re.compile(r"(https://[^\s/?#@]+|http://(127\.0\.0\.1|localhost|\[::1\])(:\d+)?)(/[^\s?#]*)?\Z")
 
@@ -155,11 +157,20 @@ def _with_absolute_files(url: str) -> str:
     return f"{address}{question}{urlencode(options)}"
 
 
+def _unverified(url: str) -> str:
+    """Return the address of a Redis whose certificate nobody checks; what the address itself says of it counts more."""
+    address, _, query = url.partition("?")
+    if not address.startswith("rediss://") or _TLS_OF_REDIS & {name for name, _ in parse_qsl(query)}:
+        return url
+    return f"{address}?{query}&{_UNVERIFIED}" if query else f"{address}?{_UNVERIFIED}"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
     """The settings of one process. Durations are in seconds, sizes in bytes."""
 
     redis_url: str = _setting("REDIS_URL", "redis://localhost:6379/0", str)
+    redis_verify: bool = _setting("PSTHREADS_REDIS_VERIFY", True, _truth)
     port: int = _setting("PORT", 8000, int, 0)
     host: str = _setting("HOST", "127.0.0.1", _host)
     workers: int = _setting("WORKERS", 2, int, 1)
@@ -234,7 +245,8 @@ class Config:
     def __post_init__(self) -> None:
         # The code of a process or of a check may change the working directory.
         object.__setattr__(self, "documents", _absolute(self.documents))
-        object.__setattr__(self, "redis_url", _with_absolute_files(self.redis_url))
+        url = _with_absolute_files(self.redis_url)
+        object.__setattr__(self, "redis_url", url if self.redis_verify else _unverified(url))
         for name in ("certificate", "private_key"):
             if path := getattr(self, name):
                 object.__setattr__(self, name, str(_absolute(Path(path))))
@@ -253,6 +265,14 @@ class Config:
             raise ConfigError("PSTHREADS_OIDC_ISSUER needs PSTHREADS_OIDC_CLIENT_ID: set it to the id there.")
         if self.admins_by_provider and not self.oidc_issuer:
             raise ConfigError("PSTHREADS_ADMINS_BY_PROVIDER needs PSTHREADS_OIDC_ISSUER: nobody could sign in.")
+
+    @property
+    def is_placed(self) -> bool:
+        """True where the environment names the web process's port and not its address, as platforms do.
+
+        Their router reaches it from another machine.
+        """
+        return "port" in self.explicit and "host" not in self.explicit
 
     @property
     def address(self) -> str:

@@ -36,7 +36,7 @@ _LOCK: Final = "ps:janitor"
 _SWEEP_SECONDS: Final = 1.0
 _LEADS: Final = 3  # sweeps, after which another one leads where the leader died
 _SURVEYED: Final = 100
-_STOP_SECONDS: Final = 2.0
+_STOP_SECONDS: Final = 1.0
 _log = logging.getLogger(__name__)
 
 
@@ -77,7 +77,7 @@ class Janitor:
         self._thread.start()
 
     def stop(self) -> None:
-        """Stop sweeping, and let another janitor lead at once; wait for a Redis that does not answer 2 s at most."""
+        """Stop sweeping, and let another janitor lead at once; wait for a Redis that does not answer 1 s at most."""
         self._stopped.set()
         if self._thread is None:
             self._withdraw()

@@ -28,8 +28,15 @@ _DESCRIPTORS: Final = 65_536
 _SINGLE: Final = frozenset(
     ("AUTHORIZATION", "CONTENT-TYPE", "CONTENT-ENCODING", "CONTENT-RANGE", "IDEMPOTENCY-KEY", "LAST-EVENT-ID", "RANGE")
 )
+_PLACED: Final = (
+    "HOST is not set and PORT is, as platforms do: listening on all addresses. Whoever reaches them without "
+    "the platform's router speaks without TLS: set PSTHREADS_PROXIES=1 behind a router that adds TLS, or "
+    "HOST=127.0.0.1 for this machine alone."
+)
 try:
-    _config: Final = Config.from_env()
+    _config = Config.from_env()
+    if is_placed := _config.is_placed:
+        _config = replace(_config, host="0.0.0.0")  # noqa: S104 (the router of a platform is on another machine) # nosec B104
 except ConfigError as error:  # gunicorn would show a traceback.
     sys.exit(str(error))
 
@@ -40,6 +47,11 @@ worker_class = "psthreads.web.gunicorn_worker.Worker"
 worker_connections = 2_400
 graceful_timeout = 10
 accesslog = None
+# Platforms collect both streams; what filters by stream takes stderr for errors.
+logconfig_dict = {
+    "loggers": {"gunicorn.error": {"level": "INFO", "handlers": ["console"], "propagate": False}},
+    "root": {"level": "WARNING", "handlers": ["console"]},
+}
 control_socket_disable = True  # gunicorn would make it in the home of the user who starts the server.
 # gunicorn refuses longer request lines and headers before the application reads them.
 limit_request_line = 8_190
@@ -57,6 +69,8 @@ def on_starting(server: Any) -> None:
     _allow_streams()
     if runs_as_root():
         server.log.warning(ROOT)
+    if is_placed:
+        server.log.warning(_PLACED)
     if not _config.production:
         return
     # The addresses and the certificate that gunicorn uses in the end: its own options may differ from our settings.

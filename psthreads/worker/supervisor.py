@@ -32,8 +32,9 @@ from psthreads.worker.lost_workers import LostWorker, LostWorkerReporter
 from psthreads.worker.shared_state import SharedState
 
 _BACK_OFF_SECONDS: Final = 1.0
-_LEAVE_SECONDS: Final = 5.0
-_TELL_SECONDS: Final = 2.0
+# With the default of PSTHREADS_SHUTDOWN it is 25 s in all: platforms kill after 30.
+_LEAVE_SECONDS: Final = 2.5
+_TELL_SECONDS: Final = 1.0
 _LOOK_SECONDS: Final = 0.25
 _KILL_SECONDS: Final = 1.0
 _STOPPED_SECONDS: Final = 0.5  # in which somebody who stopped a worker may let it go on

@@ -44,7 +44,7 @@ from psthreads.worker.settlement import settle
 from psthreads.worker.shared_state import Phase, SharedState
 from psthreads.worker.stop_request import StopRequest
 
-LEAVE_SECONDS: Final = 3.0
+LEAVE_SECONDS: Final = 2.0
 """How long a worker that is told to stop may wait for Redis, beyond the time in which its thread may clean up."""
 
 _AGAIN_SECONDS: Final = 0.5

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import socket
 import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
@@ -18,8 +19,11 @@ from psthreads.domain.config import Config
 from psthreads.domain.errors import ConfigError
 from psthreads.local.programs import GUNICORN, SUPERVISOR
 from psthreads.system.confinement import FILES, NETWORK
+from psthreads.threads import janitor
 from psthreads.threads.janitor import Janitor
 from psthreads.threads.store import ThreadStore
+from psthreads.worker import supervisor
+from psthreads.worker.worker import LEAVE_SECONDS
 from tests.support.checkout import ROOT
 from tests.support.command_line import operate
 from tests.support.people import People
@@ -188,6 +192,44 @@ def test_the_web_process_does_not_listen_where_that_is_unsafe(safe: Config, name
 def test_the_web_process_starts_in_production_where_it_is_safe(safe: Config) -> None:
     with web(safe) as program:
         listens(program)
+
+
+def test_a_port_alone_makes_the_web_process_reachable_and_it_says_so(config: Config) -> None:
+    environment = {name: value for name, value in {**os.environ, **config.to_env()}.items() if name != "HOST"}
+    with subprocess.Popen(
+        GUNICORN, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True
+    ) as program:
+        try:
+
+            def is_reachable() -> bool:
+                with socket.socket() as client:  # An address that a server on 127.0.0.1 alone does not answer at.
+                    return client.connect_ex(("127.0.0.2", config.port)) == 0
+
+            wait_for(is_reachable)
+        finally:
+            program.terminate()
+        lines, _ = program.communicate(timeout=30)
+    assert b"PORT is, as platforms do: listening on all addresses" in lines
+    assert b"PSTHREADS_PROXIES=1" in lines
+
+
+def test_a_port_alone_is_refused_in_production_without_a_router_that_adds_tls(safe: Config) -> None:
+    environment = {name: value for name, value in {**os.environ, **safe.to_env()}.items() if name != "HOST"}
+    done = subprocess.run(GUNICORN, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, "HOST is 0.0.0.0" in done.stderr) == (1, True)
+
+
+def test_a_certificate_that_nobody_checks_is_told(config: Config) -> None:
+    url = "rediss://:secret@redis.example/0"
+    assert not list(doctor.redis_url(replace(config, redis_url=url)))
+    (finding,) = doctor.redis_url(replace(config, redis_url=url, redis_verify=False))
+    assert "can pose as it" in finding.what
+
+
+def test_both_programs_end_within_25_seconds_of_sigterm_by_default() -> None:
+    workers = supervisor._LEAVE_SECONDS + supervisor._TELL_SECONDS + janitor._STOP_SECONDS
+    assert Config().shutdown + workers <= 25
+    assert supervisor._LEAVE_SECONDS > LEAVE_SECONDS
 
 
 def listens(program: Program) -> None:

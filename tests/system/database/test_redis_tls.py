@@ -143,6 +143,18 @@ def test_a_certificate_for_another_name_is_not_trusted(fronted: Fronted) -> None
     refuses(fronted.url().replace("127.0.0.1", "localhost"))
 
 
+def test_a_certificate_that_the_server_signed_itself_is_taken_where_the_setting_says_so(fronted: Fronted) -> None:
+    url = fronted.url().partition("?")[0].replace("127.0.0.1", "localhost")
+    refuses(Config(redis_url=url).redis_url)
+    config = Config(redis_url=url, redis_verify=False)
+    again = Config.from_env(config.to_env())
+    with connect(again.redis_url) as client:
+        assert client.ping()
+    assert again.redis_url == config.redis_url
+    strict = f"{url}?ssl_cert_reqs=required"
+    assert Config(redis_url=strict, redis_verify=False).redis_url == strict
+
+
 def test_a_wrong_password_is_refused(fronted: Fronted) -> None:
     refuses(fronted.url(password="wrong"))
 
