@@ -8,10 +8,10 @@ from typing import Any
 
 from proof.configuration import BUDGET, Configuration
 from proof.lua import MemoryClient
-from proof.rules import Violation
 from proof.state import Message, State, Worker
 from proof.stores import Stores
 from psthreads.domain.model import Status
+from psthreads.proving.rules import Violation
 from psthreads.threads.store import ThreadStore
 
 Call = Callable[[ThreadStore], Any]

@@ -7,11 +7,12 @@ from functools import partial
 from typing import Final
 
 from proof.actor import Actor, Move
-from proof.rules import GROUP, Violation
+from proof.rules import GROUP
 from proof.state import State
 from psthreads.audit.entries import Origin
 from psthreads.domain.errors import Conflict
 from psthreads.domain.model import SERVER_WIDE
+from psthreads.proving.rules import Violation
 from psthreads.threads.records import NewThread
 from psthreads.threads.store import ThreadStore
 

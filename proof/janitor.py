@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from typing import Final
 
 from proof.actor import Actor, Move
-from proof.rules import GROUP, Violation
+from proof.rules import GROUP
 from proof.state import State
+from psthreads.proving.rules import Violation
 from psthreads.threads.leases import LeaseEntry
 
 _LONG: Final = 1e9  # seconds, longer than any lease

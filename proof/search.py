@@ -13,9 +13,10 @@ from redis.exceptions import ResponseError
 from proof.adversary import Adversary
 from proof.configuration import Configuration
 from proof.faults import Fault
-from proof.rules import GROUP, Rules, Violation, residue
+from proof.rules import GROUP, Rules, residue
 from proof.state import State, canonical
 from psthreads.domain.model import SERVER_WIDE, Status
+from psthreads.proving.rules import Violation
 
 _MOST_STATES: Final = 20_000_000
 

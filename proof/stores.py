@@ -15,6 +15,7 @@ from proof.memory_redis import Hash, SortedSet, Stream, Value
 from psthreads.database.scripts import SafeScript
 from psthreads.domain.config import Config
 from psthreads.domain.errors import Conflict
+from psthreads.proving.rules import LEASES, Record, record_of
 from psthreads.threads import jobs
 from psthreads.threads.scripts import ThreadScripts
 from psthreads.threads.store import ThreadStore
@@ -22,22 +23,9 @@ from psthreads.threads.store import ThreadStore
 START_TIME: Final = 1_000_000_000_000
 """The time at which everything happens, in milliseconds. Only the order of times counts."""
 
-LEASES: Final = "ps:leases"
-
 # No script reads these in order to decide anything.
 _SINKS: Final = ("ps:feed", "ps:audit", "ps:hours:", "ps:durations:", "ps:log:", "ps:logged:", "ps:installation")
 _COUNTERS: Final = frozenset({"rev", "log_head", "log_head_bytes", "log_tail", "log_tail_bytes", "log_dropped"})
-
-
-class Record(NamedTuple):
-    """The fields of a thread's record that the rules need."""
-
-    status: str
-    token: str | None
-    waits: bool
-    cancelling: bool
-    restarts: int
-    warnings: int
 
 
 class Content(NamedTuple):
@@ -123,6 +111,7 @@ class Stores:
         ]
         fields = [None if meta is None else json.loads(meta) for meta in metas]
         leases = values.get(LEASES)
+        records = tuple(None if each is None else record_of(each) for each in fields)
         scores = tuple(leases.get(each) if isinstance(leases, SortedSet) else None for each in self._ids)
         # Of sorted sets, only the order counts; of hashes, the threads' records are all that is read.
         rest = tuple(
@@ -133,15 +122,7 @@ class Stores:
         kept = tuple((key, key in expiring) for key, value in sorted(values.items()) if isinstance(value, Hash))
         alike = (tuple(map(_alike, fields)), rest, kept)
         number = self._alike.setdefault(alike, len(self._alike))
-        return Content(values, expiring, tuple(map(_record, fields)), scores, number)
-
-
-def _record(fields: dict[str, Any] | None) -> Record | None:
-    if fields is None:
-        return None
-    waits, cancelling = bool(fields.get("waits")), bool(fields.get("cancelling"))
-    counts = fields.get("restarts", 0), fields.get("warnings", 0)
-    return Record(fields["status"], fields.get("token"), waits, cancelling, *counts)
+        return Content(values, expiring, records, scores, number)
 
 
 def _alike(fields: dict[str, Any] | None) -> Hashable:

@@ -7,9 +7,9 @@ from functools import partial
 from typing import Any, Final
 
 from proof.actor import Actor, Move
-from proof.rules import Violation
 from proof.state import Message, State, Worker
 from psthreads.domain.model import Outcome, Ownership, Report, Status
+from psthreads.proving.rules import Violation
 from psthreads.threads.records import Heartbeat
 from psthreads.threads.store import ThreadStore
 
