@@ -27,7 +27,7 @@ server = { command -v valkey-server || command -v redis-server || \
 	"$$(grep . $(PIP_LOG) | tail -n 1)" >&2; exit 1; }
 
 .DEFAULT_GOAL := help
-.PHONY: help run server test test-fast browser screenshots cancels check imports format bench bench-check bench-neighbours chaos prove fuzz lint-api audit lock vendor clean
+.PHONY: help run server test test-again test-fast browser screenshots cancels check imports format bench bench-check bench-neighbours chaos prove fuzz lint-api audit lock vendor clean
 
 help:  ## say what the commands are
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -41,6 +41,9 @@ server: | $(BIN)/python  ## put a Redis server into the virtual environment, whe
 test: $(VENV)/.dev  ## run every test, with real Redis servers, real workers and a real browser
 	@$(PYTHON) tests/support/machine.py --for-tests
 	@$(BIN)/python -m pytest -n $(WORKERS_OF_TESTS) $(ARGS)
+
+test-again: $(VENV)/.dev  ## run the tests that failed in the last run once more, alone; FAILED=3 is the most that are
+	@$(BIN)/python -m tests.support.again $(or $(FAILED),3)
 
 test-fast: $(VENV)/.dev  ## run the tests that start no other program than Redis, with fewer random examples: tests/unit and tests/redis
 	@$(BIN)/python -m pytest -n $(WORKERS_OF_TESTS) --hypothesis-profile=fast tests/unit tests/redis $(ARGS)
