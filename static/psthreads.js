@@ -49,6 +49,18 @@
     if (!troubles.size) clearing = setTimeout(() => say('', ''), 3000);
   }
 
+  // The page loads itself again where an answer failed, but once: what a proxy changes on the way may fail for ever.
+
+  const RELOADED = `psthreads reloaded ${location.pathname}`;
+
+  function reload(rest = Infinity) { // milliseconds until it may load itself again without a success
+    const last = sessionStorage.getItem(RELOADED);
+    if (last && Date.now() - last < rest) return false;
+    sessionStorage.setItem(RELOADED, Date.now());
+    location.reload();
+    return true;
+  }
+
   // Live parts of the page.
 
   const refreshed = new WeakMap(); // by part: the time of its last refresh, and the timer of the next
@@ -85,8 +97,7 @@
   document.addEventListener('htmx:response:error', (event) => {
     const status = event.detail.ctx.response.status;
     // The reader may not see it any more: the page itself explains why.
-    if (status >= 400 && status < 500 && status !== 408 && status !== 429) location.reload();
-    else again(event.target, status === 503 ? AWAY : LOST);
+    if (!(status >= 400 && status < 500 && status !== 408 && status !== 429 && reload())) again(event.target, status === 503 ? AWAY : LOST);
   });
   document.addEventListener('htmx:error', (event) => {
     if (event.detail.ctx) again(event.target, LOST);
@@ -97,8 +108,11 @@
     trouble('request', '');
     if (ctx.response.raw.redirected) {
       event.preventDefault(); // The session has ended: the page leads to sign-in.
-      location.reload();
-    } else if (!tasks.some((task) => task.fragment.childElementCount)) {
+      reload();
+      return;
+    }
+    sessionStorage.removeItem(RELOADED);
+    if (!tasks.some((task) => task.fragment.childElementCount)) {
       event.preventDefault();
     }
   });
@@ -179,8 +193,7 @@
           const answer = await fetch(location.href, { method: 'HEAD', headers: { 'HX-Request': 'true' } });
           if (stream !== this) return;
           if (answer.redirected || [401, 403, 404].includes(answer.status)) {
-            location.reload();
-            return;
+            if (reload()) return;
           }
           if (answer.status === 503) trouble('stream', AWAY);
           else if (answer.ok) trouble('stream', FULL);
@@ -257,7 +270,7 @@
   async function back() {
     try {
       const answer = await fetch(location.href, { method: 'HEAD' });
-      if (answer.status !== 503) location.reload();
+      if (answer.status !== 503) reload(10 * RETRY);
       trouble('page', AWAY);
     } catch {
       trouble('page', LOST);
@@ -278,6 +291,7 @@
   document.addEventListener('DOMContentLoaded', () => {
     document.querySelectorAll('[data-select-all]').forEach(count);
     if (document.querySelector('[data-back]')) setTimeout(back, RETRY);
+    else if (!document.querySelector('[data-live]')) sessionStorage.removeItem(RELOADED);
     const following = document.querySelector('[data-stream]');
     if (following?.dataset.stream) {
       stream = new Stream(following.dataset.stream);

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Final
 
 from flask import Flask
-from werkzeug.middleware.proxy_fix import ProxyFix
 
 from psthreads.authoring.parameter import as_text
 from psthreads.database.connection import check_server
@@ -35,7 +34,7 @@ from psthreads.web.http import bodies, error_handlers
 from psthreads.web.http.headers import Headers
 from psthreads.web.http.origins import CrossOrigin
 from psthreads.web.http.respond import own_xml, text
-from psthreads.web.http.routing import API_PREFIX, Application, PathParameters
+from psthreads.web.http.routing import API_PREFIX, Application, PathParameters, Proxies
 from psthreads.web.http.unknown_parameters import UnknownParameters
 from psthreads.web.pages import dashboard, formatting, scope, site
 from psthreads.web.services import Services
@@ -69,8 +68,7 @@ def create_app(config: Config) -> Flask:
     app.jinja_env.globals.update(scope.GLOBALS)
     app.wsgi_app = bodies.SmallBodies(Headers(PathParameters(app.wsgi_app)))  # type: ignore[method-assign] # as Flask's documentation has it
     if count := config.proxies:
-        # X-Forwarded headers are trusted for as many entries as there are proxies that add one.
-        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=count, x_proto=count, x_host=count)  # type: ignore[method-assign]
+        app.wsgi_app = Proxies(app.wsgi_app, count)  # type: ignore[method-assign]
     sessions.install(app, Sessions(services.redis, config.session_idle, config.session_life))
     csrf.install(app)
     error_handlers.install(app)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 from redis import Redis
 
 from psthreads.documents.layout import Documents
@@ -75,6 +75,32 @@ def test_a_selection_a_focus_and_the_scroll_survive_what_changes_around_them(
     # The row that was looked at is the same one still, and where it was.
     assert page.evaluate("row.isConnected")
     assert page.evaluate("scrollY") > 0
+
+
+def test_a_page_whose_parts_cannot_be_had_loads_itself_again_once(
+    site: Site, new_page: Pages, redis: Redis, store: ThreadStore
+) -> None:
+    running(redis, store, site)
+    page = new_page(tolerant=True)
+    sign_in(page, site, "chief", "/dashboard/threads")
+    loads = list[str]()
+
+    def refuse(route: Route) -> None:
+        if "hx-request" in route.request.headers:
+            route.fulfill(status=404, body="Not here")
+        else:
+            loads.append(route.request.url)
+            route.continue_()
+
+    page.route("**/dashboard/threads", refuse)
+    running(redis, store, site)
+    for _ in range(3):  # The page loads itself again after the first; after the others it only tries again.
+        with page.expect_response(lambda response: response.status == 404):
+            pass
+    assert len(loads) == 1
+    page.unroute("**/dashboard/threads")
+    running(redis, store, site)
+    expect(page.locator("tbody tr")).to_have_count(3)
 
 
 def test_all_boxes_are_ticked_at_once_and_counted(site: Site, page: Page, redis: Redis, store: ThreadStore) -> None:

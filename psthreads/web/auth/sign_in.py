@@ -89,5 +89,5 @@ def _end_session(services: Services) -> None:
 def own_path(path: str) -> str:
     """Return the path if it is one of this server; the start page otherwise."""
     parts = urlsplit(path.replace("\\", "/"))
-    is_ours = path.startswith("/") and not path.startswith(("//", "/\\")) and not parts.netloc
-    return path if is_ours and path.isprintable() else "/"
+    is_here = path.startswith(f"{request.root_path}/") and not path.startswith(("//", "/\\")) and not parts.netloc
+    return path if is_here and path.isprintable() else url_for("pages.home")

@@ -17,6 +17,7 @@ from psthreads.domain.model import clean
 from psthreads.web.http import origins, respond
 from psthreads.web.http.headers import as_page
 from psthreads.web.http.parameters import is_page
+from psthreads.web.http.routing import here
 
 _BEARER: Final = 'Bearer realm="psthreads"'
 _CHALLENGE: Final = f'Basic realm="psthreads", charset="UTF-8", {_BEARER}'
@@ -61,11 +62,11 @@ def answer(problem: PsthreadsError) -> Response:
 def _sign_in_page() -> str:
     """Return the URL of the sign-in page, which leads back; after a POST to the form's page, with a notice."""
     if request.method in {"GET", "HEAD"}:
-        return url_for("pages.sign_in", next=request.full_path.rstrip("?"))
+        return url_for("pages.sign_in", next=here())
     parts = urlsplit(request.referrer or "")
-    is_ours = parts.netloc == request.host and parts.path.startswith("/")
+    is_ours = parts.netloc == request.host and parts.path.startswith(f"{request.root_path}/")
     path = f"{parts.path}?{parts.query}" if parts.query else parts.path
-    return url_for("pages.sign_in", ended="true", next=path if is_ours else "/")
+    return url_for("pages.sign_in", ended="true", next=path if is_ours else url_for("pages.home"))
 
 
 def _http(error: HTTPException) -> Response:

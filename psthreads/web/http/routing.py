@@ -1,4 +1,4 @@
-"""Routes: the format at the end of a service's path, the session id that Java clients add to it, and a cache.
+"""Routes: the path below which a proxy shows this server, the format at the end of a service's path, and a cache.
 
 Clients poll, so most requests have the path of an earlier one. Werkzeug's matching of the path and its check of the
 host are a good part of the cost of a progress request; both are cached.
@@ -11,8 +11,9 @@ from collections.abc import Callable, Collection, Iterable
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
-from flask import Blueprint, Flask, Request, Response, g
+from flask import Blueprint, Flask, Request, Response, g, request
 from flask.typing import ResponseReturnValue
+from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.routing import Map, MapAdapter
 from werkzeug.wsgi import get_host
 
@@ -28,6 +29,8 @@ API_PREFIX: Final = "/api/v1"
 JSON where the client does not ask for XML."""
 
 _CACHED: Final = 2_048
+_PREFIX_HEADER: Final = "HTTP_X_FORWARDED_PREFIX"
+_PREFIX: Final = re.compile(r"(/[A-Za-z0-9._~-]+)*")
 _SESSION: Final = re.compile(r";jsessionid=[^/;]*", re.IGNORECASE)
 
 
@@ -65,6 +68,11 @@ class Application(Flask):
         return _Adapter(self._routes, self.url_map, host.lower(), request)
 
 
+def here(*, query: bool = True) -> str:
+    """Return the address of this request on its server: its whole path, with its query or without."""
+    return request.root_path + (request.full_path.rstrip("?") if query else request.path)
+
+
 def add_service(
     blueprint: Blueprint,
     rule: str,
@@ -97,6 +105,25 @@ class PathParameters:
         if ";" in environ["PATH_INFO"]:
             environ["PATH_INFO"] = _SESSION.sub("", environ["PATH_INFO"])
         return self._application(environ, start_response)
+
+
+class Proxies(ProxyFix):
+    """WSGI middleware that trusts the X-Forwarded headers for as many entries as there are proxies that add one.
+
+    X-Forwarded-Prefix is the path below which a proxy shows this server, and which it takes off.
+    """
+
+    def __init__(self, application: WSGIApplication, count: int) -> None:
+        super().__init__(application, x_for=count, x_proto=count, x_host=count, x_prefix=count)
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Answer a request, as in PEP 3333."""
+        if (prefixes := environ.get(_PREFIX_HEADER)) is not None:
+            # Every address of a page begins with it, and one that begins with // leads to another server.
+            environ[_PREFIX_HEADER] = ",".join(
+                prefix if _PREFIX.fullmatch(prefix := each.strip().rstrip("/")) else "" for each in prefixes.split(",")
+            )
+        return super().__call__(environ, start_response)
 
 
 class _Adapter(MapAdapter):

@@ -10,6 +10,7 @@ from flask import g, request, url_for
 
 from psthreads.domain import access
 from psthreads.web.http import respond
+from psthreads.web.http.routing import here
 
 SERVER: Final = "server-pages"
 GROUP: Final = "group-pages"
@@ -72,6 +73,7 @@ def form_key() -> str:
 
 
 GLOBALS: Final[Mapping[str, Callable[..., Any]]] = {
+    "here": here,
     "page": page,
     "form_key": form_key,
     "share": respond.share,

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
+from typing import Final
 
-from flask import Blueprint, Response, current_app, render_template
+from flask import Blueprint, Response, current_app, render_template, request
 
 from psthreads.web.api.openapi.document import document, refusals
 from psthreads.web.api.openapi.routes import TAGS, described, tag_of
@@ -16,6 +17,8 @@ from psthreads.web.http.operation import JSON, DeclaredResponse, Operation, Who,
 from psthreads.web.http.routing import API_PREFIX
 from psthreads.web.services import Services
 
+_PREFIXES: Final = 8  # paths below which proxies show this server
+
 
 def make_blueprint(services: Services, home: Path, guard: Guard) -> Blueprint:
     """Return the route of the document, and that of its page: they say nothing that the docs do not."""
@@ -23,18 +26,18 @@ def make_blueprint(services: Services, home: Path, guard: Guard) -> Blueprint:
     blueprint.before_request(guard.anyone)
     schemas = json.loads((home / "schemas" / "thread.schema.json").read_text())["$defs"]
 
-    @cache
-    def text() -> str:
-        return json.dumps(document(current_app, services, schemas), indent=1)
+    @lru_cache(maxsize=_PREFIXES)
+    def text(root: str) -> str:
+        return json.dumps(document(current_app, services, schemas, root), indent=1)
 
     @blueprint.get("/openapi.json")
     @blueprint.get(f"{API_PREFIX}/openapi.json")
     @declares(Operation("This document", Who.EVERYBODY, {200: DeclaredResponse("An OpenAPI document", (JSON,))}))
     def openapi() -> Response:
-        return Response(text(), mimetype=JSON)
+        return Response(text(request.root_path), mimetype=JSON)
 
-    @cache
-    def page() -> str:
+    @lru_cache(maxsize=_PREFIXES)
+    def page(_root: str) -> str:
         # The same for everybody, since nobody is signed in here: made once, it costs a stranger's request nothing.
         items = described(current_app, services)
         groups = {tag: [item for item in items if tag_of(item) == tag] for tag in TAGS}
@@ -42,6 +45,6 @@ def make_blueprint(services: Services, home: Path, guard: Guard) -> Blueprint:
 
     @blueprint.get("/api")
     def api() -> Response:
-        return headers.as_page(Response(page()))
+        return headers.as_page(Response(page(request.root_path)))
 
     return blueprint

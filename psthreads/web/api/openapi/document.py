@@ -49,8 +49,8 @@ They also answer at the root and below /ps/service and /ps/api, and there in XML
 GET is, except to start a thread."""
 
 
-def document(app: Flask, services: Services, schemas: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the document, with these JSON schemas of the answers."""
+def document(app: Flask, services: Services, schemas: Mapping[str, Any], root: str = "") -> dict[str, Any]:
+    """Return the document, with these JSON schemas of the answers, for a server below the path `root`."""
     paths: dict[str, dict[str, Any]] = {}
     for item in described(app, services):
         paths.setdefault(item.path, {})[item.method.lower()] = _operation_object(item)
@@ -63,12 +63,12 @@ def document(app: Flask, services: Services, schemas: Mapping[str, Any]) -> dict
             "contact": {"name": "The administrators of this server"},
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
-        "servers": [{"url": API_PREFIX}],
+        "servers": [{"url": root + API_PREFIX}],
         "tags": [{"name": tag, "description": title} for tag, title in TAGS.items()],
         "paths": paths,
         "components": {
             "schemas": {**with_references(schemas), **OAUTH_SCHEMAS},
-            "securitySchemes": _security_schemes(app.config["SESSION_COOKIE_NAME"]),
+            "securitySchemes": _security_schemes(app.config["SESSION_COOKIE_NAME"], root),
         },
     }
 
@@ -85,7 +85,7 @@ def refusals(item: Described) -> dict[int, str]:
     }
 
 
-def _security_schemes(cookie: str) -> dict[str, Any]:
+def _security_schemes(cookie: str, root: str) -> dict[str, Any]:
     scopes = {
         "read": "look",
         "act": "start, cancel and upload",
@@ -96,7 +96,7 @@ def _security_schemes(cookie: str) -> dict[str, Any]:
         "oauth2": {
             "type": "oauth2",
             "description": "A client's access token, which is sent as a Bearer token.",
-            "flows": {"clientCredentials": {"tokenUrl": f"{API_PREFIX}/oauth/token", "scopes": scopes}},
+            "flows": {"clientCredentials": {"tokenUrl": f"{root}{API_PREFIX}/oauth/token", "scopes": scopes}},
         },
         "basic": {"type": "http", "scheme": "basic", "description": "A username and a password."},
         "session": {"type": "apiKey", "in": "cookie", "name": cookie, "description": "A browser that is signed in."},
