@@ -12,6 +12,7 @@ from psthreads.database.connection import check_server, connect
 from psthreads.domain.config import FOR_WEB, Config
 from psthreads.domain.errors import PsthreadsError
 from psthreads.system.privileges import ROOT, runs_as_root
+from psthreads.telemetry import logs
 from psthreads.worker.supervisor import Supervisor
 
 
@@ -21,9 +22,9 @@ def main() -> int:
         # Workers, and the code of plug-ins that they run, could read the environment of this program as it started.
         environment = {name: value for name, value in os.environ.items() if name not in FOR_WEB}
         os.execve(sys.executable, sys.orig_argv, environment)  # noqa: S606 (our own program) # nosec B606
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s", stream=sys.stdout)
     try:
         config = Config.from_env()
+        logs.install(config, libraries=True)
         load_all(config.processes)  # A broken plug-in is reported once, here, and not by every worker for ever.
         refuse_unless_safe(config, for_web=False)
         with connect(config.redis_url, connections=1) as redis:

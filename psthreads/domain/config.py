@@ -20,6 +20,9 @@ DAY: Final = 86_400
 NO_RATE: Final = "off"
 """The value of a rate that limits nothing."""
 
+JSON_LINES: Final = "json"
+"""The form of log lines that programs read."""
+
 _TRUE: Final = frozenset({"1", "true", "yes", "on"})
 _FALSE: Final = frozenset({"0", "false", "no", "off"})
 _LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
@@ -122,6 +125,12 @@ def _level(text: str) -> str:
     return text.upper()
 
 
+def _log_format(text: str) -> str:
+    if text.lower() not in {"text", JSON_LINES}:
+        raise ValueError(f"it must be text or {JSON_LINES}")
+    return text.lower()
+
+
 def _check_redis_url(url: str) -> None:
     # It may hold a password, and so is not shown.
     if "," in url.partition("//")[2].partition("/")[0].rpartition("@")[2]:
@@ -203,6 +212,8 @@ class Config:
     log_events: int = _setting("PSTHREADS_LOG_EVENTS", 100_000, int, 100)
     log_bytes: int = _setting("PSTHREADS_LOG_BYTES", 32 * 1024 * 1024, int, 100_000)
     log_level: str = _setting("PSTHREADS_LOG_LEVEL", "INFO", _level)
+    log_format: str = _setting("PSTHREADS_LOG_FORMAT", "text", _log_format)
+    access_log: bool = _setting("PSTHREADS_ACCESS_LOG", False, _truth)
     capture_output: bool = _setting("PSTHREADS_CAPTURE_OUTPUT", True, _truth)
     mask: tuple[str, ...] = _setting("PSTHREADS_MASK", (), _patterns)
     group_threads: int = _setting("PSTHREADS_GROUP_THREADS", 0, int, 0)

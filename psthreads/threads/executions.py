@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Final, cast
 
@@ -16,12 +17,17 @@ from redis import Redis
 from psthreads.database.connection import translate_errors
 from psthreads.documents.installation import Installation
 from psthreads.domain.config import Config
-from psthreads.domain.errors import StoreFull
+from psthreads.domain.errors import StoreFull, Unavailable
 from psthreads.domain.masking import Masker
-from psthreads.domain.model import Level, Line, Outcome, Ownership, Report, Status, clean
+from psthreads.domain.model import Level, Line, Outcome, Ownership, Report, Status, Thread, clean
+from psthreads.system.clock import steady
+from psthreads.telemetry import thread_lines
 from psthreads.threads import jobs, log_format
 from psthreads.threads.records import Claim, Heartbeat, parse_thread
 from psthreads.threads.scripts import ThreadScripts
+
+REQUEUED: Final = "requeued"
+"""What abandon answers for a thread that was put back into the queue."""
 
 _LINES_WHEN_FULL: Final = 50
 _log = logging.getLogger(__name__)
@@ -43,6 +49,7 @@ class Executions:
         self._mask = Masker(config.mask)
         keys = jobs.key_names(config.queue)
         self._queue, self._taken = keys["QUEUE"], keys["TAKEN"]
+        self._running: tuple[Thread, float] | None = None  # the thread that was claimed here, and when
 
     def take(self, seconds: float) -> str | None:
         """Return the id at the head of the queue, None where none comes within so many seconds.
@@ -68,11 +75,16 @@ class Executions:
         """
         lease, *rest = self._run("claim", thread_id, token, worker, self._seen)
         if not lease:
+            if rest:
+                self._note_end(thread_id, rest[0].decode())
             return None
         redis_time, claims, meta, data = rest
         if self._installation is not None:
             self._installation.saw(claims=claims)
-        return Claim(parse_thread(thread_id, meta), token, lease / 1000, redis_time, data)
+        thread = parse_thread(thread_id, meta)
+        self._running = thread, steady()
+        thread_lines.started(thread)
+        return Claim(thread, token, lease / 1000, redis_time, data)
 
     def beat(self, thread_id: str, token: str) -> Heartbeat:
         """Renew the execution's lease; return whether the thread is cancelling."""
@@ -111,7 +123,10 @@ class Executions:
         message, note, trace = (self._mask(clean(text)) for text in (outcome.message, detail, outcome.trace))
         args = (thread_id, token, str(outcome.status), message, note, result, trace)
         answer = self._run_last("finish", *args, report=report)
-        return Status(answer.decode()) if answer else None
+        if not answer:
+            return None
+        self._note_end(thread_id, answer.decode())
+        return Status(answer.decode())
 
     def abandon(
         self, thread_id: str, why: str, token: str, *, not_begun: bool = False, report: Report | None = None
@@ -122,7 +137,43 @@ class Executions:
         queued again. Returns "requeued", the final status, or an empty text where the thread is not this execution's.
         """
         args = (thread_id, token, self._mask(clean(why)), "", "", "1" if not_begun else "")
-        return str(self._run_last("abandon", *args, report=report).decode())
+        return self._note_verdict(thread_id, why, self._run_last("abandon", *args, report=report).decode())
+
+    def note_kill(self, thread_id: str, reason: str) -> None:
+        """Log that the process of an execution was killed, or died, before the end of its thread is written."""
+        if (thread := self._to_log(thread_id)) is not None:
+            thread_lines.killed(thread, reason, self._seconds(thread))
+
+    def _note_verdict(self, thread_id: str, why: str, verdict: str) -> str:
+        """Log what became of a thread whose execution was given up; return that."""
+        if verdict == REQUEUED:
+            if (thread := self._to_log(thread_id)) is not None:
+                thread_lines.requeued(thread, why)
+        elif verdict:
+            self._note_end(thread_id, verdict)
+        return verdict
+
+    def _note_end(self, thread_id: str, status: str) -> None:
+        if (thread := self._to_log(thread_id)) is not None:
+            thread_lines.ended(thread, status, self._seconds(thread))
+
+    def _to_log(self, thread_id: str) -> Thread | None:
+        """Return the thread for a line about it: the one that was claimed here, else, which is rare, from the store."""
+        if not thread_lines.are_read():
+            return None
+        if self._running is not None and self._running[0].id == thread_id:
+            return self._running[0]
+        with suppress(Unavailable), translate_errors():
+            meta = cast("bytes | None", self._redis.hget(jobs.key(thread_id), "meta"))
+            return parse_thread(thread_id, meta) if meta else None
+        return None
+
+    def _seconds(self, thread: Thread) -> float:
+        """Return for how long the thread's last execution has run, 0 where none has begun."""
+        if self._running is not None and self._running[0] is thread:
+            return steady() - self._running[1]
+        until = thread.ended or thread.heard
+        return max(0, until - thread.started) / 1000 if thread.started else 0.0
 
     @property
     def _seen(self) -> str:

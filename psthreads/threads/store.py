@@ -21,9 +21,10 @@ from psthreads.documents.installation import Installation
 from psthreads.domain.config import Config
 from psthreads.domain.errors import Conflict, IdempotencyConflict, ThreadNotFound
 from psthreads.domain.model import SERVER_WIDE, Level, LogPage, Thread, ThreadPage, clean
+from psthreads.telemetry import thread_lines
 from psthreads.threads import jobs, records
 from psthreads.threads.crew import CrewWatch
-from psthreads.threads.executions import Executions
+from psthreads.threads.executions import REQUEUED, Executions
 from psthreads.threads.leases import WORKER_LOST, LeaseEntry
 from psthreads.threads.records import Kind, NewThread, Survey, ThreadSnapshot, parse_snapshot, parse_thread
 from psthreads.threads.scripts import ThreadScripts
@@ -67,7 +68,10 @@ class ThreadStore(Executions):
         With an idempotency key, a second call with the same fingerprint returns the first one's thread, and one with
         another fingerprint raises IdempotencyConflict. Raises ThreadNotFound where the key's thread is gone.
         """
-        return self.with_result(self.parse(*self._create(new, key, fingerprint)))
+        thread = self.with_result(self.parse(*self._create(new, key, fingerprint)))
+        if thread.id == new.id:
+            thread_lines.accepted(thread)
+        return thread
 
     def _create(self, new: NewThread, key: str, fingerprint: str) -> tuple[str, bytes | None]:
         meta: dict[str, Any] = {
@@ -209,8 +213,11 @@ class ThreadStore(Executions):
         )
         if not answer:
             raise ThreadNotFound(thread_id)
-        worker, meta = answer
-        return self.with_result(parse_thread(thread_id, meta)), worker.decode()
+        worker, meta, has_ended = answer
+        thread = self.with_result(parse_thread(thread_id, meta))
+        if has_ended:
+            self._note_end(thread_id, str(thread.status))
+        return thread, worker.decode()
 
     def delete(self, thread_id: str, by: Origin) -> None:
         """Remove a final thread with its log; raise ThreadNotFound, and Conflict for a thread that is not final."""
@@ -238,7 +245,10 @@ class ThreadStore(Executions):
         """
         with translate_errors():
             ids = cast("list[bytes]", self._redis.zrange("ps:threads:server:active", 0, -1))
-        verdicts = Counter(self._run("distrust", thread_id, clean(why)).decode() for thread_id in ids)
+        verdicts = Counter(
+            self._note_verdict(thread_id.decode(), why, self._run("distrust", thread_id, clean(why)).decode())
+            for thread_id in ids
+        )
         del verdicts[""]
         return verdicts
 
@@ -250,7 +260,10 @@ class ThreadStore(Executions):
 
     def recover(self, thread_id: str) -> bool:
         """Queue a thread again that was queued and that no worker has claimed; return whether it was queued."""
-        return bool(self._run("recover", thread_id, even_full=True))
+        is_queued = bool(self._run("recover", thread_id, even_full=True))
+        if is_queued:
+            self._note_verdict(thread_id, "Taken by no worker", REQUEUED)
+        return is_queued
 
     def unblock(self, group_id: str) -> int:
         """Free slots held by vanished threads and start waiting ones; return the number of slots in use."""
@@ -274,7 +287,7 @@ class ThreadStore(Executions):
         """
         milliseconds = min(unchanged * 1000, 1e15)
         answer = self._run("abandon", lease.thread_id, "", WORKER_LOST, lease.renewed, milliseconds, "", even_full=True)
-        return str(answer.decode())
+        return self._note_verdict(lease.thread_id, WORKER_LOST, answer.decode())
 
     def buried(self, thread_ids: Collection[str]) -> set[str]:
         """Return those of the ids whose end or deletion left a tombstone that is due, in one round trip."""

@@ -13,6 +13,7 @@ from psthreads.database.connection import check_server
 from psthreads.domain.config import Config
 from psthreads.domain.errors import PsthreadsError
 from psthreads.domain.model import iso
+from psthreads.telemetry import logs
 from psthreads.web.api import (
     files,
     first_calls,
@@ -38,6 +39,7 @@ from psthreads.web.http.routing import API_PREFIX, Application, PathParameters, 
 from psthreads.web.http.unknown_parameters import UnknownParameters
 from psthreads.web.pages import dashboard, formatting, scope, site
 from psthreads.web.services import Services
+from psthreads.web.telemetry.request_observer import RequestObserver
 
 _BOOT_ERROR: Final = 3  # with which gunicorn's master ends, too, where other codes have it start another worker
 
@@ -66,9 +68,11 @@ def create_app(config: Config) -> Flask:
     app.jinja_env.filters["value"] = as_text
     app.jinja_env.filters.update(formatting.FILTERS)
     app.jinja_env.globals.update(scope.GLOBALS)
+    app.jinja_env.globals["release"] = logs.release()
     app.wsgi_app = bodies.SmallBodies(Headers(PathParameters(app.wsgi_app)))  # type: ignore[method-assign] # as Flask's documentation has it
     if count := config.proxies:
         app.wsgi_app = Proxies(app.wsgi_app, count)  # type: ignore[method-assign]
+    app.wsgi_app = RequestObserver(app.wsgi_app, config)  # type: ignore[method-assign]
     sessions.install(app, Sessions(services.redis, config.session_idle, config.session_life))
     csrf.install(app)
     error_handlers.install(app)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import logging
 import os
 import resource
 import subprocess
@@ -22,8 +23,10 @@ from gunicorn.http.errors import InvalidHeader
 from psthreads.domain.config import Config
 from psthreads.domain.errors import ConfigError
 from psthreads.system.privileges import ROOT, runs_as_root
+from psthreads.telemetry import logs
 
 _POLL_SECONDS: Final = 0.5
+_log = logging.getLogger("psthreads.web")
 _DESCRIPTORS: Final = 65_536
 _SINGLE: Final = frozenset(
     ("AUTHORIZATION", "CONTENT-TYPE", "CONTENT-ENCODING", "CONTENT-RANGE", "IDEMPOTENCY-KEY", "LAST-EVENT-ID", "RANGE")
@@ -46,7 +49,8 @@ worker_class = "psthreads.web.gunicorn_worker.Worker"
 # More than there may be: those that are being closed end in their own time, and must not keep new ones waiting.
 worker_connections = 2_400
 graceful_timeout = 10
-accesslog = None
+accesslog = None  # PSTHREADS_ACCESS_LOG has ours.
+logger_class = "psthreads.web.telemetry.server_logger.ServerLogger"
 # Platforms collect both streams; what filters by stream takes stderr for errors.
 logconfig_dict = {
     "loggers": {"gunicorn.error": {"level": "INFO", "handlers": ["console"], "propagate": False}},
@@ -97,12 +101,14 @@ def post_worker_init(worker: Any) -> None:
     gc.collect()
     gc.freeze()  # What is loaded now stays: scanning it at each collection would delay streams and requests.
     services.janitor.start()
+    logs.note(_log, f"psthreads {logs.release()}: web process ready", address=_config.address)
     threading.Thread(target=_end_streams, args=(worker, services.feed), name="end", daemon=True).start()
 
 
 def worker_exit(_server: Any, worker: Any) -> None:
     """Let another janitor lead at once, and let the others agree on the shared settings without this process."""
     if worker.booted:
+        logs.note(_log, "Web process stopping")
         worker.wsgi.extensions["psthreads"].janitor.stop()
 
 

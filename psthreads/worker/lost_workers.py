@@ -71,8 +71,6 @@ class LostWorkerReporter:
         execution = worker.execution
         if execution.phase is not Phase.IDLE:
             not_begun = execution.phase is not Phase.BEGUN
-            verdict = self._store.abandon(execution.thread_id, worker.why, execution.token, not_begun=not_begun)
-            if verdict:
-                _log.warning("Thread %s: %s, %s", execution.thread_id, worker.why.lower(), verdict)
+            self._store.abandon(execution.thread_id, worker.why, execution.token, not_begun=not_begun)
         if worker.name:
             crew.remove(self._redis, worker.name)

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Final
 
 from psthreads.authoring.capture.pipes import OutputPipes
-from psthreads.authoring.context import ShutDown, TimedOut
+from psthreads.authoring.context import Cancelled, Interrupted, ShutDown, TimedOut
 from psthreads.authoring.interrupts import WAKE
 from psthreads.domain.model import Outcome, Report, Status
 from psthreads.threads.leases import CUT_OFF
@@ -19,6 +19,7 @@ from psthreads.worker.shared_state import Phase
 RESTARTED: Final = "Worker restarted"
 """Why a thread is given up whose worker is stopping."""
 
+_REASONS: Final[dict[type[Interrupted], str]] = {Cancelled: "cancelled", TimedOut: "timeout", ShutDown: "shutdown"}
 _LAST_REPORT: Final = 2**40  # of an execution: the horse, which counts its reports, is dead
 
 
@@ -46,6 +47,21 @@ def settle(
     is_late = deadline.reason is TimedOut and was_ended
     message = f"Timed out after {execution.limit:g} s" if is_late else shortage or cause_of_death(code)
     return partial(store.finish, thread_id, token, Outcome(Status.FAILED, message), detail, report)
+
+
+def reason_of_death(deadline: Deadline, code: int, shortage: str) -> str:
+    """Return in a word why a horse died at an execution, from a few words; empty where it did not."""
+    if deadline.execution.phase is not Phase.BEGUN or code == 0:
+        return ""
+    if shortage:
+        return "memory"
+    if deadline.was_killed or (deadline.reason is not None and code == -WAKE):
+        if deadline.is_forced:
+            return "forced"
+        if deadline.is_cut_off or deadline.reason is None:
+            return "lease"
+        return _REASONS[deadline.reason]
+    return "exit" if code > 0 else "signal"
 
 
 def _put_back(store: ThreadStore, thread_id: str, token: str) -> None:

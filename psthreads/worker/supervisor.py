@@ -24,6 +24,7 @@ from psthreads.domain.config import Config
 from psthreads.system.child_processes import adopt_orphans, end_children
 from psthreads.system.clock import steady
 from psthreads.system.wakeup import Wakeup
+from psthreads.telemetry import logs
 from psthreads.threads.janitor import Janitor
 from psthreads.threads.leases import WORKER_LOST
 from psthreads.threads.store import ThreadStore
@@ -81,10 +82,12 @@ class Supervisor:
         janitor = Janitor(self._redis, self._config, self._store, settings, installation)
         janitor.start()
         self._lost_workers.start()
+        logs.note(_log, f"psthreads {logs.release()}: supervisor ready", workers=self._config.workers)
         try:
             while not self._stopping:
                 self._wakeup.wait(min(self._keep(slot) for slot in self._slots))
         finally:
+            logs.note(_log, "Supervisor stopping")
             self._dismiss()
             self._lost_workers.stop(_TELL_SECONDS)
             janitor.stop()

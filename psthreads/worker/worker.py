@@ -34,13 +34,14 @@ from psthreads.system.memory import confine
 from psthreads.system.parent_death import die_with_parent
 from psthreads.system.process_room import NO_THREAD, ProcessRoom, can_start_thread
 from psthreads.system.wakeup import Wakeup
+from psthreads.telemetry import logs
 from psthreads.threads.store import ThreadStore
 from psthreads.worker import memory_limit
 from psthreads.worker.deadline import Deadline
 from psthreads.worker.heartbeat import HeartbeatThread
 from psthreads.worker.horse.horse import Horse
 from psthreads.worker.rq_adapter import RQWorker
-from psthreads.worker.settlement import settle
+from psthreads.worker.settlement import reason_of_death, settle
 from psthreads.worker.shared_state import Phase, SharedState
 from psthreads.worker.stop_request import StopRequest
 
@@ -97,6 +98,7 @@ class ThreadWorker:
         if not self._enter():
             return
         self._heartbeat.start()
+        logs.note(_log, f"psthreads {logs.release()}: worker ready", worker=self._rq.name, queue=self._config.queue)
         gc.collect()
         gc.freeze()  # What is loaded by now need not be copied when a horse's collector runs.
         while not self._stops:
@@ -113,6 +115,7 @@ class ThreadWorker:
                 self._wakeup.wait(_AGAIN_SECONDS)
         if self._state.execution.phase is Phase.PASSED_ON:  # There is no other horse to come.
             self._settle(None, 0)
+        logs.note(_log, "Worker stopping", worker=self._rq.name)
         self._heartbeat.stop()
         with contextlib.suppress(RedisError):
             self._rq.unregister()
@@ -295,6 +298,8 @@ class ThreadWorker:
         if deadline is None or deadline.execution.number != execution.number:
             deadline = Deadline(execution, self._config, self._state)
         deadline.execution = execution
+        if reason := reason_of_death(deadline, code, self._memory.sentence):
+            self._store.note_kill(execution.thread_id, reason)
         settlement = settle(self._store, deadline, code, self._memory.sentence, self._pipes)
         if self._persist(settlement):
             self._state.settle()
@@ -371,6 +376,7 @@ def main(config: Config, parent: int, page: int = -1) -> None:
     """
     adopt_orphans()
     die_with_parent(parent, end_children)
+    logs.install(config, libraries=False)
     redis = connect(config.redis_url)
     installation = Installation(redis, config, "worker")
     state = SharedState(page)

@@ -1,10 +1,10 @@
 -- ARGV: thread id, username of who cancels, '1' to skip the grace, origin (JSON). A final thread stays as it is; a
--- thread that does not run yet ends at once. Returns {worker to notify or '', meta (JSON)}, or {} where there is no
--- such thread.
+-- thread that does not run yet ends at once. Returns {worker to notify or '', meta (JSON), 1 where this has ended it}, or
+-- {} where there is no such thread.
 local id, by, force = ARGV[1], ARGV[2], ARGV[3] == '1'
 local meta, now = load(id), clock()
 if not meta then return {} end
-local worker = ''
+local worker, was_final = '', FINAL[meta.status]
 -- A call that changes nothing leaves no entry.
 if not FINAL[meta.status] and not (meta.cancelling and (meta.forced or not force)) then
   local lines, origin = {}, cjson.decode(ARGV[4])
@@ -34,4 +34,4 @@ elseif not FINAL[meta.status] then
   meta.forced = meta.forced or force
   save(id, meta)
 end
-return {worker, cjson.encode(meta)}
+return {worker, cjson.encode(meta), FINAL[meta.status] and not was_final and 1 or 0}

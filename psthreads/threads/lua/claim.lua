@@ -1,8 +1,8 @@
 -- ARGV: thread id, token, worker's name, what the worker has seen of the installation. Gives the thread to this execution
 -- and marks it as running. Returns {how long its lease is in milliseconds, Redis's time in milliseconds, the number of
--- claims so far, meta, the job's data}. The lease is 0, and all the rest is left out, for a thread that must not run: it
--- was cancelled meanwhile, another execution has it, who started it has no right to it any more, or this Redis is behind,
--- where it may have run already. The same execution may ask again.
+-- claims so far, meta, the job's data}. The lease is 0 for a thread that must not run: it was cancelled meanwhile, another
+-- execution has it, who started it has no right to it any more, or this Redis is behind, where it may have run already. The
+-- rest is then left out, but for its final status where this has ended it. The same execution may ask again.
 local ROLES = @ROLES@  -- their order
 
 -- Return why the thread must not begin: who started it has no right to it any more. The right is kept for threads that
@@ -40,16 +40,17 @@ end
 if owns(meta, token) and meta.status ~= 'initialised' then  -- Asked again: the answer was lost, and nothing has begun.
   if not meta.cancelling then return answer(0, raw_of(id)) end
   conclude(id, meta, 'cancelled', '', '')
-  return {0}
+  return {0, meta.status}
 end
 redis.call('LREM', TAKEN, 0, id)
-if not meta or refuse(id, meta) or newer[id] or meta.status ~= 'initialised' or meta.waits or meta.token then return {0} end
+if refuse(id, meta) then return {0, meta.status} end
+if not meta or newer[id] or meta.status ~= 'initialised' or meta.waits or meta.token then return {0} end
 local claims = redis.call('HINCRBY', 'ps:installation', 'claims', 1)
 redis.call('ZREM', QUEUED, id)
 local why = revoked(meta)
 if why then
   conclude(id, meta, 'failed', why, '')
-  return {0}
+  return {0, meta.status}
 end
 meta.token, meta.worker, meta.lease = token, ARGV[3], lease_of(meta)
 meta.started, meta.heard, meta.message = now, now, 'Running'

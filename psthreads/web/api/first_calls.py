@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from importlib.metadata import version as installed
 from typing import Final
 
 from flask import Blueprint, Response, g
 
 from psthreads.domain.access import Caller
+from psthreads.telemetry import logs
 from psthreads.web.auth.guard import Guard
 from psthreads.web.http import respond
 from psthreads.web.http.operation import Operation, Who, declares, service
@@ -27,7 +27,7 @@ def make_version_blueprint(_services: Services, guard: Guard) -> Blueprint:
     @declares(Operation("Says the version", Who.EVERYBODY, {200: service("The version", "version")}))
     def version() -> Response:
         number = {"major": _MAJOR, "build": _BUILD, "string": f"{_MAJOR}.{_BUILD}"}
-        return respond.simple("version", {**number, "product": "psthreads", "release": installed("psthreads")})
+        return respond.simple("version", {**number, "product": "psthreads", "release": logs.release()})
 
     add_service(blueprint, "/version", version, ["GET"])
     return blueprint

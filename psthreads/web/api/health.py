@@ -9,6 +9,7 @@ from flask import Blueprint, Response
 from psthreads.database.connection import FULL, NEARLY_FULL, memory
 from psthreads.domain.errors import StoreFull, Unavailable
 from psthreads.domain.model import Status
+from psthreads.telemetry import logs
 from psthreads.web.auth.guard import Guard
 from psthreads.web.http.operation import DeclaredResponse, Operation, Who, declares
 from psthreads.web.http.routing import API_PREFIX
@@ -42,6 +43,7 @@ def make_blueprint(services: Services, guard: Guard) -> Blueprint:
         if used.percentage >= FULL:
             raise StoreFull(f"Redis is {used}. Delete threads that nobody needs any more, or raise its maxmemory.")
         note = f", Redis is {used}" if used.percentage >= NEARLY_FULL else ""
-        return Response(f"ok, {waiting} waiting, {workers} workers{note}\n", mimetype="text/plain")
+        state = f"ok, {waiting} waiting, {workers} workers{note}, psthreads {logs.release()}\n"
+        return Response(state, mimetype="text/plain")
 
     return blueprint

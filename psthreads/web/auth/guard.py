@@ -23,6 +23,7 @@ from psthreads.web.http import bodies
 from psthreads.web.http.origins import may_be_foreign
 from psthreads.web.http.parameters import is_page
 from psthreads.web.services import Services
+from psthreads.web.telemetry.request_observer import MEMBER
 
 _SAFE: Final = frozenset({"GET", "HEAD"})
 _BEARER: Final = "Bearer "
@@ -161,6 +162,7 @@ class Guard:
         else:
             caller = self._directory.identify(credential, group, address=current.remote_addr or "")
         context.caller = caller
+        current.environ[MEMBER] = caller.member.username
         if current.method not in _SAFE:
             bodies.allow_member(current, self._max_body)
         if caller.token_scope is not None and (

@@ -92,7 +92,7 @@ def _redis(error: RedisError) -> Response:
 
 
 def _unexpected(error: Exception) -> Response:
-    _log.error("%s %s\n%s", request.method, request.path, clean(trace_of(error)))
+    _log.error("%s %s\n%s", request.method, clean(request.path).replace("\n", " "), clean(trace_of(error)))
     return answer(PsthreadsError(_SENTENCES[500]))
 
 

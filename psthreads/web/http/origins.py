@@ -17,7 +17,7 @@ from psthreads.domain.errors import ForeignRequest
 
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _BEARER: Final = "bearer "
-_EXPOSED: Final = "ETag, Location, Operation-Location, Preference-Applied, Psthreads-Ignored, Retry-After"
+_EXPOSED: Final = "ETag, Location, Operation-Location, Preference-Applied, Psthreads-Ignored, Retry-After, X-Request-Id"
 _PREFLIGHT: Final = {
     "Access-Control-Allow-Methods": "GET, HEAD, POST, PUT, DELETE",
     "Access-Control-Allow-Headers": "Accept, Authorization, Content-Type, Idempotency-Key, If-None-Match, "

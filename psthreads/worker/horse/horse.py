@@ -30,6 +30,7 @@ from psthreads.system.clock import steady
 from psthreads.system.process_room import can_start_thread
 from psthreads.system.process_tree import resident
 from psthreads.system.wakeup import Wakeup
+from psthreads.telemetry import logs
 from psthreads.threads.jobs import read_call
 from psthreads.threads.leases import INTERRUPTED
 from psthreads.threads.records import Claim
@@ -92,6 +93,7 @@ class Horse:
     def _take(self) -> str | None:
         """Return the id of the next thread, None where there is none yet. Raises WrongInstallation."""
         try:
+            logs.bind()
             self._installation.require(_FRESH_SECONDS)
             return self._store.take(_TAKE_SECONDS)
         except WrongInstallation:
@@ -107,6 +109,7 @@ class Horse:
         The worker puts back a thread that is left here.
         """
         self._state.note(execution)
+        logs.bind(thread=execution.thread_id)
         if not self._has_room():
             self._state.note_shortage()
         elif not self._state.stops:
