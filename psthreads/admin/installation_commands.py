@@ -6,7 +6,7 @@ import click
 
 from psthreads.admin.shell import redis, say
 from psthreads.documents.installation import Installation
-from psthreads.documents.marker import Marker
+from psthreads.documents.storage import StorageMarker
 from psthreads.domain.config import Config
 from psthreads.domain.errors import Conflict
 from psthreads.identity.directory import Directory
@@ -29,7 +29,7 @@ def check() -> None:
     together = Installation(redis(config), config, "this command")
     if (mismatch := together.check(pair=False)) is not None:
         raise click.ClickException(str(mismatch))
-    say(f"Redis and the documents in {together.marker.root} belong together.")
+    say(f"Redis and the documents in the {together.marker.place} belong together.")
 
 
 @installation.command()
@@ -64,13 +64,13 @@ def adopt(*, same_groups: bool) -> None:
         verdicts = store.distrust("Redis was restored or replaced")
         together.adopt()
     except OSError as error:
-        raise Conflict(f"The folder {together.marker.root} cannot be used: {error.strerror or error}.") from error
-    say(f"Redis and the documents in {together.marker.root} belong together now.")
+        raise Conflict(f"The {together.marker.place} cannot be used: {error.strerror or error}.") from error
+    say(f"Redis and the documents in the {together.marker.place} belong together now.")
     for verdict, count in sorted(verdicts.items()):
         say(f"Threads that may have run since: {count:,} {verdict}.")
 
 
-def _refuse_clashes(directory: Directory, marker: Marker) -> None:
+def _refuse_clashes(directory: Directory, marker: StorageMarker) -> None:
     kinds = (("group", [each.id for each in directory.groups()]), ("member", [each.id for each in directory.members()]))
     for kind, ids in kinds:
         highest = marker.highest(kind)

@@ -22,10 +22,8 @@ from psthreads.authoring.capture.streams import OutputCapture
 from psthreads.authoring.elements import Bar, ReportedElement, check_name
 from psthreads.authoring.interrupts import Cancelled, Interrupted, Interrupts, ShutDown, TimedOut
 from psthreads.authoring.reporting import FLUSH_LINES, Outbox, Reporter, ReportWriter
-from psthreads.documents.folder import ResultFile
-from psthreads.documents.layout import GroupFolder
-from psthreads.documents.loading_zone import LoadingZone
-from psthreads.documents.results import ResultFolder, public_name
+from psthreads.documents.result_files import ResultFile, public_name
+from psthreads.documents.storage import GroupDocuments, MemberZone, Results
 from psthreads.domain.access import Group, Member
 from psthreads.domain.foreign import error_text
 from psthreads.domain.masking import Masker
@@ -47,14 +45,14 @@ class Context:
         thread_id: str,
         member: Member,
         group: Group | None,
-        folder: GroupFolder | None,
-        results: ResultFolder,
+        folder: GroupDocuments | None,
+        results: Results,
         scratch: Path,
         reporter: Reporter,
         redis_time: int = 0,
         interval: float = 0.5,
         mask: Masker | None = None,
-        loading_zone: LoadingZone | None = None,
+        loading_zone: MemberZone | None = None,
         on_lost: Callable[[], None] = lambda: None,
         guard: Callable[[], float] = lambda: math.inf,
         patience: float = 5.0,
@@ -87,14 +85,14 @@ class Context:
     # For processes.
 
     @property
-    def folder(self) -> GroupFolder:
+    def folder(self) -> GroupDocuments:
         """The documents of the thread's group; raises RuntimeError if it works on the whole server."""
         if self._folder is None:
             raise RuntimeError("This thread works on the whole server: it has no group's documents")
         return self._folder
 
     @property
-    def loading_zone(self) -> LoadingZone:
+    def loading_zone(self) -> MemberZone:
         """The member's uploads for the thread's group; raises RuntimeError if it works on the whole server."""
         if self._loading_zone is None:
             raise RuntimeError("This thread works on the whole server: it has no group's loading zone")

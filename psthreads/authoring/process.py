@@ -12,8 +12,7 @@ from urllib.parse import quote
 
 from psthreads.authoring.parameter import Parameter, Value, as_text
 from psthreads.authoring.returned import is_deferred
-from psthreads.documents.layout import GroupFolder
-from psthreads.documents.loading_zone import LoadingZone
+from psthreads.documents.storage import GroupDocuments, MemberZone
 from psthreads.domain.access import Group, Member, Role
 from psthreads.domain.errors import MissingParameter
 
@@ -40,10 +39,10 @@ class Start:
 
     member: Member
     group: Group | None
-    folder: GroupFolder | None
+    folder: GroupDocuments | None
     scratch: Path
     values: Mapping[str, Value]
-    loading_zone: LoadingZone | None = None
+    loading_zone: MemberZone | None = None
 
 
 class _Check(Protocol):

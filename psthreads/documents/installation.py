@@ -25,7 +25,8 @@ from typing import Final
 from redis import Redis
 
 from psthreads.database.installation import InstallationRecord, RedisRecord
-from psthreads.documents.marker import KINDS, Marker, StoreRecord
+from psthreads.documents.layout import open_marker
+from psthreads.documents.storage import NUMBERED, StorageMarker, StoreRecord
 from psthreads.domain.config import Config
 from psthreads.domain.errors import Unavailable, WrongInstallation
 from psthreads.system.thread_pool import off_the_loop
@@ -65,8 +66,8 @@ class Installation:
     It can be used by many Python threads at once.
     """
 
-    def __init__(self, redis: Redis, config: Config, program: str) -> None:
-        self.marker = Marker(config.documents)
+    def __init__(self, redis: Redis, config: Config, program: str, marker: StorageMarker | None = None) -> None:
+        self.marker = marker or open_marker(config)
         self._record = InstallationRecord(redis, config, program)
         self._lock = threading.Lock()
         self._id = ""
@@ -126,7 +127,7 @@ class Installation:
                 if mismatch != self._mismatch:
                     _log.error("%s", mismatch)
             elif self._mismatch is not None and mismatch is None:
-                _log.warning("Redis and the documents in %s belong together again.", self.marker.root)
+                _log.warning("Redis and the documents in the %s belong together again.", self.marker.place)
             self._mismatch = mismatch
             self._checked = time.monotonic()
             return mismatch
@@ -142,7 +143,7 @@ class Installation:
             except Unavailable:
                 if not self._id:
                     raise
-        if self._mismatch is None and not self._is_in_place():
+        if self._mismatch is None and not self.marker.is_of(self._id):
             self.check()
         if self._mismatch is not None:
             raise WrongInstallation(f"{self._mismatch.brief} {_WHERE}")
@@ -161,7 +162,7 @@ class Installation:
             self.marker.note_ids_of_folders()
             installation = secrets.token_hex(16)
             ticks = max(known.ticks, stored.ticks if stored else 0) + 1
-            last_ids = {kind: max(self.marker.highest(kind), known.last_ids[kind]) for kind in KINDS}
+            last_ids = {kind: max(self.marker.highest(kind), known.last_ids[kind]) for kind in NUMBERED}
             # The store last: as long as the two differ, nothing is done, and the command can be given again.
             self._record.replace(installation, ticks, last_ids)
             self.marker.note_ticks(ticks)
@@ -170,13 +171,6 @@ class Installation:
     def refusals(self) -> list[str]:
         """Return why processes do not work here, a sentence for each; raise Unavailable."""
         return self._record.refusals()
-
-    def _is_in_place(self) -> bool:
-        try:
-            stored = self.marker.read()
-        except OSError:
-            return False
-        return stored is not None and stored.id == self._id
 
     def _compare(self, *, count: bool, pair: bool) -> Mismatch | None:
         try:
@@ -219,7 +213,7 @@ class Installation:
                 self.marker.note_ticks(highest, claims)  # so that all others learn of it, and those to come
             return Mismatch(
                 "Redis is older than the documents.",
-                f"Redis is older than the documents in {self.marker.root}: an older copy was restored, or another "
+                f"Redis is older than the documents in the {self.marker.place}: an older copy was restored, or another "
                 "Redis answers.",
                 f"Do as docs/backup.md says; {_ADOPT}.",
                 is_of_redis=True,
@@ -227,7 +221,7 @@ class Installation:
         if known.noted - stored.ticks > _LAGGING:
             return Mismatch(
                 "The documents are older than Redis, or a copy.",
-                f"The documents' folder {self.marker.root} is older than Redis, or a copy of the right one: "
+                f"The documents' {self.marker.place} is older than Redis, or a copy of the right one: "
                 "the janitor notes the time in another.",
                 f"Mount the right one, or do as docs/backup.md says; {_ADOPT}.",
                 is_of_redis=False,
@@ -247,7 +241,7 @@ class Installation:
                     self._noted[kind] = last
         except OSError as error:
             # A disk that is full can still be read: what is not noted now is noted later.
-            _log.warning("The documents' folder %s takes no notes: %s", self.marker.root, error)
+            _log.warning("The documents' %s takes no notes: %s", self.marker.place, error)
 
     def _other_store(self, known: RedisRecord, stored: StoreRecord | None) -> Mismatch:
         if stored is not None and stored.is_confirmed:
@@ -256,7 +250,7 @@ class Installation:
             other = "is of none: it is new, or its disk is not mounted"
         return Mismatch(
             "The documents' folder is not the one of this Redis.",
-            f"The documents' folder {self.marker.root} is not the one of this Redis: Redis is of installation "
+            f"The documents' {self.marker.place} is not the one of this Redis: Redis is of installation "
             f"{known.id[:8]}, and the folder {other}.",
             f"Mount the right one, or give web and workers the same PSTHREADS_DOCUMENTS; {_ADOPT}.",
             is_of_redis=bool(self._id) and known.id != self._id,
@@ -265,18 +259,17 @@ class Installation:
     def _new_redis(self, why: str) -> Mismatch:
         return Mismatch(
             "Redis is new, or not the one of the documents.",
-            f"Redis is new, or not the one of these documents: the folder {self.marker.root} {why}, and Redis is of "
-            "none.",
+            f"Redis is new, or not the one of these documents: the {self.marker.place} {why}, and Redis is of none.",
             f"Start the right Redis, or restore it as docs/backup.md says; {_ADOPT}.",
             is_of_redis=True,
         )
 
 
-def _unreadable(marker: Marker, error: OSError) -> Mismatch:
+def _unreadable(marker: StorageMarker, error: OSError) -> Mismatch:
     reason = error.strerror or str(error)
     return Mismatch(
         "The documents' folder cannot be used.",
-        f"The documents' folder {marker.root} cannot be used: {reason}.",
+        f"The documents' {marker.place} cannot be used: {reason}.",
         "Mount it, give it to the user of web and workers, or name another with PSTHREADS_DOCUMENTS.",
         is_of_redis=False,
     )

@@ -1,6 +1,6 @@
 """The layout of the documents on disk: each group's documents, results and loading zones, and temporary files.
 
-Nothing else in psthreads knows these paths.
+Nothing else in psthreads knows these paths, nor which backend is in use.
 """
 
 from __future__ import annotations
@@ -8,18 +8,21 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from psthreads.documents.document_tree import Document
 from psthreads.documents.fence import NO_FENCE, Fence
-from psthreads.documents.folder import ResultFile
-from psthreads.documents.group_folder import GroupFolder
-from psthreads.documents.loading_zone import LoadingZone
-from psthreads.documents.ownerless import Ownerless
-from psthreads.documents.results import ResultFolder
-from psthreads.documents.sweeping import IdFilter, Sweep
+from psthreads.documents.folders.group_folder import GroupFolder
+from psthreads.documents.folders.loading_zone import LoadingZone
+from psthreads.documents.folders.marker import Marker
+from psthreads.documents.folders.ownerless import OwnerlessFolder
+from psthreads.documents.folders.results import ResultFolder
+from psthreads.documents.folders.sweeping import Sweep
+from psthreads.documents.folders.usage import measure
+from psthreads.documents.result_files import ResultFile
+from psthreads.documents.storage import DiskUsage, Document, IdFilter, Ownerless, Storage, StorageMarker
 from psthreads.domain.access import Group
+from psthreads.domain.config import Config
 from psthreads.domain.model import SERVER_WIDE
 
-__all__ = ["Document", "Documents", "GroupFolder", "ResultFile"]
+__all__ = ["Document", "Documents", "GroupFolder", "ResultFile", "open_marker", "open_storage"]
 
 
 class Documents:
@@ -56,7 +59,11 @@ class Documents:
 
     def ownerless(self, installation: str, ticks: int) -> Ownerless:
         """Return what the store remembers of ownerless results. Raises OSError."""
-        return Ownerless(self._root, installation, ticks)
+        return OwnerlessFolder(self._root, installation, ticks)
+
+    def measure(self) -> Iterator[DiskUsage | None]:
+        """Yield the use of each group and kind, and None after each small step. Files that vanish are left out."""
+        return measure(self._root)
 
     @property
     def scratch(self) -> Path:
@@ -69,3 +76,13 @@ class Documents:
     def _folder(self, group: Group, path: Path) -> GroupFolder:
         self._guard()
         return GroupFolder(group, path, self._guard, self._fence)
+
+
+def open_storage(config: Config, guard: Callable[[], None] = lambda: None, fence: Fence = NO_FENCE) -> Storage:
+    """Return the storage of these settings; see `Documents` for the other parameters."""
+    return Documents(config.documents, guard, fence)
+
+
+def open_marker(config: Config) -> StorageMarker:
+    """Return what the storage of these settings knows of the installation."""
+    return Marker(config.documents)

@@ -245,3 +245,16 @@ class StoreRefuses(Unavailable):
 
 class WrongInstallation(Unavailable):
     """Redis and the documents' store do not belong together. The message says which is wrong and what to do."""
+
+
+class StorageFailed(Exception):
+    """The object store does not answer, or refuses. What was asked of it may be tried again later.
+
+    It is no PsthreadsError, since that may be about one document, which is then reported and left out. Nothing may be
+    left out because a store fails: the thread ends as failed.
+    """
+
+    def __init__(self, url: str, reason: str) -> None:
+        super().__init__(
+            f"The object store {url} failed: {reason}. Try again; `psthreads doctor` says what it can see."
+        )

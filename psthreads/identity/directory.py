@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 from redis import Redis
 
 from psthreads.audit.entries import Origin
-from psthreads.documents.marker import Marker
+from psthreads.documents.layout import open_marker
 from psthreads.domain.access import Caller, Group, Member, Role
 from psthreads.domain.config import DAY, Config
 from psthreads.domain.errors import GroupNotFound, IdentityMismatch, MemberNotFound, NotSignedIn
@@ -81,7 +81,7 @@ class Directory:
         self._admins_by_provider = config is not None and config.admins_by_provider
         self._site_names = ("psthreads", *_hosts(config.origins if config else ()))
         self._seen = seen
-        self._highest_id = Marker(config.documents).highest if config else (lambda _: 0)
+        self._highest_id = open_marker(config).highest if config else (lambda _: 0)
 
     def by(self, origin: Origin) -> Administration:
         """Return the changes that can be made, on behalf of this origin."""

@@ -26,7 +26,7 @@ from psthreads.client.pinning import pin
 from psthreads.client.watch import watch
 from psthreads.database.connection import connect
 from psthreads.documents.installation import Installation
-from psthreads.documents.layout import Documents
+from psthreads.documents.layout import open_storage
 from psthreads.domain.config import Config
 from psthreads.domain.errors import ConfigError, Unavailable
 from psthreads.domain.model import Status
@@ -73,7 +73,7 @@ def run(stack: ExitStack, *, once: bool) -> int:
     with connect(config.redis_url) as redis:
         if (mismatch := Installation(redis, config, "this command").check(pair=False)) is not None:
             raise ConfigError(str(mismatch))
-        seed = Seed(Directory(redis, config=config), Documents(config.documents), _SAMPLES / GROUP, credentials)
+        seed = Seed(Directory(redis, config=config), open_storage(config), _SAMPLES / GROUP, credentials)
         logins, are_new = seed.sow()
     if are_new:
         # Before anything can fail: the next start will not show them again.

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from psthreads.audit.entries import SETUP
-from psthreads.documents.layout import Documents
+from psthreads.documents.storage import Storage
 from psthreads.domain.access import Group, Member, Role
 from psthreads.domain.errors import ConfigError, Conflict, GroupNotFound, MemberNotFound
 from psthreads.identity.directory import Directory
@@ -34,7 +34,7 @@ class Login:
 class Seed:
     """Makes the missing group, members and documents; keeps the credentials in a file that only its owner can read."""
 
-    def __init__(self, directory: Directory, documents: Documents, samples: Path, credentials: Path) -> None:
+    def __init__(self, directory: Directory, documents: Storage, samples: Path, credentials: Path) -> None:
         self._directory = directory
         self._changes = directory.by(SETUP)
         self._documents = documents

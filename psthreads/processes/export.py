@@ -21,8 +21,8 @@ from typing import Annotated, BinaryIO, Final, cast
 from psthreads.authoring.context import Context
 from psthreads.authoring.process import Answer, Start
 from psthreads.authoring.registry import process
-from psthreads.documents.layout import Document, GroupFolder
 from psthreads.documents.paths import composed
+from psthreads.documents.storage import Document, GroupDocuments
 from psthreads.domain.errors import BadParameter, DocumentNotFound, PsthreadsError, UnsafePath
 from psthreads.processes.archives.names import suits_windows
 from psthreads.processes.archives.zip_writer import SMALL, ZipWriter
@@ -72,16 +72,16 @@ def export(
         archive = ZipWriter(file, directory)
         left_out = warn_of_skips(context)
         odd = _OddNames(context)
-        with context.bar("packaging", total=count) as bar, folder.keeping_folder():
-            for document in bar.iter(_selected(selected)):
+        with context.bar("packaging", total=count) as bar:
+            for document, content in bar.iter(folder.read_each(_selected(selected), SMALL)):
                 context.check()
                 try:
-                    content = _content(folder, document)
+                    source = folder.open(document.path) if content is None else _there(content)
                 except (PsthreadsError, OSError):
                     left_out(document.path, "it is gone, or can no longer be read")
                     continue
                 odd.look_at(document.path)
-                size += _add(archive, document, content)
+                size += _add(archive, document, source)
                 packed += 1
         archive.close()
         with context.shield():  # The file exists if and only if the thread names it.
@@ -93,7 +93,7 @@ def export(
 @export.check
 def _export_at_once(start: Start) -> Answer | None:
     """Raise BadParameter if nothing matches, and return a small export at once."""
-    folder, path = cast("GroupFolder", start.folder), str(start.values["path"])
+    folder, path = cast("GroupDocuments", start.folder), str(start.values["path"])
     selection = Selection(str(start.values["includes"]), str(start.values["excludes"]))
     folder.resolve(path)
     until = time.monotonic() + _AT_ONCE_SECONDS
@@ -228,13 +228,19 @@ def _selected(selected: BinaryIO) -> Iterator[Document]:
         yield Document(path, int(size), int(modified))
 
 
-def _content(folder: GroupFolder, document: Document) -> bytes | BinaryIO:
-    """Return a small document's bytes, or open a large one; raises as `GroupFolder.open`."""
+def _content(folder: GroupDocuments, document: Document) -> bytes | BinaryIO:
+    """Return a small document's bytes, or open a large one; raises as `GroupDocuments.open`."""
     if document.size <= SMALL:
         data = folder.read(document.path, document.size + 1)
         if len(data) <= document.size:  # Otherwise it has grown.
             return data
     return folder.open(document.path)
+
+
+def _there(content: bytes | Exception) -> bytes:
+    if isinstance(content, Exception):
+        raise content
+    return content
 
 
 def _add(archive: ZipWriter, document: Document, content: bytes | BinaryIO) -> int:

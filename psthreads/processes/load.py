@@ -22,9 +22,8 @@ from psthreads.authoring.context import Context
 from psthreads.authoring.parameter import Bounds
 from psthreads.authoring.process import Start
 from psthreads.authoring.registry import process
-from psthreads.documents.layout import Document, GroupFolder
-from psthreads.documents.loading_zone import LoadingZone
 from psthreads.documents.paths import composed
+from psthreads.documents.storage import Document, GroupDocuments, MemberZone
 from psthreads.domain.errors import BadParameter, PsthreadsError
 from psthreads.domain.model import Level, Outcome, Status
 from psthreads.processes import upload_request
@@ -75,8 +74,8 @@ def load(
 
 @load.check
 def _check_folder(start: Start) -> None:
-    _base(cast("GroupFolder", start.folder), str(start.values["folder"]))
-    zone = cast("LoadingZone", start.loading_zone).of_upload(str(start.values.get("uploadid", "")))
+    _base(cast("GroupDocuments", start.folder), str(start.values["folder"]))
+    zone = cast("MemberZone", start.loading_zone).of_upload(str(start.values.get("uploadid", "")))
     request = upload_request.parse(str(start.values.get("xmlspec", "")))
     if start.values.get("overwrite") and request.keeps:
         raise BadParameter("overwrite", "The parameter 'overwrite' is true, but false in the xmlspec: make them agree.")
@@ -84,7 +83,7 @@ def _check_folder(start: Start) -> None:
         zone.resolve(path)
 
 
-def _base(documents: GroupFolder, folder: str) -> str:
+def _base(documents: GroupDocuments, folder: str) -> str:
     """Return the normal path of the folder to load into; raises BadParameter if it is a document."""
     if documents.kind(folder) == "document":
         raise BadParameter("folder", f"'{folder}' is a document: give the path of a folder.")
@@ -98,7 +97,7 @@ class _Load:
         self,
         context: Context,
         folder: str,
-        zone: LoadingZone,
+        zone: MemberZone,
         paths: Collection[str],
         *,
         overwrite: bool,
@@ -201,9 +200,9 @@ class _Load:
                 continue
             if kind == "folder":
                 yield f"{path} cannot be loaded: {document.path} is a folder."
-            elif kind and not self._overwrite:
+            elif kind and not self._overwrite and not self._zone.is_copy(path, self._documents, document.path):
                 yield f"{path} cannot be loaded: {document.path} exists already."
-            elif kind:
+            elif kind and self._overwrite:
                 self._replaced.add(document.path)
 
     def _leave_out_invalid(self) -> int:
@@ -266,25 +265,25 @@ class _Load:
         return True
 
 
-class _AsLoaded(GroupFolder):
+class _AsLoaded:
     """The group's documents as they would be after the load. `sources` are the zone's files by document path."""
 
-    def __init__(self, documents: GroupFolder, zone: LoadingZone, sources: Mapping[str, str]) -> None:
+    def __init__(self, documents: GroupDocuments, zone: MemberZone, sources: Mapping[str, str]) -> None:
         self.group = documents.group
         self._documents = documents
         self._zone = zone
         self._sources = sources
 
     def resolve(self, path: str) -> str:
-        """Do as GroupFolder."""
+        """Do as GroupDocuments."""
         return path if composed(path) in self._sources else self._documents.resolve(path)
 
     def open(self, path: str) -> BinaryIO:
-        """Do as GroupFolder."""
+        """Do as GroupDocuments."""
         source = self._sources.get(composed(path))
         return self._documents.open(path) if source is None else self._zone.open(source)
 
     def read(self, path: str, most: int) -> bytes:
-        """Do as GroupFolder."""
+        """Do as GroupDocuments."""
         source = self._sources.get(composed(path))
         return self._documents.read(path, most) if source is None else self._zone.read(source, most)

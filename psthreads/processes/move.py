@@ -28,9 +28,8 @@ from psthreads.authoring.elements import Bar
 from psthreads.authoring.parameter import Bounds
 from psthreads.authoring.process import Start
 from psthreads.authoring.registry import process
-from psthreads.documents.folder import OnSkip
-from psthreads.documents.layout import GroupFolder
 from psthreads.documents.paths import MAX_DEPTH, MAX_NAME, MAX_PATH
+from psthreads.documents.storage import GroupDocuments, OnSkip
 from psthreads.domain.errors import BadParameter, Conflict, DocumentNotFound, PsthreadsError, UnsafePath
 from psthreads.domain.model import Level, Outcome, Status
 
@@ -58,11 +57,11 @@ def move(
 @move.check
 def _check_paths(start: Start) -> None:
     values = start.values
-    folder = cast("GroupFolder", start.folder)
+    folder = cast("GroupDocuments", start.folder)
     _source_and_target(folder, str(values["path"]), str(values["destination"]), merge=bool(values["merge"]))
 
 
-def _source_and_target(folder: GroupFolder, path: str, destination: str, *, merge: bool) -> tuple[str, str]:
+def _source_and_target(folder: GroupDocuments, path: str, destination: str, *, merge: bool) -> tuple[str, str]:
     """Return the current and the new path; raises an error for people if either is impossible."""
     source = folder.resolve(path)
     if source == "/":
@@ -193,6 +192,8 @@ class _Move:
             new = self._new(path)
             kind = _kind(self._folder, new) if exists[-1] else None
             is_conflict = kind is not None and (kind != _FOLDER or visit is _Visit.DOCUMENT)
+            if is_conflict and visit is _Visit.DOCUMENT and self._folder.is_copy(path, new):
+                is_conflict = False  # A move that was stopped has left it, and this one ends that.
             if visit is _Visit.ENTERING:
                 exists.append(kind == _FOLDER)
             if is_conflict or _is_too_long(new):
@@ -263,7 +264,9 @@ class _Move:
                     self._folder.remove_folder(path)
 
 
-def _walk(folder: GroupFolder, top: str, on_skip: OnSkip = lambda _path, _reason: None) -> Iterator[tuple[_Visit, str]]:
+def _walk(
+    folder: GroupDocuments, top: str, on_skip: OnSkip = lambda _path, _reason: None
+) -> Iterator[tuple[_Visit, str]]:
     """Yield the path and everything below it, sorted by name in each folder. Its documents may move meanwhile."""
 
     def entries_of(path: str) -> list[tuple[str, bool]]:
@@ -298,7 +301,7 @@ def _is_too_long(path: str) -> bool:
     return len(path) > MAX_PATH or path.count("/") > MAX_DEPTH + 1
 
 
-def _kind(folder: GroupFolder, path: str) -> str | None:
+def _kind(folder: GroupDocuments, path: str) -> str | None:
     """Return what is at the path, in words; None for nothing."""
     try:
         return _FOLDER if folder.is_folder(path) else "a document"

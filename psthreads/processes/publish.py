@@ -25,7 +25,7 @@ from typing import Annotated, Final, cast
 from psthreads.authoring.context import Context
 from psthreads.authoring.process import Start
 from psthreads.authoring.registry import process
-from psthreads.documents.layout import GroupFolder
+from psthreads.documents.storage import GroupDocuments
 from psthreads.domain.errors import BadParameter, Conflict, DocumentNotFound, UnsafePath
 from psthreads.domain.model import Outcome, Status
 from psthreads.processes.archives.zip_writer import ZipWriter
@@ -64,7 +64,7 @@ def publish(
 
 @publish.check
 def _check_paths(start: Start) -> None:
-    folder, stylesheet = cast("GroupFolder", start.folder), str(start.values["stylesheet"])
+    folder, stylesheet = cast("GroupDocuments", start.folder), str(start.values["stylesheet"])
     folder.resolve(str(start.values["path"]))
     try:
         is_folder = folder.is_folder(stylesheet)

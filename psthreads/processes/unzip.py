@@ -23,8 +23,8 @@ from psthreads.authoring.context import Context
 from psthreads.authoring.parameter import Bounds
 from psthreads.authoring.process import Start
 from psthreads.authoring.registry import process
-from psthreads.documents.loading_zone import LoadingZone
 from psthreads.documents.paths import new_names_of, printable
+from psthreads.documents.storage import MemberZone
 from psthreads.domain.errors import NotFound, PsthreadsError
 from psthreads.domain.model import Level, Outcome, Status
 from psthreads.processes.archives.entries import Archive, ArchiveEntry, Damaged
@@ -99,7 +99,7 @@ def unzip(
     return f"Successfully unzipped {many(len(files), 'file')}{_left_out(archive)}"
 
 
-def _settle(context: Context, zone: LoadingZone, path: str, *, deleteoriginal: bool) -> None:
+def _settle(context: Context, zone: MemberZone, path: str, *, deleteoriginal: bool) -> None:
     """Wait for the disk, and remove the archive."""
     # Until its files are on the disk, the archive is the only copy that would survive a power cut.
     context.message("Waiting for the disk")
@@ -112,7 +112,7 @@ def _settle(context: Context, zone: LoadingZone, path: str, *, deleteoriginal: b
 
 @unzip.check
 def _check_path(start: Start) -> None:
-    cast("LoadingZone", start.loading_zone).of_upload(str(start.values.get("uploadid", ""))).resolve(
+    cast("MemberZone", start.loading_zone).of_upload(str(start.values.get("uploadid", ""))).resolve(
         str(start.values["path"])
     )
 
@@ -145,7 +145,7 @@ def _is_acceptable(context: Context, archive: Archive, path: str, base: str, vac
 class _Vacancies:
     """The folders that do not exist in a loading zone, each looked up once."""
 
-    def __init__(self, zone: LoadingZone) -> None:
+    def __init__(self, zone: MemberZone) -> None:
         self._zone = zone
         self._highest = {"": ""}
 
@@ -157,7 +157,7 @@ class _Vacancies:
         return self._highest[folder]
 
     def kind(self, path: str) -> str:
-        """Return what is at a path, as `LoadingZone.kind`."""
+        """Return what is at a path, as `MemberZone.kind`."""
         new_names_of(path)
         return "" if self.highest(path) else self._zone.kind(path)
 

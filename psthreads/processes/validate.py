@@ -26,7 +26,7 @@ from typing import Annotated, Final, cast
 from psthreads.authoring.context import Context
 from psthreads.authoring.process import Start
 from psthreads.authoring.registry import process
-from psthreads.documents.layout import Document, GroupFolder
+from psthreads.documents.storage import Document, GroupDocuments
 from psthreads.domain.model import Level, Outcome, Status
 from psthreads.processes.endings import xml_test
 from psthreads.processes.validation.report import Findings, Summary
@@ -63,7 +63,7 @@ def validate(
 
 @validate.check
 def _check_path(start: Start) -> None:
-    cast("GroupFolder", start.folder).resolve(str(start.values["path"]))
+    cast("GroupDocuments", start.folder).resolve(str(start.values["path"]))
 
 
 class _Validation:

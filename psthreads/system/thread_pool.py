@@ -19,11 +19,12 @@ class Pool(Enum):
     PASSWORDS = "passwords"
     DISK = "disk"
     CHECKS = "checks"
+    STORE = "store"
 
     @property
     def size(self) -> int:
         """The number of the pool's threads. Checks are Python code: two of them leave the event loop a third."""
-        return {Pool.PASSWORDS: 4, Pool.DISK: 8, Pool.CHECKS: 2}[self]
+        return {Pool.PASSWORDS: 4, Pool.DISK: 8, Pool.CHECKS: 2, Pool.STORE: 16}[self]
 
 
 class Overdue(BaseException):

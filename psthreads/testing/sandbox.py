@@ -13,8 +13,8 @@ from typing import Any, Final, Self
 from psthreads.authoring.context import Context, Interrupted
 from psthreads.authoring.elements import Bar
 from psthreads.authoring.process import Process, Scope
+from psthreads.documents.folders.loading_zone import LoadingZone
 from psthreads.documents.layout import Documents, GroupFolder, ResultFile
-from psthreads.documents.loading_zone import LoadingZone
 from psthreads.documents.paths import TEMPORARY
 from psthreads.domain.access import Group, Member
 from psthreads.domain.errors import NotFound

@@ -15,8 +15,7 @@ from itertools import chain
 from typing import Final
 
 from psthreads.documents.installation import Installation
-from psthreads.documents.layout import Documents
-from psthreads.documents.usage import measure
+from psthreads.documents.layout import open_storage
 from psthreads.domain.config import DAY, Config
 from psthreads.domain.errors import ThreadNotFound
 from psthreads.identity.quotas import Quotas
@@ -34,8 +33,7 @@ class FileSweeper:
     def __init__(self, config: Config, store: ThreadStore, installation: Installation, quotas: Quotas) -> None:
         self._store = store
         self._installation = installation
-        self._documents = Documents(config.documents)
-        self._root = config.documents
+        self._documents = open_storage(config)
         self._quotas = quotas
         # No thread writes to a file for longer, whatever limit its process has.
         self._longest = max(DAY, config.time_limit)
@@ -84,7 +82,7 @@ class FileSweeper:
     def _measure(self) -> Iterator[int]:
         """Measure what the groups use of the disk."""
         usages = []
-        for usage in measure(self._root):
+        for usage in self._documents.measure():
             if usage is not None:
                 usages.append(usage)
             yield 0

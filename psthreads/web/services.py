@@ -13,7 +13,8 @@ from psthreads.authoring.registry import Registry
 from psthreads.database.connection import connect
 from psthreads.database.shared_settings import SharedSettings
 from psthreads.documents.installation import Installation
-from psthreads.documents.layout import Documents
+from psthreads.documents.layout import open_storage
+from psthreads.documents.storage import Storage
 from psthreads.domain.config import Config
 from psthreads.identity.directory import Directory
 from psthreads.identity.quotas import Quotas
@@ -45,7 +46,7 @@ class Services:
     engine: Engine
     feed: Feed
     installation: Installation
-    documents: Documents
+    documents: Storage
     registry: Registry
     janitor: Janitor
     stream_limit: StreamLimit
@@ -75,7 +76,7 @@ class Services:
             engine=Engine(redis, config, store, registry),
             feed=Feed(redis, store),
             installation=installation,
-            documents=Documents(config.documents, installation.require),
+            documents=open_storage(config, installation.require),
             registry=registry,
             downloads=Downloads(),
             stream_limit=StreamLimit(config.streams, config.streams_per_member),

@@ -8,8 +8,8 @@ from contextlib import suppress
 from io import FileIO
 from pathlib import Path
 
-from psthreads.documents.document_tree import DocumentTree
-from psthreads.documents.folder import Folder
+from psthreads.documents.folders.document_tree import DocumentTree
+from psthreads.documents.folders.folder import Folder
 
 
 class Staging(DocumentTree):
@@ -18,6 +18,10 @@ class Staging(DocumentTree):
     def __init__(self, root: Path) -> None:
         super().__init__(root)
         self._current = self._first = Folder.at(root)
+
+    def local_path(self, path: str) -> Path:
+        """Return where a file is on this machine."""
+        return self._root / path.lstrip("/")
 
     def write(self, path: str, chunks: Iterable[bytes], modified: float | None = None) -> None:
         """Write a new file that was modified then, in seconds since the epoch, and create missing folders.

@@ -21,7 +21,7 @@ Ask = Callable[[Sequence[bytes]], list[bytes]]
 
 
 class Files(Protocol):
-    """The documents of one group that a piece of work reads, as GroupFolder has them."""
+    """The documents of one group that a piece of work reads, as GroupDocuments has them."""
 
     group: Group
 
@@ -36,7 +36,7 @@ class Files(Protocol):
 
 
 class AskedFiles:
-    """The files of a group in a child. Every method raises what GroupFolder's would."""
+    """The files of a group in a child. Every method raises what GroupDocuments's would."""
 
     def __init__(self, group: Group, ask: Ask) -> None:
         self.group = group

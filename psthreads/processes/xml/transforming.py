@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import starmap
 from typing import Final
 
 from psthreads.authoring.context import Context
-from psthreads.documents.layout import Document
-from psthreads.domain.errors import PsthreadsError
+from psthreads.documents.storage import Document
 from psthreads.processes.bounded.child import SECONDS, BoundedChild, Death, WorkRequest
 from psthreads.processes.bounded.inside import Inside
 from psthreads.processes.xml.stylesheet import NotTransformed, Output, Stylesheet
@@ -51,33 +51,25 @@ class Transformer:
 
     def transform(self, documents: Iterable[Document]) -> Iterator[Transformed]:
         """Yield the result for each document, in order."""
-        with self._folder.keeping_folder():
-            for document, answer in self._child.answers(map(self._request, documents)):
-                if isinstance(answer, Death):
-                    yield Transformed(document, None, f"it {answer.reason}")
-                elif answer[0] == _PROBLEM:
-                    yield Transformed(document, None, answer[1].decode())
-                else:
-                    _, content, ending, *messages = answer
-                    yield Transformed(document, Output(content, ending.decode(), [each.decode() for each in messages]))
+        requests = starmap(_request, self._folder.read_each(documents, _LARGEST))
+        for document, answer in self._child.answers(requests):
+            if isinstance(answer, Death):
+                yield Transformed(document, None, f"it {answer.reason}")
+            elif answer[0] == _PROBLEM:
+                yield Transformed(document, None, answer[1].decode())
+            else:
+                _, content, ending, *messages = answer
+                yield Transformed(document, Output(content, ending.decode(), [each.decode() for each in messages]))
 
-    def _request(self, document: Document) -> WorkRequest[Document]:
-        path = document.path.encode(errors="surrogatepass")
-        try:
-            data = self._read(document.path, document.size)
-        except NotTransformed as error:
-            return WorkRequest(document, (path, b"", str(error).encode()), 0)
-        except (PsthreadsError, OSError):
-            return WorkRequest(document, (path, b"", b"it is gone, or can no longer be read"), 0)
-        return WorkRequest(document, (path, data), len(data))
 
-    def _read(self, path: str, size: int) -> bytes:
-        data = self._folder.read(path, min(size, _LARGEST) + 1)
-        if size < len(data) <= _LARGEST:  # It has grown.
-            data = self._folder.read(path, _LARGEST + 1)
-        if len(data) > _LARGEST:
-            raise NotTransformed(f"it is larger than {_LARGEST // 1024 // 1024} MiB")
-        return data
+def _request(document: Document, data: bytes | Exception | None) -> WorkRequest[Document]:
+    path = document.path.encode(errors="surrogatepass")
+    if data is None:
+        problem = f"it is larger than {_LARGEST // 1024 // 1024} MiB"
+        return WorkRequest(document, (path, b"", problem.encode()), 0)
+    if isinstance(data, Exception):
+        return WorkRequest(document, (path, b"", b"it is gone, or can no longer be read"), 0)
+    return WorkRequest(document, (path, data), len(data))
 
 
 class _Transforming:

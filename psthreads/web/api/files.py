@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import mimetypes
-import os
 from typing import Final, cast
 
 from flask import Blueprint, Response, g, request
 from werkzeug.exceptions import RequestedRangeNotSatisfiable
 from werkzeug.utils import send_file
 
-from psthreads.documents.results import owner
+from psthreads.documents.result_files import owner
 from psthreads.domain import access
 from psthreads.domain.errors import NotFound, ThreadNotFound
 from psthreads.domain.model import Thread
@@ -79,8 +78,7 @@ def _not_found(filename: str) -> NotFound:
 
 def _send(services: Services, thread: Thread, filename: str) -> Response:
     """Send the file, or the range that an interrupted download still needs (RFC 9110, section 14)."""
-    file = services.documents.results(thread.group_id).open(filename)
-    status = os.fstat(file.fileno())
+    result = services.documents.results(thread.group_id).find(filename)
     kind = mimetypes.guess_type(filename)[0] or "application/octet-stream"
     environ = dict(request.environ)
     if "HTTP_RANGE" in environ:
@@ -88,21 +86,21 @@ def _send(services: Services, thread: Thread, filename: str) -> Response:
     if "," in environ.get("HTTP_RANGE", ""):
         del environ["HTTP_RANGE"]  # A server may answer several ranges with the whole file.
     response = send_file(
-        file,
+        result.file,
         environ,
         mimetype=kind,
         as_attachment=True,
         download_name=filename,
         conditional=False,
-        etag=f"{status.st_ino:x}-{status.st_mtime_ns:x}-{status.st_size:x}",
-        last_modified=status.st_mtime,
+        etag=result.etag,
+        last_modified=result.modified,
         response_class=Response,
     )
     response.content_type = respond.XML if kind in _XML else f"{kind}; charset=utf-8" if kind in _TEXT else kind
-    response.content_length = status.st_size
+    response.content_length = result.size
     response.headers["Cache-Control"] = "private, no-cache"
     try:
-        response.make_conditional(environ, accept_ranges=True, complete_length=status.st_size)
+        response.make_conditional(environ, accept_ranges=True, complete_length=result.size)
     except RequestedRangeNotSatisfiable:
         response.close()
         raise

@@ -15,7 +15,7 @@ from typing import Final
 from flask import Blueprint, Response, g, request
 
 from psthreads.authoring.parameter import Bounds, Parameter
-from psthreads.documents.loading_zone import LoadingZone
+from psthreads.documents.storage import MemberZone
 from psthreads.domain.errors import BadParameter, MissingParameter
 from psthreads.system.thread_pool import Pool
 from psthreads.web.api.starts import acting_member
@@ -168,13 +168,13 @@ def make_zone_blueprint(services: Services, guard: Guard) -> Blueprint:
     return blueprint
 
 
-def _first_files(zone: LoadingZone) -> list[tuple[str, int]]:
+def _first_files(zone: MemberZone) -> list[tuple[str, int]]:
     """Return the paths and sizes of as many files as an answer may have, and one more."""
     walk = zone.walk(lambda _path, _reason: None)
     return [(file.path, file.size) for file in islice(walk, _MOST_LISTED + 1)]
 
 
-def _same_zone(zone: LoadingZone) -> LoadingZone:
+def _same_zone(zone: MemberZone) -> MemberZone:
     """Return the zone. Raises BadParameter where the form's fields before its first file chose another one."""
     key = g.upload_member.id, zone.upload_id
     if g.setdefault("upload_key", key) != key:
@@ -183,7 +183,7 @@ def _same_zone(zone: LoadingZone) -> LoadingZone:
     return zone
 
 
-def _chosen_zone(services: Services, fields: Mapping[str, str]) -> LoadingZone:
+def _chosen_zone(services: Services, fields: Mapping[str, str]) -> MemberZone:
     """Return the zone that the fields of an upload choose, and set `g.upload_member`.
 
     Raises BadParameter, MemberNotFound and NotAllowed.

@@ -14,7 +14,7 @@ from jinja2 import Environment
 from lxml import etree
 from markupsafe import Markup
 
-from psthreads.documents.results import owner
+from psthreads.documents.result_files import owner
 from psthreads.domain.errors import PsthreadsError
 from psthreads.domain.model import Event, LogPage, Thread, ThreadPage, clean, iso
 from psthreads.web.http.routing import API_PREFIX

@@ -16,8 +16,8 @@ from werkzeug.datastructures import ImmutableMultiDict
 from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 from werkzeug.sansio.multipart import Data, Epilogue, Field, File, MultipartDecoder, NeedData
 
-from psthreads.documents.loading_zone import Arrival, LoadingZone
 from psthreads.documents.paths import composed, names_of
+from psthreads.documents.storage import Arrival, MemberZone
 from psthreads.domain.errors import BadParameter, MissingParameter, NoSpace, PsthreadsError, TooLarge
 from psthreads.system.thread_pool import off_the_loop
 from psthreads.web.http import bodies
@@ -48,7 +48,7 @@ def expect(most: int) -> None:
     request.max_content_length = most + (1 if request.method == "PUT" else _FORM)
 
 
-def put(zone: LoadingZone, name: str, most: int, allow: Callable[[], None]) -> int:
+def put(zone: MemberZone, name: str, most: int, allow: Callable[[], None]) -> int:
     """Write the body to a file of the zone, and return its size in bytes.
 
     `allow` is called at the end, which may be long after the start, and may raise. Raises TooLarge, NoSpace,
@@ -64,7 +64,7 @@ def put(zone: LoadingZone, name: str, most: int, allow: Callable[[], None]) -> i
 
 
 def put_form(
-    zone: Callable[[], LoadingZone],
+    zone: Callable[[], MemberZone],
     allow: Callable[[Mapping[str, str]], None],
     most: int,
     query: Mapping[str, str] | None = None,
@@ -103,7 +103,7 @@ class _Form:
     def __init__(
         self,
         stack: ExitStack,
-        zone: Callable[[], LoadingZone],
+        zone: Callable[[], MemberZone],
         allow: Callable[[Mapping[str, str]], None],
         most: int,
         query: Mapping[str, str] | None,
@@ -157,6 +157,8 @@ class _Form:
             if self._left < 0:
                 raise TooLarge(0)  # `_translated` fills in the limit.
             self._arrival.write(event.data)
+            if not event.more_data:
+                self._arrival.complete()
         elif isinstance(event, Data):
             self._text += event.data
             if len(self._text) > _FIELD:
@@ -182,7 +184,7 @@ class _Form:
         self._claim("/".join(names_of(composed(filename))))
         zone = self._zone()
         self.has_new |= not zone.kind(filename)
-        arrival = self._stack.enter_context(zone.write(filename, self._left, _sync))
+        arrival = self._stack.enter_context(zone.write(filename, self._left, _sync, waits=True))
         self._arrivals[filename] = arrival
         return arrival
 

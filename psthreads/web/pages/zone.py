@@ -10,9 +10,7 @@ from typing import Final, TypeVar
 from flask import Blueprint, Response, after_this_request, g, redirect, render_template, request
 from werkzeug.wrappers import Response as AnyResponse
 
-from psthreads.documents.document_tree import Document
-from psthreads.documents.loading_zone import LoadingZone
-from psthreads.documents.paths import names_of
+from psthreads.documents.storage import Document, MemberZone
 from psthreads.domain import access
 from psthreads.domain.errors import (
     GroupNotFound,
@@ -59,14 +57,14 @@ def add_to(blueprint: Blueprint, services: Services, guard: Guard) -> None:
     """Add the page to the group part of the dashboard. The whole server has no loading zone."""
     max_bytes = services.config.max_upload
 
-    def zone() -> LoadingZone:
+    def zone() -> MemberZone:
         return services.documents.loading_zone(g.caller.group, g.caller.member.id)
 
     def render(problem: str = "") -> str:
         after = forms.argument("after")
         return render_template(
             "loading-zone.html",
-            listing=_heavy(services, partial(_list, zone(), tuple(names_of(after)))),
+            listing=_heavy(services, partial(_list, zone(), after)),
             after=after,
             max_bytes=max_bytes,
             max_files=uploads.MOST_FILES,
@@ -102,7 +100,7 @@ def add_to(blueprint: Blueprint, services: Services, guard: Guard) -> None:
 
 
 def _add_removal(
-    blueprint: Blueprint, services: Services, zone: Callable[[], LoadingZone], render: Callable[[str], str]
+    blueprint: Blueprint, services: Services, zone: Callable[[], MemberZone], render: Callable[[str], str]
 ) -> None:
     @blueprint.post("/loading-zone/remove")
     def zone_remove(**_: str) -> AnyResponse | str:
@@ -137,7 +135,7 @@ class _Listing:
     skipped: int = 0
 
 
-def _list(zone: LoadingZone, after: tuple[str, ...]) -> _Listing:
+def _list(zone: MemberZone, after: str) -> _Listing:
     """Return as many of the files after that path as fit a page."""
     listing = _Listing()
     free = _MAX_BYTES
@@ -145,9 +143,7 @@ def _list(zone: LoadingZone, after: tuple[str, ...]) -> _Listing:
     def skip(_path: str, _reason: str) -> None:
         listing.skipped += 1
 
-    for file in zone.walk(skip):
-        if after and tuple(names_of(file.path)) <= after:
-            continue
+    for file in zone.walk(skip, after):
         # The path stands in a field and, unless it is long, in a link, which takes three bytes for one.
         link = 3 * len(file.path.encode()) if len(file.path) <= MAX_LINK else 0
         free -= _ROW_BYTES + formatting.html_size(file.path) + link

@@ -25,7 +25,7 @@ from psthreads.authoring.process import Process
 from psthreads.authoring.reporting import ReportWriter
 from psthreads.database.connection import descriptors
 from psthreads.documents.installation import Installation
-from psthreads.documents.layout import Documents
+from psthreads.documents.layout import open_storage
 from psthreads.domain.access import Group, Member
 from psthreads.domain.config import Config
 from psthreads.domain.errors import Unavailable, WrongInstallation
@@ -112,7 +112,7 @@ class Performer:
         group = Group(thread.group_id, thread.group_name) if thread.group_id != SERVER_WIDE else None
         fence = ExecutionFence(self._store, self._state, execution)
         guard = _PlaceCheck(self._installation)
-        documents = Documents(self._config.documents, guard, fence)
+        documents = open_storage(self._config, guard, fence)
         context = Context(
             thread_id=thread.id,
             member=Member(thread.member_id, thread.username),

@@ -18,9 +18,9 @@ from werkzeug.test import TestResponse
 
 from psthreads.admin import doctor
 from psthreads.audit.entries import SETUP
+from psthreads.documents.folders.marker import Marker
 from psthreads.documents.installation import Installation
 from psthreads.documents.layout import Documents
-from psthreads.documents.marker import Marker
 from psthreads.domain.config import Config
 from psthreads.domain.errors import Unavailable, WrongInstallation
 from psthreads.domain.model import Outcome, Ownership, Status
@@ -99,11 +99,11 @@ def test_of_many_processes_that_start_at_once_only_those_with_one_folder_begin(
         thread.start()
     for thread in threads:
         thread.join()
-    begun = {each.marker.root for each in starting if each.check() is None}
+    begun = {each.marker.place for each in starting if each.check() is None}
     assert len(begun) == 1
     assert sum(each.mismatch is None for each in starting) == 4
-    (root,) = begun
-    stored = Marker(root).read()
+    (place,) = begun
+    stored = Marker(Path(place.removeprefix("folder "))).read()
     assert stored is not None
     assert redis.hget("ps:installation", "id") == stored.id.encode()
 

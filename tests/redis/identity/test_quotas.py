@@ -10,7 +10,7 @@ from redis import Redis
 
 from psthreads.admin import doctor
 from psthreads.audit.entries import SETUP
-from psthreads.documents.usage import measure
+from psthreads.documents.folders.usage import measure
 from psthreads.domain.config import Config
 from psthreads.domain.model import Level, Line, Outcome, Report, Status
 from psthreads.identity.quotas import Quotas

@@ -15,8 +15,8 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from psthreads.audit.entries import SETUP
+from psthreads.documents.folders.loading_zone import LoadingZone
 from psthreads.documents.layout import Documents
-from psthreads.documents.loading_zone import LoadingZone
 from psthreads.domain.access import Role
 from psthreads.domain.config import Config
 from psthreads.web.http import uploads

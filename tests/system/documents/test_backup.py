@@ -13,7 +13,7 @@ from redis import Redis
 
 from psthreads.authoring.plugins import load
 from psthreads.documents.layout import Documents
-from psthreads.documents.results import owner
+from psthreads.documents.result_files import owner
 from psthreads.domain.config import Config
 from psthreads.domain.errors import GroupNotFound, ThreadNotFound
 from psthreads.domain.model import Status, Thread

@@ -30,7 +30,7 @@ def test_a_cancel_at_any_moment_leaves_every_document_old_or_new(
     tmp_path: Path, overwrite: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # How long a busy disk takes at the end would leave hardly a cancel for the work before it.
-    monkeypatch.setattr("psthreads.documents.group_folder.sync_all", lambda _: None)
+    monkeypatch.setattr("psthreads.documents.folders.group_folder.sync_all", lambda _: None)
     names = [f"docs/{number % 7}/{number}.xml" for number in range(DOCUMENTS)]
     old = dict.fromkeys(names[::2], b"<old>" + b"o" * 500) if overwrite == "true" else {}
     new = dict.fromkeys(names, b"<new>" + b"n" * 500)
@@ -72,7 +72,7 @@ def test_a_cancel_at_any_moment_leaves_whole_files_and_nothing_temporary(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # How long a busy disk takes at the end would leave hardly a cancel for the work before it.
-    monkeypatch.setattr("psthreads.documents.group_folder.sync_all", lambda _: None)
+    monkeypatch.setattr("psthreads.documents.folders.group_folder.sync_all", lambda _: None)
     archive = many(DOCUMENTS)
     with zipfile.ZipFile(io.BytesIO(archive)) as opened:
         whole = {f"docs/{info.filename.partition('/')[2]}": opened.read(info) for info in opened.infolist()}

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from psthreads.documents.loading_zone import LoadingZone
+from psthreads.documents.folders.loading_zone import LoadingZone
 from psthreads.domain.errors import Conflict, NotFound, PsthreadsError, TooLarge, UnsafePath
 from tests.support.loading import GROUP, MEMBER, Place
 

@@ -12,7 +12,7 @@ import pytest
 from psthreads.authoring.context import Cancelled, Context
 from psthreads.authoring.process import Answer, Start
 from psthreads.documents.layout import Documents, GroupFolder
-from psthreads.documents.results import owner
+from psthreads.documents.result_files import owner
 from psthreads.domain.access import Group
 from psthreads.domain.errors import BadParameter, DocumentNotFound, PsthreadsError, UnsafePath
 from psthreads.domain.model import Level

@@ -157,7 +157,7 @@ def test_what_the_file_system_refuses_is_an_error_of_that_document(
         rename_to_new(from_folder, name, to_folder, new)
 
     fill(group, 5)
-    monkeypatch.setattr("psthreads.documents.folder.rename_to_new", rename)
+    monkeypatch.setattr("psthreads.documents.folders.folder.rename_to_new", rename)
     outcome = group.run(path="/documents", destination="/moved")
     assert outcome.status is Status.FAILED
     (line,) = group.reporter.lines(Level.ERROR)

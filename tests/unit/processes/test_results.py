@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from psthreads.documents.folders.results import ResultFolder
 from psthreads.documents.layout import Documents
-from psthreads.documents.results import MAX_FILENAME, ResultFolder, owner, public_name
+from psthreads.documents.result_files import MAX_FILENAME, owner, public_name
 from psthreads.domain.errors import NotFound, UnsafePath
 from psthreads.processes.validate import validate
 from tests.support import group_of_documents

@@ -14,8 +14,8 @@ import pytest
 
 from psthreads.authoring.context import Cancelled, Context
 from psthreads.authoring.process import Start
-from psthreads.documents.document_tree import DocumentTree
 from psthreads.documents.paths import TEMPORARY
+from psthreads.documents.storage import StagedFiles
 from psthreads.domain.errors import MissingParameter, NotFound, UnsafePath
 from psthreads.domain.model import Level, Status
 from psthreads.processes.archives import entries as _entries
@@ -176,7 +176,7 @@ def test_a_cancel_while_files_are_put_in_place_leaves_some_whole_ones_and_the_ar
     take, targets = place.zone.take, []
 
     def at_the_fifth(context: Context) -> None:
-        def count(staged: DocumentTree, path: str, to: str) -> bool:
+        def count(staged: StagedFiles, path: str, to: str) -> bool:
             targets.append(to)
             if len(targets) == 5:
                 context.interrupt(Cancelled())  # Held back until the file is in its place.
@@ -198,7 +198,7 @@ def test_the_highest_new_folder_appears_in_one_step_and_a_cancel_then_leaves_all
     take, targets = place.zone.take, []
 
     def at_the_first(context: Context) -> None:
-        def cancel(staged: DocumentTree, path: str, to: str) -> bool:
+        def cancel(staged: StagedFiles, path: str, to: str) -> bool:
             targets.append(to)
             if len(targets) == 1:
                 context.interrupt(Cancelled())

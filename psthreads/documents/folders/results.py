@@ -1,44 +1,22 @@
-"""The result files of threads.
-
-A result's name contains the id of its thread: that decides who may download it, and when it is removed.
-"""
+"""The result files of threads in a folder."""
 
 from __future__ import annotations
 
 import os
-import re
 import secrets
 from collections.abc import Callable
 from contextlib import suppress
 from io import FileIO
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Final
+from typing import BinaryIO
 
 from psthreads.documents.fence import NO_FENCE, Fence
-from psthreads.documents.folder import Folder, ResultFile
-from psthreads.documents.paths import FORBIDDEN, TEMPORARY, printable
-from psthreads.domain.errors import DocumentNotFound, NotFound, UnsafePath
-
-MAX_FILENAME: Final = 200
-"""The longest name of a result file, in bytes of UTF-8, including the thread's id."""
-
-_ID: Final = re.compile(r"(?<![0-9a-f])[0-9a-f]{32}(?![0-9a-f])")
-
-
-def owner(filename: str) -> str | None:
-    """Return the id of the thread that a file's name contains, or None."""
-    ids = _ID.findall(filename)
-    return ids[-1] if ids else None
-
-
-def public_name(filename: str, thread_id: str) -> str:
-    """Add the thread's id to a file's name, unless it is there: report.html becomes report-<id>.html."""
-    if owner(filename) == thread_id:
-        return filename
-    stem, dot, ending = filename.rpartition(".")
-    name = f"{stem}-{thread_id}.{ending}" if dot else f"{filename}-{thread_id}"
-    return name if owner(name) == thread_id else f"{filename}-{thread_id}"
+from psthreads.documents.folders.folder import Folder
+from psthreads.documents.paths import TEMPORARY
+from psthreads.documents.result_files import ResultFile, check_filename, owner
+from psthreads.documents.storage import StoredResult
+from psthreads.domain.errors import DocumentNotFound, NotFound
 
 
 class ResultFolder:
@@ -58,17 +36,24 @@ class ResultFolder:
         Raises UnsafePath for a name with a slash, a backslash, a leading dot or a control character, or of more than
         200 bytes.
         """
-        _check_filename(filename)
+        check_filename(filename)
         self._guard()
         return PendingResult(self._root, filename, self._fence)
 
     def open(self, filename: str) -> BinaryIO:
         """Open a complete file to read it. Raises UnsafePath for an invalid name, and NotFound."""
-        _check_filename(filename)
+        check_filename(filename)
         try:
             return os.fdopen(Folder.at(self._root).open_regular(filename, filename), "rb")
         except (FileNotFoundError, DocumentNotFound):
             raise NotFound(f"There is no file '{filename}' here: list the threads to see their results.") from None
+
+    def find(self, filename: str) -> StoredResult:
+        """Open a complete file for a download; raises as `open`."""
+        file = self.open(filename)
+        status = os.fstat(file.fileno())
+        etag = f"{status.st_ino:x}-{status.st_mtime_ns:x}-{status.st_size:x}"
+        return StoredResult(file, status.st_size, status.st_mtime, etag)
 
 
 class PendingResult:
@@ -132,11 +117,3 @@ class PendingResult:
             with suppress(FileNotFoundError):
                 os.unlink(self._hidden, dir_fd=self._folder.fd)
             self._folder = None
-
-
-def _check_filename(filename: str) -> None:
-    if not filename or "/" in filename or filename.startswith(".") or FORBIDDEN.search(filename):
-        reason = "a file's name has no slash, backslash, control character or leading dot"
-        raise UnsafePath(printable(filename), reason, name="filename")
-    if len(filename.encode()) > MAX_FILENAME:
-        raise UnsafePath(printable(filename), f"it is longer than {MAX_FILENAME} bytes", name="filename")

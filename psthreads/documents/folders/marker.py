@@ -11,11 +11,11 @@ import os
 import secrets
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from psthreads.documents.folder import Folder
+from psthreads.documents.folders.folder import Folder
+from psthreads.documents.storage import StoreRecord
 
 _FOLDER: Final = ".psthreads"
 _ID: Final = "installation.json"
@@ -23,21 +23,6 @@ _TICKS: Final = "ticks"
 _LONGEST: Final = 1_000  # bytes
 # The folders whose entries are named after groups.
 _NUMBERED: Final = ("groups", "results", "loading")
-KINDS: Final = ("group", "member")
-"""What has ids that folders are named after."""
-
-
-@dataclass(frozen=True, slots=True)
-class StoreRecord:
-    """What the store knows: the installation's id, whether Redis has it for certain, and the ticks that it had.
-
-    `claims` is how many threads workers had taken when Redis was last found to be an older copy.
-    """
-
-    id: str
-    is_confirmed: bool
-    ticks: int
-    claims: int
 
 
 class Marker:
@@ -45,6 +30,7 @@ class Marker:
 
     def __init__(self, root: Path) -> None:
         self.root = root.absolute()
+        self.place = f"folder {self.root}"
         self._folder = self.root / _FOLDER
 
     def read(self) -> StoreRecord | None:
@@ -56,6 +42,14 @@ class Marker:
             return None
         except (ValueError, KeyError, TypeError):
             raise OSError(f"{self._folder / _ID} is damaged") from None
+
+    def is_of(self, installation: str) -> bool:
+        """Tell whether the folder is of this installation: a disk may be unmounted at any moment."""
+        try:
+            record = self.read()
+        except OSError:
+            return False
+        return record is not None and record.id == installation
 
     def create(self) -> None:
         """Give the store a new id, not yet confirmed, unless it has one."""

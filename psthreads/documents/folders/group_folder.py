@@ -12,9 +12,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from psthreads.documents.document_tree import DocumentTree
 from psthreads.documents.fence import NO_FENCE, Fence
-from psthreads.documents.folder import Folder
+from psthreads.documents.folders.document_tree import DocumentTree
+from psthreads.documents.folders.folder import Folder
 from psthreads.documents.paths import names_of, new_names_of
 from psthreads.domain.access import Group
 from psthreads.domain.errors import Conflict, DocumentNotFound
@@ -154,6 +154,10 @@ class GroupFolder(DocumentTree):
                 return self.move(path, to)
             raise DocumentNotFound(path) from None
         return None
+
+    def is_copy(self, path: str, to: str) -> bool:  # noqa: ARG002 (as GroupDocuments has it)
+        """Return False: a rename leaves no copy."""
+        return False
 
     def sync(self) -> None:
         """Wait until everything written to the folder is on the disk, and would survive a power cut."""

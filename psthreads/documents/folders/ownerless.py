@@ -12,15 +12,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from psthreads.documents.folder import Folder
-
-OWNERLESS_TICKS: Final = 7 * 86_400
-"""For how many ticks, about seconds of a running service, a result must be ownerless before it is removed."""
+from psthreads.documents.folders.folder import Folder
+from psthreads.documents.storage import OWNERLESS_TICKS
 
 _LONGEST: Final = 100  # bytes
 
 
-class Ownerless:
+class OwnerlessFolder:
     """What one sweep sees of ownerless results; the observations of earlier ones are in a folder of the store.
 
     An observation counts for one installation only. Methods raise OSError.

@@ -10,7 +10,7 @@ import os
 import shutil
 import stat
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -18,14 +18,11 @@ from itertools import islice
 from pathlib import Path
 from typing import Final
 
-from psthreads.documents.folder import Folder
-from psthreads.documents.ownerless import Ownerless
+from psthreads.documents.folders.folder import Folder
 from psthreads.documents.paths import TEMPORARY
-from psthreads.documents.results import owner
+from psthreads.documents.result_files import owner
+from psthreads.documents.storage import IdFilter, Ownerless
 from psthreads.system.thread_pool import off_the_loop
-
-IdFilter = Callable[[Collection[str]], set[str]]
-"""Returns those of the given thread ids that meet a condition."""
 
 _MINUTE: Final = 60
 _HOUR: Final = 3600

@@ -4,28 +4,15 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from psthreads.documents.folder import LINK, OTHER, Folder, OnSkip
+from psthreads.documents.folders.folder import LINK, OTHER, Folder
 from psthreads.documents.paths import PLAIN, composed, names_of
-from psthreads.domain.errors import DocumentNotFound, UnsafePath
-
-
-def _ignore(path: str, reason: str) -> None:
-    """Do nothing with what a walk leaves out."""
-
-
-@dataclass(frozen=True, slots=True)
-class Document:
-    """A document in a group's folder. `size` is in bytes, `modified` in milliseconds since the epoch."""
-
-    path: str
-    size: int
-    modified: int
+from psthreads.documents.storage import Document, OnSkip, ignore_skip
+from psthreads.domain.errors import DocumentNotFound, PsthreadsError, UnsafePath
 
 
 class DocumentTree:
@@ -81,7 +68,7 @@ class DocumentTree:
             os.close(fd)
         return data
 
-    def walk(self, path: str = "", on_skip: OnSkip = _ignore) -> Iterator[Document]:
+    def walk(self, path: str = "", on_skip: OnSkip = ignore_skip) -> Iterator[Document]:
         """Yield the document at the path, or every one below it, depth first and sorted by name in each folder.
 
         Links, pipes, sockets and devices, and what vanishes meanwhile, are left out and passed to `on_skip`. Memory
@@ -100,7 +87,7 @@ class DocumentTree:
                 on_skip(full, LINK if stat.S_ISLNK(status.st_mode) else OTHER)
 
     def contents(
-        self, path: str, most: int, where: Callable[[str], bool], on_skip: OnSkip = _ignore
+        self, path: str, most: int, where: Callable[[str], bool], on_skip: OnSkip = ignore_skip
     ) -> Iterator[tuple[Document, bytes | None]]:
         """Walk, and yield each document whose name `where` accepts with its bytes, or None for more than `most`.
 
@@ -119,8 +106,30 @@ class DocumentTree:
             else:
                 yield _document(full, status), data
 
+    def read_each(
+        self, documents: Iterable[Document], most: int
+    ) -> Iterator[tuple[Document, bytes | Exception | None]]:
+        """Yield the documents with their bytes, None for more than `most`, or the error that reading raised."""
+        with self._keeping_folder():
+            for document in documents:
+                try:
+                    data = self._read_up_to(document, most)
+                except (PsthreadsError, OSError) as error:
+                    yield document, error
+                else:
+                    yield document, data
+
+    def _read_up_to(self, document: Document, most: int) -> bytes | None:
+        """Return a document's bytes, None for more than `most`."""
+        if document.size > most:
+            return None
+        data = self.read(document.path, document.size + 1)
+        if len(data) > document.size:  # It has grown.
+            data = self.read(document.path, most + 1)
+        return data if len(data) <= most else None
+
     @contextmanager
-    def keeping_folder(self) -> Iterator[None]:
+    def _keeping_folder(self) -> Iterator[None]:
         """Within the block, keep the folder of the last document open, which makes opening the next one faster.
 
         If that folder is renamed meanwhile, documents still come from it.
@@ -134,7 +143,7 @@ class DocumentTree:
 
     def count(self, path: str = "", where: Callable[[str], bool] | None = None) -> int:
         """Count the documents of a walk, or those of them whose name `where` accepts."""
-        return sum(1 for _, name in self._files(path, _ignore) if where is None or where(name))
+        return sum(1 for _, name in self._files(path, ignore_skip) if where is None or where(name))
 
     def is_folder(self, path: str) -> bool:
         """Tell whether the path is a folder, and not a document."""
@@ -142,7 +151,7 @@ class DocumentTree:
         normal = "/" + "/".join(names)
         return not names or self._is_folder(self._enter(names[:-1], normal), names[-1], normal)
 
-    def entries(self, path: str, on_skip: OnSkip = _ignore) -> list[tuple[str, bool]]:
+    def entries(self, path: str, on_skip: OnSkip = ignore_skip) -> list[tuple[str, bool]]:
         """Return the names of a folder's documents and folders, sorted in reverse, each with whether it is a folder."""
         return self._enter(names_of(path), path).list(on_skip)
 

@@ -11,11 +11,13 @@ import secrets
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from io import BufferedRandom, FileIO
+from io import FileIO
 from pathlib import Path
 from typing import Final, Self
 
 from psthreads.documents.paths import FORBIDDEN, FORBIDDEN_NAME, MAX_PATH, TEMPORARY, composed, forms_of, printable
+from psthreads.documents.result_files import ResultFile
+from psthreads.documents.storage import OnSkip
 from psthreads.domain.errors import DocumentNotFound, UnsafePath
 from psthreads.system.renaming import rename_to_new
 
@@ -23,32 +25,6 @@ _LONGEST_NAME: Final = 1_024  # characters; no file system has longer ones
 
 LINK: Final = "it is a symbolic link or leads through one, and links are not followed"
 OTHER: Final = "it is neither a document nor a folder"
-
-OnSkip = Callable[[str, str], None]
-"""Called with the path of a file or folder that a walk leaves out, and the reason as the end of a sentence."""
-
-
-class ResultFile(BufferedRandom):
-    """A file that is being written: binary and seekable. It gets its name, `filename`, when it is complete."""
-
-    filename = ""
-
-    def __init__(self, raw: FileIO) -> None:
-        super().__init__(raw)
-        self._owner = os.getpid()
-
-    @property
-    def is_forked(self) -> bool:
-        """True in an operating system process that was forked from the one that opened the file."""
-        return self._owner != os.getpid()
-
-    def close(self) -> None:
-        """Write what is in the buffer, and close the file; in a fork, leave the buffer to the process that owns it."""
-        if not self.closed and self.is_forked:
-            nothing = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nothing, self.fileno(), inheritable=False)
-            os.close(nothing)
-        super().close()
 
 
 class Folder:

@@ -16,10 +16,11 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from typing import BinaryIO, Final, TypeVar
 
-from psthreads.documents.document_tree import Document, DocumentTree
-from psthreads.documents.folder import Folder, OnSkip, ResultFile
-from psthreads.documents.group_folder import GroupFolder
+from psthreads.documents.folders.folder import Folder
+from psthreads.documents.folders.group_folder import GroupFolder
 from psthreads.documents.paths import TEMPORARY, names_of, printable
+from psthreads.documents.result_files import ResultFile
+from psthreads.documents.storage import Document, GroupDocuments, OnSkip, StagedFiles
 from psthreads.domain.errors import (
     BadParameter,
     Conflict,
@@ -37,7 +38,7 @@ _ABANDONED: Final = 24 * 3600  # seconds; no upload takes so long
 _TRIES: Final = 100  # to write into a new folder that others remove again and again while it is empty
 
 
-class Arrival:
+class FileArrival:
     """A file that is arriving in a loading zone. `size` is the number of bytes so far."""
 
     def __init__(self, file: ResultFile, most: int) -> None:
@@ -51,6 +52,9 @@ class Arrival:
         if self.size > self._most:
             raise TooLarge(self._most)
         self._file.write(data)
+
+    def complete(self) -> None:
+        """Do nothing: what is written is on its way to the disk."""
 
     def settle(self, sync: Callable[[int], None] = os.fsync) -> None:
         """Write the data to the disk; then only the file's name is missing."""
@@ -77,9 +81,10 @@ class LoadingZone:
             raise BadParameter("uploadid", "An uploadid has 1 to 64 letters, digits and . _ -: choose another one.")
         return LoadingZone(self._folder.beside(upload_id), upload_id)
 
-    def walk(self, on_skip: OnSkip) -> Iterator[Document]:
-        """Yield every file in the zone, as `GroupFolder.walk` yields documents."""
-        return self._folder.walk("", on_skip)
+    def walk(self, on_skip: OnSkip, after: str = "") -> Iterator[Document]:
+        """Yield every file in the zone, as `GroupFolder.walk` yields documents, or those that come after this path."""
+        last = tuple(names_of(after))
+        return (file for file in self._folder.walk("", on_skip) if not last or tuple(names_of(file.path)) > last)
 
     def count(self) -> int:
         """Count the files of a walk."""
@@ -108,7 +113,14 @@ class LoadingZone:
         return self._folder.kind(path)
 
     @contextmanager
-    def write(self, path: str, most: int, sync: Callable[[int], None] = os.fsync) -> Iterator[Arrival]:
+    def write(
+        self,
+        path: str,
+        most: int,
+        sync: Callable[[int], None] = os.fsync,
+        *,
+        waits: bool = False,  # noqa: ARG002 (as MemberZone has it)
+    ) -> Iterator[FileArrival]:
         """Write a file of at most `most` bytes; it appears, or replaces another, when the block ends.
 
         Nothing is left of it if the block raises. `sync` writes a descriptor's data to the disk. Raises UnsafePath if
@@ -122,7 +134,7 @@ class LoadingZone:
         try:
             with ExitStack() as stack:
                 file = self._place(path, lambda folder, name: stack.enter_context(folder.write(name, sync)))
-                yield Arrival(file, most)
+                yield FileArrival(file, most)
         except IsADirectoryError:
             raise Conflict(
                 f"'{printable(path)}' became a folder in the loading zone: choose another filename."
@@ -131,36 +143,37 @@ class LoadingZone:
             self._prune(path)
             raise
 
-    def take(self, staged: DocumentTree, path: str, to: str) -> bool:
+    def take(self, staged: StagedFiles, path: str, to: str) -> bool:
         """Move a file, or a whole folder, from a temporary folder into the zone, in one step.
 
         A file replaces the one with that path. Returns False, and moves nothing, for a folder that cannot be moved
         so: there is something at its path, or the two are on different disks.
         """
-        source, old = staged.parent(path)
+        local = staged.local_path(path)
+        source, old = Folder.at(local.parent), local.name
 
         def move(folder: Folder, name: str) -> bool:
             try:
                 os.replace(old, name, src_dir_fd=source.fd, dst_dir_fd=folder.fd)
             except OSError as error:
-                if staged.is_folder(path):
+                if local.is_dir():
                     return False
                 if error.errno != errno.EXDEV:
                     raise
-                with staged.open(path) as file, folder.write(name) as target:
+                with local.open("rb") as file, folder.write(name) as target:
                     _copy(file, target)
             return True
 
         return self._place(to, move)
 
-    def move_out(self, path: str, documents: GroupFolder, to: str, *, overwrite: bool) -> None:
+    def move_out(self, path: str, documents: GroupDocuments, to: str, *, overwrite: bool) -> None:
         """Make a file of the zone a document of the group, in one step.
 
         Raises Conflict if the document's path is a folder, or, without `overwrite`, if it exists. Raises OSError with
         the number EXDEV if the zone and the group are on different disks: `copy_out` works there.
         """
         source, name = self._regular(path)
-        target, new = documents.place(to)
+        target, new = _folder_of(documents).place(to)
         with _conflicts(to):
             try:
                 if overwrite:
@@ -170,21 +183,26 @@ class LoadingZone:
             except FileNotFoundError:
                 raise _absent(path) from None
 
-    def copy_out(self, path: str, documents: GroupFolder, to: str, *, overwrite: bool) -> None:
+    def copy_out(self, path: str, documents: GroupDocuments, to: str, *, overwrite: bool) -> None:
         """Do as `move_out` across disks: write a copy that appears in one step, then remove the file from the zone."""
-        target, new = documents.place(to)
+        folder = _folder_of(documents)
+        target, new = folder.place(to)
         temporary = f"{TEMPORARY}{secrets.token_hex(8)}"
         with _conflicts(to):
             try:
                 with self.open(path) as source, target.write(new if overwrite else temporary) as file:
                     _copy(source, file)
-                    documents.fence.require_lease()
+                    folder.fence.require_lease()
                 if not overwrite:
                     target.move(temporary, target, new)
             finally:
                 with suppress(FileNotFoundError):
                     os.unlink(temporary, dir_fd=target.fd)
         self.remove(path)
+
+    def is_copy(self, path: str, documents: GroupDocuments, to: str) -> bool:  # noqa: ARG002 (as MemberZone has it)
+        """Return False: a rename leaves no copy."""
+        return False
 
     def sync(self) -> None:
         """Wait until everything written to the zone is on the disk, and would survive a power cut."""
@@ -272,6 +290,12 @@ def _copy(source: BinaryIO, target: ResultFile) -> None:
     target.flush()
     status = os.fstat(source.fileno())
     os.utime(target.fileno(), ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+def _folder_of(documents: GroupDocuments) -> GroupFolder:
+    if not isinstance(documents, GroupFolder):
+        raise TypeError("A zone in a folder moves its files to documents in a folder")
+    return documents
 
 
 @contextmanager

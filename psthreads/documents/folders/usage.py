@@ -5,26 +5,13 @@ from __future__ import annotations
 import stat
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from psthreads.documents.folder import Folder
-
-KINDS: Final = ("groups", "loading", "results")
-"""The folders of the store that are counted: documents, loading zones and results."""
+from psthreads.documents.folders.folder import Folder
+from psthreads.documents.storage import KINDS, DiskUsage
 
 _STEP: Final = 500  # files
-
-
-@dataclass(frozen=True, slots=True)
-class DiskUsage:
-    """The number of files of one kind that a group has, and their bytes."""
-
-    group_id: int
-    kind: str
-    files: int
-    size: int
 
 
 def measure(root: Path) -> Iterator[DiskUsage | None]:
