@@ -20,6 +20,7 @@ from proof.faults import FAULTS, Fault
 from proof.search import Result, search
 
 _TARGET = Path("var/prove.json")
+_SILENT_SECONDS = 20  # of a search, after which it says now and then how far it has come
 
 
 def main() -> int:
@@ -37,7 +38,8 @@ def main() -> int:
     work = [*((each, None) for each in configurations[::-1]), *((each.configuration, each) for each in faults)]
     proved: list[Result] = []
     found: list[Result] = []
-    with multiprocessing.get_context("fork").Pool(arguments.jobs) as pool:
+    # Each in a process of its own, so that what it says of its memory is its own.
+    with multiprocessing.get_context("fork").Pool(arguments.jobs, maxtasksperchild=1) as pool:
         for result, fault in pool.imap_unordered(_search, work):
             (found if fault else proved).append(result)
             _print(result, fault)
@@ -46,6 +48,11 @@ def main() -> int:
     figures = {
         "states": sum(result.states for result in proved),
         "steps": sum(result.steps for result in proved),
+        "situations": sum(result.situations for result in proved),
+        "steps worked out": sum(result.worked_out for result in proved),
+        "calls made": sum(result.calls for result in proved),
+        "deepest": max((result.depth for result in proved), default=0),
+        "megabytes": max((result.megabytes for result in proved), default=0),
         "violations": sum(bool(result.violation) and not result.stuck for result in proved),
         "stuck": sum(result.stuck for result in proved),
         "faults": len(found),
@@ -53,7 +60,7 @@ def main() -> int:
         "seconds": round(time.monotonic() - begun),
     }
     for name, value in figures.items():
-        print(f"  {name:<13} {value:,}")
+        print(f"  {name:<16} {value:,}")
     _TARGET.parent.mkdir(exist_ok=True)
     details = [{key: value for key, value in asdict(result).items() if key != "story"} for result in proved]
     _TARGET.write_text(json.dumps({**figures, "configurations": details}, indent=2) + "\n")
@@ -62,13 +69,24 @@ def main() -> int:
 
 
 def _search(work: tuple[Configuration, Fault | None]) -> tuple[Result, Fault | None]:
-    return search(*work), work[1]
+    return search(*work, progress=_print_progress), work[1]
+
+
+def _print_progress(result: Result) -> None:
+    if result.seconds > _SILENT_SECONDS:
+        print(f"    … {result.name}: {_verdict(result)} so far", flush=True)
+
+
+def _verdict(result: Result) -> str:
+    return (
+        f"{result.states:,} states, {result.steps:,} steps ({result.situations:,} situations, "
+        f"{result.worked_out:,} steps worked out), {result.depth} deep, {result.seconds:.0f} s, {result.megabytes} MB"
+    )
 
 
 def _print(result: Result, fault: Fault | None) -> None:
     if fault is None:
-        verdict = f"{result.states:,} states, {result.steps:,} steps, {result.depth} deep, {result.seconds:.0f} s"
-        print(f"  {result.name}: {verdict}", flush=True)
+        print(f"  {result.name}: {_verdict(result)}", flush=True)
         if not result.is_proved:
             print(
                 f"    BROKEN: {result.violation}", *(f"      {words}" for words in result.story), sep="\n", flush=True

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
-from proof.configuration import BUDGET, Configuration
+from proof.configuration import BITS, Configuration
 from proof.lua import MemoryClient
 from proof.state import Message, State, Worker
 from proof.stores import Stores
-from psthreads.domain.model import Status
 from psthreads.proving.rules import Violation
 from psthreads.threads.store import ThreadStore
 
 Call = Callable[[ThreadStore], Any]
+_IDLE: Final = Worker()
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +24,12 @@ class Move:
     words: str
     state: State
     is_benign: bool = False
+
+
+def _at(state: State, number: int) -> State:
+    """Return the state with another content of Redis."""
+    redis, workers, fates, budget, seen, late = state
+    return state if redis == number else State(number, workers, fates, budget, seen, late)
 
 
 class Actor:
@@ -37,26 +43,28 @@ class Actor:
     def _call(self, state: State, name: Hashable, call: Call, later: int = 0) -> tuple[State, Any]:
         """Return the state after a call of the store that has this name, and the answer."""
         number, answer = self._stores.call(state.redis, name, lambda store, _: call(store), later)
-        return state._replace(redis=number), answer
+        return _at(state, number), answer
 
     def _raw(self, state: State, name: Hashable, call: Callable[[MemoryClient], Any]) -> State:
         """Return the state after commands that are no script."""
         number, _ = self._stores.call(state.redis, name, lambda _, client: call(client))
-        return state._replace(redis=number)
+        return _at(state, number)
 
     @staticmethod
     def _pay(state: State, *names: str) -> State | None:
         """Return the state after this has gone wrong, None where it may not any more."""
-        budget = list(state.budget)
-        for name in names:
-            budget[BUDGET.index(name)] -= 1
-        return state._replace(budget=tuple(budget)) if min(budget) >= 0 else None
+        cost = sum(BITS[name] for name in names)
+        if state.budget & cost != cost:
+            return None
+        redis, workers, fates, budget, seen, late = state
+        return State(redis, workers, fates, budget & ~cost, seen, late)
 
     @staticmethod
     def _set(state: State, number: int, worker: Worker | None = None) -> State:
         """Return the state with this worker in the place of the last one; without a worker, with an idle one."""
-        workers = (*state.workers[:number], worker or Worker(), *state.workers[number + 1 :])
-        return state._replace(workers=workers)
+        redis, workers, fates, budget, seen, late = state
+        workers = (*workers[:number], worker or _IDLE, *workers[number + 1 :])
+        return State(redis, workers, fates, budget, seen, late)
 
     @staticmethod
     def _fate(state: State, number: int, **changes: Any) -> State:
@@ -64,12 +72,12 @@ class Actor:
         return state._replace(fates=(*state.fates[:number], fate, *state.fates[number + 1 :]))
 
     def _is_final(self, state: State, thread: int) -> bool:
-        record = self._stores[state.redis].records[thread]
-        return record is not None and Status(record.status).is_final
+        return self._stores[state.redis].is_over[thread]
 
     def _owns(self, state: State, worker: Worker | Message) -> bool:
-        record = self._stores[state.redis].records[worker.thread]
-        return record is not None and record.token == worker.token and not Status(record.status).is_final
+        content, thread = self._stores[state.redis], worker.thread
+        record = content.records[thread]
+        return record is not None and record.token == worker.token and not content.is_over[thread]
 
     def _require_silence(self, before: State, after: State, worker: Worker | Message, deed: str) -> None:
         """Raise Violation where an execution that does not own its thread has changed anything."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 from proof.actor import Move
 from proof.clients import Clients
-from proof.configuration import BUDGET, Configuration
+from proof.configuration import BITS, BUDGET, Configuration
 from proof.janitor import Janitor
 from proof.state import Fate, State, Worker
 from proof.stores import Stores
@@ -33,18 +33,20 @@ class Adversary:
     def first(self) -> State:
         """Return the state in which nothing has happened."""
         configuration, count = self._configuration, len(self.ids)
-        budget = tuple(getattr(configuration, name) for name in BUDGET)
+        budget = sum(BITS[name] for name in BUDGET if getattr(configuration, name))
         return State(0, (Worker(),) * configuration.workers, (Fate(),) * count, budget, (None,) * count)
 
     def moves(self, state: State) -> Iterator[Move]:
         """Return every move that is possible. Raises Violation where the answer to one breaks a rule."""
+        begun = sum(fate.life != "new" for fate in state.fates)
+        waiting = set()
         for number, fate in enumerate(state.fates):
-            if fate.life == "new":
-                yield self._clients.start(state, number)
-                break  # They are accepted in order.
-            yield from self._clients.moves(state, number)
-            yield from self._janitor.moves(state, number, self.queue, self.taken)
-        yield from self._janitor.unblocks(state)
+            if fate.life != "new":
+                yield from self._clients.moves(state, number)
+            elif (kind := self._configuration.threads[number]) not in waiting:  # Those of a kind are alike.
+                waiting.add(kind)
+                yield self._clients.start(state, number, begun)
+        yield from self._janitor.moves(state, self.queue)
         yield from self._workers.late(state)
         for number, worker in enumerate(state.workers):
             if worker not in state.workers[:number]:  # They are alike.

@@ -13,6 +13,7 @@ from psthreads.audit.entries import Origin
 from psthreads.domain.errors import Conflict
 from psthreads.domain.model import SERVER_WIDE
 from psthreads.proving.rules import Violation
+from psthreads.threads import jobs
 from psthreads.threads.records import NewThread
 from psthreads.threads.store import ThreadStore
 
@@ -22,10 +23,9 @@ _ANN: Final = Origin("ann", 1)
 class Clients(Actor):
     """Somebody starts, starts again, cancels and deletes; and retention runs out."""
 
-    def start(self, state: State, number: int) -> Move:
-        """Return the start of this thread."""
-        # Each is accepted a little later than the one before.
-        after, _ = self._call(state, ("start", number), lambda store: self._create(store, number, number), later=number)
+    def start(self, state: State, number: int, begun: int) -> Move:
+        """Return the start of this thread, which is accepted a little later than the `begun` ones before."""
+        after, _ = self._call(state, ("start", number), lambda store: self._create(store, number, number), later=begun)
         return Move(f"thread {number} is accepted", self._fate(after, number, life="accepted"), is_benign=True)
 
     def moves(self, state: State, number: int) -> Iterator[Move]:
@@ -88,9 +88,9 @@ class Clients(Actor):
             yield Move(f"somebody deletes thread {number}", self._fate(after, number, life="deleted"))
 
     def _expiries(self, state: State, number: int) -> Iterator[Move]:
-        content = self._stores[state.redis]
-        keys = {key for key in content.expiring if self._ids[number] in key}
-        if keys and (paid := self._pay(state, "expiries")):
-            values = {key: value for key, value in content.values.items() if key not in keys}
-            after = paid._replace(redis=self._stores.number(values, content.expiring - keys))
+        key = jobs.key(self._ids[number])
+        if self._stores.contents.is_expiring(self._stores[state.redis].text, key) and (
+            paid := self._pay(state, "expiries")
+        ):
+            after = self._raw(paid, ("expiry", number), lambda client: client.redis.run("DEL", key))
             yield Move(f"the retention of thread {number} runs out", self._fate(after, number, life="expired"))

@@ -52,3 +52,6 @@ BUDGET: Final = (
     *("cancels", "forces", "deletes", "expiries", "repeats"),
 )
 """The fields of a configuration that a move may use up."""
+
+BITS: Final = {name: 1 << position for position, name in enumerate(BUDGET)}
+"""The bit that stands for each of these."""

@@ -18,30 +18,35 @@ _MOST_ENTRIES: Final = 2  # of a thread in the queue
 class Janitor(Actor):
     """One janitor: another one that leads after it has seen what it has seen."""
 
-    def moves(self, state: State, number: int, queue: str, taken: str) -> Iterator[Move]:
-        """Return what it may do with a thread."""
-        yield from self._recovers(state, number, queue, taken)
-        yield from self._sees(state, number)
-        yield from self._declares_lost(state, number)
+    def moves(self, state: State, queue: str) -> Iterator[Move]:
+        """Return what it may do: with what it sees now, and with what it saw a while ago."""
+        after, survey = self._call(state, "survey", lambda store: store.survey())
+        if after.redis != state.redis:
+            yield Move("the janitor looks, and tidies up the lists of those that wait", after, is_benign=True)
+        leases = {entry.thread_id: float(entry.renewed) for entry in survey.leases}
+        unclaimed = {*survey.taken, *survey.stranded}
+        for number, fate in enumerate(state.fates):
+            if fate.life != "new":
+                thread_id = self._ids[number]
+                yield from self._recovers(state, number, queue, is_seen=thread_id in unclaimed)
+                yield from self._sees(state, number, leases.get(thread_id))
+                yield from self._declares_lost(state, number)
+        yield from self._unblocks(state, is_seen=str(GROUP) in survey.blocked)
 
-    def unblocks(self, state: State) -> Iterator[Move]:
-        """Return its care for the slots of the group."""
+    def _unblocks(self, state: State, *, is_seen: bool) -> Iterator[Move]:
         after, _ = self._call(state, "unblock", lambda store: store.unblock(str(GROUP)))
         if after.redis != state.redis:
-            yield Move("the janitor looks after the slots of the group", after, is_benign=True)
+            yield Move("the janitor looks after the slots of the group", after, is_benign=is_seen)
 
-    def _recovers(self, state: State, number: int, queue: str, taken: str) -> Iterator[Move]:
-        thread_id, values = self._ids[number], self._stores[state.redis].values
-        entries, in_hands, queued = (values.get(key, ()) for key in (queue, taken, "ps:queued"))
-        is_seen = thread_id in in_hands or (thread_id in queued and thread_id not in entries)
+    def _recovers(self, state: State, number: int, queue: str, *, is_seen: bool) -> Iterator[Move]:
+        thread_id, entries = self._ids[number], self._stores.value(state.redis, queue) or ()
         paid = state if is_seen else self._pay(state, "stale")
         if paid and tuple(entries).count(thread_id) < _MOST_ENTRIES:
             after, _ = self._call(paid, ("recover", number), lambda store: store.recover(thread_id))
             if after.redis != state.redis:
                 yield Move(f"the janitor queues thread {number} again", after, is_benign=is_seen)
 
-    def _sees(self, state: State, number: int) -> Iterator[Move]:
-        score = self._stores[state.redis].scores[number]
+    def _sees(self, state: State, number: int, score: float | None) -> Iterator[Move]:
         if score is not None and state.seen[number] != score:
             seen = (*state.seen[:number], score, *state.seen[number + 1 :])
             yield Move(f"the janitor sees the lease of thread {number}", state._replace(seen=seen), is_benign=True)

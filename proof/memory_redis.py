@@ -7,8 +7,8 @@ byte in each character (Latin-1). tests/redis/proof/test_memory_redis.py compare
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from typing import Final, TypeVar
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final, TypeVar
 
 Answer = str | int | None | list["str | None"]
 Command = Callable[..., Answer]
@@ -36,11 +36,37 @@ class Stream(tuple[str, ...]):
 Value = str | tuple[str, ...] | frozenset[str] | Hash | SortedSet | Stream
 
 
+class Values(dict[str, Value]):
+    """The values by their keys. `touched` are the keys that were read or written, in the order of their first time."""
+
+    def __init__(self, values: Mapping[str, Value] | Iterable[tuple[str, Value]] = ()) -> None:
+        super().__init__(values)
+        self.touched: dict[str, None] = {}
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """Return the value, `default` where there is none."""
+        self.touched[key] = None
+        return super().get(key, default)
+
+    def pop(self, key: str, default: Any = None) -> Any:
+        """Remove and return the value, `default` where there is none."""
+        self.touched[key] = None
+        return super().pop(key, default)
+
+    def __contains__(self, key: object) -> bool:
+        self.touched[str(key)] = None
+        return super().__contains__(key)
+
+    def __setitem__(self, key: str, value: Value) -> None:
+        self.touched[key] = None
+        super().__setitem__(key, value)
+
+
 class MemoryRedis:
-    """One database. `values` and `expiring` (keys with a time to live) are replaced, never changed."""
+    """One database. `expiring` (keys with a time to live) is replaced, never changed."""
 
     def __init__(self, now: int) -> None:
-        self.values: dict[str, Value] = {}
+        self.values = Values()
         self.expiring: frozenset[str] = frozenset()
         self.now = now
         """The time, in milliseconds."""
@@ -172,7 +198,7 @@ def _expire(redis: MemoryRedis, key: str, lifetime: str) -> Answer:
 
 
 def _persist(redis: MemoryRedis, key: str) -> Answer:
-    had = key in redis.expiring
+    had = key in redis.values and key in redis.expiring
     redis.expiring -= {key}
     return int(had)
 

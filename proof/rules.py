@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Final
 
-from proof.memory_redis import Value
+from proof.configuration import Configuration
+from proof.contents import Content, Contents
 from proof.state import Fate, State
-from proof.stores import Content
 from psthreads.domain.model import SERVER_WIDE, Status
 from psthreads.proving import rules
 from psthreads.proving.rules import Record, Violation
@@ -18,45 +18,69 @@ GROUP: Final = 5
 
 
 class Rules:
-    """The rules for threads with these ids; `groups` has the group of each, and `share` how many it may run."""
+    """The rules for the threads of a configuration; `groups` has the group of each, and `share` how many it may run."""
 
-    def __init__(self, ids: tuple[str, ...], groups: tuple[int, ...], share: int, restarts: int) -> None:
+    def __init__(
+        self, contents: Contents, ids: tuple[str, ...], groups: tuple[int, ...], configuration: Configuration
+    ) -> None:
+        self._contents = contents
         self._ids = ids
         self._groups = groups
-        self._share = share
-        self._restarts = restarts
+        self._share = configuration.share
+        self._restarts = configuration.restarts
+        self._checked: set[int] = set()
 
     def check_step(self, before: Content, after: Content, state: State) -> None:
         """Raise Violation where the step from one content to another, in this state, is one that must not be."""
         for number, (old, new) in enumerate(zip(before.records, after.records, strict=True)):
-            fate, name = state.fates[number], f"thread {number}"
-            rules.check_change(name, old, new)
-            if old is None:
-                continue
-            if new is None:
-                if fate.life == "accepted":
+            if new is not old:
+                fate, name = state.fates[number], f"thread {number}"
+                rules.check_change(name, old, new)
+                if old is not None and new is None and fate.life == "accepted":
                     raise Violation(f"{name} has vanished")
-            elif new.status.is_final and not old.status.is_final:
-                if fate.is_cancelled and new.status is not Status.CANCELLED:
-                    raise Violation(f"{name} was to be cancelled, and ended as {new.status}")
-                if new.status is Status.CANCELLED and not fate.is_cancelled:
-                    raise Violation(f"{name} was cancelled by nobody")
+                if old is not None and new is not None:
+                    self._check_end(name, old, new, fate)
+
+    @staticmethod
+    def _check_end(name: str, old: Record, new: Record, fate: Fate) -> None:
+        if old.status.is_final and new != old:
+            raise Violation(f"{name} had ended, and its record was changed after that")
+        if new.status.is_final and not old.status.is_final:
+            if fate.is_cancelled and new.status is not Status.CANCELLED:
+                raise Violation(f"{name} was to be cancelled, and ended as {new.status}")
+            if new.status is Status.CANCELLED and not fate.is_cancelled:
+                raise Violation(f"{name} was cancelled by nobody")
 
     def check_state(self, state: State, content: Content) -> None:
         """Raise Violation where a rule about states does not hold in this one."""
-        for number, record in enumerate(content.records):
-            fate, name, thread_id = state.fates[number], f"thread {number}", self._ids[number]
-            if (record is None) != (fate.life in {"new", "deleted", "expired"}):
+        for number, (record, fate) in enumerate(zip(content.records, state.fates, strict=True)):
+            name = f"thread {number}"
+            if (record is None) != (fate.life != "accepted"):
                 raise Violation(f"{name} is {fate.life}, and {'is not there' if record is None else 'is there'}")
-            if fate.life == "deleted" or (record is not None and record.status.is_final):
-                rules.check_tombstone(name, thread_id, content.values)
+            if fate.life == "deleted":
+                rules.check_tombstone(name, self._ids[number], self._contents.values(content.text))
             if record is not None:
                 self._check_counts(number, record, fate)
-                rules.check_retention(name, record, expires=jobs.key(thread_id) in content.expiring)
-                rules.check_place(name, thread_id, record, content.values)
+        if state.redis not in self._checked:
+            self._check_content(content)
+            self._checked.add(state.redis)
+
+    def _check_content(self, content: Content) -> None:
+        values = self._contents.values(content.text)
+        for number, record in enumerate(content.records):
+            if record is None:
+                continue
+            name, thread_id = f"thread {number}", self._ids[number]
+            if record.status.is_final:
+                rules.check_tombstone(name, thread_id, values)
+            is_expiring = self._contents.is_expiring(content.text, jobs.key(thread_id))
+            rules.check_retention(name, record, expires=is_expiring)
+            if record.restarts > self._restarts:
+                raise Violation(f"{name} has restarted {record.restarts} times")
+            rules.check_place(name, thread_id, record, values)
         slots = rules.slots_key(GROUP)
-        rules.check_share(len(content.values.get(slots, ())), self._share, "slots")
-        rules.check_share(len(content.values.get(f"{slots}:changes", ())), 1, "slots of threads that change documents")
+        rules.check_share(len(values.get(slots, ())), self._share, "slots")
+        rules.check_share(len(values.get(f"{slots}:changes", ())), 1, "slots of threads that change documents")
 
     def _check_counts(self, number: int, record: Record, fate: Fate) -> None:
         if fate.runs > 1 + record.restarts:
@@ -64,21 +88,18 @@ class Rules:
             raise Violation(f"the function of thread {number} was called {fate.runs} times, {restarts}")
         if record.warnings > 2 * fate.runs:  # Each run reports two.
             raise Violation(f"thread {number} counts {record.warnings} warnings, and was run {fate.runs} times")
-        if record.restarts > self._restarts:
-            raise Violation(f"thread {number} has restarted {record.restarts} times")
 
     def check_lists(self, state: State, content: Content, page: Callable[[str, int], tuple[int, list[str]]]) -> None:
         """Raise Violation where a list does not show what it should; `page` reads one by the script that ships."""
         kinds: dict[tuple[str, int], set[str]] = {}
-        scopes = {SERVER_WIDE, *self._groups}
+        scopes, values = {SERVER_WIDE, *self._groups}, self._contents.values(content.text)
         for number, thread_id in enumerate(self._ids):
             record = content.records[number]
             if record is None:
                 continue
-            status = record.status
-            rules.check_listings(f"thread {number}", thread_id, record, content.values)
+            rules.check_listings(f"thread {number}", thread_id, record, values)
             for scope in {SERVER_WIDE, self._groups[number]}:
-                for kind in (record.status, "finished" if status.is_final else "active"):
+                for kind in (record.status, "finished" if record.status.is_final else "active"):
                     kinds.setdefault((kind, scope), set()).add(thread_id)
         for scope in scopes:
             for kind in (*Status, "active", "finished"):
@@ -96,8 +117,7 @@ class Rules:
         return ", ".join(sorted(str(self._ids.index(each)) for each in ids)) or "none"
 
 
-def residue(values: Mapping[str, Value], queue: str, taken: str, group: int) -> list[str]:
-    """Return the keys that must be empty once all threads have ended and the janitor has looked, and are not."""
-    slots = rules.slots_key(group)
-    keys = (queue, taken, rules.QUEUED, rules.LEASES, "ps:waiting", slots, f"{slots}:changes")
-    return [key for key in (*keys, *rules.waiting_keys(group)) if key in values]
+def residue(queue: str, taken: str) -> tuple[str, ...]:
+    """Return the keys that must be empty once all threads have ended and the janitor has looked."""
+    slots, waiting = rules.slots_key(GROUP), rules.waiting_keys(GROUP)
+    return (queue, taken, rules.QUEUED, rules.LEASES, "ps:waiting", slots, f"{slots}:changes", *waiting)

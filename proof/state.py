@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+import hashlib
+import marshal
 from typing import NamedTuple
 
-from proof.stores import Content
+from proof.contents import Content
 
 
 class Worker(NamedTuple):
@@ -24,7 +25,7 @@ class Worker(NamedTuple):
 
 
 class Message(NamedTuple):
-    """A call of a worker that has died since, and that Redis has not seen yet."""
+    """A call of an execution that Redis has not seen yet; whoever sent it has died, or has asked again."""
 
     call: str
     thread: int
@@ -40,33 +41,55 @@ class Fate(NamedTuple):
 
 
 class State(NamedTuple):
-    """One state. `redis` is the number of a content; `budget` is how often each thing that may go wrong still may.
+    """One state. `redis` is the number of a content; `seen` are the scores of leases as the janitor saw them last.
 
-    `seen` are the scores of leases as the janitor saw them last.
+    `budget` has a bit for each thing that may still go wrong; how often is no matter of what may happen next.
     """
 
     redis: int
     workers: tuple[Worker, ...]
     fates: tuple[Fate, ...]
-    budget: tuple[int, ...]
+    budget: int
     seen: tuple[float | None, ...]
     late: tuple[Message, ...] = ()
 
 
-def canonical(state: State, content: Content) -> Hashable:
-    """Return what this state has in common with all that behave as it does.
+def digest(state: State, content: Content) -> bytes:
+    """Return 16 bytes that stand for all that behave as this state does, whatever may still go wrong.
 
-    Executions are told apart by whether they own their thread; workers are alike.
+    Executions are told apart by whether they own their thread, and by who else speaks for them; workers are alike. Of a
+    thread that has ended, it counts how it did, and how often it may be called without breaking a rule.
     """
-    owners = tuple(record.token if record is not None else None for record in content.records)
+    owners = tuple([record.token if record is not None else None for record in content.records])
     seen = tuple(
-        (score is None, last is None, score == last) for score, last in zip(content.scores, state.seen, strict=True)
+        [(score is None, last is None, score == last) for score, last in zip(content.scores, state.seen, strict=True)]
     )
-    held = {(worker.thread, worker.token) for worker in state.workers}
-    is_held = tuple(owner is not None and (thread, owner) in held for thread, owner in enumerate(owners))
-    workers = sorted(
-        (each.phase, each.thread, each.thread >= 0 and each.token == owners[each.thread], each.reports, each.end)
-        for each in state.workers
+    executions: dict[tuple[int, str], list[tuple[str, int, str]]] = {}
+    idle = 0
+    for worker in state.workers:
+        if worker.thread < 0:
+            idle += 1
+        else:
+            beliefs = executions.setdefault((worker.thread, worker.token), [])
+            beliefs.append((worker.phase, worker.reports, worker.end))
+    is_held = tuple([owner is not None and (thread, owner) in executions for thread, owner in enumerate(owners)])
+    for message in state.late:
+        executions.setdefault((message.thread, message.token), []).append((message.call, -1, ""))
+    groups = sorted(
+        [
+            (thread, token == owners[thread], token == "", sorted(beliefs))
+            for (thread, token), beliefs in executions.items()
+        ]
     )
-    late = sorted((each.call, each.thread, each.token == owners[each.thread]) for each in state.late)
-    return (content.alike, is_held, seen, tuple(workers), tuple(late), state.budget, state.fates)
+    fates = tuple(
+        [
+            (fate.life,)
+            if record is None
+            else (fate.life, 1 + record.restarts - fate.runs)
+            if is_over
+            else (fate.life, fate.is_cancelled, fate.runs)
+            for fate, record, is_over in zip(state.fates, content.records, content.is_over, strict=True)
+        ]
+    )
+    key = (content.alike, is_held, seen, idle, groups, fates)
+    return hashlib.blake2b(marshal.dumps(key, 2), digest_size=16).digest()

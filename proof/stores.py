@@ -1,44 +1,26 @@
-"""The contents of Redis that the search has met, each kept once, and what each call of the store makes of them.
+"""What each call of the store makes of a content of Redis.
 
-Most states differ in what workers believe and in what may still go wrong, and not in what Redis holds. So a call is
-made once for each content, and looked up from then on.
+A call reads some keys, and what it does depends on nothing else: a script is a pure function of what it reads, its
+arguments and the time, which stands still. So a call is made once for each combination of the values that it reads, in
+the order in which it reads them, and from then on what it wrote and answered is looked up.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Hashable, Mapping
-from typing import Any, Final, NamedTuple
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
+from typing import Any
 
+from redis.exceptions import ResponseError
+
+from proof.contents import START_TIME, Content, Contents
 from proof.lua import MemoryClient
-from proof.memory_redis import Hash, SortedSet, Stream, Value
+from proof.memory_redis import Value, Values
 from psthreads.database.scripts import SafeScript
 from psthreads.domain.config import Config
 from psthreads.domain.errors import Conflict
-from psthreads.proving.rules import LEASES, Record, record_of
-from psthreads.threads import jobs
 from psthreads.threads.scripts import ThreadScripts
 from psthreads.threads.store import ThreadStore
-
-START_TIME: Final = 1_000_000_000_000
-"""The time at which everything happens, in milliseconds. Only the order of times counts."""
-
-# No script reads these in order to decide anything.
-_SINKS: Final = ("ps:feed", "ps:audit", "ps:hours:", "ps:durations:", "ps:log:", "ps:logged:", "ps:installation")
-_COUNTERS: Final = frozenset({"rev", "log_head", "log_head_bytes", "log_tail", "log_tail_bytes", "log_dropped"})
-
-
-class Content(NamedTuple):
-    """The content of Redis: its values, the keys that have a time to live, the threads' records, the scores of leases.
-
-    `alike` is equal for contents that every script takes for the same, but for who owns which thread.
-    """
-
-    values: Mapping[str, Value]
-    expiring: frozenset[str]
-    records: tuple[Record | None, ...]
-    scores: tuple[float | None, ...]
-    alike: int
 
 
 class PlantedScripts(ThreadScripts):
@@ -52,29 +34,41 @@ class PlantedScripts(ThreadScripts):
         self._scripts = {name: SafeScript(redis, text) for name, text in texts.items()}
 
 
+@dataclass(slots=True)
+class _Read:
+    """The next key that a call reads, by its position, and how the call goes on with each of its values."""
+
+    position: int
+    following: dict[str, _Read | _Effect] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Effect:
+    """What a call has written, by positions, and answered."""
+
+    written: tuple[tuple[int, str], ...]
+    answer: Any
+
+
 class Stores:
-    """The contents by their numbers; 0 is an empty Redis."""
+    """The store on each content."""
 
     def __init__(self, config: Config, ids: tuple[str, ...], plant: Callable[[str, str], str] | None) -> None:
         self._client = MemoryClient(START_TIME)
         redis: Any = self._client  # what the store needs of a connection
         scripts = ThreadScripts(redis, config) if plant is None else PlantedScripts(redis, config, plant)
         self._store = ThreadStore(redis, config, scripts)
-        self._ids = ids
-        self._job = jobs.key("")
-        self._numbers: dict[Hashable, int] = {}
-        self._alike: dict[Hashable, int] = {}
-        self._answers: dict[Hashable, tuple[int, Any]] = {}
-        self._contents: list[Content] = []
-        self.number({}, frozenset())
+        self.contents = Contents(ids)
+        self._calls: dict[Hashable, _Read | _Effect] = {}
+        self.made = 0
+        """The number of calls that were made, and not looked up."""
 
     def __getitem__(self, number: int) -> Content:
-        return self._contents[number]
+        return self.contents[number]
 
-    @property
-    def calls(self) -> int:
-        """The number of calls that were made, and not looked up."""
-        return len(self._answers)
+    def value(self, number: int, key: str) -> Value | None:
+        """Return the value of a key in this content, None where there is none."""
+        return self.contents.value(self.contents[number].text, key)
 
     def call(
         self, number: int, name: Hashable, call: Callable[[ThreadStore, MemoryClient], Any], later: int = 0
@@ -83,67 +77,51 @@ class Stores:
 
         The name tells one call from another. A Conflict is an answer.
         """
-        key = (number, name, later)
-        if key not in self._answers:
-            redis, content = self._client.redis, self._contents[number]
-            redis.values, redis.expiring, redis.now = dict(content.values), content.expiring, START_TIME + later
-            answer: Any
-            try:
-                answer = call(self._store, self._client)
-            except Conflict as error:
-                answer = error
-            self._answers[key] = (self.number(redis.values, redis.expiring), answer)
-        return self._answers[key]
+        text = self.contents[number].text
+        step = self._calls.get((name, later))
+        while isinstance(step, _Read):
+            step = step.following.get(text[step.position])
+        effect = step or self._make(text, (name, later), call)
+        if not effect.written:
+            return number, effect.answer
+        characters = list(text)
+        for position, character in effect.written:
+            characters[position] = character
+        return self.contents.number("".join(characters)), effect.answer
 
-    def number(self, values: Mapping[str, Value], expiring: frozenset[str]) -> int:
-        """Return the number of a content."""
-        kept = {key: value for key, value in values.items() if not key.startswith(_SINKS)}
-        expiring = frozenset(expiring & kept.keys())
-        key = (frozenset((name, _hashable(value)) for name, value in kept.items()), expiring)
-        if key not in self._numbers:
-            self._numbers[key] = len(self._contents)
-            self._contents.append(self._content(kept, expiring))
-        return self._numbers[key]
+    def _make(self, text: str, name: tuple[Hashable, int], call: Callable[[ThreadStore, MemoryClient], Any]) -> _Effect:
+        """Make a call, and note what it has read and written."""
+        self.made += 1
+        redis, contents = self._client.redis, self.contents
+        items = list(contents.items(text))
+        redis.values = Values((key, value) for key, value, _ in items)
+        redis.expiring = frozenset(key for key, _, is_expiring in items if is_expiring)
+        redis.now = START_TIME + name[1]
+        answer: Any
+        try:
+            answer = call(self._store, self._client)
+        except Conflict as error:
+            answer = error
+        except ResponseError as error:
+            deed = name[0][0] if isinstance(name[0], tuple) else name[0]
+            raise ResponseError(f"a script fails half-way ('{deed}'): {error}") from error
+        touched = list(redis.values.touched)
+        positions = [(key, position) for key in touched if (position := contents.position(key)) is not None]
+        written = []
+        for key, position in positions:
+            character = contents.character(position, redis.values.get(key), is_expiring=key in redis.expiring)
+            if character != text[position]:
+                written.append((position, character))
+        effect = _Effect(tuple(written), answer)
+        self._note(text, name, [position for _, position in positions], effect)
+        return effect
 
-    def _content(self, values: Mapping[str, Value], expiring: frozenset[str]) -> Content:
-        metas = [
-            job.get("meta") if isinstance(job := values.get(self._job + each), Hash) else None for each in self._ids
-        ]
-        fields = [None if meta is None else json.loads(meta) for meta in metas]
-        leases = values.get(LEASES)
-        records = tuple(None if each is None else record_of(each) for each in fields)
-        scores = tuple(leases.get(each) if isinstance(leases, SortedSet) else None for each in self._ids)
-        # Of sorted sets, only the order counts; of hashes, the threads' records are all that is read.
-        rest = tuple(
-            (key, _common(value), key in expiring)
-            for key, value in sorted(values.items())
-            if not isinstance(value, Hash)
-        )
-        kept = tuple((key, key in expiring) for key, value in sorted(values.items()) if isinstance(value, Hash))
-        alike = (tuple(map(_alike, fields)), rest, kept)
-        number = self._alike.setdefault(alike, len(self._alike))
-        return Content(values, expiring, records, scores, number)
-
-
-def _alike(fields: dict[str, Any] | None) -> Hashable:
-    """Return the fields without what differs between records that are alike: times, counters, names of executions."""
-    if fields is None:
-        return None
-    left_out = {*_COUNTERS, "token", "worker"}
-    return tuple(
-        (name, True if type(value) is int and value >= START_TIME else value)
-        for name, value in sorted(fields.items())
-        if name not in left_out and value not in {0, ""}
-    )
-
-
-def _hashable(value: Value) -> Hashable:
-    return frozenset(value.items()) if isinstance(value, dict) else value
-
-
-def _common(value: Value) -> Hashable:
-    if isinstance(value, SortedSet):
-        return tuple(sorted(value, key=lambda member: (value[member], member)))
-    if isinstance(value, dict):
-        return frozenset(value.items())
-    return () if isinstance(value, Stream) else value
+    def _note(self, text: str, name: Hashable, positions: list[int], effect: _Effect) -> None:
+        if not positions:
+            self._calls[name] = effect
+            return
+        step = self._calls.setdefault(name, _Read(positions[0]))
+        for position, following in zip(positions, [*positions[1:], -1], strict=True):
+            if not isinstance(step, _Read) or step.position != position:
+                raise RuntimeError(f"{name} has read something else before than now, of the same values")
+            step = step.following.setdefault(text[position], effect if following < 0 else _Read(following))

@@ -9,7 +9,7 @@ from typing import Any, Final
 from proof.actor import Actor, Move
 from proof.state import Message, State, Worker
 from psthreads.domain.model import Outcome, Ownership, Report, Status
-from psthreads.proving.rules import Violation
+from psthreads.proving.rules import Record, Violation
 from psthreads.threads.records import Heartbeat
 from psthreads.threads.store import ThreadStore
 
@@ -75,11 +75,13 @@ class Workers(Actor):
         else:
             store.abandon(thread_id, "Worker restarted", token)
 
-    def _new_token(self, state: State) -> str:
+    def _new_token(self, state: State, thread: int) -> str:
         """Return a name for an execution that nobody has, and no record."""
-        names = {each.token for each in state.workers} | {each.token for each in state.late}
-        names |= {each.token or "" for each in self._stores[state.redis].records if each is not None}
-        return next(name for name in (f"token{number}" for number in range(len(names) + 1)) if name not in names)
+        record = self._stores[state.redis].records[thread]
+        names = {each.token for each in state.workers if each.thread == thread}
+        names |= {each.token for each in state.late if each.thread == thread}
+        names.add((record and record.token) or "")
+        return next(name for number in range(len(names) + 1) if (name := f"{thread}.{number}") not in names)
 
     def _renewing(
         self, state: State, name: str, worker: Worker, call: Callable[[ThreadStore], Any]
@@ -94,7 +96,7 @@ class Workers(Actor):
         return after, answer
 
     def _take(self, state: State, number: int, queue: str, taken: str) -> Iterator[Move]:
-        entries = self._stores[state.redis].values.get(queue)
+        entries = self._stores.value(state.redis, queue)
         if not isinstance(entries, tuple):
             return
         thread = self._ids.index(entries[0])
@@ -105,9 +107,9 @@ class Workers(Actor):
             yield Move(f"{words}, and never hears of it", paid)
 
     def _took(self, state: State, number: int, worker: Worker, name: str) -> Iterator[Move]:
-        yield from self._claims(state, number, worker._replace(token=self._new_token(state)), name)
+        yield from self._claims(state, number, worker._replace(token=self._new_token(state, worker.thread)), name)
         if paid := self._pay(state, "stops"):
-            yield self._gives_back(paid, number, worker, name)
+            yield self._gives_back(paid, number, worker, name, is_benign=False)
 
     def _claims(self, state: State, number: int, worker: Worker, name: str) -> Iterator[Move]:
         thread, thread_id = worker.thread, self._ids[worker.thread]
@@ -118,9 +120,9 @@ class Workers(Actor):
         is_free = before is not None and before.status == "initialised" and not before.waits and before.token is None
         may_run = not state.fates[thread].is_cancelled and (is_free or self._owns(state, worker))
         if claim is not None and not may_run:
-            raise Violation(f"{name} claimed thread {thread}, which was {before}")
+            raise Violation(f"{name} claimed thread {thread}, which was {_words(before)}")
         if claim is None and may_run:
-            raise Violation(f"{name} was refused thread {thread}, which was {before}")
+            raise Violation(f"{name} was refused thread {thread}, which was {_words(before)}")
         words = f"{name} claims thread {thread}: {'it may' if claim else 'it may not'}"
         yield Move(words, self._set(after, number, worker._replace(phase="claimed") if claim else None), is_benign=True)
         if paid := self._pay(after, "lost"):
@@ -202,7 +204,7 @@ class Workers(Actor):
         """Let the worker settle what its horse, which has died, had come to."""
         thread_id = self._ids[worker.thread]
         if worker.end == "took":
-            yield self._gives_back(state, number, worker, name)
+            yield self._gives_back(state, number, worker, name, is_benign=True)
         elif worker.end in {"asked", "claimed"}:
             # The claim may have been carried out or not.
             def settle(store: ThreadStore) -> None:
@@ -219,6 +221,17 @@ class Workers(Actor):
             words = f"{name} ends thread {worker.thread} for its horse: {answer or 'refused'}"
             yield Move(words, self._set(after, number), is_benign=True)
 
-    def _gives_back(self, state: State, number: int, worker: Worker, name: str) -> Move:
+    def _gives_back(self, state: State, number: int, worker: Worker, name: str, *, is_benign: bool) -> Move:
         after, _ = self._call(state, ("recover", worker.thread), lambda store: store.recover(self._ids[worker.thread]))
-        return Move(f"{name} gives thread {worker.thread} back", self._set(after, number), is_benign=True)
+        return Move(f"{name} gives thread {worker.thread} back", self._set(after, number), is_benign)
+
+
+def _words(record: Record | None) -> str:
+    if record is None:
+        return "gone"
+    facts = {
+        "run by an execution": record.token,
+        "waiting for a slot": record.waits,
+        "being cancelled": record.cancelling,
+    }
+    return " and ".join((record.status, *(words for words, is_so in facts.items() if is_so)))
