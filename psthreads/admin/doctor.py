@@ -31,11 +31,13 @@ from psthreads.database.connection import (
     connect,
     durability_warning,
     memory,
+    ride_out_failover,
     translate_errors,
 )
 from psthreads.documents.installation import Installation
 from psthreads.domain.config import Config
 from psthreads.domain.errors import ConfigError, StoreRefuses, Unavailable
+from psthreads.domain.redis_url import sentinels
 from psthreads.identity.directory import Directory
 from psthreads.identity.quotas import Quotas
 from psthreads.system.confinement import FILES, NETWORK, available
@@ -113,21 +115,29 @@ def debug(config: Config) -> Iterator[Problem]:
 
 def redis_url(config: Config) -> Iterator[Problem]:
     """Check that a remote Redis asks for a password, and that the connection is encrypted."""
-    parts: dict[str, Any] = parse_url(config.redis_url)  # type: ignore[no-untyped-call] # redis-py's own
-    host = str(parts.get("host") or "localhost")
-    if "path" in parts or _is_local(host):
+    watched = sentinels(config.redis_url)
+    parts: dict[str, Any] = parse_url(watched.options_url if watched else config.redis_url)  # type: ignore[no-untyped-call] # redis-py's own
+    hosts = [host for host, _ in watched.hosts] if watched else [str(parts.get("host") or "localhost")]
+    host = next((host for host in hosts if not _is_local(host)), "")
+    if "path" in parts or not host:
         return
     if not parts.get("password"):
+        named = f"the Redis of the Sentinel on {host}" if watched else f"the Redis on {host}"
         yield _serious(
-            f"REDIS_URL names the Redis on {host} without a password: all who reach it are administrators here.",
+            f"REDIS_URL names {named} without a password: all who reach it are administrators here.",
             "Give Redis the users of deploy/psthreads.acl, and the password in REDIS_URL.",
+        )
+    if watched and not watched.password:
+        yield _warning(
+            f"REDIS_URL names the Sentinel on {host} without a password: others can have it name another primary.",
+            "Set requirepass for the Sentinels, and add sentinel_password to REDIS_URL.",
         )
     if not config.redis_verify:
         yield _warning(
             f"PSTHREADS_REDIS_VERIFY is off: whoever is between this machine and the Redis on {host} can pose as it.",
             "Use a certificate that can be checked, with ?ssl_ca_certs=FILE, where the provider of Redis has one.",
         )
-    if not config.redis_url.startswith("rediss://"):
+    if not config.redis_url.startswith("rediss"):
         yield _warning(
             f"What travels to the Redis on {host} can be read on the way.",
             "Use rediss:// with ?ssl_ca_certs=FILE, or a network that nobody else is in.",
@@ -302,6 +312,7 @@ def examine(config: Config) -> list[Problem]:
     problems = [problem for check in (*_OF_WEB, *_SETTINGS) for problem in check(config)]
     with connect(config.redis_url, connections=2) as redis:
         try:
+            ride_out_failover(redis)
             for check in (server, administrator, *_OF_REDIS):
                 problems += check(redis)
             problems += (

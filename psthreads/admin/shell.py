@@ -18,7 +18,7 @@ from redis import Redis
 
 from psthreads.audit.entries import Origin
 from psthreads.authoring.registry import Registry
-from psthreads.database.connection import check_server, connect
+from psthreads.database.connection import check_server, connect, ride_out_failover
 from psthreads.domain.access import Group, Member
 from psthreads.domain.config import Config
 from psthreads.domain.errors import BadParameter
@@ -55,6 +55,7 @@ def redis(config: Config) -> Redis:
     """Connect to the Redis of these settings, until the command ends."""
     connection = connect(config.redis_url, connections=2)
     click.get_current_context().find_root().with_resource(connection)
+    ride_out_failover(connection)
     check_server(connection)
     return connection
 

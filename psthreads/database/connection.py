@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,14 +13,19 @@ from redis.backoff import ExponentialBackoff
 from redis.connection import parse_url
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoPermissionError, RedisError, ResponseError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
 from psthreads.database import refusals
+from psthreads.database.sentinels import PrimaryPool, connections_to_primary
 from psthreads.domain.errors import ConfigError, StoreRefuses, Unavailable
+from psthreads.domain.redis_url import sentinels
 
 _LEAST_VERSION: Final = (7, 0)
 _ANSWER_SECONDS: Final = 10.0
 _CONNECT_SECONDS: Final = 5.0
+_FAILOVER_SECONDS: Final = 20.0
+_AGAIN_SECONDS: Final = 0.25
 
 FULL: Final = 100
 """The percentage of its memory at which a Redis refuses to write."""
@@ -29,29 +35,33 @@ NEARLY_FULL: Final = 90
 
 
 def connect(url: str, connections: int = 64, answer_seconds: float = _ANSWER_SECONDS) -> Redis:
-    """Return a client for the Redis at this URL. Nothing is sent before its first use.
+    """Return a client for the Redis at this URL, or for the primary that its Sentinels name. Nothing is sent yet.
 
     A lost connection is retried three times within about half a second; an answer may take so long, once.
     At most `connections` are open at once, and a request for one more waits. Raises ConfigError for a URL that redis-py
     cannot read.
     """
+    address = sentinels(url)
     try:
-        options: dict[str, Any] = parse_url(url)  # type: ignore[no-untyped-call] # redis-py's own
+        options: dict[str, Any] = parse_url(address.options_url if address else url)  # type: ignore[no-untyped-call] # redis-py's own
         kind = options.pop("connection_class", Connection)
         kind(**options)  # Only to see whether it takes these: the pool would do so in the middle of a request.
     except (ValueError, TypeError, RedisError) as error:
         raise ConfigError(f"REDIS_URL cannot be used: {error}.") from None
-    pool = BlockingConnectionPool(  # type: ignore[no-untyped-call] # as above
-        connection_class=_self_closing(kind),
-        max_connections=connections,
-        timeout=answer_seconds,
-        socket_timeout=answer_seconds,
-        socket_connect_timeout=min(answer_seconds, _CONNECT_SECONDS),
+    options = {
+        "max_connections": connections,
+        "timeout": answer_seconds,
+        "socket_timeout": answer_seconds,
+        "socket_connect_timeout": min(answer_seconds, _CONNECT_SECONDS),
         # redis-py's clients made from a URL do not retry by themselves.
         # A request that timed out is not sent again: each time would take as long.
-        retry=Retry(ExponentialBackoff(cap=0.25, base=0.05), 3, supported_errors=(RedisConnectionError,)),
+        "retry": Retry(ExponentialBackoff(cap=0.25, base=0.05), 3, supported_errors=(RedisConnectionError,)),
         **options,
-    )
+    }
+    if address is not None:
+        to_primary = _self_closing(connections_to_primary(kind))
+        return Redis.from_pool(PrimaryPool(address, kind, answer_seconds, connection_class=to_primary, **options))
+    pool = BlockingConnectionPool(connection_class=_self_closing(kind), **options)  # type: ignore[no-untyped-call] # as above
     return Redis.from_pool(pool)
 
 
@@ -59,6 +69,25 @@ def descriptors(redis: Redis) -> set[int]:
     """Return the file descriptors of the client's connections."""
     sockets = (getattr(connection, "_sock", None) for connection in redis.connection_pool._connections)  # type: ignore[attr-defined] # noqa: SLF001 (no other list of them)
     return {socket.fileno() for socket in sockets if socket is not None}
+
+
+def ride_out_failover(redis: Redis) -> None:
+    """Wait until the Sentinels name a primary that answers, 20 s at most; do nothing for the address of one server.
+
+    It is for programs that do their work once and end: a failover takes some seconds.
+    """
+    if not isinstance(redis.connection_pool, PrimaryPool):
+        return
+    deadline = time.monotonic() + _FAILOVER_SECONDS
+    while time.monotonic() < deadline:
+        try:
+            redis.ping()
+        except (RedisConnectionError, RedisTimeoutError):
+            time.sleep(_AGAIN_SECONDS)
+        except RedisError:
+            return
+        else:
+            return
 
 
 def check_server(redis: Redis) -> None:
@@ -75,7 +104,11 @@ def check_server(redis: Redis) -> None:
     except Unavailable:
         return
     if (mode := server.get("redis_mode") or server.get("server_mode")) not in {None, "standalone"}:
-        raise ConfigError(f"This Redis is a {mode}, which psthreads cannot use: name a single Redis in REDIS_URL.")
+        raise ConfigError(
+            "REDIS_URL names a Sentinel as if it were a Redis: write redis+sentinel://HOST:PORT,HOST:PORT/NAME/0."
+            if mode == "sentinel"
+            else f"This Redis is a {mode}, which psthreads cannot use: name a single Redis in REDIS_URL."
+        )
     text = str(server.get("redis_version", "0"))
     if tuple(int(part) for part in text.split(".")[:2] if part.isdecimal()) < _LEAST_VERSION:
         raise ConfigError(f"Redis is of version {text}, and too old: use Redis 7.0 or newer, or Valkey.")

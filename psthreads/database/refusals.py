@@ -20,6 +20,7 @@ _ACL: Final = StoreRefuses(
 _BY_CODE: Final = {
     "READONLY": Unavailable(f"Redis is read-only (a replica), so that nothing can be changed: {_AGAIN}"),
     "NOREPLICAS": Unavailable(f"Redis takes no writes, since too few of its replicas follow it: {_AGAIN}"),
+    "UNBLOCKED": Unavailable(f"Redis has become a replica: {_AGAIN}"),
     "MASTERDOWN": Unavailable(f"Redis is a replica that has lost its primary: {_AGAIN}"),
     "BEHIND": Unavailable(
         "This is not the Redis that the service had before, or an older copy of it: `psthreads doctor` says what to do."
@@ -37,6 +38,19 @@ _BY_CODE: Final = {
     **dict.fromkeys(("CLUSTERDOWN", "MOVED", "ASK", "CROSSSLOT", "TRYAGAIN"), _CLUSTER),
 }
 _BY_TEXT: Final = (
+    (
+        "the Sentinels refuse the password",
+        StoreRefuses(
+            "The Sentinels refuse the password: give sentinel_password, and perhaps sentinel_username, in REDIS_URL."
+        ),
+    ),
+    (
+        "No master found",
+        Unavailable(
+            f"The Sentinels name no primary that answers, as in a failover: {_AGAIN} If it stays so, check the name "
+            "and the hosts in REDIS_URL."
+        ),
+    ),
     (
         "max number of clients",
         Unavailable(f"Redis has as many clients as it may: {_AGAIN} Its maxclients can be raised."),
@@ -61,7 +75,7 @@ _BY_CLASS: Final = (
 )
 # redis-py takes the code of some errors off their text, and writes before it which command of a pipeline failed.
 _CODE: Final = re.compile(r"(?:Command # \d+ .* of pipeline caused error: )?([A-Z]+)\b", re.DOTALL)
-_MISDIRECTED: Final = frozenset(("READONLY", "NOREPLICAS", "MASTERDOWN"))
+_MISDIRECTED: Final = frozenset(("READONLY", "NOREPLICAS", "MASTERDOWN", "UNBLOCKED"))
 
 
 def explain(error: RedisError) -> Unavailable | None:

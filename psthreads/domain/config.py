@@ -12,9 +12,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Final, Self
-from urllib.parse import parse_qsl, urlencode, urlsplit
 
+from psthreads.domain import redis_url
 from psthreads.domain.errors import ConfigError
+from psthreads.domain.redis_url import absolute
 
 DAY: Final = 86_400
 NO_RATE: Final = "off"
@@ -29,9 +30,6 @@ _LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 _PREFIX: Final = re.compile(r"(/[A-Za-z0-9._~-]+)+\Z")
 _RATE: Final = re.compile(r"[1-9][0-9]{0,6} ?/ ?([1-9][0-9]{0,3} )?(second|minute|hour|day)s?\Z")
 _ORIGIN: Final = re.compile(r"https?://([a-z0-9._-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?\Z")
-_TLS_OF_REDIS: Final = frozenset({"ssl_cert_reqs", "ssl_check_hostname"})
-_UNVERIFIED: Final = "ssl_cert_reqs=none&ssl_check_hostname=false"
-_FILES_OF_REDIS: Final = frozenset({"ssl_ca_certs", "ssl_ca_path", "ssl_certfile", "ssl_keyfile"})
 _ISSUER: Final = re.compile(r"(https://[^\s/?#@]+|http://(127\.0\.0\.1|localhost|\[::1\])(:\d+)?)(/[^\s?#]*)?\Z")
 
 
@@ -131,49 +129,6 @@ def _log_format(text: str) -> str:
     return text.lower()
 
 
-def _check_redis_url(url: str) -> None:
-    # It may hold a password, and so is not shown.
-    if "," in url.partition("//")[2].partition("/")[0].rpartition("@")[2]:
-        raise ConfigError("REDIS_URL names several servers: name a single Redis, no cluster and no Sentinel.")
-    try:
-        parts = urlsplit(url)
-        _ = parts.port
-    except ValueError as error:
-        raise ConfigError(f"REDIS_URL cannot be used: {error}.") from None
-    # redis-py would take database 0 in place of a path that is no number.
-    if parts.scheme != "unix" and not re.fullmatch(r"/?[0-9]{0,9}/?", parts.path):
-        raise ConfigError(f"REDIS_URL ends with '{parts.path}': its path is the number of a database, such as /0.")
-
-
-def _absolute(path: Path) -> Path:
-    try:
-        return path.absolute()
-    except FileNotFoundError:
-        raise ConfigError(
-            f"The path '{path}' is relative, but the working directory is gone: give a whole path."
-        ) from None
-
-
-def _with_absolute_files(url: str) -> str:
-    """Return the address of Redis with whole paths of the certificates that it names."""
-    address, question, query = url.partition("?")
-    options = [
-        (name, str(_absolute(Path(value))) if name in _FILES_OF_REDIS and value else value)
-        for name, value in parse_qsl(query, keep_blank_values=True)
-    ]
-    if options == parse_qsl(query, keep_blank_values=True):
-        return url
-    return f"{address}{question}{urlencode(options)}"
-
-
-def _unverified(url: str) -> str:
-    """Return the address of a Redis whose certificate nobody checks; what the address itself says of it counts more."""
-    address, _, query = url.partition("?")
-    if not address.startswith("rediss://") or _TLS_OF_REDIS & {name for name, _ in parse_qsl(query)}:
-        return url
-    return f"{address}?{query}&{_UNVERIFIED}" if query else f"{address}?{_UNVERIFIED}"
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
     """The settings of one process. Durations are in seconds, sizes in bytes."""
@@ -255,15 +210,13 @@ class Config:
 
     def __post_init__(self) -> None:
         # The code of a process or of a check may change the working directory.
-        object.__setattr__(self, "documents", _absolute(self.documents))
-        url = _with_absolute_files(self.redis_url)
-        object.__setattr__(self, "redis_url", url if self.redis_verify else _unverified(url))
+        object.__setattr__(self, "documents", absolute(self.documents))
+        url = redis_url.with_absolute_files(self.redis_url)
+        object.__setattr__(self, "redis_url", url if self.redis_verify else redis_url.unverified(url))
         for name in ("certificate", "private_key"):
             if path := getattr(self, name):
-                object.__setattr__(self, name, str(_absolute(Path(path))))
-        if not self.redis_url.startswith(("redis://", "rediss://", "unix://")):
-            raise ConfigError(f"REDIS_URL is '{self.redis_url}', but must start with redis://, rediss:// or unix://.")
-        _check_redis_url(self.redis_url)
+                object.__setattr__(self, name, str(absolute(Path(path))))
+        redis_url.check(self.redis_url)
         for setting in SETTINGS:
             least = setting.metadata["least"]
             if least is not None and getattr(self, setting.name) < least:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import re
 import socket
 import subprocess
 import tempfile
@@ -17,7 +16,6 @@ from pathlib import Path
 from typing import Final
 
 import requests
-from redis import Redis
 from redis.exceptions import RedisError
 from rich.console import Console
 
@@ -30,6 +28,7 @@ from psthreads.documents.layout import open_storage
 from psthreads.domain.config import Config
 from psthreads.domain.errors import ConfigError, Unavailable
 from psthreads.domain.model import Status
+from psthreads.domain.redis_url import shown
 from psthreads.identity.directory import Directory
 from psthreads.local.programs import SUPERVISOR, WEB, start
 from psthreads.local.seed import ADMINISTRATOR, GROUP, Login, Seed
@@ -45,7 +44,6 @@ _POLL_SECONDS: Final = 0.1
 _SHOWN_REPORTS: Final = 0.01
 _SHOWN_POLL: Final = 0.01
 _MEMBER: Final = "contributor"
-_PASSWORD: Final = re.compile(r"//[^@/]*@|\?.*")
 
 
 def run(stack: ExitStack, *, once: bool) -> int:
@@ -144,14 +142,13 @@ def _check_port(config: Config) -> None:
 
 def _check_redis(config: Config) -> None:
     try:
-        with Redis.from_url(
-            config.redis_url, socket_timeout=_REDIS_SECONDS, socket_connect_timeout=_REDIS_SECONDS
-        ) as redis:
+        with connect(config.redis_url, 1, _REDIS_SECONDS) as redis:
             redis.ping()
     except (RedisError, ValueError, OverflowError) as error:
-        where = _PASSWORD.sub(lambda match: "//" if match[0].startswith("//") else "", config.redis_url)
         reason = " ".join(str(error).split()).rstrip(".")
-        raise Unavailable(f"The Redis at {where} does not answer ({reason}): start it, or unset REDIS_URL.") from None
+        raise Unavailable(
+            f"The Redis at {shown(config.redis_url)} does not answer ({reason}): start it, or unset REDIS_URL."
+        ) from None
 
 
 def _runs(process: subprocess.Popen[bytes]) -> bool:

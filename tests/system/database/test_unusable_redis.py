@@ -61,7 +61,10 @@ def says(name: str, url: str, folder: Path) -> tuple[int, str]:
 def test_every_program_says_in_one_sentence_that_redis_url_names_several_servers(name: str, tmp_path: Path) -> None:
     code, output = says(name, "redis://:hunter2@a:1,b:2/0", tmp_path)
     assert code in {1, 3}
-    assert "REDIS_URL names several servers: name a single Redis, no cluster and no Sentinel." in output
+    assert (
+        "REDIS_URL names several servers: name a single Redis, no cluster, or its Sentinels as redis+sentinel://"
+        in output
+    )
     assert "Traceback" not in output
     assert "hunter2" not in output
     assert len(output.splitlines()) == 1, output
@@ -86,6 +89,16 @@ def test_every_program_says_that_this_redis_is_a_cluster(name: str, cluster: Red
         ("redis://h/0?socket_timeout=soon", "Invalid value for 'socket_timeout'"),
         ("redis://h/0?colour=green", "colour"),
         ("http://h/0", "must start with redis://"),
+        ("redis+sentinel://h:1", "no primary that they watch"),
+        ("redis+sentinel://h:1/0/1?x=2", "REDIS_URL cannot be used: .*'x'"),
+        ("redis+sentinel://a:1,/main", "names the Sentinel ''"),
+        ("rediss+sentinel://a:1,b:65536/main/0", "names the Sentinel 'b:65536'"),
+        ("redis+sentinel://a/main/zero", "its path is the number of a database"),
+        ("redis+sentinel://u:hunter2@a:b:c/main", "names the Sentinel 'a:b:c'"),
+        (
+            "sentinel://u:hunter2@a:1/main?sentinel_password=hunter2",
+            "REDIS_URL is 'sentinel://a:1/main', but must start",
+        ),
     ],
 )
 def test_each_url_that_cannot_be_used_is_one_sentence(url: str, words: str) -> None:
@@ -93,8 +106,18 @@ def test_each_url_that_cannot_be_used_is_one_sentence(url: str, words: str) -> N
         connect(Config(redis_url=url).redis_url)
     assert refusal.value.message.startswith("REDIS_URL ")
     assert "\n" not in refusal.value.message
+    assert "hunter2" not in refusal.value.message
 
 
-@pytest.mark.parametrize("url", ["redis://h", "redis://h/", "redis://u:p,w@h:1/7?db=3", "unix:///a,b.sock?db=1"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("redis://h", "redis://h/", "redis://u:p,w@h:1/7?db=3", "unix:///a,b.sock?db=1"),
+        *(
+            "redis+sentinel://a/main",
+            "rediss+sentinel://u:p@a,[::1]:2/main.1/3?ssl_check_hostname=false&sentinel_password=x",
+        ),
+    ],
+)
 def test_urls_that_can_be_used_are_taken(url: str) -> None:
     connect(Config(redis_url=url).redis_url)
