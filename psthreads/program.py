@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 from typing import Any, Final
 
 import click
@@ -118,14 +119,23 @@ def worker() -> None:
 
 
 @_SERVER.command()
-def doctor() -> None:
+@click.option(
+    "--prove",
+    type=click.Path(exists=True, path_type=Path),
+    metavar="FILE",
+    help="Judge this append-only file instead, or a folder of one, step by step.",
+)
+def doctor(*, prove: Path | None) -> None:
     """Say what is unsafe or unwell here, and how to mend it.
 
     Reads the same environment as the web process. The exit code is 1 when any problem is serious.
-    """
-    from psthreads.admin.doctor_command import examine
 
-    sys.exit(examine())
+    With --prove it asks no Redis: it reads what a Redis has written to its append-only file, and names each step after
+    which a rule about threads was broken.
+    """
+    from psthreads.admin import doctor_command
+
+    sys.exit(doctor_command.judge(prove) if prove else doctor_command.examine())
 
 
 _SERVER.add_command(_Admin("admin", help="Manage members, groups and tokens; export the audit."))
