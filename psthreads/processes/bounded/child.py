@@ -22,7 +22,7 @@ from psthreads.authoring.children import fork_child
 from psthreads.authoring.context import Context
 from psthreads.processes.bounded import frames
 from psthreads.processes.bounded.files import Files, FileServer
-from psthreads.processes.bounded.inside import OUT_OF_MEMORY, Inside, Unusable, Work
+from psthreads.processes.bounded.inside import OUT_OF_HEAP, OUT_OF_MEMORY, Inside, Unusable, Work
 from psthreads.processes.bounded.stage import Stage, StageBoard
 
 T = TypeVar("T")
@@ -272,7 +272,7 @@ class BoundedChild(Generic[T]):
         action, subject = stage.action, stage.subject
         if self._overdue:
             return Death(f"took more than {stage.seconds:,.3g} s", action, subject)
-        if code == OUT_OF_MEMORY:
+        if code in {OUT_OF_MEMORY, OUT_OF_HEAP}:
             return Death(f"needed more than {self._memory // 1024 // 1024:,} MiB of memory", action, subject)
         if code < 0:
             reason = f"crashed by signal {-code} ({signal.strsignal(-code)})"

@@ -15,6 +15,9 @@ _MOST_OPEN: Final = 64
 _LARGEST_READ: Final = 64 * 1024 * 1024
 _BUFFER: Final = 256 * 1024
 _RESOLVE, _READ, _OPEN, _MORE, _REWIND, _CLOSE = b"resolve", b"read", b"open", b"more", b"rewind", b"close"
+_ENTRIES: Final = b"entries"
+_MOST_NAMES: Final = 10_000
+_FOLDER, _FILE = b"/", b"-"
 
 Ask = Callable[[Sequence[bytes]], list[bytes]]
 """Sends a question to the parent and returns its reply; raises a PsthreadsError or an OSError where it refuses."""
@@ -33,6 +36,9 @@ class Files(Protocol):
 
     def read(self, path: str, most: int) -> bytes:
         """Return a document's first `most` bytes."""
+
+    def entries(self, path: str) -> list[tuple[str, bool]]:
+        """Return the names in a folder, and whether each is a folder."""
 
 
 class AskedFiles:
@@ -54,6 +60,10 @@ class AskedFiles:
     def read(self, path: str, most: int) -> bytes:
         """Do as Files."""
         return self._ask((_READ, _bytes(path), b"%d" % most))[0]
+
+    def entries(self, path: str) -> list[tuple[str, bool]]:
+        """Do as Files."""
+        return [(_text(entry[1:]), entry[:1] == _FOLDER) for entry in self._ask((_ENTRIES, _bytes(path)))]
 
 
 class _AskedFile(io.RawIOBase):
@@ -123,6 +133,11 @@ class FileServer:
             return [_bytes(self._files.resolve(_text(which)))]
         if what == _READ:
             return [self._files.read(_text(which), size)]
+        if what == _ENTRIES:
+            entries = self._files.entries(_text(which))
+            if len(entries) > _MOST_NAMES:
+                raise PsthreadsError(f"The folder {_text(which)} has more than {_MOST_NAMES:,} documents and folders.")
+            return [(_FOLDER if is_folder else _FILE) + _bytes(name) for name, is_folder in entries]
         if what == _OPEN:
             if len(self._open) >= _MOST_OPEN:
                 raise OSError(24, "Too many open files")

@@ -20,6 +20,9 @@ from psthreads.processes.bounded.stage import StageBoard
 OUT_OF_MEMORY: Final = 3
 """The exit status of a child that has reached its limit of memory."""
 
+OUT_OF_HEAP: Final = 99
+"""The same of a child in which Saxon ended it."""
+
 COMPILE, CHECK = "compile", "check"  # what it is at
 
 _SECONDS_KEPT: Final = 0.1  # for answers, until they are sent together

@@ -14,8 +14,8 @@ from lxml import etree
 
 from psthreads.domain.model import Level, Status
 from psthreads.processes.xml import parsing as _parsing
-from psthreads.processes.xml import stylesheet as _stylesheet
-from psthreads.processes.xml import transforming as _transforming
+from psthreads.processes.xml.stylesheets import libxslt as _stylesheet
+from psthreads.processes.xml.stylesheets import transforming as _transforming
 from tests.support.publishing import NAME, Publishing, assert_nobody_called, group, listening, no_child_is_left, sheet
 
 __all__ = ["group", "listening", "no_child_is_left"]

@@ -11,7 +11,8 @@ from psthreads.authoring.context import Context
 from psthreads.documents.storage import Document
 from psthreads.processes.bounded.child import SECONDS, BoundedChild, Death, WorkRequest
 from psthreads.processes.bounded.inside import Inside
-from psthreads.processes.xml.stylesheet import NotTransformed, Output, Stylesheet
+from psthreads.processes.xml.stylesheets.choice import CompiledStylesheet, compiled
+from psthreads.processes.xml.stylesheets.outputs import NotTransformed, Output
 
 _LARGEST: Final = 32 * 1024 * 1024  # bytes of one document
 _OUTPUT, _PROBLEM = b"O", b"P"
@@ -44,7 +45,7 @@ class Transformer:
         self._folder = context.folder
 
         def make(inside: Inside) -> _Transforming:
-            return _Transforming(Stylesheet(inside.files, stylesheet, xinclude=xinclude))
+            return _Transforming(compiled(inside.files, stylesheet, xinclude=xinclude))
 
         self._child: BoundedChild[Document] = BoundedChild(context, self._folder, make, seconds, memory)
         self._child.start()
@@ -58,8 +59,7 @@ class Transformer:
             elif answer[0] == _PROBLEM:
                 yield Transformed(document, None, answer[1].decode())
             else:
-                _, content, ending, *messages = answer
-                yield Transformed(document, Output(content, ending.decode(), [each.decode() for each in messages]))
+                yield Transformed(document, _output(answer))
 
 
 def _request(document: Document, data: bytes | Exception | None) -> WorkRequest[Document]:
@@ -75,7 +75,7 @@ def _request(document: Document, data: bytes | Exception | None) -> WorkRequest[
 class _Transforming:
     """The work in the child."""
 
-    def __init__(self, stylesheet: Stylesheet) -> None:
+    def __init__(self, stylesheet: CompiledStylesheet) -> None:
         self._stylesheet = stylesheet
 
     def answer(self, fields: list[bytes]) -> Sequence[bytes]:
@@ -87,4 +87,14 @@ class _Transforming:
         except NotTransformed as error:
             return _PROBLEM, str(error).encode(errors="replace")
         messages = [message.encode(errors="replace") for message in output.messages]
-        return _OUTPUT, output.content, output.ending.encode(), *messages
+        results = [field for name, content in output.results.items() for field in (name.encode(), content)]
+        return _OUTPUT, output.content, output.ending.encode(), b"%d" % len(messages), *messages, *results
+
+
+def _output(answer: Sequence[bytes]) -> Output:
+    _, content, ending, count, *rest = answer
+    messages, results = rest[: int(count)], rest[int(count) :]
+    pairs = zip(results[::2], results[1::2], strict=True)
+    return Output(
+        content, ending.decode(), [each.decode() for each in messages], {name.decode(): data for name, data in pairs}
+    )

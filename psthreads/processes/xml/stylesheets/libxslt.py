@@ -6,27 +6,23 @@ For an operating system process that may crash, as libxslt sometimes does.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Final
 
 from lxml import etree
 
 from psthreads.domain.errors import PsthreadsError
-from psthreads.processes.bounded.files import Files
 from psthreads.processes.bounded.inside import Unusable
-from psthreads.processes.xml import parsing as _parsing
 from psthreads.processes.xml.catalogs.locating import Locator
 from psthreads.processes.xml.includes import Includer, inside, url
-from psthreads.processes.xml.parsing import NotWellFormed, plain
-from psthreads.processes.xml.reading import Reader
-from psthreads.processes.xml.xinclude import Inclusions
-
-LARGEST_OUTPUT: Final = 64 * 1024 * 1024
-"""The bytes of one document's output, at most."""
+from psthreads.processes.xml.parsing import plain
+from psthreads.processes.xml.saxon.modules import needs_saxon
+from psthreads.processes.xml.stylesheets import extra_documents
+from psthreads.processes.xml.stylesheets.extra_documents import ExtraDocuments
+from psthreads.processes.xml.stylesheets.outputs import ENDINGS, LARGEST_OUTPUT, NotTransformed, Output
+from psthreads.processes.xml.stylesheets.source import Source, notes
 
 _XSL: Final = "{http://www.w3.org/1999/XSL/Transform}"
-_ENDINGS: Final = {"html": ".html", "xhtml": ".html", "text": ".txt"}
 _MOST_MESSAGES: Final = 100  # of one document
 _MOST_REASONS: Final = 3
 _NO_REASON: Final = "unknown error"
@@ -37,37 +33,26 @@ _ACCESS: Final = etree.XSLTAccessControl(
 )
 
 
-class NotTransformed(Exception):
-    """A document cannot be transformed. The text is the reason."""
-
-
-@dataclass(frozen=True, slots=True)
-class Output:
-    """A document's output, the extension for its name, and the stylesheet's messages."""
-
-    content: bytes
-    ending: str
-    messages: list[str]
+class LaterVersion(Exception):
+    """A stylesheet imports one of XSLT 2 or 3."""
 
 
 class Stylesheet:
-    """A compiled stylesheet of a group; raises Unusable, with the place, if it cannot be compiled."""
+    """A stylesheet of XSLT 1; raises Unusable, with the place, if it cannot be compiled, and LaterVersion."""
 
-    def __init__(self, files: Files, path: str, *, xinclude: bool = False) -> None:
-        locator = Locator(files)
-        self._reader = Reader(locator, Includer(files))
-        self._includer = Includer(files, parse=lambda data, path: self._reader.read(data, path).root)
-        self._inclusions = Inclusions(self._reader, locator, self._includer) if xinclude else None
-        self._resolver = _Resolver(self._includer, locator)
-        self._group = etree.XSLT.strparam(files.group.name)
+    def __init__(self, source: Source, path: str) -> None:
+        self._source = source
+        self._resolver = _Resolver(source.includer, source.locator)
+        self._extra = ExtraDocuments()
+        self._group = etree.XSLT.strparam(source.files.group.name)
+        root = extra_documents.rewritten(source.stylesheet(path, self._resolver), url(path))
+        extensions = {(extra_documents.NAMESPACE, extra_documents.NAME): self._extra}
         try:
-            data = self._includer.expanded(path, self._includer.read(path))
-            root = _parsing.parse(data, _parsing.parser(self._resolver), url(path))
-            self._compiled = etree.XSLT(root, access_control=_ACCESS)
-        except NotWellFormed as error:
-            raise Unusable(f"it is not well-formed: {error}") from None
+            self._compiled = etree.XSLT(root, access_control=_ACCESS, extensions=extensions)
         except (etree.LxmlError, PsthreadsError, Unusable) as error:
+            self._refuse_later_versions()
             raise Unusable(_reason(error)) from None
+        self._refuse_later_versions()
         if self._resolver.refused:
             raise Unusable(self._resolver.refused)
         # Its own output method has precedence over those of its imports, and the last import over the others.
@@ -76,33 +61,33 @@ class Stylesheet:
         self._resolver.is_compiled = True
 
     def transform(self, data: bytes, path: str) -> Output:
-        """Transform a document; raises NotTransformed, and MemoryError if memory runs out."""
+        """Do as CompiledStylesheet."""
         self._resolver.refused = ""
+        self._extra.begin()
+        reading = self._source.document(data, path)
         try:
-            reading = self._reader.read(data, path)
-            if self._inclusions is not None:
-                reading = self._inclusions.expanded(reading, path)
             # The stubs do not know that its value can be bytes.
             result: Any = self._compiled(reading.root, path=etree.XSLT.strparam(path), group=self._group)
-        except NotWellFormed as error:
-            raise NotTransformed(str(error)) from None
-        except (etree.LxmlError, PsthreadsError, Unusable) as error:
-            raise NotTransformed(_reason(error)) from None
-        if self._resolver.refused:
-            raise NotTransformed(self._resolver.refused)
+        except (etree.LxmlError, PsthreadsError, Unusable, NotTransformed) as error:
+            raise NotTransformed(_reason(self._extra.failure or error)) from None
+        if self._extra.failure or self._resolver.refused:
+            raise NotTransformed(str(self._extra.failure or self._resolver.refused))
         log = list(islice(self._compiled.error_log, _MOST_MESSAGES))
         _refuse_incomplete(log)
         content = bytes(result)
         if len(content) > LARGEST_OUTPUT:
             raise NotTransformed(f"its output is larger than {LARGEST_OUTPUT // 1024 // 1024} MiB")
-        messages = [plain(entry.message) for entry in log]
-        if reading.absent:
-            messages.insert(0, f"its DTD could not be had, nor the default values of its attributes: {reading.absent}")
-        return Output(content, self._ending(result), messages)
+        messages = [*notes(reading), *(plain(entry.message) for entry in log)]
+        results = self._extra.results.contents
+        return Output(b"" if results and not content.strip() else content, self._ending(result), messages, results)
+
+    def _refuse_later_versions(self) -> None:
+        if any(map(needs_saxon, self._resolver.loaded)):
+            raise LaterVersion
 
     def _ending(self, result: Any) -> str:
         if self._method:
-            return _ENDINGS.get(self._method, ".xml")
+            return ENDINGS.get(self._method, ".xml")
         root = result.getroot()
         return ".html" if root is not None and str(root.tag).lower() == "html" else ".xml"
 
@@ -127,6 +112,7 @@ class _Resolver(etree.Resolver):
             raise
         if not self.is_compiled:
             self.loaded.append(root)
+            root = extra_documents.rewritten(root, url(path))
         # Without its DTD, which libxslt would load from any address.
         return self.resolve_string(etree.tostring(root), context, base_url=url(path))
 

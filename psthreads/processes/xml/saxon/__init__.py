@@ -1,0 +1,1 @@
+"""XSLT 2 and 3 by Saxon, which the extra `saxon` installs: for stylesheets and for Schematron."""

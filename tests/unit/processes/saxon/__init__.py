@@ -1,0 +1,1 @@
+"""Claims about XSLT 2 and 3."""
