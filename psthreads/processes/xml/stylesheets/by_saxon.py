@@ -8,8 +8,8 @@ from urllib.parse import quote
 
 from psthreads.processes.bounded.inside import Unusable
 from psthreads.processes.xml.saxon.engine import Failed, Saxon
-from psthreads.processes.xml.stylesheets.outputs import ENDINGS, LARGEST_OUTPUT, NotTransformed, Output, Results
-from psthreads.processes.xml.stylesheets.source import Source, notes
+from psthreads.processes.xml.stylesheets.outputs import ENDINGS, LARGEST_OUTPUT, FurtherResults, NotTransformed, Output
+from psthreads.processes.xml.stylesheets.source import TransformSource, notes
 
 _RESULTS: Final = "result:/psthreads"  # before the path of a result
 _XSLT_ONLY: Final = frozenset(
@@ -26,7 +26,7 @@ _XHTML: Final = "http://www.w3.org/1999/xhtml"
 class SaxonPublication:
     """A stylesheet that publishes documents; raises Unusable if it cannot be used, or Saxon is not installed."""
 
-    def __init__(self, source: Source, path: str) -> None:
+    def __init__(self, source: TransformSource, path: str) -> None:
         self._source = source
         root = source.stylesheet(path)
         try:
@@ -55,7 +55,7 @@ class SaxonPublication:
         return Output(content, ending, [*notes(reading), *done.messages], results)
 
     def _results(self, values: dict[str, Any], folder: str) -> dict[str, bytes]:
-        results = Results()
+        results = FurtherResults()
         for address, value in sorted(values.items()):
             place, _, number = address.rpartition("#")
             properties = self._properties(int(number), value)

@@ -9,7 +9,7 @@ from psthreads.processes.xml.saxon.modules import needs_saxon
 from psthreads.processes.xml.stylesheets.by_saxon import SaxonPublication
 from psthreads.processes.xml.stylesheets.libxslt import LaterVersion, Stylesheet
 from psthreads.processes.xml.stylesheets.outputs import Output
-from psthreads.processes.xml.stylesheets.source import Source
+from psthreads.processes.xml.stylesheets.source import TransformSource
 
 
 class CompiledStylesheet(Protocol):
@@ -21,7 +21,7 @@ class CompiledStylesheet(Protocol):
 
 def compiled(files: Files, path: str, *, xinclude: bool = False) -> CompiledStylesheet:
     """Compile a stylesheet of a group; raises Unusable, with the place, if it cannot be."""
-    source = Source(files, xinclude=xinclude)
+    source = TransformSource(files, xinclude=xinclude)
     if not needs_saxon(source.stylesheet(path)):
         try:
             return Stylesheet(source, path)

@@ -10,7 +10,7 @@ from typing import Final
 from lxml import etree
 
 from psthreads.processes.xml.parsing import plain
-from psthreads.processes.xml.stylesheets.outputs import Results
+from psthreads.processes.xml.stylesheets.outputs import FurtherResults
 
 NAMESPACE: Final = "urn:psthreads:results"
 NAME: Final = "document"
@@ -61,7 +61,7 @@ class ExtraDocuments(etree.XSLTExtension):
 
     def begin(self) -> None:
         """Begin with another document."""
-        self.results = Results()
+        self.results = FurtherResults()
         self.failure: Exception | None = None
 
     def execute(

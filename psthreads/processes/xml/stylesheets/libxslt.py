@@ -20,7 +20,7 @@ from psthreads.processes.xml.saxon.modules import needs_saxon
 from psthreads.processes.xml.stylesheets import extra_documents
 from psthreads.processes.xml.stylesheets.extra_documents import ExtraDocuments
 from psthreads.processes.xml.stylesheets.outputs import ENDINGS, LARGEST_OUTPUT, NotTransformed, Output
-from psthreads.processes.xml.stylesheets.source import Source, notes
+from psthreads.processes.xml.stylesheets.source import TransformSource, notes
 
 _XSL: Final = "{http://www.w3.org/1999/XSL/Transform}"
 _MOST_MESSAGES: Final = 100  # of one document
@@ -40,7 +40,7 @@ class LaterVersion(Exception):
 class Stylesheet:
     """A stylesheet of XSLT 1; raises Unusable, with the place, if it cannot be compiled, and LaterVersion."""
 
-    def __init__(self, source: Source, path: str) -> None:
+    def __init__(self, source: TransformSource, path: str) -> None:
         self._source = source
         self._resolver = _Resolver(source.includer, source.locator)
         self._extra = ExtraDocuments()

@@ -39,7 +39,7 @@ class Output:
     results: Mapping[str, bytes] = field(default_factory=dict)
 
 
-class Results:
+class FurtherResults:
     """Collects the further results of one document; raises NotTransformed for one that may not be."""
 
     def __init__(self) -> None:

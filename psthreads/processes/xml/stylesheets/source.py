@@ -16,7 +16,7 @@ from psthreads.processes.xml.stylesheets.outputs import NotTransformed
 from psthreads.processes.xml.xinclude import Inclusions
 
 
-class Source:
+class TransformSource:
     """What a stylesheet is made from, and what it is applied to."""
 
     def __init__(self, files: Files, *, xinclude: bool = False) -> None:
