@@ -19,6 +19,7 @@ from redis import Redis
 from chaos.clients import Clients
 from chaos.counting import COUNTS, Breach, Evidence
 from chaos.deck import WEIGHTS
+from chaos.history.steps import Steps
 from chaos.stalls import Stalls
 from chaos.storm import Storm
 from chaos.trails import executions
@@ -108,7 +109,15 @@ def _blow(folder: Path, arguments: argparse.Namespace, names: Collection[str]) -
         member, group = directory.add_member("storm", "a password for a storm"), directory.add_group("storm")
         directory.set_membership(member, group, Role.MANAGER)
         token = directory.create_token(member, "storm")
-        clients = Clients(world.address, token, trails, arguments.threads, arguments.seed, arguments.seconds)
+        clients = Clients(
+            world.address,
+            token,
+            trails,
+            arguments.threads,
+            arguments.seed,
+            arguments.seconds,
+            delete=lambda thread_id: store.delete(thread_id, SETUP),
+        )
         storm = Storm(world, redis, arguments.seed, names)
         stalls = Stalls()
         watch = Watch(store, clients, trails, world.config.documents, world.config.lost_after)
@@ -131,20 +140,22 @@ def _blow(folder: Path, arguments: argparse.Namespace, names: Collection[str]) -
         threads = _as_stored(store, clients)
         evidence = Evidence(world.config, threads, clients, watch, executions(trails), storm.strikes, stalls)
         breaches = [*evidence.breaches(), *_of_lists(store, redis, threads, group)]
+    steps = Steps(world.redis.folder, world.config)
+    breaches += steps.breaches()
     breaches += [
         Breach("orphans", "", f"process {process.pid} outlived the program from which it came")
         for process in world.survivors
     ]
     for thread_id in list(dict.fromkeys(breach.thread_id for breach in breaches if breach.thread_id))[:_MOST_SHOWN]:
         print("\n".join(f"    {line}" for line in evidence.trail(thread_id, begun)))
-    return evidence.figures(), breaches
+    return evidence.figures() | steps.figures(), breaches
 
 
 def _of_lists(store: ThreadStore, redis: Redis, threads: Mapping[str, Thread | None], group: Group) -> Iterator[Breach]:
     """Return what the store says of all threads together, and should not, once all have ended."""
     listed, ended = store.page("finished", size=1).total, [each for each in threads.values() if each is not None]
     if listed != sum(thread.status.is_final for thread in ended):
-        yield Breach("misplaced", "", f"{listed} threads are listed as finished, and {len(threads)} were accepted")
+        yield Breach("misplaced", "", f"{listed} threads are listed as finished, and {len(threads)} should be")
     if all(thread.status.is_final for thread in ended):
         for key in (f"ps:slots:{group.id}", f"ps:slots:{group.id}:changes"):
             if redis.exists(key):
@@ -152,13 +163,14 @@ def _of_lists(store: ThreadStore, redis: Redis, threads: Mapping[str, Thread | N
 
 
 def _as_stored(store: ThreadStore, clients: Clients) -> dict[str, Thread | None]:
-    """Return every accepted thread from the store, None for one that is missing."""
+    """Return every accepted thread from the store, None for one that is missing; without those that were deleted."""
     threads: dict[str, Thread | None] = {}
     for thread_id in clients.seen.kinds:
         try:
             threads[thread_id] = persistently(lambda: store.fetch(thread_id))  # noqa: B023 (called at once)
         except ThreadNotFound:
-            threads[thread_id] = None
+            if thread_id not in clients.seen.deleted:
+                threads[thread_id] = None
     return threads
 
 

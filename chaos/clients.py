@@ -1,4 +1,4 @@
-"""Clients that start, poll and cancel threads over HTTP, and record every answer."""
+"""Clients that start, poll, list, cancel and delete threads, and record every answer."""
 
 from __future__ import annotations
 
@@ -13,12 +13,20 @@ from uuid import uuid4
 
 import requests
 
+from chaos.history.calls import NEVER, Call, History, answer_of
+from chaos.history.calls import Kind as CallKind
 from chaos.processes import KINDS
+from psthreads.domain.errors import Unavailable
 from psthreads.domain.model import Status
 
 _AGAIN_SECONDS: Final = 0.2
 _ANSWER_SECONDS: Final = 40.0
 _CANCELLED: Final = 0.25  # of the threads, about
+_DELETED: Final = 0.1  # of those that have ended, at most
+_DELETE_SECONDS: Final = 2.0
+_SETTLED_SECONDS: Final = 2.0  # in which the watch has seen that a thread has ended, and its files
+_LIST_SECONDS: Final = 0.5
+_LISTED: Final = 50
 _SECONDS: Final = (0.05, 3.0)
 _POLLERS: Final = 3
 _STARTERS: Final = 4
@@ -30,44 +38,54 @@ class Seen:
 
     kinds: dict[str, str] = field(default_factory=dict)
     """The accepted threads: id and kind."""
-    final: dict[str, tuple[str, str, str]] = field(default_factory=dict)
-    """The first final answer for each thread: status, message and time of the end."""
-    ended: dict[str, float] = field(default_factory=dict)
-    """When that answer was noted, on the monotonic clock."""
+    final: dict[str, float] = field(default_factory=dict)
+    """When the first final answer for each thread was noted, on the monotonic clock."""
     asked: dict[str, float] = field(default_factory=dict)
     """When a thread was first told to be cancelled, on the monotonic clock."""
     cancelled: dict[str, float] = field(default_factory=dict)
     """When a thread that was to be cancelled was first seen to be."""
-    flipped: set[str] = field(default_factory=set)
+    deleted: set[str] = field(default_factory=set)
+    """The threads that were deleted, or may have been."""
     wrong: list[str] = field(default_factory=list)
     """Answers that nobody should get."""
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def note(self, thread: dict[str, Any], asked: float) -> None:
-        """Note one answer about a thread, and when the request was sent."""
-        thread_id = thread["id"]
+    def note(self, thread: dict[str, Any]) -> None:
+        """Note one answer about a thread."""
         with self.lock:
-            known = self.final.get(thread_id)
             if Status(thread["status"]).is_final:
-                told = (thread["status"], thread["message"], thread["ended"])
-                if known is None:
-                    self.final[thread_id] = told
-                    self.ended[thread_id] = time.monotonic()
-                elif known != told:
-                    self.flipped.add(thread_id)
-                if thread["status"] == "cancelled" and thread_id in self.asked:
-                    self.cancelled.setdefault(thread_id, time.monotonic())
-            elif known is not None and asked > self.ended[thread_id]:  # An older answer may be noted late.
-                self.flipped.add(thread_id)
+                self.final.setdefault(thread["id"], time.monotonic())
+                if thread["status"] == "cancelled" and thread["id"] in self.asked:
+                    self.cancelled.setdefault(thread["id"], time.monotonic())
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer, when its request was sent for the first time and for the last, and when it came."""
+
+    content: dict[str, Any]
+    tag: str
+    first: float
+    begun: float
+    ended: float
 
 
 class Clients:
-    """Clients with one administrator's token, which repeat each request until it is answered.
+    """Clients with one member's token, which repeat each request until it is answered, and one that deletes threads.
 
-    They spread the starts over some seconds.
+    They spread the starts over some seconds. No page of the API deletes, so that `delete` is the store's own.
     """
 
-    def __init__(self, address: str, token: str, trails: Path, count: int, seed: int, seconds: float) -> None:
+    def __init__(
+        self,
+        address: str,
+        token: str,
+        trails: Path,
+        count: int,
+        seed: int,
+        seconds: float,
+        delete: Callable[[str], object] | None = None,
+    ) -> None:
         self._address = address
         self._headers = {"Authorization": f"Bearer {token}", "Accept": "application/json"}
         self._trails = trails
@@ -75,11 +93,18 @@ class Clients:
         self._lull = 2 * _STARTERS * seconds / count
         self._calm = 2 * seconds / (_CANCELLED * count)
         self._seed = seed
+        self._delete_one = delete
         self._ended = threading.Event()
         self._give_up = float("inf")
         self._starters = self._threads(_STARTERS, self._start_all)
-        self._others = [*self._threads(_POLLERS, self._poll), *self._threads(1, self._cancel)]
+        self._others = [
+            *self._threads(_POLLERS, self._poll),
+            *self._threads(1, self._cancel),
+            *self._threads(1, self._list),
+        ]
+        self._others += self._threads(1, self._delete) if delete else []
         self.seen = Seen()
+        self.history = History()
 
     def start(self) -> None:
         """Let all of them begin."""
@@ -124,9 +149,11 @@ class Clients:
                 kind = draw.choice(kinds)
                 form = {"trail": str(self._trails), "seconds": f"{draw.uniform(*_SECONDS):.2f}"}
                 path = f"/members/storm/groups/storm/chaos/{kind}"
-                answer = self._ask(session, "POST", path, data=form, headers={"Idempotency-Key": uuid4().hex})
+                reply = self._ask(session, "POST", path, data=form, headers={"Idempotency-Key": uuid4().hex})
+                # It is shown as it was accepted, whenever that was.
+                self.history.note(reply.content["id"], Call(CallKind.START, reply.first, reply.ended))
                 with self.seen.lock:
-                    self.seen.kinds[answer["id"]] = kind
+                    self.seen.kinds[reply.content["id"]] = kind
                 time.sleep(draw.uniform(0, self._lull))
 
     def _poll(self, _number: int, draw: random.Random) -> None:
@@ -141,8 +168,23 @@ class Clients:
                 time.sleep(0.02)
 
     def _look(self, session: requests.Session, thread_id: str) -> None:
-        asked = time.monotonic()
-        self.seen.note(self._ask(session, "GET", f"/groups/storm/threads/{thread_id}/progress"), asked)
+        reply = self._ask(session, "GET", f"/groups/storm/threads/{thread_id}/progress", may_be_gone=True)
+        self._note(CallKind.READ, thread_id, reply.content, reply)
+
+    def _list(self, _number: int, draw: random.Random) -> None:
+        with requests.Session() as session:
+            while not self._ended.wait(draw.uniform(0, _LIST_SECONDS)):
+                status = draw.choice(("active", "finished"))
+                reply = self._ask(session, "GET", f"/groups/storm/threads?status={status}&page-size={_LISTED}")
+                for thread in reply.content["threads"]:
+                    self._note(CallKind.LIST, thread["id"], thread, reply)
+
+    def _note(self, kind: CallKind, thread_id: str, thread: dict[str, Any], reply: Reply) -> None:
+        """Note what an answer says about a thread, which is nothing where the thread is gone."""
+        answer = answer_of(thread, reply.tag) if thread else None
+        self.history.note(thread_id, Call(kind, reply.begun, reply.ended, answer))
+        if thread:
+            self.seen.note(thread)
 
     def _cancel(self, _number: int, draw: random.Random) -> None:
         with requests.Session() as session:
@@ -151,29 +193,64 @@ class Clients:
                     candidates = [known for known in self.seen.kinds if known not in self.seen.final]
                 if candidates:
                     thread_id = draw.choice(candidates[:20] or candidates)
-                    asked = time.monotonic()
                     form = {"force": "true"} if draw.random() < 0.2 else {}  # noqa: PLR2004 (now and then)
-                    path = f"/groups/storm/threads/{thread_id}/cancel"
-                    thread = self._ask(session, "POST", path, data=form)["thread"]
-                    if thread.get("cancelling") or thread["status"] == "cancelled":
+                    begun, reply = time.monotonic(), None
+                    try:
+                        reply = self._ask(session, "POST", f"/groups/storm/threads/{thread_id}/cancel", data=form)
+                    finally:
+                        if (
+                            reply is None or reply.first < reply.begun
+                        ):  # One without an answer may have been carried out.
+                            self.history.note(thread_id, Call(CallKind.CANCEL, begun, NEVER))
+                    thread = reply.content.get("thread") or {}
+                    if thread.get("cancelling") or thread.get("status") == "cancelled":
                         with self.seen.lock:
-                            self.seen.asked.setdefault(thread_id, asked)
-                    self.seen.note(thread, asked)
+                            self.seen.asked.setdefault(thread_id, reply.first)
+                    self._note(CallKind.CANCEL, thread_id, thread, reply)
 
-    def _ask(self, session: requests.Session, method: str, path: str, **more: Any) -> dict[str, Any]:
-        """Repeat the request until it is answered; every request here may be sent again."""
+    def _delete(self, _number: int, draw: random.Random) -> None:
+        while self._delete_one is not None and not self._ended.wait(draw.uniform(0, _DELETE_SECONDS)):
+            settled = time.monotonic() - _SETTLED_SECONDS
+            with self.seen.lock:
+                ended = [known for known, at in self.seen.final.items() if at < settled]
+                candidates = sorted(set(ended) - self.seen.deleted)
+                if len(self.seen.deleted) >= _DELETED * len(ended):
+                    continue
+                thread_id = draw.choice(candidates)
+                self.seen.deleted.add(thread_id)
+            begun = time.monotonic()
+            try:
+                self._delete_one(thread_id)
+            except Unavailable:
+                self.history.note(thread_id, Call(CallKind.DELETE, begun, NEVER))
+            else:
+                self.history.note(thread_id, Call(CallKind.DELETE, begun, time.monotonic()))
+
+    def _ask(
+        self, session: requests.Session, method: str, path: str, *, may_be_gone: bool = False, **more: Any
+    ) -> Reply:
+        """Repeat the request until it is answered; every request here may be sent again. What is gone is empty."""
         headers = {**self._headers, **more.pop("headers", {})}
-        while time.monotonic() < self._give_up:
+        begun = first = time.monotonic()
+        while begun < self._give_up:
             try:
                 answer = session.request(method, self._address + path, headers=headers, timeout=_ANSWER_SECONDS, **more)
             except requests.RequestException:
-                time.sleep(_AGAIN_SECONDS)
+                begun = self._pause()
                 continue
+            ended = time.monotonic()
             if answer.status_code in {200, 202}:
-                found: dict[str, Any] = answer.json()
-                return found
+                return Reply(answer.json(), answer.headers.get("ETag", ""), first, begun, ended)
+            if may_be_gone and answer.status_code == 404:  # noqa: PLR2004 (RFC 9110)
+                return Reply({}, "", first, begun, ended)
             if answer.status_code != 503:  # noqa: PLR2004 (RFC 9110)
                 with self.seen.lock:
                     self.seen.wrong.append(f"{method} {path}: {answer.status_code} {answer.text[:200]}")
-            time.sleep(_AGAIN_SECONDS)
+            begun = self._pause()
         raise TimeoutError(f"{method} {path} was not answered")
+
+    @staticmethod
+    def _pause() -> float:
+        """Wait a little before the next try; return when that begins."""
+        time.sleep(_AGAIN_SECONDS)
+        return time.monotonic()

@@ -11,6 +11,7 @@ from typing import Final
 from chaos.clients import Clients
 from chaos.deck import PRECISE
 from chaos.faults import REDIS, WEB, Lost
+from chaos.history.order import misfits
 from chaos.processes import KINDS, LIMIT_SECONDS
 from chaos.stalls import Stalls
 from chaos.storm import Strike
@@ -61,7 +62,7 @@ class Detection:
 
 COUNTS: Final = (
     *("lost", "stuck", "flipped", "ran twice", "unexplained", "overlap", "orphans", "results changed", "overtime"),
-    *("late detections", "misplaced", "slots held", "wrong answers"),
+    *("late detections", "misplaced", "slots held", "wrong answers", "not linearizable", "broken steps"),
 )
 """What is counted; each must be 0."""
 
@@ -97,6 +98,8 @@ class Evidence:
         yield from self._overlaps()
         yield from self._of_files()
         yield from self._too_long()
+        for misfit in misfits(self._clients.history.calls):
+            yield Breach("not linearizable", misfit.thread_id, str(misfit))
 
     def figures(self) -> dict[str, float]:
         """Return what the threads came to, and how long losses and cancels took."""
@@ -108,7 +111,9 @@ class Evidence:
             [each.seconds for each in self.detections if each.lost.watched is it] for it in (True, False)
         )
         return {
-            "accepted": len(self._threads),
+            "accepted": len(seen.kinds),
+            "deleted": len(seen.kinds) - len(self._threads),
+            "calls": sum(map(len, self._clients.history.calls.values())),
             **{status.value: statuses[status] for status in Status if status.is_final},
             "restarts": sum(thread.restarts for thread in threads),
             "executions": len(self._executions),
@@ -153,8 +158,6 @@ class Evidence:
                 continue
             if not thread.status.is_final:
                 yield Breach("stuck", thread_id, f"is {thread.status.value}: {thread.message}")
-            if thread_id in seen.flipped:
-                yield Breach("flipped", thread_id, "changed after its end")
             if thread_id in seen.asked and thread.status is not Status.CANCELLED:
                 yield Breach("flipped", thread_id, f"was cancelled, and is {thread.status.value}")
             if runs[thread_id] > 1 + thread.restarts:
@@ -182,10 +185,14 @@ class Evidence:
     def _of_files(self) -> Iterator[Breach]:
         for thread_id, sentence in self._watch.orphans.values():
             yield Breach("orphans", thread_id, sentence)
+        deleted = self._clients.seen.deleted
         for thread_id, sentence in self._watch.changed.items():
-            yield Breach("results changed", thread_id, sentence)
+            if thread_id not in deleted:
+                yield Breach("results changed", thread_id, sentence)
         for thread_id, files in self._watch.files.items():
-            thread = self._threads[thread_id]
+            thread = self._threads.get(thread_id)
+            if thread_id in deleted:
+                continue
             for name, content in files.items():
                 path = Path(name)
                 is_result = path.parts[0] == "results" and thread is not None and thread.status is Status.COMPLETED

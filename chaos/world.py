@@ -121,7 +121,9 @@ class World:
 
     def __init__(self, folder: Path, machines: int, workers: int, *, isolated: bool = False) -> None:
         self.folder = folder
-        self.redis = RedisServer(folder / "redis", tied=False)  # The storm starts it again, and ends before it.
+        # The storm starts it again, and ends before it. Every step is kept, to be judged.
+        options = ("--aof-timestamp-enabled", "yes", "--auto-aof-rewrite-percentage", "0")
+        self.redis = RedisServer(folder / "redis", *options, tied=False)
         self.config = Config(
             redis_url=self.redis.url,
             port=free_port(),
