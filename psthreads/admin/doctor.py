@@ -13,7 +13,7 @@ import stat
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
@@ -34,6 +34,7 @@ from psthreads.database.connection import (
     ride_out_failover,
     translate_errors,
 )
+from psthreads.database.replicas import connected
 from psthreads.documents.installation import Installation
 from psthreads.domain.config import Config
 from psthreads.domain.errors import ConfigError, StoreRefuses, Unavailable
@@ -217,6 +218,22 @@ def server(redis: Redis) -> Iterator[Problem]:
         yield _serious(f"{what}.", f"{remedy[:1].upper()}{remedy[1:]}")
 
 
+def followers(redis: Redis, config: Config) -> Iterator[Problem]:
+    """Check that as many replicas follow Redis as have to confirm what is written."""
+    count = connected(redis)
+    if count < config.replicas:
+        yield _serious(
+            f"{count} of the {config.replicas} replicas that PSTHREADS_REPLICAS asks for follow Redis: nothing can be "
+            "started.",
+            "Start the replicas, and look whether they reach the primary.",
+        )
+    elif sentinels(config.redis_url) and not config.replicas:
+        yield _warning(
+            "REDIS_URL names Sentinels, and PSTHREADS_REPLICAS is 0: a failover may lose threads, or run them twice.",
+            "Set PSTHREADS_REPLICAS to the number of replicas that the Sentinels may make the primary.",
+        )
+
+
 def clock(redis: Redis) -> Iterator[Problem]:
     """Check that the clocks of this machine and of Redis agree."""
     with translate_errors():
@@ -309,6 +326,7 @@ _OF_REDIS: Final[tuple[Callable[[Redis], Iterator[Problem]], ...]] = (durability
 
 def examine(config: Config) -> list[Problem]:
     """Return all problems, the serious ones first. A Redis that does not answer is a problem, too, and no error."""
+    reading = replace(config, replicas=0)  # What is only looked at need not wait for replicas.
     problems = [problem for check in (*_OF_WEB, *_SETTINGS) for problem in check(config)]
     with connect(config.redis_url, connections=2) as redis:
         try:
@@ -316,7 +334,8 @@ def examine(config: Config) -> list[Problem]:
             for check in (server, administrator, *_OF_REDIS):
                 problems += check(redis)
             problems += (
-                *installation(redis, config),
+                *installation(redis, reading),
+                *followers(redis, config),
                 *settings(redis, config),
                 *life(redis, config),
                 *quotas(redis, config),

@@ -48,7 +48,9 @@ class InstallationRecord:
 
     def __init__(self, redis: Redis, config: Config, program: str) -> None:
         self._redis = redis
-        self._run = Scripts(redis, "psthreads.database", shared_settings.constants(config)).run
+        constants, confirmed = shared_settings.constants(config), config.replicas
+        # A count that a failover undoes must not have been seen by anybody.
+        self._run = Scripts(redis, "psthreads.database", constants, replicas=confirmed, unconfirmed=("refuse",)).run
         self._program = program
 
     def read(self, installation: str = "", seen: int = 0, noted: int = 0, *, count: bool = False) -> RedisRecord:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import string
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from importlib.resources import files
 from typing import Any, Final
 
@@ -13,6 +13,7 @@ from redis import Redis
 from redis.commands.core import Script
 from redis.exceptions import NoScriptError, OutOfMemoryError
 
+from psthreads.database import replicas
 from psthreads.database.connection import translate_errors
 
 _EVEN_FULL: Final = "#!lua flags=allow-oom\n"
@@ -40,14 +41,26 @@ class SafeScript(Script):
         keys, args, client = keys or (), args or (), client or self.registered_client
         try:
             try:
-                return client.evalsha(self.sha, len(keys), *keys, *args)
+                return self._send(client, "EVALSHA", self.sha, len(keys), *keys, *args)
             except NoScriptError:
-                return client.eval(self.script, len(keys), *keys, *args)
+                return self._send(client, "EVAL", self.script, len(keys), *keys, *args)
         except OutOfMemoryError:
             if not even_full:
                 raise
             # Redis has refused the script's first write, so that nothing has changed yet.
-            return client.eval(f"{_EVEN_FULL}{self.script}", len(keys), *keys, *args)
+            return self._send(client, "EVAL", f"{_EVEN_FULL}{self.script}", len(keys), *keys, *args)
+
+    def _send(self, client: Redis, *command: Any) -> Any:
+        return client.execute_command(*command)  # type: ignore[no-untyped-call] # redis-py's own
+
+
+class ConfirmedScript(SafeScript):
+    """A script that counts only once so many `replicas` have what it wrote."""
+
+    replicas: int
+
+    def _send(self, client: Redis, *command: Any) -> Any:
+        return replicas.confirmed(client, self.replicas, *command)
 
 
 class Scripts:
@@ -55,20 +68,35 @@ class Scripts:
 
     Each script begins with what it uses of `common.lua` of this package, of the packages in `preludes`, and of its own.
     In all of them, `@NAME@` is replaced by the constant of this name, as Lua writes it.
+
+    All but the `unconfirmed` count only once so many `replicas` have what they wrote: until then `run` raises
+    NotReplicated. Those are scripts that write nothing, or nothing that anybody was promised.
     """
 
     def __init__(
-        self, redis: Redis, package: str, constants: Mapping[str, object], preludes: Iterable[str] = ()
+        self,
+        redis: Redis,
+        package: str,
+        constants: Mapping[str, object],
+        preludes: Iterable[str] = (),
+        *,
+        replicas: int = 0,
+        unconfirmed: Collection[str] = (),
     ) -> None:
         self._redis = redis
+        self._replicas = replicas
         own = _sources(package)
         common = [_sources(other)["common"] for other in (__package__, *preludes) if other != package]
         texts = {name: literal(value) for name, value in constants.items()}
         blocks = [each for text in (*common, own.pop("common")) for each in re.split(r"\n\n+", text.strip())]
-        self._scripts = {
-            name: SafeScript(redis, _filled_in("\n\n".join((*_needed(blocks, source), source)), texts))
-            for name, source in own.items()
-        }
+        self._scripts: dict[str, SafeScript] = {}
+        for name, source in own.items():
+            text = _filled_in("\n\n".join((*_needed(blocks, source), source)), texts)
+            if replicas and name not in unconfirmed:
+                self._scripts[name] = script = ConfirmedScript(redis, text)
+                script.replicas = replicas
+            else:
+                self._scripts[name] = SafeScript(redis, text)
 
     def run(self, name: str, *args: str | bytes | float | dict[str, Any], even_full: bool = False) -> Any:
         """Return the script's answer; raise Unavailable with the reason why Redis does not give one.
@@ -81,6 +109,12 @@ class Scripts:
             values = [json.dumps(each) if isinstance(each, dict) else each for each in args]
         with translate_errors():
             return self._scripts[name](args=values, even_full=even_full)
+
+    def confirm(self) -> None:
+        """Raise NotReplicated unless so many replicas have all that this Redis holds now; without them do nothing."""
+        if self._replicas:
+            with translate_errors():
+                replicas.confirmed(self._redis, self._replicas)
 
 
 def literal(value: object) -> str:

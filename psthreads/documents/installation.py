@@ -28,7 +28,7 @@ from psthreads.database.installation import InstallationRecord, RedisRecord
 from psthreads.documents.layout import open_marker
 from psthreads.documents.storage import NUMBERED, StorageMarker, StoreRecord
 from psthreads.domain.config import Config
-from psthreads.domain.errors import Unavailable, WrongInstallation
+from psthreads.domain.errors import NotReplicated, Unavailable, WrongInstallation
 from psthreads.system.thread_pool import off_the_loop
 
 # A Redis that lost its last seconds in a power failure is not taken for an older copy, once all processes are new.
@@ -121,7 +121,11 @@ class Installation:
         with self._lock:
             if count := count and time.monotonic() - self._counted >= _TICK_SECONDS:
                 self._counted = time.monotonic()
-            mismatch = self._compare(count=count, pair=pair)
+            try:
+                mismatch = self._compare(count=count, pair=pair)
+            except NotReplicated:
+                self._checked = time.monotonic()  # Each look takes a while then, and the others wait for it.
+                raise
             if mismatch is not None and pair:
                 self._record.refuse(str(mismatch), mismatch.brief)
                 if mismatch != self._mismatch:

@@ -135,6 +135,7 @@ class Config:
 
     redis_url: str = _setting("REDIS_URL", "redis://localhost:6379/0", str)
     redis_verify: bool = _setting("PSTHREADS_REDIS_VERIFY", True, _truth)
+    replicas: int = _setting("PSTHREADS_REPLICAS", 0, int, 0)
     port: int = _setting("PORT", 8000, int, 0)
     host: str = _setting("HOST", "127.0.0.1", _host)
     workers: int = _setting("WORKERS", 2, int, 1)

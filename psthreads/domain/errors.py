@@ -235,6 +235,17 @@ class Unavailable(PsthreadsError):
         super().__init__(message)
 
 
+class NotReplicated(Unavailable):
+    """Redis has carried it out, but too few replicas have it (`PSTHREADS_REPLICAS`): a failover may undo it."""
+
+    def __init__(
+        self,
+        message: str = "Redis has done this, but too few of its replicas have it yet, and a failover may undo it: try "
+        "again in a few seconds, without an Idempotency-Key only after a look at the list.",
+    ) -> None:
+        super().__init__(message)
+
+
 class StoreFull(Unavailable):
     """Redis has used all the memory that it may."""
 

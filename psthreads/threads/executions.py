@@ -45,7 +45,8 @@ class Executions:
     ) -> None:
         self._redis = redis
         self._installation = installation
-        self._run = (scripts or ThreadScripts(redis, config)).run
+        self._scripts = scripts or ThreadScripts(redis, config)
+        self._run = self._scripts.run
         self._mask = Masker(config.mask)
         keys = jobs.key_names(config.queue)
         self._queue, self._taken = keys["QUEUE"], keys["TAKEN"]

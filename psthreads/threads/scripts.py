@@ -13,6 +13,8 @@ from psthreads.domain.config import Config
 from psthreads.domain.model import Status
 from psthreads.threads import jobs, leases, records
 
+# Those that only read; reports, whose lines may be lost with a worker, too; and what a janitor does again.
+_UNCONFIRMED: Final = frozenset(("find", "list", "log", "overview", "survey", "report", "lead", "recover", "unblock"))
 _LUA_TYPES: Final = {str: "string", int: "number", bool: "boolean"}
 
 
@@ -39,4 +41,8 @@ class ThreadScripts(Scripts):
             "LOST": leases.LOST,
             "WORKER_LOST": leases.WORKER_LOST,
         }
-        super().__init__(redis, "psthreads.threads", constants, ("psthreads.audit",))
+        super().__init__(
+            *(redis, "psthreads.threads", constants, ("psthreads.audit",)),
+            replicas=config.replicas,
+            unconfirmed=_UNCONFIRMED,
+        )

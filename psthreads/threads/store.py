@@ -113,7 +113,10 @@ class ThreadStore(Executions):
             stored, thread_id = self._redis.hmget(_idempotency_key(by, key), ["fingerprint", "thread"])
         if stored is not None and stored != fingerprint.encode():
             raise IdempotencyConflict
-        return None if thread_id is None else str(cast("bytes", thread_id).decode())
+        if thread_id is None:
+            return None
+        self._scripts.confirm()  # The start may have been refused because it was not replicated.
+        return str(cast("bytes", thread_id).decode())
 
     # For people.
 

@@ -9,7 +9,7 @@ from psthreads.domain.config import Config
 from psthreads.domain.model import Ownership
 from psthreads.system.clock import steady
 from psthreads.threads.records import Heartbeat
-from psthreads.worker.shared_state import Execution, SharedState
+from psthreads.worker.shared_state import Execution, Phase, SharedState
 
 _NEVER: Final = float("inf")
 # In which a horse that is killed by force may still write its last report, and one that has just written the end of its
@@ -34,6 +34,8 @@ class Deadline:
     def heed(self, answer: Heartbeat) -> None:
         """Take in the answer to a heartbeat: a request to cancel, or that the thread belongs to somebody else."""
         if answer.ownership is Ownership.DISOWNED:
+            if self.execution.phase is Phase.ENDING:
+                return  # It has written the end of its thread, and waits until replicas have it.
             self._kill_at = min(self._kill_at, steady() + _LAST_WORDS_SECONDS)
         elif answer.ownership is Ownership.CANCELLING:
             self._is_cancelling = True

@@ -70,7 +70,7 @@ class LostWorkerReporter:
     def _write(self, worker: LostWorker) -> None:
         execution = worker.execution
         if execution.phase is not Phase.IDLE:
-            not_begun = execution.phase is not Phase.BEGUN
+            not_begun = not execution.has_begun
             self._store.abandon(execution.thread_id, worker.why, execution.token, not_begun=not_begun)
         if worker.name:
             crew.remove(self._redis, worker.name)

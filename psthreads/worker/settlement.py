@@ -14,7 +14,6 @@ from psthreads.threads.leases import CUT_OFF
 from psthreads.threads.store import ThreadStore
 from psthreads.worker.cause_of_death import cause_of_death
 from psthreads.worker.deadline import Deadline
-from psthreads.worker.shared_state import Phase
 
 RESTARTED: Final = "Worker restarted"
 """Why a thread is given up whose worker is stopping."""
@@ -32,7 +31,7 @@ def settle(
     """
     execution = deadline.execution
     thread_id, token = execution.thread_id, execution.token
-    if execution.phase is not Phase.BEGUN and code <= 0:
+    if not execution.has_begun and code <= 0:
         return partial(_put_back, store, thread_id, token)
     lines = pipes.last_lines()
     report = Report(_LAST_REPORT, lines=lines) if lines else None
@@ -51,7 +50,7 @@ def settle(
 
 def reason_of_death(deadline: Deadline, code: int, shortage: str) -> str:
     """Return in a word why a horse died at an execution, from a few words; empty where it did not."""
-    if deadline.execution.phase is not Phase.BEGUN or code == 0:
+    if not deadline.execution.has_begun or code == 0:
         return ""
     if shortage:
         return "memory"

@@ -40,7 +40,9 @@ class Phase(IntEnum):
     PASSED_ON = 2
     """Its thread is claimed, and the horse leaves it to the next one."""
     BEGUN = 3
-    """Its function is called, and may be at work; or the end of its thread is not written yet."""
+    """Its function is called, and may be at work."""
+    ENDING = 4
+    """Nothing of it is at work any more, and the end of its thread is not written for certain."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,11 @@ class Execution:
     limit: float = _NEVER
     sent: float = _NEVER
     lease: float = 0.0
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether its function was called, and the end of its thread is not written for certain."""
+        return self.phase in {Phase.BEGUN, Phase.ENDING}
 
 
 class SharedState:
@@ -193,7 +200,7 @@ class SharedState:
         running, phase, _, _, _, sent, lease, _, _ = self._read(_EXECUTIONS_AT, _EXECUTION)
         if number not in {0, running}:
             return -_NEVER
-        if phase != Phase.BEGUN:
+        if phase not in {Phase.BEGUN, Phase.ENDING}:
             return _NEVER
         renewed, beat = self._read(_BEATS_AT, _BEAT)
         return float((max(sent, beat) if renewed == running else sent) + part * lease)

@@ -268,7 +268,7 @@ class ThreadWorker:
         reason = deadline.due(now, stopping=self._stops)
         if reason is not None:
             self._interrupt(number, reason)
-        if deadline.execution.phase is not Phase.BEGUN:
+        if not deadline.execution.has_begun:
             return deadline.next - now if deadline.next > now else _AGAIN_SECONDS
         if now >= deadline.kill_at and self._kill(number):
             deadline.was_killed = True
@@ -331,7 +331,7 @@ class ThreadWorker:
             while os.waitid(os.P_PID, self._horse_pid, what) is None and steady() < until:
                 time.sleep(_POLL_SECONDS)
             execution = self._state.execution
-            if (execution.number, execution.phase) == (number, Phase.BEGUN):
+            if execution.number == number and execution.has_begun:
                 os.killpg(self._horse_pid, signal.SIGKILL)
                 return True
             os.kill(self._horse_pid, signal.SIGCONT)
@@ -361,7 +361,7 @@ class ThreadWorker:
         self._state.stop()
         # Whatever Redis does, the process is gone in time: the janitor finds what is not written by then.
         signal.signal(signal.SIGALRM, self._leave)
-        is_at_work = self._state.execution.phase is Phase.BEGUN
+        is_at_work = self._state.execution.has_begun
         signal.setitimer(signal.ITIMER_REAL, LEAVE_SECONDS + (self._config.shutdown if is_at_work else 0))
 
     def _leave(self, *_: Any) -> None:

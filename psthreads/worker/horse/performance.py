@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 from typing import Any, Final, NoReturn, TypeVar
 
@@ -39,7 +40,7 @@ from psthreads.threads.store import ThreadStore
 from psthreads.worker.horse.execution_fence import ExecutionFence
 from psthreads.worker.horse.leftovers import end_leftovers
 from psthreads.worker.horse.process_state import ProcessState, forget_event_loops
-from psthreads.worker.shared_state import Execution, SharedState
+from psthreads.worker.shared_state import Execution, Phase, SharedState
 from psthreads.worker.stop_request import StopRequest
 
 T = TypeVar("T")
@@ -90,6 +91,7 @@ class Performer:
         if end_leftovers(context):
             self._pipes.discard()  # What a program wrote after the function's end must not reach the next thread.
         context.stop_writing()
+        self._state.note(replace(execution, phase=Phase.ENDING))
         left = "; ".join(self._pristine.left())
         if left:
             context.log(f"Left behind: {left}; its worker process is replaced")
