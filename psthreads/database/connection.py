@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import select
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -59,9 +61,10 @@ def connect(url: str, connections: int = 64, answer_seconds: float = _ANSWER_SEC
         **options,
     }
     if address is not None:
-        to_primary = _self_closing(connections_to_primary(kind))
+        to_primary = _quick_to_check(_self_closing(connections_to_primary(kind)))
         return Redis.from_pool(PrimaryPool(address, kind, answer_seconds, connection_class=to_primary, **options))
-    pool = BlockingConnectionPool(connection_class=_self_closing(kind), **options)  # type: ignore[no-untyped-call] # as above
+    own = _quick_to_check(_self_closing(kind))
+    pool = BlockingConnectionPool(connection_class=own, **options)  # type: ignore[no-untyped-call] # as above
     return Redis.from_pool(pool)
 
 
@@ -187,3 +190,24 @@ def _self_closing(kind: type[Any]) -> type[Any]:
                 raise
 
     return SelfClosing
+
+
+def _quick_to_check(kind: type[Any]) -> type[Any]:
+    """Return a class of connections for which the pool's check before each use costs next to nothing.
+
+    gevent's own poll starts and stops a watcher of its event loop, which takes longer than an answer of Redis.
+    """
+    # This module does not import gevent, and sees from the loaded modules whether it is in use.
+    monkey = sys.modules.get("gevent.monkey")
+    make_poll = monkey.get_original("select", "poll") if monkey else getattr(select, "poll", None)
+
+    class QuickToCheck(kind):  # type: ignore[misc] # one of redis-py's three classes
+        def can_read(self, timeout: float = 0) -> bool:
+            reader = getattr(self._parser, "_reader", None)  # of hiredis
+            if timeout or reader is None or make_poll is None or hasattr(self._sock, "pending") or reader.has_data():
+                return bool(super().can_read(timeout))
+            poll = make_poll()
+            poll.register(self._sock, select.POLLIN)
+            return bool(poll.poll(0)) and bool(super().can_read(timeout))
+
+    return QuickToCheck

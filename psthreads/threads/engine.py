@@ -70,14 +70,7 @@ class Engine:
             restartable=process.restartable,
             exclusive=process.exclusive,
             role=process.role,
-            fields=jobs.fields(
-                thread_id=new_id,
-                process=process.name,
-                values=dict(values),
-                title=title,
-                queue=self._queue,
-                redis=self._redis,
-            ),
+            fields=jobs.fields(process=process.name, values=dict(values), title=title, queue=self._queue),
         )
         fingerprint = _fingerprint(process, values, member, group) if key else ""
         with _conflict_where_gone():

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import json
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final, NoReturn
 
 from redis import Redis
@@ -16,7 +18,7 @@ from rq.command import send_command
 from rq.defaults import RQ_KEY_PREFIX
 from rq.job import Job, JobStatus
 from rq.serializers import JSONSerializer
-from rq.utils import now
+from rq.utils import now, utcformat
 from rq.worker.base import WorkerStatus
 from rq.worker_registration import REDIS_WORKER_KEYS, WORKERS_BY_QUEUE_KEY
 
@@ -33,6 +35,7 @@ TROUBLE: Final = "trouble"
 
 WORKER_FIELDS: Final = ("state", "hostname", "pid", TROUBLE)
 BUSY: Final = WorkerStatus.BUSY.value
+IDLE: Final = WorkerStatus.IDLE.value
 
 ACTIVE_ONLY: Final = (
     *("created_at", "enqueued_at", "started_at", "ended_at", "last_heartbeat", "origin", "description", "timeout"),
@@ -84,6 +87,17 @@ def worker_key(name: str) -> str:
 def executions_key(worker_key: str) -> str:
     """Return the name of the set of what a worker runs: `<thread id>:<execution id>`."""
     return f"{worker_key}:executions"
+
+
+def beat_words(worker: str, thread_id: str, token: str) -> tuple[str, str, str, str]:
+    """Return what lua/beat_all.lua takes of a worker."""
+    record = worker_key(worker)
+    return record, executions_key(record), thread_id, token
+
+
+def time() -> str:
+    """Return the present time, as RQ writes it."""
+    return utcformat(now())
 
 
 def tell(redis: Redis, worker: str, thread_id: str) -> None:
@@ -144,21 +158,23 @@ class ThreadJob(Job):
         return super().to_dict(include_meta=False, include_result=include_result)
 
 
-def fields(
-    *, thread_id: str, process: str, values: dict[str, Any], title: str, queue: str, redis: Redis
-) -> dict[str, Any]:
+def fields(*, process: str, values: dict[str, Any], title: str, queue: str) -> dict[str, Any]:
     """Return the fields of a new job's hash, as RQ would write them, queued; without those that are empty."""
+    call = zlib.compress(JSONSerializer.dumps((process, None, (), values)))  # type: ignore[no-untyped-call] # RQ's own
+    moment = time()
+    return {**_same_fields(queue), "created_at": moment, "data": call, "description": title, "enqueued_at": moment}
+
+
+@lru_cache(maxsize=8)
+def _same_fields(queue: str) -> Mapping[str, Any]:
+    """Return the fields that are the same for all new jobs: RQ takes as long for a job as Redis does for its thread."""
     job = ThreadJob.create(
-        process,
-        kwargs=values,
-        id=thread_id,
-        connection=redis,
-        description=title,
+        "",
+        connection=Redis(),  # which is not used
         origin=queue,
         timeout=-1,  # The worker keeps the time limit: RQ's own would end the code without a message.
         status=JobStatus.QUEUED,
     )
-    job.enqueued_at = now()
     return {name: value for name, value in job.to_dict().items() if value not in {"", b""}}
 
 

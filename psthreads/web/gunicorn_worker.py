@@ -9,7 +9,7 @@ from typing import Any, Final
 import gevent
 from gevent.server import StreamServer
 from gevent.socket import wait_read
-from gunicorn.http import errors
+from gunicorn.http import errors, wsgi
 from gunicorn.util import write_nonblock
 from gunicorn.workers.ggevent import GeventWorker
 from markupsafe import escape
@@ -55,6 +55,11 @@ _STATUSES: Final[tuple[tuple[type[BaseException], int], ...]] = (
 class Worker(GeventWorker):  # type: ignore[misc] # gunicorn has no types
     """The worker. gunicorn makes one in each web process."""
 
+    def run(self) -> None:
+        """Serve until the worker is told to stop."""
+        self.cfg: Any = _Settings(self.cfg)
+        super().run()
+
     @property
     def server_class(self) -> Any:
         """What gunicorn makes a server of, for each address that it listens on."""
@@ -81,6 +86,42 @@ class Worker(GeventWorker):  # type: ignore[misc] # gunicorn has no types
             write_nonblock(client, refusal(status, reason))
         except OSError:
             self.log.debug("The answer could not be sent to %s.", address)
+
+
+class _Settings:
+    """gunicorn's settings, each looked up once: gunicorn reads some thirty in a request, and each takes it 2 µs."""
+
+    def __init__(self, config: Any) -> None:
+        self._config = config
+
+    def __getattr__(self, name: str) -> Any:
+        value = vars(self)[name] = getattr(self._config, name)
+        return value
+
+
+class _Response(wsgi.Response):  # type: ignore[misc] # as above
+    """An answer whose head leaves together with the beginning of its body: one system call, and one packet."""
+
+    def write(self, data: bytes) -> None:
+        if self.headers_sent:
+            super().write(data)
+            return
+        connection: Any = self.sock
+        self.sock: Any = _Pieces()
+        try:
+            super().write(data)
+        finally:
+            pieces, self.sock = self.sock, connection
+        connection.sendall(b"".join(pieces))
+
+
+class _Pieces(list[bytes]):
+    """What is to be sent, in place of a socket."""
+
+    sendall = list.append
+
+
+wsgi.Response = _Response  # gunicorn has no setting for it.
 
 
 class Acceptor(StreamServer):  # type: ignore[misc] # gevent has no types

@@ -30,7 +30,7 @@ def new_thread(
     name: str = "A thread",
 ) -> NewThread:
     thread_id = uuid4().hex
-    fields = jobs.fields(thread_id=thread_id, process="count", values={}, title=name, queue="psthreads", redis=redis)
+    fields = jobs.fields(process="count", values={}, title=name, queue="psthreads")
     return NewThread(
         id=thread_id,
         name=name,

@@ -36,20 +36,16 @@ class Marker:
     def read(self) -> StoreRecord | None:
         """Return the record, None for a store without one. Raises OSError also for one that is damaged."""
         try:
-            record = json.loads(self._content(_ID))
-            return StoreRecord(str(record["installation"]), bool(record["confirmed"]), *self._counts())
+            return StoreRecord(*self._read(), *self._counts())
         except FileNotFoundError:
             return None
-        except (ValueError, KeyError, TypeError):
-            raise OSError(f"{self._folder / _ID} is damaged") from None
 
     def is_of(self, installation: str) -> bool:
         """Tell whether the folder is of this installation: a disk may be unmounted at any moment."""
         try:
-            record = self.read()
+            return self._read()[0] == installation
         except OSError:
             return False
-        return record is not None and record.id == installation
 
     def create(self) -> None:
         """Give the store a new id, not yet confirmed, unless it has one."""
@@ -112,6 +108,13 @@ class Marker:
         for kind, highest in (("group", max(groups)), ("member", max(members))):
             if highest > self.highest(kind):
                 self.note_id(kind, highest)
+
+    def _read(self) -> tuple[str, bool]:
+        try:
+            record = json.loads(self._content(_ID))
+            return str(record["installation"]), bool(record["confirmed"])
+        except (ValueError, KeyError, TypeError):
+            raise OSError(f"{self._folder / _ID} is damaged") from None
 
     def _content(self, name: str) -> bytes:
         with (self._folder / name).open("rb") as file:

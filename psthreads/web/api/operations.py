@@ -8,13 +8,14 @@ from __future__ import annotations
 import json
 from typing import Any, Final
 
-from flask import Blueprint, Response, g, request, url_for
+from flask import Blueprint, Response, g, request
 
 from psthreads.domain.model import SERVER_WIDE, Status, Thread, iso
 from psthreads.web.api.levels import ServiceLevel
 from psthreads.web.auth.guard import Guard
 from psthreads.web.http import respond
 from psthreads.web.http.operation import JSON, DeclaredResponse, Operation, declares
+from psthreads.web.http.routing import thread_url
 from psthreads.web.services import Services
 
 _STATUSES: Final = {
@@ -77,10 +78,10 @@ def _percentage(thread: Thread) -> int | None:
     return 100 * counts[0][0] // counts[0][1] if counts else None
 
 
-def _address(services: Services, thread: Thread, kind: str, view: str, **values: Any) -> str:
+def _address(services: Services, thread: Thread, kind: str, view: str, **values: str) -> str:
     number = (request.blueprint or "").removeprefix((request.blueprint or "").rstrip("0123456789"))
     if request.view_args and "group" in request.view_args and thread.group_id != SERVER_WIDE:
-        path = url_for(f"group{kind}{number}.{view}", group=thread.group_name, thread=thread.id, **values)
+        path = thread_url(f"group{kind}{number}.{view}", thread.id, group=thread.group_name, **values)
     else:
-        path = url_for(f"server{kind}{number}.{view}", thread=thread.id, **values)
+        path = thread_url(f"server{kind}{number}.{view}", thread.id, **values)
     return services.origins.absolute(path)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
 
-from flask import Blueprint, Response, g, request, send_file, url_for
+from flask import Blueprint, Response, g, request, send_file
 from werkzeug.exceptions import MethodNotAllowed
 
 from psthreads.authoring.parameter import Value
@@ -35,7 +35,7 @@ from psthreads.web.http.operation import (
     Who,
     service,
 )
-from psthreads.web.http.routing import add_service
+from psthreads.web.http.routing import add_service, thread_url
 from psthreads.web.services import Services
 
 _LONGEST_KEY: Final = 255
@@ -214,12 +214,10 @@ def _idempotency_key() -> str:
 def _progress_url(thread: Thread) -> str:
     """Return the path of the thread's progress, below the prefix of the request."""
     prefix = (request.endpoint or "").rpartition(".")[0].removeprefix("starts")
-    values: dict[str, Any] = {"thread": thread.id}
-    if suffix := g.get("suffix"):
-        values["suffix"] = suffix
+    suffix = {"suffix": g.suffix} if "suffix" in g else {}
     if g.process.scope is Scope.GROUP:
-        return url_for(f"group{prefix}.progress", group=thread.group_name, **values)
-    return url_for(f"server{prefix}.progress", **values)
+        return thread_url(f"group{prefix}.progress", thread.id, group=thread.group_name, **suffix)
+    return thread_url(f"server{prefix}.progress", thread.id, **suffix)
 
 
 def send(answer: Answer) -> Response:

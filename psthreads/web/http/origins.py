@@ -8,10 +8,12 @@ says of the site in `Sec-Fetch-Site` or `Origin` no page can change.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final
 from urllib.parse import urlsplit
 
 from flask import Flask, Request, Response, request
+from werkzeug.sansio.utils import get_current_url
 
 from psthreads.domain.errors import ForeignRequest
 
@@ -53,7 +55,7 @@ class Origins:
 
     def absolute(self, path: str) -> str:
         """Return the address of a path of this server: with the setting made of it, and not of `Host`."""
-        own = request.host_url.rstrip("/")
+        own = _address(request.scheme, request.host)
         if self._own and own not in self._own:
             own = self._own[0]
         return own + path
@@ -99,6 +101,11 @@ class CrossOrigin:
 
     def _allowance(self) -> dict[str, str]:
         return {"Access-Control-Allow-Origin": request.headers["Origin"]}
+
+
+@lru_cache(maxsize=64)
+def _address(scheme: str, host: str) -> str:
+    return get_current_url(scheme, host).rstrip("/")
 
 
 def is_navigation(current: Request) -> bool:

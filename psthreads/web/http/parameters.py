@@ -27,6 +27,8 @@ def value_of(parameter: Parameter) -> Any:
 def values() -> dict[str, str]:
     """Return every parameter of the query and the form. Raises BadParameter for one with two different values."""
     single: dict[str, str] = {}
+    if not (request.environ.get("QUERY_STRING") or request.environ.get("CONTENT_TYPE")):
+        return single
     for name, texts in request.values.lists():
         if len(set(texts)) > 1:
             raise BadParameter(name, f"Parameter '{name}' is given more than once, and differently.")

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterable
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
-from flask import Blueprint, Flask, Request, Response, g, request
+from flask import Blueprint, Flask, Request, Response, current_app, g, request
 from flask.typing import ResponseReturnValue
 from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.routing import Map, MapAdapter
@@ -31,6 +31,7 @@ JSON where the client does not ask for XML."""
 _CACHED: Final = 2_048
 _PREFIX_HEADER: Final = "HTTP_X_FORWARDED_PREFIX"
 _PREFIX: Final = re.compile(r"(/[A-Za-z0-9._~-]+)*")
+_NO_THREAD: Final = "0" * 32
 _SESSION: Final = re.compile(r";jsessionid=[^/;]*", re.IGNORECASE)
 
 
@@ -43,6 +44,7 @@ class Application(Flask):
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._routes: dict[tuple[str, str], tuple[Any, Any]] = {}
+        self._paths: dict[tuple[object, ...], str] = {}
         self.url_value_preprocessor(_take_suffix)
 
     def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
@@ -58,6 +60,16 @@ class Application(Flask):
             answer.headers[unknown_parameters.HEADER] = unknown_parameters.header(ignored)
         return answer
 
+    def thread_url(self, endpoint: str, thread_id: str, **values: Any) -> str:
+        """Return the path of a thread's route, as `url_for` does. For a group it is made once, and kept."""
+        key = endpoint, request.root_path, *values.items()
+        path = self._paths.get(key)
+        if path is None:
+            if len(self._paths) >= _CACHED:
+                self._paths.clear()
+            path = self._paths[key] = self.url_for(endpoint, thread=_NO_THREAD, **values)
+        return path.replace(_NO_THREAD, thread_id)
+
     def create_url_adapter(self, request: Request | None) -> MapAdapter | None:
         """Return the request's URL adapter, as Flask does, but without matching of hosts."""
         if request is None:
@@ -71,6 +83,12 @@ class Application(Flask):
 def here(*, query: bool = True) -> str:
     """Return the address of this request on its server: its whole path, with its query or without."""
     return request.root_path + (request.full_path.rstrip("?") if query else request.path)
+
+
+def thread_url(endpoint: str, thread_id: str, **values: str) -> str:
+    """Return the path of a route of a thread, below the prefix of the request, as Flask's `url_for` does."""
+    application: Application = current_app._get_current_object()  # type: ignore[attr-defined] # noqa: SLF001 (as Flask's documentation has it)
+    return application.thread_url(endpoint, thread_id, **values)
 
 
 def add_service(

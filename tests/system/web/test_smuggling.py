@@ -138,6 +138,20 @@ def test_requests_in_a_row_are_answered_each_by_its_own_credentials(
     connection.close()
 
 
+def test_an_answer_leaves_as_one_piece(port: int) -> None:
+    connection = Connection(port)
+    for _ in range(20):
+        connection.send(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert connection.socket.recv(65_536).endswith(b"\r\n\r\nok\n")
+    connection.send(b"HEAD /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+    answer = connection.receive(has_body=False)
+    assert answer is not None
+    assert answer.headers["content-length"] == "3"
+    connection.send(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert connection.receive() is not None  # Nothing of the answer without a body was kept back.
+    connection.close()
+
+
 @pytest.mark.parametrize(
     ("request_", "status"),
     [

@@ -160,9 +160,7 @@ def test_rq_writes_the_keys_that_we_rely_on(redis: Redis) -> None:
     assert {field.encode() for field in jobs.WORKER_FIELDS} - set(redis.hkeys(key)) == {jobs.TROUBLE.encode()}
     assert key.decode() == jobs.worker_key(someone.name)
 
-    ours = jobs.fields(
-        thread_id="1" * 32, process="builtins.print", values={"a": 1}, title="A", queue="contract", redis=redis
-    )
+    ours = jobs.fields(process="builtins.print", values={"a": 1}, title="A", queue="contract")
     assert jobs.values(fields[b"data"]) == jobs.values(ours["data"]) == {"a": 1}
     if missing := {field.decode() for field, value in fields.items() if value} - set(ours):
         fail(f"RQ's enqueue writes the fields {', '.join(sorted(missing))} of a job, and we do not.")
