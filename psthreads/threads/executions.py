@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Final, cast
@@ -23,7 +24,7 @@ from psthreads.domain.model import Level, Line, Outcome, Ownership, Report, Stat
 from psthreads.system.clock import steady
 from psthreads.telemetry import thread_lines
 from psthreads.threads import jobs, log_format
-from psthreads.threads.records import Claim, Heartbeat, parse_thread
+from psthreads.threads.records import Beat, Claim, Heartbeat, parse_thread
 from psthreads.threads.scripts import ThreadScripts
 
 REQUEUED: Final = "requeued"
@@ -93,6 +94,20 @@ class Executions:
         if self._installation is not None:
             self._installation.saw(ticks)
         return Heartbeat(Ownership(ownership.decode()), bool(forced), since / 1000)
+
+    def beat_all(self, beats: Sequence[Beat], lifetime: int, claims: int = 0) -> tuple[bool, ...]:
+        """Renew the records of workers for so many seconds, and the leases of what they run, in one round trip.
+
+        Return for each whether all of it was renewed. Where it was not, the worker itself has to, and may learn why.
+        `claims` is how many claims the workers have seen in Redis: one that has fewer renews nothing.
+        """
+        if self._installation is not None:
+            self._installation.saw(claims=claims)
+        words = (word for beat in beats for word in jobs.beat_words(beat.worker, beat.thread_id, beat.token))
+        ticks, *renewed = self._run("beat_all", self._seen, jobs.time(), lifetime, *words, even_full=True)
+        if self._installation is not None:
+            self._installation.saw(ticks)
+        return tuple(map(bool, renewed)) or (False,) * len(beats)
 
     def owns(self, thread_id: str, token: str) -> bool:
         """Return whether the thread is this execution's, and has not ended."""

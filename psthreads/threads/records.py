@@ -98,6 +98,15 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
+class Beat:
+    """A worker, by its name, and what it runs: a thread and the execution's token, both empty for nothing."""
+
+    worker: str
+    thread_id: str = ""
+    token: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Heartbeat:
     """The answer to a heartbeat: whether the thread is cancelling, with force or not, and for how many seconds."""
 

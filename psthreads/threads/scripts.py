@@ -32,6 +32,8 @@ class ThreadScripts(Scripts):
             "KINDS": {name: _LUA_TYPES[type(value)] for name, value in records.FIELDS.items()},
             "ACTIVE_ONLY": records.ACTIVE_ONLY,
             "ACTIVE_ONLY_OF_RQ": jobs.ACTIVE_ONLY,
+            "BUSY": jobs.BUSY,
+            "IDLE": jobs.IDLE,
             "VERSION": records.VERSION,
             "ROLES": {role.value: position for position, role in enumerate(Role)},
             "RQ_STATUS": {status: jobs.rq_status(status) for status in Status},

@@ -1,5 +1,8 @@
 """The heartbeats of a worker and of the thread that its horse runs, on a Python thread of their own.
 
+The supervisor beats for all its workers together (joint_heartbeat.py), and a worker only where that fails, or where
+somebody wants to know at once.
+
 A Redis that is away or hangs delays this thread alone: the loop that watches the horse never waits for Redis, and takes
 the answers from here.
 """
@@ -8,6 +11,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from typing import Final
 
 from redis import Redis
 from redis.exceptions import RedisError
@@ -21,11 +25,14 @@ from psthreads.threads.store import ThreadStore
 from psthreads.worker.rq_adapter import RQWorker
 from psthreads.worker.shared_state import Execution, Phase, SharedState
 
+_LATE: Final = 1.25  # the part of the interval after which the supervisor's heartbeat is not waited for any more
 _log = logging.getLogger(__name__)
 
 
 class HeartbeatThread:
-    """Renews the lease of what the page says that runs, every `interval` seconds. An answer ends a wait of `wakeup`.
+    """Renews the lease of what the page says that runs, every `interval` seconds, unless the supervisor has done so.
+
+    An answer ends a wait of `wakeup`.
 
     It has a connection of its own, with a short patience: a connection that leads nowhere must be given up while there
     is time for another.
@@ -42,6 +49,7 @@ class HeartbeatThread:
         self._state = state
         self._changed = threading.Condition()
         self._due = 0.0
+        self._is_hurried = True
         self._latest: tuple[int, Heartbeat] | None = None
         self._is_over = False
         self._thread = threading.Thread(target=self._serve, name="heartbeat", daemon=True)
@@ -59,7 +67,7 @@ class HeartbeatThread:
     def hurry(self) -> None:
         """Beat at once; for any Python thread."""
         with self._changed:
-            self._due = 0.0
+            self._due, self._is_hurried = 0.0, True
             self._changed.notify()
 
     def latest(self, execution: int) -> Heartbeat | None:
@@ -73,7 +81,11 @@ class HeartbeatThread:
             with self._changed:
                 while (wait := self._due - steady()) > 0:
                     self._changed.wait(wait)
+                is_hurried, self._is_hurried = self._is_hurried, False
                 self._due = steady() + self._interval
+                if not is_hurried and (later := self._renewed_jointly() + _LATE * self._interval) > steady():
+                    self._due = later
+                    continue
             if self._is_over:
                 return
             execution = self._state.execution
@@ -85,6 +97,10 @@ class HeartbeatThread:
                 _log.warning("No heartbeat for %s: %s", _subject(execution), error)
             except Exception:  # noqa: BLE001 (the next one may succeed; without any, the lease runs out)
                 _log.exception("No heartbeat for %s", _subject(execution))
+
+    def _renewed_jointly(self) -> float:
+        """Return since when the supervisor, or the claim, has renewed everything that this would renew."""
+        return min(self._state.renewed_jointly(), self._state.renewed_at())
 
     def _beat(self, execution: Execution) -> None:
         sent = steady()

@@ -1,7 +1,7 @@
 """The page of memory that a worker shares with its horse and its supervisor: what runs, and how long it may.
 
-The horse writes what it runs, the worker when the lease was renewed; everybody reads it at any moment, also when the
-writers are dead or stopped. Times are seconds on the clock `steady`.
+The horse writes what it runs, the worker and the supervisor when each has renewed the lease; everybody reads it at any
+moment, also when the writers are dead or stopped. Times are seconds on the clock `steady`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _BEAT: Final = struct.Struct("@Qd")  # an execution's number, and when the reque
 _LOOP_AT, _CLAIMS_AT, _NAME_AT = 0, 8, 24
 _SHORTAGE_AT, _STOPS_AT = 16, 17
 # Two places for each record, and a count of what was written: the record is in the place that its last bit names.
-_EXECUTIONS_AT, _BEATS_AT = (72, 128, 320), (80, 512, 576)
+_EXECUTIONS_AT, _BEATS_AT, _JOINT_BEATS_AT = (72, 128, 320), (80, 512, 576), (88, 640, 704)
 
 
 class Phase(IntEnum):
@@ -104,6 +104,10 @@ class SharedState:
         """Note that a request that was sent then has renewed the lease of this execution."""
         self._publish(_BEATS_AT, _BEAT, number, sent)
 
+    def renewed_jointly(self) -> float:
+        """Return when the supervisor sent the last request that renewed all that this worker has in Redis."""
+        return float(self._read(_JOINT_BEATS_AT, _BEAT)[1])
+
     def tick(self) -> None:
         """Note that the loop that watches the horse goes round."""
         _TIME.pack_into(self._page, _LOOP_AT, steady())
@@ -123,6 +127,12 @@ class SharedState:
     def forget_shortage(self) -> None:
         """Forget what `note_shortage` noted."""
         self._page[_SHORTAGE_AT] = 0
+
+    # For the supervisor.
+
+    def renew_jointly(self, number: int, sent: float) -> None:
+        """Note that a request of the supervisor did what `renew` says, and renewed the worker's record as well."""
+        self._publish(_JOINT_BEATS_AT, _BEAT, number, sent)
 
     # For the horse.
 
@@ -175,6 +185,11 @@ class SharedState:
             _text(thread_id), _text(token), number, Phase(phase), bool(killable), began, limit, sent, lease
         )
 
+    def renewed_at(self) -> float:
+        """Return when the request was sent that last renewed the lease of what runs; infinite where nothing does."""
+        number, phase, _, _, _, sent, _, _, _ = self._read(_EXECUTIONS_AT, _EXECUTION)
+        return _NEVER if phase == Phase.IDLE else self._sent(number, sent)
+
     def kill_at(self, number: int = 0) -> float:
         """Return when the code is to be dead, unless the lease is renewed; infinite where nothing runs.
 
@@ -202,8 +217,11 @@ class SharedState:
             return -_NEVER
         if phase not in {Phase.BEGUN, Phase.ENDING}:
             return _NEVER
-        renewed, beat = self._read(_BEATS_AT, _BEAT)
-        return float((max(sent, beat) if renewed == running else sent) + part * lease)
+        return self._sent(running, sent) + part * float(lease)
+
+    def _sent(self, number: int, claim: float) -> float:
+        beats = (self._read(where, _BEAT) for where in (_BEATS_AT, _JOINT_BEATS_AT))
+        return max([claim, *(float(sent) for renewed, sent in beats if renewed == number)])
 
     def _publish(self, where: tuple[int, ...], form: struct.Struct, *values: object) -> None:
         # A reader never sees half of a record, and a writer that is killed leaves a whole one.

@@ -25,10 +25,12 @@ from psthreads.system.child_processes import adopt_orphans, end_children
 from psthreads.system.clock import steady
 from psthreads.system.wakeup import Wakeup
 from psthreads.telemetry import logs
+from psthreads.threads import crew
 from psthreads.threads.janitor import Janitor
 from psthreads.threads.leases import WORKER_LOST
 from psthreads.threads.store import ThreadStore
 from psthreads.worker.horse.execution_fence import LATE_SECONDS
+from psthreads.worker.joint_heartbeat import JointHeartbeat
 from psthreads.worker.lost_workers import LostWorker, LostWorkerReporter
 from psthreads.worker.shared_state import SharedState
 
@@ -69,6 +71,9 @@ class Supervisor:
         self._redis = connect(config.redis_url, connections=4)
         self._store = ThreadStore(self._redis, config)
         self._lost_workers = LostWorkerReporter(self._redis, self._store)
+        self._installation = Installation(self._redis, config, "workers")
+        executions = ThreadStore(self._redis, config, installation=self._installation)
+        self._heartbeat = JointHeartbeat(executions, self._at_work, config.heartbeat, crew.lifetime(config))
 
     def run(self) -> None:
         """Keep the workers running until SIGTERM or SIGINT; then stop them, and kill those that do not stop in time."""
@@ -78,19 +83,25 @@ class Supervisor:
         signal.signal(signal.SIGCHLD, lambda *_: None)  # so that it ends the wait
         self._wakeup.wake_on_signals()
         settings = SharedSettings(self._redis, self._config, "workers")
-        installation = Installation(self._redis, self._config, "workers")
-        janitor = Janitor(self._redis, self._config, self._store, settings, installation)
+        janitor = Janitor(self._redis, self._config, self._store, settings, self._installation)
         janitor.start()
         self._lost_workers.start()
         logs.note(_log, f"psthreads {logs.release()}: supervisor ready", workers=self._config.workers)
+        self._heartbeat.start()
         try:
             while not self._stopping:
                 self._wakeup.wait(min(self._keep(slot) for slot in self._slots))
         finally:
             logs.note(_log, "Supervisor stopping")
+            self._heartbeat.stop()
             self._dismiss()
             self._lost_workers.stop(_TELL_SECONDS)
             janitor.stop()
+
+    def _at_work(self) -> list[SharedState]:
+        """Return the pages of the workers that run, and are not stopped."""
+        slots = [slot for slot in self._slots if slot.process is not None and slot.stopped == float("inf")]
+        return [state for slot in slots if (state := slot.state) is not None]
 
     def _keep(self, slot: _Slot) -> float:
         """See to it that a healthy worker runs, and return in how many seconds to look again."""

@@ -10,9 +10,11 @@ from redis import Redis
 
 from psthreads.domain.config import Config
 from psthreads.domain.model import Status
+from psthreads.threads import jobs
 from psthreads.threads.janitor import Janitor
+from psthreads.threads.records import Beat
 from psthreads.threads.store import ThreadStore
-from tests.support.threads import new_thread
+from tests.support.threads import BY, new_thread
 from tests.support.waiting import wait_for
 
 HOURS = 2 * 3600 * 1000
@@ -121,3 +123,26 @@ def test_a_thread_that_an_older_version_claimed_has_a_lease_too(
     assert isinstance(meta, bytes)
     redis.hset(key, field, meta.replace(b'"lease":500,', b"").replace(b',"lease":500', b""))
     assert wait_for(lambda: is_lost(janitor, store, thread_id), 2 * config.lost_after)
+
+
+def test_one_request_renews_what_several_workers_run_and_leaves_out_who_has_to_be_told_something(
+    redis: Redis, config: Config, store: ThreadStore
+) -> None:
+    ids = {name: begin(redis, store) for name in ("owned", "cancelling", "lost", "unknown")}
+    store.cancel(ids["cancelling"], BY)
+    for name in ("owned", "cancelling", "lost", "idle"):
+        redis.hset(jobs.worker_key(name), "state", "started")
+    running = [Beat(name, thread_id, "other" if name == "lost" else "t") for name, thread_id in ids.items()]
+    redis.zadd("ps:leases", dict.fromkeys(ids.values(), 1))
+    assert store.beat_all([*running, Beat("idle")], 7) == (True, False, False, False, True)
+    scores = {name: redis.zscore("ps:leases", thread_id) for name, thread_id in ids.items()}
+    assert scores["owned"] != 1
+    assert {scores[name] for name in ("cancelling", "lost", "unknown")} == {1}
+    assert redis.hgetall(jobs.worker_key("unknown")) == {}
+    for name, state, executions in (("owned", jobs.BUSY, {f"{ids['owned']}:t".encode()}), ("idle", jobs.IDLE, set())):
+        key = jobs.worker_key(name)
+        assert redis.hget(key, "state") == state.encode()
+        assert 0 < redis.ttl(key) <= 7
+        assert redis.smembers(jobs.executions_key(key)) == executions
+    for name in ("cancelling", "lost"):
+        assert redis.ttl(jobs.worker_key(name)) == -1
