@@ -28,6 +28,7 @@ from psthreads.local.server import RedisServer
 
 ROOT: Final = Path(__file__).parent.parent
 _POLL_SECONDS: Final = 0.2
+_LOG: Final = "PSTHREADS_CHAOS_LOG"
 
 
 class Program:
@@ -43,7 +44,7 @@ class Program:
     def start(self) -> None:
         """Start it; its output goes to the log."""
         with self._log.open("ab") as log:
-            environment = {MACHINE: self.name}
+            environment = {MACHINE: self.name, _LOG: str(self._log)}
             self.process = start(self._command, self._config, folder=ROOT, output=log, environment=environment)
 
     def keep(self) -> None:
@@ -62,11 +63,12 @@ class Program:
 
     def family(self) -> list[psutil.Process]:
         """Return the program's process and whatever came from it, also what has left it."""
-        # The environment of a process says where it came from, whoever its parent is by now.
+        # The environment of a process says where it came from, whoever its parent is by now. Another storm on this
+        # computer has programs of the same names, with other logs.
         members = []
         for process in psutil.process_iter():
             with suppress(psutil.Error):
-                if process.environ().get(MACHINE) == self.name:
+                if process.environ().get(_LOG) == str(self._log):
                     members.append(process)
         return members
 

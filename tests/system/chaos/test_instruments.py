@@ -14,6 +14,8 @@ import pytest
 
 from chaos.fork_limit import ForkLimit
 from chaos.trails import MACHINE, Trail, processes
+from chaos.world import Program
+from psthreads.domain.config import Config
 from tests.support.machine import Missing
 from tests.support.needs import leave_out
 from tests.support.waiting import wait_for
@@ -70,6 +72,24 @@ def test_every_process_of_an_execution_is_found_wherever_it_went(trails: Path, m
         process.send_signal(signal.SIGKILL)
         process.wait()
     wait_for(lambda: len(found(trails)) == 1, 5)  # the daemon
+
+
+def test_a_storm_leaves_the_programs_of_another_one_alone(tmp_path: Path) -> None:
+    programs = []
+    for name in ("one", "another"):
+        (tmp_path / name).mkdir()
+        command = (sys.executable, "-c", "import time; time.sleep(60)")
+        programs.append(Program("machine0", Config(), command, tmp_path / name / "machine0.log"))
+    try:
+        for program in programs:
+            program.start()
+        for program in programs:
+            assert program.process is not None
+            pid = program.process.pid
+            wait_for(lambda: [each.pid for each in program.family()] == [pid], 5)  # noqa: B023 (called at once)
+    finally:
+        for program in programs:
+            program.stop()
 
 
 def test_a_machine_forks_again_once_it_may(tmp_path: Path) -> None:
