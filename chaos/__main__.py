@@ -20,6 +20,7 @@ from chaos.clients import Clients
 from chaos.counting import COUNTS, Breach, Evidence
 from chaos.deck import WEIGHTS
 from chaos.history.steps import Steps
+from chaos.scrapes import Scrapes
 from chaos.stalls import Stalls
 from chaos.storm import Storm
 from chaos.trails import executions
@@ -120,15 +121,17 @@ def _blow(folder: Path, arguments: argparse.Namespace, names: Collection[str]) -
         )
         storm = Storm(world, redis, arguments.seed, names)
         stalls = Stalls()
+        scrapes = Scrapes(world.address)
         watch = Watch(store, clients, trails, world.config.documents, world.config.lost_after)
         if not wait_until(lambda: len(world.workers()) == arguments.machines * arguments.workers, _READY_SECONDS):
             raise TimeoutError("The workers did not start.")
         begun = time.monotonic()
-        for part in (stalls, clients, watch, storm):
+        for part in (stalls, clients, watch, storm, scrapes):
             part.start()
         clients.wait_for_starts()
         wait_until(lambda: len(clients.seen.final) > 0.9 * arguments.threads, _READY_SECONDS + arguments.threads / 4)
         storm.end()
+        scrapes.end()
         _wait_for_the_last(store, clients)
         clients.end()
         watch.end()
@@ -140,6 +143,9 @@ def _blow(folder: Path, arguments: argparse.Namespace, names: Collection[str]) -
         threads = _as_stored(store, clients)
         evidence = Evidence(world.config, threads, clients, watch, executions(trails), storm.strikes, stalls)
         breaches = [*evidence.breaches(), *_of_lists(store, redis, threads, group)]
+        wrong = scrapes.faults(threads.values(), len(clients.seen.kinds))
+        breaches += [Breach("wrong metrics", "", sentence) for sentence in wrong]
+        print(f"  scrapes of the metrics: {scrapes.count}")
     steps = Steps(world.redis.folder, world.config)
     breaches += steps.breaches()
     breaches += [

@@ -63,6 +63,7 @@ class Detection:
 COUNTS: Final = (
     *("lost", "stuck", "flipped", "ran twice", "unexplained", "overlap", "orphans", "results changed", "overtime"),
     *("late detections", "misplaced", "slots held", "wrong answers", "not linearizable", "broken steps"),
+    "wrong metrics",
 )
 """What is counted; each must be 0."""
 

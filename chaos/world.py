@@ -26,6 +26,9 @@ from psthreads.domain.errors import ConfigError
 from psthreads.local.programs import SUPERVISOR, WEB, free_port, start
 from psthreads.local.server import RedisServer
 
+MONITOR: Final = "the-monitor-of-the-storm"
+"""The token that reads the metrics."""
+
 ROOT: Final = Path(__file__).parent.parent
 _POLL_SECONDS: Final = 0.2
 _LOG: Final = "PSTHREADS_CHAOS_LOG"
@@ -140,6 +143,7 @@ class World:
             starts_per_member="off",
             shutdown=2,
             isolated=isolated,
+            metrics_token=MONITOR,
         )
         self.web = Program("web", self.config, WEB, folder / "web.log")
         self.machines = [Machine(f"machine{number}", self.config, folder) for number in range(machines)]

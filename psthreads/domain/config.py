@@ -10,6 +10,7 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import Field, dataclass, field, fields
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -30,6 +31,7 @@ _LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 _PREFIX: Final = re.compile(r"(/[A-Za-z0-9._~-]+)+\Z")
 _RATE: Final = re.compile(r"[1-9][0-9]{0,6} ?/ ?([1-9][0-9]{0,3} )?(second|minute|hour|day)s?\Z")
 _ORIGIN: Final = re.compile(r"https?://([a-z0-9._-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?\Z")
+_LEAST_SECRET: Final = 20
 _ISSUER: Final = re.compile(r"(https://[^\s/?#@]+|http://(127\.0\.0\.1|localhost|\[::1\])(:\d+)?)(/[^\s?#]*)?\Z")
 
 
@@ -111,6 +113,18 @@ def _origins(text: str) -> tuple[str, ...]:
         if not _ORIGIN.match(origin):
             raise ValueError(f"'{origin}' is no origin such as https://ps.example")
     return origins
+
+
+def _networks(text: str) -> tuple[str, ...]:
+    for network in _words(text):
+        ip_network(network)  # It raises ValueError with a sentence.
+    return _words(text)
+
+
+def _secret(text: str) -> str:
+    if len(text) < _LEAST_SECRET:
+        raise ValueError(f"it must have {_LEAST_SECRET} characters or more")
+    return text
 
 
 def _host(text: str) -> str:
@@ -199,6 +213,10 @@ class Config:
     max_upload: int = _setting("PSTHREADS_MAX_UPLOAD", 1024 * 1024 * 1024, int, 1024)
     client_timeout: float = _setting("PSTHREADS_CLIENT_TIMEOUT", 20, _number, 0.1)
     connections_per_address: int = _setting("PSTHREADS_CONNECTIONS_PER_ADDRESS", 1_000, int, 0)
+
+    metrics_token: str = _setting("PSTHREADS_METRICS_TOKEN", "", _secret, for_web=True)
+    metrics_addresses: tuple[str, ...] = _setting("PSTHREADS_METRICS_ADDRESSES", (), _networks)
+    metrics_groups: int = _setting("PSTHREADS_METRICS_GROUPS", 100, int, 0)
 
     production: bool = _setting("PSTHREADS_PRODUCTION", False, _truth)
     proxies: int = _setting("PSTHREADS_PROXIES", 0, int, 0)

@@ -14,6 +14,7 @@ from dataclasses import replace
 from typing import Any, Final, cast
 
 from redis import Redis
+from redis.exceptions import RedisError
 
 from psthreads.database.connection import translate_errors
 from psthreads.documents.installation import Installation
@@ -156,13 +157,24 @@ class Executions:
         return self._note_verdict(thread_id, why, self._run_last("abandon", *args, report=report).decode())
 
     def note_kill(self, thread_id: str, reason: str) -> None:
-        """Log that the process of an execution was killed, or died, before the end of its thread is written."""
+        """Log and count that the process of an execution was killed, or died, before its thread's end is written."""
+        self._count(f"killed:{reason}")
         if (thread := self._to_log(thread_id)) is not None:
             thread_lines.killed(thread, reason, self._seconds(thread))
+
+    def count_late_renewal(self) -> None:
+        """Count a lease that was renewed later than by two heartbeats."""
+        self._count("late")
+
+    def _count(self, what: str) -> None:
+        """Count what happens to few threads, for monitors. A Redis that does not take it loses the count alone."""
+        with suppress(RedisError):
+            self._redis.hincrby("ps:worker-counts", what, 1)
 
     def _note_verdict(self, thread_id: str, why: str, verdict: str) -> str:
         """Log what became of a thread whose execution was given up; return that."""
         if verdict == REQUEUED:
+            self._count(REQUEUED)
             if (thread := self._to_log(thread_id)) is not None:
                 thread_lines.requeued(thread, why)
         elif verdict:

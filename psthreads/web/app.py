@@ -19,6 +19,7 @@ from psthreads.web.api import (
     first_calls,
     health,
     loading_zone,
+    metrics,
     openapi,
     operations,
     processes,
@@ -72,7 +73,7 @@ def create_app(config: Config) -> Flask:
     app.wsgi_app = bodies.SmallBodies(Headers(PathParameters(app.wsgi_app)))  # type: ignore[method-assign] # as Flask's documentation has it
     if count := config.proxies:
         app.wsgi_app = Proxies(app.wsgi_app, count)  # type: ignore[method-assign]
-    app.wsgi_app = RequestObserver(app.wsgi_app, config)  # type: ignore[method-assign]
+    app.wsgi_app = RequestObserver(app.wsgi_app, config, services.request_counts)  # type: ignore[method-assign]
     sessions.install(app, Sessions(services.redis, config.session_idle, config.session_life))
     csrf.install(app)
     error_handlers.install(app)
@@ -105,6 +106,7 @@ def create_app(config: Config) -> Flask:
         site.make_blueprint(services, guard),
         schemas.make_blueprint(HOME, guard, services.registry),
         health.make_blueprint(services, guard),
+        metrics.make_blueprint(services, guard),
         oauth.make_blueprint(services, guard),
         openapi.make_blueprint(services, HOME, guard),
     ):

@@ -101,6 +101,7 @@ def post_worker_init(worker: Any) -> None:
     gc.collect()
     gc.freeze()  # What is loaded now stays: scanning it at each collection would delay streams and requests.
     services.janitor.start()
+    services.request_counts.start()
     logs.note(_log, f"psthreads {logs.release()}: web process ready", address=_config.address)
     threading.Thread(target=_end_streams, args=(worker, services.feed), name="end", daemon=True).start()
 
@@ -109,7 +110,9 @@ def worker_exit(_server: Any, worker: Any) -> None:
     """Let another janitor lead at once, and let the others agree on the shared settings without this process."""
     if worker.booted:
         logs.note(_log, "Web process stopping")
-        worker.wsgi.extensions["psthreads"].janitor.stop()
+        services = worker.wsgi.extensions["psthreads"]
+        services.request_counts.stop()
+        services.janitor.stop()
 
 
 def _allow_streams() -> None:

@@ -29,6 +29,7 @@ from psthreads.threads.store import ThreadStore
 from psthreads.web.http.heavy_work import HeavyWork
 from psthreads.web.http.origins import Origins
 from psthreads.web.http.stream_limit import Downloads, StreamLimit
+from psthreads.web.telemetry.request_counts import RequestCounts
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,8 @@ class Services:
     heavy_work: HeavyWork
     quotas: Quotas
     origins: Origins
+    scripts: ThreadScripts
+    request_counts: RequestCounts
 
     @classmethod
     def make(cls, config: Config) -> Self:
@@ -64,6 +67,7 @@ class Services:
         throttles = Throttles(redis, config)
         installation = Installation(redis, config, "web")
         registry = load_all(config.processes)
+        stream_limit = StreamLimit(config.streams, config.streams_per_member)
         return cls(
             config=config,
             redis=redis,
@@ -79,7 +83,9 @@ class Services:
             documents=open_storage(config, installation.require),
             registry=registry,
             downloads=Downloads(),
-            stream_limit=StreamLimit(config.streams, config.streams_per_member),
+            stream_limit=stream_limit,
+            scripts=scripts,
+            request_counts=RequestCounts(redis, lambda: stream_limit.open),
             heavy_work=HeavyWork(),
             quotas=Quotas(redis, config),
             origins=Origins(config.origins),

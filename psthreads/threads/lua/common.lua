@@ -209,6 +209,15 @@ local function count(meta, what, now, ran)
   end
 end
 
+-- Count an end for monitors, which read one hash: a field for each process, status and steps of two times. A step is a
+-- factor of four. There are twelve; 0 stands for a thread that never began.
+local function step_of(ms) return math.min(12, math.max(1, math.floor(math.log(math.max(1, ms)) / math.log(4) + 1e-9))) end
+local function count_end(meta, status, now)
+  local waited, ran = 0, 0
+  if meta.started > 0 then waited, ran = step_of(meta.started - meta.created), step_of(now - meta.started) end
+  redis.call('HINCRBY', 'ps:ended', meta.process .. '|' .. status .. '|' .. waited .. '|' .. ran, 1)
+end
+
 -- Return the text, cut between two characters where it is longer than so many bytes.
 local function cut(text, most)
   if #text <= most then return text end
@@ -395,6 +404,7 @@ local function conclude(id, meta, status, message, detail, trace, lines)
   change(id, meta, status, now)
   -- The duration of a cancelled run says nothing about the process.
   count(meta, status, now, status ~= 'cancelled' and meta.started > 0 and now - meta.started)
+  count_end(meta, status, now)
   release(id, meta)
   leave(id, meta)
   local retention = milliseconds('retention')

@@ -20,6 +20,7 @@ from werkzeug.wsgi import get_host
 from psthreads.web.http import unknown_parameters
 from psthreads.web.http.bodies import BoundedRequest
 from psthreads.web.http.unknown_parameters import UnknownParameters
+from psthreads.web.telemetry.request_observer import ENDPOINT
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -103,8 +104,9 @@ def add_service(
         blueprint.add_url_rule(rule + suffix, endpoint, view, methods=methods)
 
 
-def _take_suffix(_endpoint: str | None, values: dict[str, str] | None) -> None:
-    """Keep a path's .xml or .json out of the views' arguments."""
+def _take_suffix(endpoint: str | None, values: dict[str, str] | None) -> None:
+    """Keep a path's .xml or .json out of the views' arguments, and note the route for the monitors."""
+    request.environ[ENDPOINT] = endpoint or ""
     if values is not None and "suffix" in values:
         g.suffix = values.pop("suffix")
 

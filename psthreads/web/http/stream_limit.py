@@ -33,6 +33,11 @@ class StreamLimit:
         self._open: Counter[str] = Counter()
         self._lock = threading.Lock()
 
+    @property
+    def open(self) -> int:
+        """How many slots are taken."""
+        return self._open["everybody"]
+
     def acquire(self, caller: Caller) -> None:
         """Take a slot. Raises TooManyRequests where the caller's share is taken, and Unavailable where all are."""
         with self._lock:

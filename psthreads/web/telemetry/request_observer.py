@@ -1,4 +1,4 @@
-"""Gives each request an id, and notes what became of it: in the access log."""
+"""Gives each request an id, and notes what became of it: in the access log, and in what monitors read."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from psthreads.domain.config import Config
 from psthreads.telemetry import logs
+from psthreads.web.telemetry.request_counts import RequestCounts
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -20,6 +21,9 @@ REQUEST_ID: Final = "X-Request-Id"
 
 MEMBER: Final = "psthreads.member"
 """The key of the WSGI environment for the username of whoever has signed in."""
+
+ENDPOINT: Final = "psthreads.endpoint"
+"""The key of the WSGI environment for the route that answers."""
 
 _HEADER: Final = "HTTP_X_REQUEST_ID"
 _ID: Final = re.compile(r"[A-Za-z0-9._:+/=@-]{1,128}\Z")
@@ -32,10 +36,11 @@ class RequestObserver:
     The id is that of a declared proxy, where it sends one, else a new one.
     """
 
-    def __init__(self, application: WSGIApplication, config: Config) -> None:
+    def __init__(self, application: WSGIApplication, config: Config, counts: RequestCounts) -> None:
         self._application = application
         self._trusts = config.proxies > 0
         self._logs = config.access_log
+        self._counts = counts
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer a request, as in PEP 3333."""
@@ -53,8 +58,11 @@ class RequestObserver:
             return start_response(status, headers, *more)
 
         def note() -> None:
+            status, seconds = int(answer_status or 500), time.monotonic() - began
+            part = environ.get(ENDPOINT, "").rpartition(".")[0].rstrip("0123456789")
+            self._counts.add(part or "other", environ["REQUEST_METHOD"], status, seconds)
             if self._logs:
-                _note(environ, answer_status, time.monotonic() - began)
+                _note(environ, status, seconds)
 
         body = self._application(environ, start)
         wrapper: Any = environ.get("wsgi.file_wrapper", ())
@@ -83,14 +91,14 @@ class _Observed:
             self._note()
 
 
-def _note(environ: WSGIEnvironment, status: str, seconds: float) -> None:
+def _note(environ: WSGIEnvironment, status: int, seconds: float) -> None:
     # Without the query, in which clients of other servers send what is secret.
     logs.note(
         _log,
         "Request",
         method=environ["REQUEST_METHOD"],
         path=environ["PATH_INFO"],
-        status=int(status or 500),
+        status=status,
         seconds=seconds,
         address=environ.get("REMOTE_ADDR", ""),
         member=environ.get(MEMBER, ""),

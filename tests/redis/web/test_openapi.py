@@ -27,7 +27,7 @@ ELSEWHERE = {
     "/ps/member-resource/{group}/{filename}": "/groups/{group}/threads/{thread}/results/{filename}",
 }
 """Routes at PageSeeder's paths, and where the same is below /api/v1."""
-FOR_PEOPLE = {"static", "openapi.api"}  # besides the pages
+FOR_PEOPLE = {"static", "openapi.api", "metrics.metrics"}  # besides the pages; the last is for monitors
 METHODS = {"get", "put", "post", "delete", "patch"}
 Operation = dict[str, Any]
 

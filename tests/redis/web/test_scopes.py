@@ -27,7 +27,7 @@ from tests.support.people import People
 from tests.support.threads import new_thread
 
 __all__ = ["world"]
-OPEN = {"static", "schemas", "health", "openapi", "oauth", "version"}
+OPEN = {"static", "schemas", "health", "metrics", "openapi", "oauth", "version"}
 SIGN_IN = {"pages.sign_in", "pages.sign_in_post", "pages.oidc", "pages.oidc_callback"}
 OF_MEMBERS = {"pages.sign_out", "pages.home", "pages.groups"}
 

@@ -88,6 +88,8 @@ def expected(endpoint: str, who: str, group: str, method: str = "GET") -> int | 
     is_page = blueprint.endswith("pages")
     if blueprint == "oauth":
         return {400, 401}  # Whoever asks must be a client, and nobody here is one.
+    if endpoint == "metrics.metrics":
+        return 403  # Without the settings no monitor may read them, and no member.
     if endpoint in {"pages.oidc", "pages.oidc_callback"}:
         return 404  # Without the setting there is no provider.
     if endpoint in OPEN or blueprint == "version":
