@@ -43,6 +43,7 @@ from psthreads.identity.directory import Directory
 from psthreads.identity.quotas import Quotas
 from psthreads.system.confinement import FILES, NETWORK, available
 from psthreads.system.privileges import ROOT, runs_as_root
+from psthreads.telemetry import forwarding
 from psthreads.threads import crew
 from psthreads.threads.engine import Engine
 from psthreads.threads.janitor import Janitor
@@ -286,6 +287,12 @@ def quotas(redis: Redis, config: Config) -> Iterator[Problem]:
         )
 
 
+def proxies(redis: Redis, config: Config) -> Iterator[Problem]:
+    """Check that requests come through as many proxies as are declared."""
+    for fault in forwarding.faults(redis, config.proxies):
+        yield _warning(fault.what, fault.remedy)
+
+
 def life(redis: Redis, config: Config) -> Iterator[Problem]:
     """Check that a worker is alive, and a janitor for the threads of lost workers."""
     if not Engine(redis, config, ThreadStore(redis, config), Registry()).workers():
@@ -338,6 +345,7 @@ def examine(config: Config) -> list[Problem]:
                 *followers(redis, config),
                 *settings(redis, config),
                 *life(redis, config),
+                *proxies(redis, config),
                 *quotas(redis, config),
             )
         except (Unavailable, RedisError) as error:

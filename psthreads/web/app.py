@@ -14,6 +14,7 @@ from psthreads.domain.config import Config
 from psthreads.domain.errors import PsthreadsError
 from psthreads.domain.model import iso
 from psthreads.telemetry import logs
+from psthreads.telemetry.forwarding import Forwarding
 from psthreads.web.api import (
     files,
     first_calls,
@@ -73,8 +74,9 @@ def create_app(config: Config) -> Flask:
     app.wsgi_app = bodies.SmallBodies(Headers(PathParameters(app.wsgi_app)))  # type: ignore[method-assign] # as Flask's documentation has it
     if count := config.proxies:
         app.wsgi_app = Proxies(app.wsgi_app, count)  # type: ignore[method-assign]
-    app.wsgi_app = RequestObserver(app.wsgi_app, config, services.request_counts)  # type: ignore[method-assign]
-    sessions.install(app, Sessions(services.redis, config.session_idle, config.session_life))
+    forwarding = Forwarding(services.redis, config.proxies)
+    app.wsgi_app = RequestObserver(app.wsgi_app, config, services.request_counts, forwarding)  # type: ignore[method-assign]
+    sessions.install(app, Sessions(services.redis, config))
     csrf.install(app)
     error_handlers.install(app)
     refusals.install(app, services)

@@ -51,7 +51,6 @@ class HeartbeatThread:
         self._due = 0.0
         self._is_hurried = True
         self._latest: tuple[int, Heartbeat] | None = None
-        self._renewed = 0, 0.0  # the number of the execution, and when its lease was renewed
         self._is_over = False
         self._thread = threading.Thread(target=self._serve, name="heartbeat", daemon=True)
 
@@ -104,13 +103,12 @@ class HeartbeatThread:
         return min(self._state.renewed_jointly(), self._state.renewed_at())
 
     def _beat(self, execution: Execution) -> None:
-        sent = steady()
+        sent, renewed = steady(), self._state.renewed_at()
         answer = self._store.beat(execution.thread_id, execution.token)
         if answer.ownership is not Ownership.DISOWNED:
             self._state.renew(execution.number, sent)
-            if self._renewed[0] == execution.number and sent > self._renewed[1] + 2 * self._interval:
+            if execution.phase is Phase.BEGUN and sent > renewed + 2 * self._interval:
                 self._store.count_late_renewal()
-            self._renewed = execution.number, sent
         elif execution.phase is Phase.TAKEN:
             return  # The claim is on its way.
         with self._changed:

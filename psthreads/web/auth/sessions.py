@@ -14,6 +14,7 @@ from redis import Redis
 
 from psthreads.database.connection import translate_errors
 from psthreads.domain.access import Member
+from psthreads.domain.config import Config
 from psthreads.identity.credentials import Session
 
 _SHARED_KEY: Final = "ps:secret-key"
@@ -26,12 +27,13 @@ _RENEWAL: Final = 60.0  # seconds, at least, between two cookies that record tha
 class Sessions(SecureCookieSessionInterface):
     """Flask's own sessions, with a secret key that all web processes share through Redis if none is set.
 
-    A session expires `idle` seconds after its last request and `life` seconds after the sign-in.
+    A session expires `idle` seconds after its last request and `life` seconds after the sign-in, as the settings say.
     """
 
-    def __init__(self, redis: Redis, idle: float, life: float) -> None:
-        self.idle = idle
-        self.life = life
+    def __init__(self, redis: Redis, config: Config) -> None:
+        self.idle = config.session_idle
+        self.life = config.session_life
+        self._is_public_by_tls = bool(config.origins) and config.origins[0].startswith("https:")
         self._redis = redis
 
     def open_session(self, app: Flask, request: Request) -> SecureCookieSession | None:
@@ -63,9 +65,12 @@ class Sessions(SecureCookieSessionInterface):
     def get_cookie_secure(self, app: Flask) -> bool:  # noqa: ARG002 (as Flask calls it)
         """Return whether browsers may send the cookie through TLS only: everywhere but on the machine itself.
 
-        Behind a proxy that ends TLS and does not say so, the request looks plain; its host is not this machine.
+        Behind a proxy that ends TLS and does not say so, the request looks plain; its host is not this machine, or the
+        server's own address in the settings begins with https.
         """
-        return request.is_secure or not _is_this_machine(request.host)
+        if request.is_secure or not _is_this_machine(request.host):
+            return True
+        return self._is_public_by_tls
 
 
 class SignedIn(UserMixin):  # type: ignore[misc] # the library has no types

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from psthreads.domain.config import Config
 from psthreads.telemetry import logs
+from psthreads.telemetry.forwarding import Forwarding
 from psthreads.web.telemetry.request_counts import RequestCounts
 
 if TYPE_CHECKING:
@@ -36,11 +37,14 @@ class RequestObserver:
     The id is that of a declared proxy, where it sends one, else a new one.
     """
 
-    def __init__(self, application: WSGIApplication, config: Config, counts: RequestCounts) -> None:
+    def __init__(
+        self, application: WSGIApplication, config: Config, counts: RequestCounts, forwarding: Forwarding
+    ) -> None:
         self._application = application
         self._trusts = config.proxies > 0
         self._logs = config.access_log
         self._counts = counts
+        self._forwarding = forwarding
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer a request, as in PEP 3333."""
@@ -49,6 +53,7 @@ class RequestObserver:
         if not _ID.match(request_id):
             request_id = os.urandom(16).hex()
         logs.bind(request=request_id)
+        self._forwarding.look(environ)
         answer_status = ""
 
         def start(status: str, headers: list[tuple[str, str]], *more: Any) -> Any:
