@@ -12,7 +12,7 @@ from psthreads.database.connection import check_server, connect
 from psthreads.domain.config import FOR_WEB, Config
 from psthreads.domain.errors import PsthreadsError
 from psthreads.system.privileges import ROOT, runs_as_root
-from psthreads.telemetry import logs
+from psthreads.telemetry import logs, spans
 from psthreads.worker.supervisor import Supervisor
 
 
@@ -31,6 +31,7 @@ def main() -> int:
             check_server(redis)
         if runs_as_root():
             logging.getLogger(__name__).warning(ROOT)
+        spans.install(config, background=True)
         Supervisor(config).run()
     except PsthreadsError as error:
         sys.stderr.write(f"{error}\n")

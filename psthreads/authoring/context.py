@@ -35,8 +35,11 @@ __all__ = ["Cancelled", "Context", "Interrupted", "Reporter", "ShutDown", "Timed
 class Context:
     """The running thread, as its process sees it.
 
-    `member` is who the work is done for; `group` is None for work on the whole server. All Python threads of the
-    operating system process that runs the thread may report. A process that it forks may not: it gets a RuntimeError.
+    `member` is who the work is done for; `group` is None for work on the whole server. `traceparent` is W3C's name of
+    the trace that the thread belongs to, for what the process calls; empty where nobody traces.
+
+    All Python threads of the operating system process that runs the thread may report. A process that it forks may
+    not: it gets a RuntimeError.
     """
 
     def __init__(
@@ -58,8 +61,10 @@ class Context:
         patience: float = 5.0,
         xml_endings: Collection[str] = (),
         writer: ReportWriter | None = None,
+        traceparent: str = "",
     ) -> None:
         self.thread_id = thread_id
+        self.traceparent = traceparent
         self.member = member
         self.group = group
         self.xml_endings = frozenset(xml_endings)

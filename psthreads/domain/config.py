@@ -214,6 +214,8 @@ class Config:
     client_timeout: float = _setting("PSTHREADS_CLIENT_TIMEOUT", 20, _number, 0.1)
     connections_per_address: int = _setting("PSTHREADS_CONNECTIONS_PER_ADDRESS", 1_000, int, 0)
 
+    otlp_endpoint: str = _setting("OTEL_EXPORTER_OTLP_ENDPOINT", "", str)
+    otlp_traces_endpoint: str = _setting("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "", str)
     metrics_token: str = _setting("PSTHREADS_METRICS_TOKEN", "", _secret, for_web=True)
     metrics_addresses: tuple[str, ...] = _setting("PSTHREADS_METRICS_ADDRESSES", (), _networks)
     metrics_groups: int = _setting("PSTHREADS_METRICS_GROUPS", 100, int, 0)

@@ -122,6 +122,7 @@ class Thread:
     second. `rev` counts the visible changes, without those of `heard`. `has_result` is true where the process returned
     a value; `result` is that value as JSON, and empty in lists, which are read without it. `is_damaged` is true where
     the record could not be read as a whole; the message then says why.
+    `traceparent` is W3C's, of the trace in which the thread was started, or empty.
     `is_unattended` is true where the thread waits and no worker runs, which is found when it is read.
     """
 
@@ -149,6 +150,7 @@ class Thread:
     rates: str = ""
     reported: int = 0
     rev: int = 0
+    traceparent: str = ""
     has_result: bool = False
     result: str = ""
     is_damaged: bool = False

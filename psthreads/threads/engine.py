@@ -50,6 +50,7 @@ class Engine:
         by: Origin,
         group: Group | None = None,
         key: str = "",
+        traceparent: str = "",
     ) -> Thread:
         """Start a thread of this process for a member, on behalf of `by`. It is stored and queued when this returns.
 
@@ -70,6 +71,7 @@ class Engine:
             restartable=process.restartable,
             exclusive=process.exclusive,
             role=process.role,
+            traceparent=traceparent,
             fields=jobs.fields(process=process.name, values=dict(values), title=title, queue=self._queue),
         )
         fingerprint = _fingerprint(process, values, member, group) if key else ""

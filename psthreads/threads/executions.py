@@ -23,7 +23,7 @@ from psthreads.domain.errors import StoreFull, Unavailable
 from psthreads.domain.masking import Masker
 from psthreads.domain.model import Level, Line, Outcome, Ownership, Report, Status, Thread, clean
 from psthreads.system.clock import steady
-from psthreads.telemetry import thread_lines
+from psthreads.telemetry import spans, thread_lines
 from psthreads.threads import jobs, log_format
 from psthreads.threads.records import Beat, Claim, Heartbeat, parse_thread
 from psthreads.threads.scripts import ThreadScripts
@@ -183,11 +183,13 @@ class Executions:
 
     def _note_end(self, thread_id: str, status: str) -> None:
         if (thread := self._to_log(thread_id)) is not None:
-            thread_lines.ended(thread, status, self._seconds(thread))
+            seconds = self._seconds(thread)
+            thread_lines.ended(thread, status, seconds)
+            spans.thread_ended(thread, status, seconds)
 
     def _to_log(self, thread_id: str) -> Thread | None:
         """Return the thread for a line about it: the one that was claimed here, else, which is rare, from the store."""
-        if not thread_lines.are_read():
+        if not (thread_lines.are_read() or spans.are_sent()):
             return None
         if self._running is not None and self._running[0].id == thread_id:
             return self._running[0]

@@ -16,6 +16,7 @@ from typing import Any, Final, Literal
 from psthreads.audit.entries import Origin
 from psthreads.domain.access import Role
 from psthreads.domain.model import SERVER_WIDE, Event, Level, LogPage, Ownership, Status, Thread, clean
+from psthreads.telemetry import trace_context
 from psthreads.threads import log_format
 from psthreads.threads.leases import LeaseEntry
 
@@ -38,7 +39,7 @@ DEFAULTS: Final[Mapping[str, str | int]] = {
 """The fields that count as these values where a record does not have them: no script writes them then."""
 
 OPTIONAL: Final[Mapping[str, str | int | bool]] = {
-    **dict.fromkeys(("token", "worker", "rates", "cancelled_by"), ""),
+    **dict.fromkeys(("token", "worker", "rates", "cancelled_by", "traceparent"), ""),
     **dict.fromkeys(("cancel_asked", "reported", "report"), 0),
     **dict.fromkeys(("cancelling", "forced", "waits", "has_result"), False),
 }
@@ -80,6 +81,7 @@ class NewThread:
     exclusive: bool
     fields: Mapping[str, Any]
     role: Role | None = None
+    traceparent: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +200,7 @@ def _thread(thread_id: str, meta: Mapping[str, Any], problem: str) -> Thread:
         rates=_rates(values["rates"]),
         reported=number["reported"],
         rev=number["rev"],
+        traceparent=trace_context.read(values["traceparent"]),
         has_result=values["has_result"],
         is_damaged=bool(problem),
     )

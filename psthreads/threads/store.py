@@ -87,6 +87,8 @@ class ThreadStore(Executions):
         meta |= {name: True for name in ("restartable", "exclusive") if getattr(new, name)}
         if new.role is not None and new.by.member_id is not None:
             meta |= {"byid": str(new.by.member_id), "role": new.role.value}
+        if new.traceparent:
+            meta["traceparent"] = new.traceparent
         args: dict[str, Any] = {
             "thread": new.id,
             "meta": meta,

@@ -22,7 +22,7 @@ from gunicorn.http.errors import InvalidHeader
 from psthreads.domain.config import Config
 from psthreads.domain.errors import ConfigError
 from psthreads.system.privileges import ROOT, runs_as_root
-from psthreads.telemetry import logs
+from psthreads.telemetry import logs, spans
 
 _POLL_SECONDS: Final = 0.5
 _log = logging.getLogger("psthreads.web")
@@ -102,6 +102,7 @@ def post_worker_init(worker: Any) -> None:
     gc.freeze()  # What is loaded now stays: scanning it at each collection would delay streams and requests.
     services.janitor.start()
     services.request_counts.start()
+    spans.install(_config, background=True)
     logs.note(_log, f"psthreads {logs.release()}: web process ready", address=_config.address)
     threading.Thread(target=_end_streams, args=(worker, services.feed), name="end", daemon=True).start()
 

@@ -34,7 +34,7 @@ from psthreads.system.memory import confine
 from psthreads.system.parent_death import die_with_parent
 from psthreads.system.process_room import NO_THREAD, ProcessRoom, can_start_thread
 from psthreads.system.wakeup import Wakeup
-from psthreads.telemetry import logs
+from psthreads.telemetry import logs, spans
 from psthreads.threads.store import ThreadStore
 from psthreads.worker import memory_limit
 from psthreads.worker.deadline import Deadline
@@ -377,6 +377,7 @@ def main(config: Config, parent: int, page: int = -1) -> None:
     adopt_orphans()
     die_with_parent(parent, end_children)
     logs.install(config, libraries=False)
+    spans.install(config, background=False)
     redis = connect(config.redis_url)
     installation = Installation(redis, config, "worker")
     state = SharedState(page)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
@@ -19,6 +20,7 @@ from psthreads.domain.errors import BadParameter, CheckTooSlow, NotAllowed, NotF
 from psthreads.domain.foreign import is_a, trace_of
 from psthreads.domain.model import Thread, clean
 from psthreads.system.thread_pool import Pool
+from psthreads.telemetry import spans, trace_context
 from psthreads.web.api import operations
 from psthreads.web.auth.guard import Guard
 from psthreads.web.http import parameters, respond
@@ -119,7 +121,12 @@ def begin(
             answer = _check(services, process, partial(check, start))
             if answer is not None:
                 return answer
-    return services.engine.start(process, values, **who)
+    began, parent = time.monotonic(), trace_context.read(request.headers.get("Traceparent", ""))
+    traceparent = spans.begin(parent)
+    thread = services.engine.start(process, values, **who, traceparent=traceparent)
+    if thread.traceparent == traceparent:  # Else it is the thread of an earlier request with the same key.
+        spans.request_ended(parent, thread, time.monotonic() - began)
+    return thread
 
 
 def _check(services: Services, process: Process, check: Callable[[], Answer | None]) -> Answer | None:

@@ -34,6 +34,7 @@ from psthreads.domain.foreign import trace_of
 from psthreads.domain.masking import Masker
 from psthreads.domain.model import SERVER_WIDE, Level, Outcome, Ownership, Report, Status, clean
 from psthreads.system.clock import steady
+from psthreads.telemetry import spans, trace_context
 from psthreads.threads.leases import CUT_OFF
 from psthreads.threads.records import Claim
 from psthreads.threads.store import ThreadStore
@@ -132,6 +133,7 @@ class Performer:
             patience=self._config.grace / 2,
             xml_endings=self._config.xml_endings,
             writer=self._writer,
+            traceparent=spans.span_of(thread),
         )
         guard.is_open = False
         return context
@@ -140,6 +142,8 @@ class Performer:
         """Return how the process ended, None where the thread must be given back because its worker is stopping."""
         returned: Any = NOTHING
         error: BaseException | None = None
+        if context.traceparent:
+            os.environ[trace_context.ENVIRONMENT] = context.traceparent
         try:
             self._pipes.set_clock(context.clock_base)
             with context.captured(self._output):
@@ -156,6 +160,7 @@ class Performer:
                     context.stop_interrupts()
                     self._stop_request.end()
                     context.clean_up()
+                    os.environ.pop(trace_context.ENVIRONMENT, None)
                     self._context_of_call = None
                     sys.settrace(None)
                     sys.setprofile(None)
