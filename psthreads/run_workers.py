@@ -9,6 +9,7 @@ import sys
 from psthreads.admin.doctor import refuse_unless_safe
 from psthreads.authoring.plugins import load_all
 from psthreads.database.connection import check_server, connect
+from psthreads.documents.layout import check_storage
 from psthreads.domain.config import FOR_WEB, Config
 from psthreads.domain.errors import PsthreadsError
 from psthreads.system.privileges import ROOT, runs_as_root
@@ -26,6 +27,7 @@ def main() -> int:
         config = Config.from_env()
         logs.install(config, libraries=True)
         load_all(config.processes)  # A broken plug-in is reported once, here, and not by every worker for ever.
+        check_storage(config)
         refuse_unless_safe(config, for_web=False)
         with connect(config.redis_url, connections=1) as redis:
             check_server(redis)

@@ -7,6 +7,7 @@ import shutil
 import signal
 import tempfile
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,8 @@ from hypothesis import settings
 from redis import Redis
 
 from psthreads.authoring.plugins import load
-from psthreads.documents.layout import Documents, GroupFolder
+from psthreads.documents.layout import Documents
+from psthreads.documents.storage import GroupDocuments
 from psthreads.domain.access import Group
 from psthreads.domain.config import Config
 from psthreads.identity.directory import Directory
@@ -25,12 +27,15 @@ from psthreads.local.server import RedisServer
 from psthreads.threads.engine import Engine
 from psthreads.threads.store import ThreadStore
 from psthreads.web.app import create_app
+from tests.support.backends import storage_at
 from tests.support.forms import sign_in
 from tests.support.group_folder import SECRET
 from tests.support.leaves import Signed
-from tests.support.needs import summary
+from tests.support.machine import Missing
+from tests.support.needs import leave_out, summary
 from tests.support.people import People
 from tests.support.speed import QuickHashes, compile_routes_once, compile_templates_once
+from tools.object_store import PACKAGES, ObjectServer
 
 
 def pytest_configure() -> None:
@@ -84,6 +89,19 @@ def config(server: RedisServer, tmp_path: Path) -> Config:
     )
 
 
+@pytest.fixture(scope="session")
+def object_server() -> Iterator[ObjectServer]:
+    """A server of S3's protocol, which the programs that a test starts find, too."""
+    if not PACKAGES.exists() or find_spec("obstore") is None:
+        leave_out(Missing("An object store is missing: make test installs moto and obstore."))
+    folder = Path(tempfile.mkdtemp(prefix="psthreads-"))
+    with ObjectServer(folder / "log") as running, pytest.MonkeyPatch.context() as patch:
+        for name, value in running.environment.items():
+            patch.setenv(name, value)
+        yield running
+    shutil.rmtree(folder)
+
+
 @pytest.fixture
 def store(redis: Redis, config: Config) -> ThreadStore:
     return ThreadStore(redis, config)
@@ -118,8 +136,9 @@ def inside(root: Path) -> Path:
 
 
 @pytest.fixture
-def folder(root: Path) -> GroupFolder:
-    made = Documents(root).group(Group(7, "acme"))
+def folder(root: Path, request: pytest.FixtureRequest) -> GroupDocuments:
+    """A group's documents: in a folder, or in what `in_both` says."""
+    made = storage_at(root, request).group(Group(7, "acme"))
     made.write("documents/a.psml", b"<a/>")
     made.write("documents/b/c.psml", b"<c/>")
     made.write("readme.txt", b"read me")

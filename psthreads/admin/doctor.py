@@ -148,6 +148,9 @@ def redis_url(config: Config) -> Iterator[Problem]:
 
 def documents(config: Config) -> Iterator[Problem]:
     """Check that only our user can change the documents, and that there is disk space for more."""
+    if config.store_url:  # Whether it can be used is seen where Redis is compared with it.
+        yield from _disk_space(config.scratch)
+        return
     folder = config.documents.absolute()
     for path in (folder, *(folder / name for name in ("groups", "results", "loading", "tmp"))):
         try:

@@ -6,7 +6,9 @@ Nothing else in psthreads knows these paths, nor which backend is in use.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from pathlib import Path
+from typing import Final
 
 from psthreads.documents.fence import NO_FENCE, Fence
 from psthreads.documents.folders.group_folder import GroupFolder
@@ -16,13 +18,30 @@ from psthreads.documents.folders.ownerless import OwnerlessFolder
 from psthreads.documents.folders.results import ResultFolder
 from psthreads.documents.folders.sweeping import Sweep
 from psthreads.documents.folders.usage import measure
+from psthreads.documents.objects.apart import MarkerApart
+from psthreads.documents.objects.buckets import Bucket
+from psthreads.documents.objects.client import ObjectStore, require_client
+from psthreads.documents.objects.object_marker import ObjectMarker
 from psthreads.documents.result_files import ResultFile
 from psthreads.documents.storage import DiskUsage, Document, IdFilter, Ownerless, Storage, StorageMarker
 from psthreads.domain.access import Group
 from psthreads.domain.config import Config
 from psthreads.domain.model import SERVER_WIDE
 
-__all__ = ["Document", "Documents", "GroupFolder", "ResultFile", "open_marker", "open_storage"]
+__all__ = [
+    "Document",
+    "Documents",
+    "GroupFolder",
+    "ResultFile",
+    "check_storage",
+    "connections",
+    "open_marker",
+    "open_storage",
+    "scratch_of",
+]
+
+
+_SCRATCH: Final = "tmp"
 
 
 class Documents:
@@ -69,7 +88,7 @@ class Documents:
     def scratch(self) -> Path:
         """The folder for temporary files, on the same disk; created on demand."""
         self._guard()
-        folder = self._root / "tmp"
+        folder = self._root / _SCRATCH
         folder.mkdir(mode=0o750, parents=True, exist_ok=True)
         return folder
 
@@ -80,9 +99,40 @@ class Documents:
 
 def open_storage(config: Config, guard: Callable[[], None] = lambda: None, fence: Fence = NO_FENCE) -> Storage:
     """Return the storage of these settings; see `Documents` for the other parameters."""
+    if config.store_url:
+        return Bucket(_object_store(config.store_url, config.endpoint), config.scratch, guard, fence)
     return Documents(config.documents, guard, fence)
 
 
-def open_marker(config: Config) -> StorageMarker:
-    """Return what the storage of these settings knows of the installation."""
-    return Marker(config.documents)
+def open_marker(config: Config, *, forks: bool = False) -> StorageMarker:
+    """Return what the storage of these settings knows of the installation.
+
+    `forks` is for a process that forks others which use the storage, as it does not itself.
+    """
+    if not config.store_url:
+        return Marker(config.documents)
+    if forks:
+        return MarkerApart(config.store_url, config.endpoint)
+    return ObjectMarker(_object_store(config.store_url, config.endpoint))
+
+
+def scratch_of(config: Config) -> Path:
+    """Return the folder for temporary files with these settings, which need not exist."""
+    return config.scratch if config.store_url else config.documents / _SCRATCH
+
+
+def check_storage(config: Config) -> None:
+    """Raise ConfigError where these settings need a client that is not installed."""
+    if config.store_url:
+        require_client()
+
+
+def connections(config: Config) -> set[int]:
+    """Return the descriptors by which this process reaches the storage, and begin to where it does not yet."""
+    return _object_store(config.store_url, config.endpoint).descriptors() if config.store_url else set()
+
+
+@lru_cache(maxsize=8)
+def _object_store(url: str, endpoint: str) -> ObjectStore:
+    """Return the process's client of a store: its connections are shared."""
+    return ObjectStore(url, endpoint)

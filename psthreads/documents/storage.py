@@ -1,5 +1,7 @@
 """What every backend of documents, loading zones and results does, and what its callers may rely on.
 
+docs/storage.md has a table of what each operation means in a folder and in an object store.
+
 Nothing outside this package knows which backend is in use; `psthreads.documents.layout.open_storage` chooses.
 
 What holds in every one:

@@ -32,6 +32,7 @@ _PREFIX: Final = re.compile(r"(/[A-Za-z0-9._~-]+)+\Z")
 _RATE: Final = re.compile(r"[1-9][0-9]{0,6} ?/ ?([1-9][0-9]{0,3} )?(second|minute|hour|day)s?\Z")
 _ORIGIN: Final = re.compile(r"https?://([a-z0-9._-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?\Z")
 _LEAST_SECRET: Final = 20
+_BUCKET: Final = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9._=-]+)*\Z")
 _ISSUER: Final = re.compile(r"(https://[^\s/?#@]+|http://(127\.0\.0\.1|localhost|\[::1\])(:\d+)?)(/[^\s?#]*)?\Z")
 
 
@@ -157,6 +158,9 @@ class Config:
     cors_origins: tuple[str, ...] = _setting("PSTHREADS_CORS_ORIGINS", (), _origins)
     secret_key: str = _setting("SECRET_KEY", "", str, for_web=True)
     documents: Path = _setting("PSTHREADS_DOCUMENTS", Path("var/documents"), Path)  # noqa: RUF009 (a path is a frozen value)
+    endpoint: str = _setting("AWS_ENDPOINT_URL", "", str)
+    scratch: Path = _setting("PSTHREADS_SCRATCH", Path("var/scratch"), Path)  # noqa: RUF009 (as above)
+    scratch_bytes: int = _setting("PSTHREADS_SCRATCH_BYTES", 0, int, 0)
     queue: str = _setting("PSTHREADS_QUEUE", "psthreads", str)
     processes: tuple[str, ...] = _setting("PSTHREADS_PROCESSES", ("psthreads.processes",), _words)
     xml_endings: tuple[str, ...] = _setting("PSTHREADS_XML_ENDINGS", (), _endings)
@@ -231,7 +235,7 @@ class Config:
 
     def __post_init__(self) -> None:
         # The code of a process or of a check may change the working directory.
-        object.__setattr__(self, "documents", absolute(self.documents))
+        self._find_folders()
         url = redis_url.with_absolute_files(self.redis_url)
         object.__setattr__(self, "redis_url", url if self.redis_verify else redis_url.unverified(url))
         for name in ("certificate", "private_key"):
@@ -250,6 +254,22 @@ class Config:
             raise ConfigError("PSTHREADS_OIDC_ISSUER needs PSTHREADS_OIDC_CLIENT_ID: set it to the id there.")
         if self.admins_by_provider and not self.oidc_issuer:
             raise ConfigError("PSTHREADS_ADMINS_BY_PROVIDER needs PSTHREADS_OIDC_ISSUER: nobody could sign in.")
+
+    def _find_folders(self) -> None:
+        """Have whole paths of folders. Raises ConfigError."""
+        object.__setattr__(self, "scratch", absolute(self.scratch))
+        if not self.store_url:
+            object.__setattr__(self, "documents", absolute(self.documents))
+        elif not _BUCKET.match(self.store_url):
+            raise ConfigError(
+                f"PSTHREADS_DOCUMENTS is '{self.store_url}', but must be s3://bucket or s3://bucket/prefix."
+            )
+
+    @property
+    def store_url(self) -> str:
+        """The address of the object store that the documents are in, s3://bucket/prefix; empty for a folder."""
+        scheme, *names = self.documents.parts or ("",)  # A path has no two slashes in a row.
+        return f"s3://{'/'.join(names)}" if scheme == "s3:" else ""
 
     @property
     def is_placed(self) -> bool:
@@ -286,11 +306,12 @@ class Config:
 
     def to_env(self) -> dict[str, str]:
         """Return the settings as an environment from which `from_env` reads the same settings."""
-        return {
+        own = {"PSTHREADS_DOCUMENTS": self.store_url} if self.store_url else {}
+        return own | {
             # Blanks separate words everywhere, and a regular expression may hold a comma.
             setting.metadata["env"]: " ".join(value) if isinstance(value, tuple) else str(value)
             for setting in SETTINGS
-            if (value := getattr(self, setting.name)) not in {"", ()}
+            if (value := getattr(self, setting.name)) not in {"", ()} and setting.metadata["env"] not in own
         }
 
 

@@ -84,7 +84,7 @@ def run(stack: ExitStack, *, once: bool) -> int:
 
     processes: list[subprocess.Popen[bytes]] = []
     stack.callback(_end, processes, patience)
-    config = replace(config, documents=config.documents.resolve())
+    config = replace(config, documents=config.documents if config.store_url else config.documents.resolve())
     for name, command in (("worker", SUPERVISOR), ("web", WEB)):
         log = var / f"{name}.log"
         processes.append(start(command, config, output=stack.enter_context(log.open("ab")), tied=True))

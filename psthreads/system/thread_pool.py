@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import sys
 from collections.abc import Callable
 from enum import Enum
@@ -32,6 +33,8 @@ class Overdue(BaseException):
 
 
 _pools: Final[dict[Pool, Any]] = {}
+_loops: Final[dict[int, int]] = {}
+"""The Python thread of the event loop of this process: the first that had work for a pool."""
 
 
 def off_the_loop(work: Callable[[], T], pool: Pool = Pool.DISK, seconds: float | None = None) -> T:
@@ -50,6 +53,9 @@ def off_the_loop(work: Callable[[], T], pool: Pool = Pool.DISK, seconds: float |
         except SystemExit as error:  # Others may be of a signal's handler, and are for the caller.
             raise RuntimeError(f"The work ended with {error_text(error)}") from error
     gevent: Any = sys.modules["gevent"]
+    get_ident = monkey.get_original("_thread", "get_ident")
+    if _loops.setdefault(os.getpid(), get_ident()) != get_ident():
+        return work()  # A thread of a pool has no other requests to keep waiting.
     if pool not in _pools:
         _pools[pool] = gevent.get_hub().threadpool_class(pool.size)
     task = _Task(work, *monkey.get_original("_thread", ["allocate_lock", "get_ident"]))

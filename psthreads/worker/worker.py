@@ -26,6 +26,7 @@ from psthreads.authoring.plugins import load_all
 from psthreads.authoring.registry import Registry
 from psthreads.database.connection import connect
 from psthreads.documents.installation import Installation
+from psthreads.documents.layout import open_marker, scratch_of
 from psthreads.domain.config import Config
 from psthreads.domain.errors import Unavailable, WrongInstallation
 from psthreads.system.child_processes import adopt_orphans, end_children
@@ -41,6 +42,7 @@ from psthreads.worker.deadline import Deadline
 from psthreads.worker.heartbeat import HeartbeatThread
 from psthreads.worker.horse.horse import Horse
 from psthreads.worker.rq_adapter import RQWorker
+from psthreads.worker.scratch_limit import ScratchLimit
 from psthreads.worker.settlement import reason_of_death, settle
 from psthreads.worker.shared_state import Phase, SharedState
 from psthreads.worker.stop_request import StopRequest
@@ -79,6 +81,7 @@ class ThreadWorker:
         self._heartbeat = HeartbeatThread(self._impatient, beats, self._rq, config.heartbeat, self._wakeup, state)
         self._pid = os.getpid()
         self._memory = memory_limit.MemoryLimit(config.memory)
+        self._scratch = ScratchLimit(scratch_of(config), config.scratch_bytes)
         self._room = ProcessRoom()
         self._horse_pid = 0  # also 0 where there is no horse
         self._stops = False
@@ -209,6 +212,7 @@ class ThreadWorker:
             os._exit(code)
 
     def _horse(self) -> Horse:
+        self._installation.marker = open_marker(self._config)
         return Horse(
             self._redis,
             self._config,
@@ -251,6 +255,7 @@ class ThreadWorker:
             elif deadline is None or deadline.execution.number != execution.number:
                 deadline = Deadline(execution, self._config, self._state)
                 self._memory.begin()
+                self._scratch.begin(execution.thread_id)
             else:
                 deadline.execution = execution
             pause = memory_limit.SECONDS
@@ -272,7 +277,8 @@ class ThreadWorker:
             return deadline.next - now if deadline.next > now else _AGAIN_SECONDS
         if now >= deadline.kill_at and self._kill(number):
             deadline.was_killed = True
-        if number == self._to_kill or self._memory.is_exceeded(self._horse_pid, now):
+        is_large = self._memory.is_exceeded(self._horse_pid, now) or self._scratch.is_exceeded(now)
+        if number == self._to_kill or is_large:
             self._kill(number)
         return _AGAIN_SECONDS if deadline.was_killed else deadline.next - now
 
@@ -300,7 +306,8 @@ class ThreadWorker:
         deadline.execution = execution
         if reason := reason_of_death(deadline, code, self._memory.sentence):
             self._store.note_kill(execution.thread_id, reason)
-        settlement = settle(self._store, deadline, code, self._memory.sentence, self._pipes)
+        settlement = settle(self._store, deadline, code, self._memory.sentence or self._scratch.sentence, self._pipes)
+        self._scratch.remove(execution.thread_id)
         if self._persist(settlement):
             self._state.settle()
 
@@ -379,6 +386,7 @@ def main(config: Config, parent: int, page: int = -1) -> None:
     logs.install(config, libraries=False)
     spans.install(config, background=False)
     redis = connect(config.redis_url)
-    installation = Installation(redis, config, "worker")
+    # Its horses use the storage, and this process must not: the client of an object store does not survive a fork.
+    installation = Installation(redis, config, "worker", open_marker(config, forks=True))
     state = SharedState(page)
     ThreadWorker(redis, config, load_all(config.processes), installation, state).serve()

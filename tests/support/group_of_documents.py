@@ -9,12 +9,19 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import pytest
+
 from psthreads.authoring.context import Cancelled, Context
 from psthreads.authoring.outcome import NOTHING, conclude
 from psthreads.authoring.process import Process, Start
-from psthreads.documents.layout import Documents, GroupFolder
+from psthreads.documents.layout import Documents
+from psthreads.documents.objects.names import FOLDER
+from psthreads.documents.paths import TEMPORARY
+from psthreads.documents.storage import GroupDocuments, Storage
 from psthreads.domain.access import Group, Member
 from psthreads.domain.model import Level, Outcome, Ownership, Report
+from tests.support.backends import bucket_at, object_store
+from tools.object_store import ObjectServer
 
 GROUP = Group(7, "acme")
 MEMBER = Member(1, "jjones")
@@ -43,10 +50,11 @@ class Reports:
 class GroupOfDocuments:
     """The group's folder, and one process that is run in it."""
 
-    def __init__(self, root: Path, process: Process) -> None:
+    def __init__(self, root: Path, process: Process, server: ObjectServer | None = None) -> None:
         self.process = process
-        self.documents = Documents(root)
-        self.folder: GroupFolder = self.documents.group(GROUP)
+        self._store = object_store(root, server.endpoint) if server else None
+        self.documents: Storage = bucket_at(root, server) if server else Documents(root)
+        self.folder: GroupDocuments = self.documents.group(GROUP)
         self.inside = root / "groups" / str(GROUP.id)
         self.results = root / "results" / str(GROUP.id)
         self.scratch = self.documents.scratch
@@ -55,16 +63,32 @@ class GroupOfDocuments:
 
     def write(self, documents: dict[str, str]) -> None:
         for path, text in documents.items():
+            if self._store is not None:
+                self.folder.write(path, text.encode())
+                continue
             (self.inside / path).parent.mkdir(parents=True, exist_ok=True)
             (self.inside / path).write_text(text)
 
     def contents(self) -> dict[str, bytes]:
-        """Every file of the group by its path, as the file system has them."""
+        """Every file of the group by its path, as the file system or the store has them."""
+        if self._store is not None:
+            prefix = f"groups/{GROUP.id}"
+            keys = [each.key for each in self._store.each(prefix) if not each.key.endswith(FOLDER)]
+            return {key.removeprefix(f"{prefix}/"): self._store.get(key, 1 << 30)[1] or b"" for key in keys}
         files = (path for path in self.inside.rglob("*") if path.is_file() and not path.is_symlink())
         return {str(path.relative_to(self.inside)): path.read_bytes() for path in files}
 
+    def result_files(self) -> dict[str, bytes]:
+        """Every result by its name, incomplete ones too."""
+        if self._store is not None:
+            keys = [each.key for each in self._store.each(f"results/{GROUP.id}")]
+            return {key.rpartition("/")[2]: self._store.get(key, 1 << 30)[1] or b"" for key in keys}
+        return {path.name: path.read_bytes() for path in self.results.iterdir()} if self.results.exists() else {}
+
     def leftovers(self) -> list[str]:
         """What no ended thread leaves behind, in the whole of the documents' folder."""
+        if self._store is not None:
+            return [each.key for each in self._store.each("") if THREAD in each.key or f"/{TEMPORARY}" in each.key]
         return [str(path) for path in self.inside.parents[1].rglob("*") if THREAD in path.name or path.name[:1] == "."]
 
     def check(self, **values: str) -> None:
@@ -117,3 +141,11 @@ def _interrupted(context: Context, seconds: float) -> Iterator[None]:
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
+
+
+def server_of(request: pytest.FixtureRequest) -> ObjectServer | None:
+    """The object store that the fixture's parameter asks for, None for a folder."""
+    if getattr(request, "param", "folder") == "folder":
+        return None
+    server: ObjectServer = request.getfixturevalue("object_server")
+    return server

@@ -8,12 +8,18 @@ from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
+import pytest
+
 from psthreads.authoring.context import Cancelled, Context
 from psthreads.authoring.process import Process
 from psthreads.documents.layout import Documents
+from psthreads.documents.objects.names import FOLDER
+from psthreads.documents.storage import Storage
 from psthreads.domain.access import Group, Member
 from psthreads.domain.config import Config
 from psthreads.domain.model import Level, Outcome, Ownership, Report, Status
+from tests.support.backends import bucket_at, object_store
+from tools.object_store import ObjectServer
 
 GROUP = Group(7, "acme")
 MEMBER = Member(1, "jjones")
@@ -22,9 +28,10 @@ MEMBER = Member(1, "jjones")
 class Place:
     """The folders on disk, and what the last run reported."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, server: ObjectServer | None = None) -> None:
         self.root = root
-        self.documents = Documents(root)
+        self._store = object_store(root, server.endpoint) if server else None
+        self.documents: Storage = bucket_at(root, server) if server else Documents(root)
         self.folder = self.documents.group(GROUP)
         self.zone = self.documents.loading_zone(GROUP, MEMBER.id)
         self.zone_path = root / "loading" / "7" / "1"
@@ -96,11 +103,24 @@ class Place:
 
     def hidden(self) -> list[Path]:
         """What is left of anything temporary."""
+        if self._store is not None:
+            keys = [Path(each.key) for each in self._store.each("") if "/.psthreads-" in each.key]
+            return [*(key for key in keys if key.name != FOLDER), *self.documents.scratch.iterdir()]
         return [path for path in self.root.rglob("*") if path.name.startswith(".") or path.parent.name == "tmp"]
 
     def files(self, root: Path) -> dict[str, bytes]:
         """Everything below a folder, by its path there."""
+        if self._store is not None:
+            prefix = root.relative_to(self.root).as_posix()
+            keys = [each.key for each in self._store.each(prefix) if not each.key.endswith(FOLDER)]
+            return {key.removeprefix(f"{prefix}/"): self._store.get(key, 1 << 30)[1] or b"" for key in keys}
         return {path.relative_to(root).as_posix(): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+
+
+def place_at(root: Path, request: pytest.FixtureRequest) -> Place:
+    """A place in the backend that the fixture's parameter names."""
+    is_store = getattr(request, "param", "folder") == "store"
+    return Place(root, request.getfixturevalue("object_server") if is_store else None)
 
 
 def is_untouched(config: Config) -> bool:

@@ -8,20 +8,18 @@ import pytest
 
 from psthreads.domain.errors import PsthreadsError
 from psthreads.processes.move import move
-from tests.support.group_of_documents import GroupOfDocuments
+from tests.support.group_of_documents import GroupOfDocuments, server_of
 
 
 @pytest.fixture
-def group(tmp_path: Path) -> GroupOfDocuments:
-    return GroupOfDocuments(tmp_path / "root", move)
+def group(tmp_path: Path, request: pytest.FixtureRequest) -> GroupOfDocuments:
+    return GroupOfDocuments(tmp_path / "root", move, server_of(request))
 
 
 def fill(group: GroupOfDocuments, count: int, folder: str = "documents", each: int = 50) -> None:
-    for number in range(count):
-        path = group.inside / folder / f"{number // each:03}" / f"{number:05}.psml"
-        if number % each == 0:
-            path.parent.mkdir(parents=True)
-        path.write_text(f"<document id='{number}'/>")
+    group.write(
+        {f"{folder}/{number // each:03}/{number:05}.psml": f"<document id='{number}'/>" for number in range(count)}
+    )
 
 
 def refused(group: GroupOfDocuments, kind: type[PsthreadsError], path: str, destination: str, merge: str = "") -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from base64 import b64encode
 
 from psthreads.audit.entries import SETUP
-from psthreads.documents.layout import Documents
+from psthreads.documents.storage import Storage
 from psthreads.domain.access import Group, Member, Role
 from psthreads.identity.directory import Directory
 
@@ -15,7 +15,7 @@ INSIDE = {role.value: role for role in Role}
 
 
 class People:
-    def __init__(self, directory: Directory, documents: Documents) -> None:
+    def __init__(self, directory: Directory, documents: Storage) -> None:
         self.directory = directory
         self.acme = directory.by(SETUP).add_group("acme")
         self.other = directory.by(SETUP).add_group("other")

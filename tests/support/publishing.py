@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import zipfile
 from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
 
 import psutil
@@ -12,7 +13,8 @@ import pytest
 
 from psthreads.domain.model import Level, Status
 from psthreads.processes.publish import publish
-from tests.support.group_of_documents import THREAD, GroupOfDocuments
+from tests.support.group_of_documents import THREAD, GroupOfDocuments, server_of
+from tools.object_store import ObjectServer
 
 SECRET = "the secret outside"
 XSL = 'xmlns:xsl="http://www.w3.org/1999/XSL/Transform" version="1.0"'
@@ -35,8 +37,8 @@ TITLE = sheet("<p><xsl:value-of select='/a/@n'/></p>", method="html")
 class Publishing(GroupOfDocuments):
     """A group in which documents are published."""
 
-    def __init__(self, root: Path) -> None:
-        super().__init__(root, publish)
+    def __init__(self, root: Path, server: ObjectServer | None = None) -> None:
+        super().__init__(root, publish, server)
 
     def stylesheet(self, text: str) -> None:
         self.write({"stylesheets/publish.xsl": text})
@@ -46,8 +48,8 @@ class Publishing(GroupOfDocuments):
 
     def published(self) -> dict[str, str]:
         """The names and contents in the one zip file that there is."""
-        (path,) = self.results.iterdir()
-        with zipfile.ZipFile(path) as archive:
+        (content,) = self.result_files().values()
+        with zipfile.ZipFile(BytesIO(content)) as archive:
             assert archive.testzip() is None
             assert len(set(archive.namelist())) == len(archive.namelist())
             return {name: archive.read(name).decode() for name in archive.namelist()}
@@ -67,10 +69,10 @@ class Publishing(GroupOfDocuments):
 
 
 @pytest.fixture
-def group(tmp_path: Path) -> Publishing:
+def group(tmp_path: Path, request: pytest.FixtureRequest) -> Publishing:
     (tmp_path / "secret.xml").write_text(f"<s>{SECRET}</s>")
     (tmp_path / "secret.xsl").write_text(sheet(SECRET))
-    group = Publishing(tmp_path / "root")
+    group = Publishing(tmp_path / "root", server_of(request))
     group.stylesheet(TITLE)
     return group
 

@@ -184,6 +184,14 @@ def endless(context: Context, mark: str) -> None:
         time.sleep(0.001)
 
 
+@process(title="Hoard", route=_ROUTE + "hoard")
+def hoard(context: Context, size: int = 0) -> None:
+    """Puts so many bytes into temporary files, and works until it is interrupted."""
+    (context.temporary() / "hoard").write_bytes(bytes(size))
+    while True:
+        time.sleep(0.01)
+
+
 @process(title="Brief", route=_ROUTE + "brief", time_limit=0.05)
 def brief(context: Context, seconds: float = 0.0) -> str:
     """Sleeps about as long as it may."""

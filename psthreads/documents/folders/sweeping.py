@@ -57,6 +57,10 @@ class Sweep:
             yield from self._sweep_tree(self.root / kind)
         self.ownerless.end()
 
+    def temporary(self, path: Path) -> Iterator[int]:
+        """Sweep a folder for temporary files alone, as `steps` does."""
+        return self._sweep_folder(path, are_results=False)
+
     def _sweep_folder(self, path: Path, *, are_results: bool = True) -> Iterator[int]:
         """Sweep results and the hidden files among them, or the folder for temporary files."""
         try:

@@ -26,7 +26,7 @@ from psthreads.authoring.process import Process
 from psthreads.authoring.reporting import ReportWriter
 from psthreads.database.connection import descriptors
 from psthreads.documents.installation import Installation
-from psthreads.documents.layout import open_storage
+from psthreads.documents.layout import connections, open_storage
 from psthreads.domain.access import Group, Member
 from psthreads.domain.config import Config
 from psthreads.domain.errors import Unavailable, WrongInstallation
@@ -77,7 +77,8 @@ class Performer:
         self._lasting.enter_context(logging_into(self._log_line, config.log_level))
         self._output.start(with_streams=config.capture_output)
         self._writer.serve(None)
-        self._pristine = ProcessState(partial(descriptors, redis))  # the last: it knows what was made before
+        # The last: it knows what was made before.
+        self._pristine = ProcessState(lambda: descriptors(redis) | connections(config))
 
     def perform(self, process: Process, claim: Claim, values: dict[str, Any], execution: Execution) -> str:
         """Run the thread to its end, and write how it ended; return what it left behind, empty for nothing."""

@@ -11,6 +11,7 @@ from psthreads.documents.layout import Documents, GroupFolder
 from psthreads.domain.access import Group
 from psthreads.domain.errors import Conflict, DocumentNotFound, UnsafePath
 from psthreads.system.syncing import sync_all
+from tests.support.backends import in_both
 from tests.support.group_folder import SECRET, names, paths, read
 
 
@@ -40,6 +41,7 @@ def test_scratch_is_made_when_it_is_asked_for(root: Path) -> None:
         ("//documents/./b//c.psml", "/documents/b/c.psml"),
     ],
 )
+@in_both("folder")
 def test_a_path_has_one_normal_form(folder: GroupFolder, path: str, normal: str) -> None:
     assert folder.resolve(path) == normal
 
@@ -62,6 +64,7 @@ def test_a_path_has_one_normal_form(folder: GroupFolder, path: str, normal: str)
         ".psthreads-0123",
     ],
 )
+@in_both("folder")
 def test_a_path_that_could_lead_outside_is_unsafe_for_every_method(folder: GroupFolder, path: str) -> None:
     for method in (folder.resolve, folder.open, partial(paths, folder), folder.count, partial(write, folder)):
         with pytest.raises(UnsafePath) as refused:
@@ -74,18 +77,21 @@ def test_a_path_that_could_lead_outside_is_unsafe_for_every_method(folder: Group
     "path",
     ["%2e%2e/%2e%2e/etc/passwd", "..%2f8", "/etc/passwd", "nope", "readme.txt/nope", "n" * 300, "…/a"],
 )
+@in_both("folder")
 def test_an_encoded_or_absolute_path_is_a_name_like_any_other_and_not_found(folder: GroupFolder, path: str) -> None:
     for method in (folder.resolve, folder.open, partial(paths, folder), folder.count):
         with pytest.raises(DocumentNotFound):
             method(path)
 
 
+@in_both("folder")
 def test_the_error_for_a_long_path_is_short(folder: GroupFolder) -> None:
     with pytest.raises(UnsafePath) as refused:
         folder.resolve("x" * 1_000_000)
     assert len(refused.value.message) < 300
 
 
+@in_both("folder")
 def test_a_folder_is_no_document(folder: GroupFolder) -> None:
     for path in ("", "/", "documents"):
         with pytest.raises(DocumentNotFound):
@@ -94,6 +100,7 @@ def test_a_folder_is_no_document(folder: GroupFolder) -> None:
             folder.read(path, 10)
 
 
+@in_both("folder")
 def test_read_gives_no_more_than_it_is_asked_for(folder: GroupFolder) -> None:
     assert folder.read("readme.txt", 4) == b"read"
     assert folder.read("readme.txt", 400) == b"read me"
@@ -131,6 +138,7 @@ def test_a_document_is_never_written_through_a_link(folder: GroupFolder, inside:
     assert read(folder, "file.xml") == b"mine"
 
 
+@in_both("folder")
 def test_the_groups_own_folder_is_neither_moved_nor_replaced(folder: GroupFolder) -> None:
     with pytest.raises(DocumentNotFound):
         folder.move("/", "/documents/a")

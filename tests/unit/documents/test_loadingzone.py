@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from psthreads.documents.folders.loading_zone import LoadingZone
+from psthreads.documents.storage import MemberZone
 from psthreads.domain.errors import Conflict, NotFound, PsthreadsError, TooLarge, UnsafePath
-from tests.support.loading import GROUP, MEMBER, Place
+from tests.support.backends import in_both
+from tests.support.loading import GROUP, MEMBER, Place, place_at
 
 BAD = [
     "../a",
@@ -35,16 +36,16 @@ BAD = [
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Place:
-    return Place(tmp_path / "documents")
+def place(tmp_path: Path, request: pytest.FixtureRequest) -> Place:
+    return place_at(tmp_path / "documents", request)
 
 
-def read(zone: LoadingZone, path: str) -> bytes:
+def read(zone: MemberZone, path: str) -> bytes:
     with zone.open(path) as file:
         return file.read()
 
 
-def paths(zone: LoadingZone) -> list[str]:
+def paths(zone: MemberZone) -> list[str]:
     return [file.path for file in zone.walk(lambda *_: None)]
 
 
@@ -54,6 +55,7 @@ def test_asking_for_a_zone_touches_no_disk_and_an_absent_one_is_empty(tmp_path: 
     assert (place.zone.count(), place.zone.clear(), paths(place.zone)) == (0, 0, [])
 
 
+@in_both("place")
 def test_what_is_written_is_there_whole_with_its_folders(place: Place) -> None:
     place.upload("b/c/d.xml", b"<d/>")
     place.upload("a.xml", b"<a/>")
@@ -65,6 +67,7 @@ def test_what_is_written_is_there_whole_with_its_folders(place: Place) -> None:
     assert not place.hidden()
 
 
+@in_both("place")
 def test_each_member_has_a_zone_for_each_group(place: Place) -> None:
     place.upload("a.xml")
     assert place.documents.loading_zone(GROUP, MEMBER.id + 1).count() == 0
@@ -72,6 +75,7 @@ def test_each_member_has_a_zone_for_each_group(place: Place) -> None:
 
 
 @pytest.mark.parametrize("path", BAD)
+@in_both("place")
 def test_a_path_that_is_none_is_refused_and_leaves_nothing(place: Place, path: str) -> None:
     with pytest.raises(UnsafePath) as refused:
         place.upload(path)
@@ -79,6 +83,7 @@ def test_a_path_that_is_none_is_refused_and_leaves_nothing(place: Place, path: s
     assert not place.zone_path.exists()
 
 
+@in_both("place")
 def test_what_is_absent_or_a_folder_is_said_not_to_be_in_the_loading_zone(place: Place) -> None:
     place.upload("folder/a.xml")
     calls: list[Callable[[str], object]] = [place.zone.open, place.zone.resolve, lambda path: place.zone.read(path, 1)]
@@ -88,6 +93,7 @@ def test_what_is_absent_or_a_folder_is_said_not_to_be_in_the_loading_zone(place:
                 call(path)
 
 
+@in_both("place")
 def test_a_file_that_is_too_large_is_refused_while_it_arrives_and_leaves_nothing(place: Place) -> None:
     with pytest.raises(TooLarge, match="More than 10 bytes"), place.zone.write("new/a.xml", 10) as file:
         file.write(b"0123456789")
@@ -106,6 +112,7 @@ def test_a_write_that_breaks_off_leaves_the_file_that_was_there(place: Place) ->
     assert sorted(path.name for path in place.zone_path.rglob("*")) == ["a", "b.xml"]
 
 
+@in_both("place")
 def test_a_file_and_a_folder_cannot_share_a_name(place: Place) -> None:
     place.upload("a/b.xml")
     with pytest.raises(Conflict, match="is a folder"):
@@ -154,6 +161,7 @@ def test_clearing_leaves_what_is_being_written_and_removes_what_was_given_up(pla
     assert place.files(place.zone_path) == {"old/b.xml": b"<b/>"}
 
 
+@in_both("place")
 def test_nothing_new_is_deeper_than_64_folders(place: Place) -> None:
     place.upload("a/" * 64 + "a.xml")
     with pytest.raises(UnsafePath, match="more than 64 folders"):
@@ -212,6 +220,7 @@ def test_files_may_be_written_while_others_clear(place: Place) -> None:
     assert list(place.zone_path.iterdir()) == []
 
 
+@in_both("place")
 def test_a_file_that_is_moved_out_is_a_document_and_no_longer_in_the_zone(place: Place) -> None:
     place.upload("a.xml", b"<a/>")
     place.zone.move_out("a.xml", place.folder, "new/a.xml", overwrite=False)
@@ -220,6 +229,7 @@ def test_a_file_that_is_moved_out_is_a_document_and_no_longer_in_the_zone(place:
 
 
 @pytest.mark.parametrize("way", ["move_out", "copy_out"])
+@in_both("place")
 def test_nothing_is_overwritten_unless_it_may_be_also_across_disks(place: Place, way: str) -> None:
     put = getattr(place.zone, way)
     place.upload("a.xml", b"<new/>")
@@ -243,6 +253,7 @@ def test_nothing_is_overwritten_unless_it_may_be_also_across_disks(place: Place,
     assert not place.hidden()
 
 
+@in_both("place")
 def test_removing_what_is_gone_does_nothing(place: Place) -> None:
     place.upload("a.xml")
     for _ in range(2):
@@ -251,6 +262,7 @@ def test_removing_what_is_gone_does_nothing(place: Place) -> None:
     assert place.zone.count() == 0
 
 
+@in_both("place")
 def test_every_refusal_is_one_of_ours(place: Place) -> None:
     place.upload("a.xml")
     for path in BAD:

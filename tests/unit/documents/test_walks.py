@@ -14,6 +14,7 @@ import pytest
 
 from psthreads.documents.layout import Document, GroupFolder
 from psthreads.domain.errors import DocumentNotFound, UnsafePath
+from tests.support.backends import in_both
 from tests.support.group_folder import SECRET, names, paths, read
 
 
@@ -202,6 +203,7 @@ def test_ten_thousand_documents_are_walked_folder_by_folder(folder: GroupFolder,
     ]
 
 
+@in_both("folder")
 def test_a_walk_that_is_given_up_leaves_no_descriptor_open(folder: GroupFolder) -> None:
     before = len(names(Path("/dev/fd")))
     for _ in range(50):

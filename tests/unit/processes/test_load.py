@@ -13,7 +13,8 @@ from psthreads.authoring.process import Start
 from psthreads.domain.errors import BadParameter, Conflict, UnsafePath
 from psthreads.domain.model import Level, Status
 from psthreads.processes.load import load
-from tests.support.loading import Place
+from tests.support.backends import in_both
+from tests.support.loading import Place, place_at
 
 XSD = b"""<xs:schema xmlns:xs="http://www.w3.org/2001/XMLSchema">
 <xs:element name="book"><xs:complexType><xs:attribute name="title" use="required"/></xs:complexType></xs:element>
@@ -21,8 +22,8 @@ XSD = b"""<xs:schema xmlns:xs="http://www.w3.org/2001/XMLSchema">
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Place:
-    return Place(tmp_path / "documents")
+def place(tmp_path: Path, request: pytest.FixtureRequest) -> Place:
+    return place_at(tmp_path / "documents", request)
 
 
 def test_the_zones_files_become_documents_and_leave_the_zone(place: Place) -> None:
@@ -43,18 +44,21 @@ def test_the_zones_files_become_documents_and_leave_the_zone(place: Place) -> No
     assert not place.hidden()
 
 
+@in_both("place")
 def test_an_empty_zone_loads_nothing_and_says_so(place: Place) -> None:
     outcome = place.run(load)
     assert outcome.status is Status.COMPLETED
     assert outcome.message == "There was nothing to load: the loading zone is empty."
 
 
+@in_both("place")
 def test_a_folder_may_be_named_that_need_not_exist(place: Place) -> None:
     place.upload("b/a.xml")
     assert place.run(load, folder="documents//new/").message == "Successfully loaded 1 file"
     assert set(place.files(place.group_path)) == {"documents/new/b/a.xml"}
 
 
+@in_both("place")
 def test_what_exists_is_told_and_nothing_is_touched(place: Place) -> None:
     for name in ("a.xml", "b.xml", "c.xml"):
         place.upload(name)
@@ -73,6 +77,7 @@ def test_what_exists_is_told_and_nothing_is_touched(place: Place) -> None:
     assert place.zone.count() == 3
 
 
+@in_both("place")
 def test_the_events_of_what_exists_are_capped(place: Place) -> None:
     for number in range(150):
         place.upload(f"{number}.xml")
@@ -83,6 +88,7 @@ def test_the_events_of_what_exists_are_capped(place: Place) -> None:
     assert told[-1] == "There are 50 more like this"
 
 
+@in_both("place")
 def test_what_exists_is_replaced_when_that_was_asked_for(place: Place) -> None:
     place.upload("a.xml", b"<new/>")
     place.folder.write("a.xml", b"<old/>")
@@ -92,6 +98,7 @@ def test_what_exists_is_replaced_when_that_was_asked_for(place: Place) -> None:
 
 
 @pytest.mark.parametrize("overwrite", ["true", "false"])
+@in_both("place")
 def test_a_file_in_the_place_of_a_folder_or_the_other_way_round_is_told_and_nothing_is_touched(
     place: Place, overwrite: str
 ) -> None:
@@ -116,6 +123,7 @@ def test_a_path_that_gets_too_long_is_told(place: Place) -> None:
     assert place.zone.count() == 1
 
 
+@in_both("place")
 def test_a_folder_that_is_unsafe_or_a_document_is_refused_before_anything_starts(place: Place) -> None:
     place.folder.write("a.xml", b"<a/>")
     (check,) = load.checks
@@ -132,6 +140,7 @@ def test_a_folder_that_is_unsafe_or_a_document_is_refused_before_anything_starts
     start("/")
 
 
+@in_both("place")
 def test_nothing_is_loaded_when_a_document_is_not_valid_and_that_was_asked_for(place: Place) -> None:
     place.folder.write("schemas/book.xsd", XSD)
     place.upload("good.xml", b'<book title="Good"/>')
@@ -152,6 +161,7 @@ def test_nothing_is_loaded_when_a_document_is_not_valid_and_that_was_asked_for(p
     assert place.folder.read("bad.xml", 100) == b'<book title="No longer"/>'
 
 
+@in_both("place")
 def test_a_schema_that_is_loaded_along_counts_for_the_documents_beside_it(place: Place) -> None:
     place.upload("schemas/book.xsd", XSD)
     place.upload("bad.xml", b"<book/>")
@@ -159,6 +169,7 @@ def test_a_schema_that_is_loaded_along_counts_for_the_documents_beside_it(place:
     assert place.run(load).status is Status.COMPLETED
 
 
+@in_both("place")
 def test_a_document_that_comes_to_exist_meanwhile_is_not_overwritten(place: Place) -> None:
     for name in ("a.xml", "b.xml", "c.xml"):
         place.upload(name)
@@ -182,6 +193,7 @@ def test_a_document_that_comes_to_exist_meanwhile_is_not_overwritten(place: Plac
     assert set(place.files(place.zone_path)) == {"b.xml"}
 
 
+@in_both("place")
 def test_a_file_that_goes_from_the_zone_meanwhile_is_told(place: Place) -> None:
     place.upload("a.xml")
     place.upload("b.xml")
@@ -243,6 +255,7 @@ def test_a_refusal_of_the_file_system_is_an_event(place: Place, monkeypatch: pyt
     assert place.lines() == ["/a.xml was not loaded, and is still in the loading zone: Disk quota exceeded."]
 
 
+@in_both("place")
 def test_a_load_that_was_stopped_goes_on_where_it_was(place: Place) -> None:
     for number in range(20):
         place.upload(f"{number}.xml")
@@ -253,6 +266,7 @@ def test_a_load_that_was_stopped_goes_on_where_it_was(place: Place) -> None:
     assert load.exclusive
 
 
+@in_both("place")
 def test_a_load_ends_only_after_all_that_it_moved_is_on_the_disk(place: Place) -> None:
     for number in range(3):
         place.upload(f"{number}.xml")

@@ -10,6 +10,7 @@ from psthreads.domain.access import Role
 from psthreads.domain.errors import BadParameter, Conflict, DocumentNotFound, MissingParameter, UnsafePath
 from psthreads.domain.model import Status
 from psthreads.processes.move import move
+from tests.support.backends import in_both
 from tests.support.group_of_documents import GroupOfDocuments
 from tests.support.moving import group, refused
 
@@ -19,6 +20,7 @@ __all__ = ["group"]
 # What clients know.
 
 
+@in_both("group")
 def test_it_speaks_as_the_clients_know_it(group: GroupOfDocuments) -> None:
     group.write({"documents/a.psml": "a", "documents/b/c.psml": "c", "archive/x.psml": "x"})
     group.check(path="/documents", destination="/archive")
@@ -63,6 +65,7 @@ def test_it_is_exclusive_and_for_contributors() -> None:
         ("/documents", "/new/name/", "new/name/documents/a.psml"),
     ],
 )
+@in_both("group")
 def test_where_it_goes(group: GroupOfDocuments, path: str, destination: str, new: str) -> None:
     group.write({"documents/a.psml": "a", "archive/x.psml": "x"})
     group.check(path=path, destination=destination)
@@ -85,6 +88,7 @@ def test_names_times_and_the_file_itself_stay(group: GroupOfDocuments) -> None:
     assert (after.st_ino, after.st_mtime_ns, after.st_mode) == (before.st_ino, before.st_mtime_ns, before.st_mode)
 
 
+@in_both("group")
 def test_a_folder_meets_one_of_its_own_name_and_they_become_one(group: GroupOfDocuments) -> None:
     group.write({"documents/b/a.psml": "a", "archive/documents/b/x.psml": "x"})
     group.check(path="/documents", destination="/archive")
@@ -92,6 +96,7 @@ def test_a_folder_meets_one_of_its_own_name_and_they_become_one(group: GroupOfDo
     assert group.contents() == {"archive/documents/b/a.psml": b"a", "archive/documents/b/x.psml": b"x"}
 
 
+@in_both("group")
 def test_merge_puts_what_is_in_a_folder_into_the_destination_itself(group: GroupOfDocuments) -> None:
     group.write({"documents/b/a.psml": "a", "archive/b/x.psml": "x"})
     group.check(path="/documents", destination="/archive", merge="true")
@@ -103,6 +108,7 @@ def test_merge_puts_what_is_in_a_folder_into_the_destination_itself(group: Group
 # What is refused before anything starts.
 
 
+@in_both("group")
 def test_what_is_not_there_or_is_no_path_is_refused(group: GroupOfDocuments) -> None:
     group.write({"documents/a.psml": "a"})
     assert "'/nope'" in refused(group, DocumentNotFound, "/nope", "/archive")
@@ -118,6 +124,7 @@ def test_what_is_not_there_or_is_no_path_is_refused(group: GroupOfDocuments) -> 
     assert "at least 1" in refused(group, BadParameter, "/documents", "")
 
 
+@in_both("group")
 def test_the_same_place_and_a_place_inside_itself_are_refused(group: GroupOfDocuments) -> None:
     group.write({"documents/b/a.psml": "a"})
     assert "is there already" in refused(group, BadParameter, "/documents/b/a.psml", "/documents/b")

@@ -12,12 +12,14 @@ from psthreads.authoring.context import Cancelled
 from psthreads.domain.errors import Conflict
 from psthreads.domain.model import Level, Status
 from psthreads.system.renaming import link_then_unlink, rename_to_new
+from tests.support.backends import in_both
 from tests.support.group_of_documents import GroupOfDocuments
 from tests.support.moving import fill, group
 
 __all__ = ["group"]
 
 
+@in_both("group")
 def test_a_document_that_appears_in_the_way_is_never_overwritten(group: GroupOfDocuments) -> None:
     fill(group, 20, each=20)
     context = group.context()
@@ -103,6 +105,7 @@ def test_an_interrupt_in_the_midst_of_a_rename_in_two_steps_loses_nothing(
     assert [path.name for path in tmp_path.iterdir()] == ["b"]
 
 
+@in_both("group")
 def test_a_folder_can_become_one_with_the_groups_own(group: GroupOfDocuments) -> None:
     group.write({"documents/a.psml": "a", "documents/b/c.psml": "c", "b/x.psml": "x"})
     outcome = group.run(path="/documents", destination="/", merge="true")
@@ -128,6 +131,7 @@ def test_links_and_pipes_are_left_in_place_with_a_warning(group: GroupOfDocument
     assert sorted(group.contents()) == ["moved/a.psml", "moved/b/c.psml"]
 
 
+@in_both("group")
 def test_a_document_that_goes_meanwhile_is_a_warning(group: GroupOfDocuments) -> None:
     fill(group, 5)
     context = group.context()
@@ -172,6 +176,7 @@ def test_what_the_file_system_refuses_is_an_error_of_that_document(
 # Many, and stopped.
 
 
+@in_both("group")
 def test_a_cancelled_move_says_what_stands_where(group: GroupOfDocuments) -> None:
     fill(group, 2_000)
     context = group.context()

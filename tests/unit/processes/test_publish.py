@@ -10,6 +10,7 @@ from lxml import etree
 
 from psthreads.domain.errors import BadParameter, DocumentNotFound, UnsafePath
 from psthreads.domain.model import Level, Status
+from tests.support.backends import in_both
 from tests.support.publishing import (
     NAME,
     XSL,
@@ -27,6 +28,7 @@ __all__ = ["group", "listening", "no_child_is_left"]
 # What comes out.
 
 
+@in_both("group")
 def test_documents_are_transformed_into_a_zip_file(group: Publishing) -> None:
     group.fill(3)
     group.check(path="/documents")
@@ -37,7 +39,7 @@ def test_documents_are_transformed_into_a_zip_file(group: Publishing) -> None:
         "Publishing documents below /documents",
         *(f"Published /documents/000/0000{number}.psml" for number in range(3)),
     ]
-    assert [path.name for path in group.results.iterdir()] == [NAME]
+    assert list(group.result_files()) == [NAME]
     assert group.published() == {f"documents/000/0000{number}.html": f"<p>{number}</p>\n" for number in range(3)}
     assert not list(group.scratch.iterdir())
 
@@ -56,6 +58,7 @@ def test_documents_are_transformed_into_a_zip_file(group: Publishing) -> None:
         ('<p xmlns:xsl="http://www.w3.org/1999/XSL/Transform" xsl:version="1.0"/>', "xml"),
     ],
 )
+@in_both("group")
 def test_the_output_method_gives_the_ending(group: Publishing, stylesheet: str, ending: str) -> None:
     group.write({"documents/a.psml": "<a/>"})
     group.write(
@@ -69,6 +72,7 @@ def test_the_output_method_gives_the_ending(group: Publishing, stylesheet: str, 
     assert list(group.published()) == [f"documents/a.{ending}"]
 
 
+@in_both("group")
 def test_two_documents_never_have_the_same_name(group: Publishing) -> None:
     group.write(
         {"d/a.psml": "<a n='1'/>", "d/a.xml": "<a n='2'/>", "d/a.xml.psml": "<a n='3'/>", "d/b.c.xml": "<a n='4'/>"}
@@ -86,12 +90,14 @@ def test_two_documents_never_have_the_same_name(group: Publishing) -> None:
     ]
 
 
+@in_both("group")
 def test_stylesheets_schemas_and_what_is_no_xml_are_left_alone(group: Publishing) -> None:
     group.write({"a.psml": "<a n='1'/>", "b.txt": "b", "schemas/a.xsd": "<a/>", "schemas/a.sch": "<a/>"})
     assert group.run().status is Status.COMPLETED
     assert list(group.published()) == ["a.html"]
 
 
+@in_both("group")
 def test_parameters_and_what_the_stylesheet_says(group: Publishing) -> None:
     path = 'documents/it\'s a "quote" & ä.psml'
     group.write({path: "<a/>"})
@@ -106,6 +112,7 @@ def test_parameters_and_what_the_stylesheet_says(group: Publishing) -> None:
     assert f"Document /{path}: I was here" in group.reporter.lines(Level.INFO)
 
 
+@in_both("group")
 def test_what_is_in_the_group_can_be_included_and_read(group: Publishing) -> None:
     group.write(
         {
@@ -123,12 +130,14 @@ def test_what_is_in_the_group_can_be_included_and_read(group: Publishing) -> Non
     assert group.published() == {"documents/a.xml": "<p>[beside]</p>\n"}
 
 
+@in_both("group")
 def test_another_stylesheet_can_be_named(group: Publishing) -> None:
     group.write({"documents/a.psml": "<a n='7'/>", "x.xsl": sheet("<q/>")})
     assert group.run(path="/documents", stylesheet="x.xsl").status is Status.COMPLETED
     assert group.published() == {"documents/a.xml": "<q/>\n"}
 
 
+@in_both("group")
 def test_where_there_is_nothing_to_publish_no_file_is_made(group: Publishing) -> None:
     group.write({"documents/a.txt": "a"})
     outcome = group.run(path="/documents")
@@ -136,12 +145,13 @@ def test_where_there_is_nothing_to_publish_no_file_is_made(group: Publishing) ->
         Status.COMPLETED,
         "There was nothing to publish: no XML document below /documents.",
     )
-    assert not group.results.exists()
+    assert not group.result_files()
 
 
 # What is refused before anything starts.
 
 
+@in_both("group")
 def test_what_is_not_there_is_refused(group: Publishing) -> None:
     group.fill(1)
     for values, kind, name in (
@@ -172,6 +182,7 @@ def test_what_is_not_there_is_refused(group: Publishing) -> None:
         ('<!DOCTYPE x [<!ENTITY a "&b;"><!ENTITY b "&a;">]><x>&b;</x>', "entity reference loop"),
     ],
 )
+@in_both("group")
 def test_a_broken_stylesheet_ends_it_before_anything_is_written(
     group: Publishing, listening: socket.socket, stylesheet: str, said: str
 ) -> None:
@@ -186,6 +197,7 @@ def test_a_broken_stylesheet_ends_it_before_anything_is_written(
 # Stopped.
 
 
+@in_both("group")
 def test_a_child_stuck_in_a_stylesheet_dies_at_once(group: Publishing) -> None:
     group.write({"documents/a.psml": f"<a>{'<x>y</x>' * 30_000}</a>"})
     group.stylesheet(
@@ -194,7 +206,7 @@ def test_a_child_stuck_in_a_stylesheet_dies_at_once(group: Publishing) -> None:
     started = time.monotonic()
     assert group.run(after=0.3, path="/documents").status is Status.CANCELLED
     assert time.monotonic() - started < 2
-    assert not list(group.results.iterdir())
+    assert not group.result_files()
 
 
 # Through the web and a worker.

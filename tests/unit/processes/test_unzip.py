@@ -21,17 +21,19 @@ from psthreads.domain.model import Level, Status
 from psthreads.processes.archives import entries as _entries
 from psthreads.processes.unzip import unzip
 from tests.support.archives import HOSTILE, central, many, pack, renamed, with_bytes
-from tests.support.loading import Place
+from tests.support.backends import in_both
+from tests.support.loading import Place, place_at
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Place:
-    made = Place(tmp_path / "documents")
+def place(tmp_path: Path, request: pytest.FixtureRequest) -> Place:
+    made = place_at(tmp_path / "documents", request)
     made.upload("kept.xml", b"<kept/>")
     return made
 
 
 @pytest.mark.parametrize("name", HOSTILE)
+@in_both("place")
 def test_a_hostile_archive_is_told_and_nothing_of_it_is_unpacked(place: Place, name: str) -> None:
     make, event = HOSTILE[name]
     archive = make()
@@ -76,6 +78,7 @@ def test_a_list_of_entries_that_would_fill_the_memory_is_not_read(
     assert "it is not a zip file, or only a part of one" in place.lines()[0] or "list" in place.lines()[0]
 
 
+@in_both("place")
 def test_the_events_of_a_wholly_hostile_archive_are_capped(place: Place) -> None:
     place.upload("in.zip", pack(*((f"../{number}", b"x") for number in range(1_000))))
     assert place.run(unzip, path="in.zip").status is Status.FAILED
@@ -84,6 +87,7 @@ def test_the_events_of_a_wholly_hostile_archive_are_capped(place: Place) -> None
     assert told[-1] == "980 more entries of /in.zip are not accepted"
 
 
+@in_both("place")
 def test_files_appear_in_the_archives_folder_and_the_archive_goes(place: Place) -> None:
     place.upload("books/in.zip", pack(("a.xml", b"<a/>"), ("new/", b""), ("b/c.xml", b"<c/>"), ("B/c.xml", b"<C/>")))
     place.upload("books/a.xml", b"<old/>")
@@ -101,6 +105,7 @@ def test_files_appear_in_the_archives_folder_and_the_archive_goes(place: Place) 
     assert not place.hidden()
 
 
+@in_both("place")
 def test_names_are_read_as_utf_8_where_they_are_and_else_as_the_first_zip_files_have_them(place: Place) -> None:
     declared = pack(("ä.xml", b"1"))
     undeclared = renamed(b"ab.xml", "ö.xml".encode(), ("ab.xml", b"2"))
@@ -111,6 +116,7 @@ def test_names_are_read_as_utf_8_where_they_are_and_else_as_the_first_zip_files_
     assert place.files(place.zone_path) == {"kept.xml": b"<kept/>", "ä.xml": b"1", "ö.xml": b"2", "ü.xml": b"3"}
 
 
+@in_both("place")
 def test_an_entry_that_meets_another_kind_of_thing_in_the_zone_is_refused(place: Place) -> None:
     place.upload("folder/a.xml")
     for data, event in (
@@ -134,6 +140,7 @@ def test_a_link_in_the_zone_is_not_unpacked_through(place: Place, tmp_path: Path
     assert not list(outside.iterdir())
 
 
+@in_both("place")
 def test_a_path_that_is_absent_unsafe_or_no_file_is_refused_before_anything_starts(place: Place) -> None:
     place.upload("folder/in.zip")
     (check,) = unzip.checks
@@ -151,6 +158,7 @@ def test_a_path_that_is_absent_unsafe_or_no_file_is_refused_before_anything_star
     start("folder/in.zip")
 
 
+@in_both("place")
 def test_a_cancel_before_the_first_file_is_in_place_leaves_the_zone_as_it_was(place: Place) -> None:
     place.upload("in.zip", many(10))
 
@@ -170,6 +178,7 @@ def test_a_cancel_before_the_first_file_is_in_place_leaves_the_zone_as_it_was(pl
     assert not place.hidden()
 
 
+@in_both("place")
 def test_a_cancel_while_files_are_put_in_place_leaves_some_whole_ones_and_the_archive(place: Place) -> None:
     place.upload("docs/0000.xml", b"<old/>")
     place.upload("in.zip", many(10))
@@ -243,6 +252,7 @@ def test_a_folder_that_cannot_be_moved_in_one_step_is_filled_file_by_file(
 
 @pytest.mark.parametrize("size", [0, 1, 1024 * 1024, 1024 * 1024 + 1])
 @pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+@in_both("place")
 def test_files_of_every_size_are_whole_and_a_wrong_byte_in_any_is_noticed(place: Place, size: int, method: int) -> None:
     content = random.Random(size).randbytes(size)  # noqa: S311 (no secret)
     archive = pack(("docs/a.bin", content), method=method)
@@ -256,6 +266,7 @@ def test_files_of_every_size_are_whole_and_a_wrong_byte_in_any_is_noticed(place:
     ]
 
 
+@in_both("place")
 def test_an_entry_whose_own_header_has_another_name_is_damaged(place: Place) -> None:
     archive = pack(("a.xml", b"<a/>"))
     place.upload("in.zip", archive.replace(b"a.xml", b"b.xml", 1))
@@ -263,6 +274,7 @@ def test_an_entry_whose_own_header_has_another_name_is_damaged(place: Place) -> 
     assert "its content is damaged" in place.lines()[0]
 
 
+@in_both("place")
 def test_the_archive_goes_only_after_all_that_was_in_it_is_on_the_disk(place: Place) -> None:
     place.upload("in.zip", many(3))
     sync, seen = place.zone.sync, []
@@ -276,6 +288,7 @@ def test_the_archive_goes_only_after_all_that_was_in_it_is_on_the_disk(place: Pl
     assert seen == [{"kept.xml", "in.zip", *(f"docs/{number:04}.xml" for number in range(3))}]
 
 
+@in_both("place")
 def test_an_archive_that_went_meanwhile_is_told_with_what_that_may_mean(place: Place) -> None:
     outcome = place.run(unzip, path="in.zip")
     assert outcome.status is Status.FAILED

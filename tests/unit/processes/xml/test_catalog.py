@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from lxml import etree
 
-from psthreads.documents.layout import Documents, GroupFolder
+from psthreads.documents.layout import Documents
+from psthreads.documents.storage import GroupDocuments
 from psthreads.domain.access import Group
 from psthreads.processes.bounded.inside import Unusable
 from psthreads.processes.publish import publish
@@ -23,11 +24,11 @@ DOCBOOK = "-//OASIS//DTD DocBook XML V4.5//EN"
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> GroupFolder:
+def folder(tmp_path: Path) -> GroupDocuments:
     return Documents(tmp_path).group(Group(7, "acme"))
 
 
-def catalog(folder: GroupFolder, entries: str, path: str = PATH, attributes: str = "") -> Catalog:
+def catalog(folder: GroupDocuments, entries: str, path: str = PATH, attributes: str = "") -> Catalog:
     folder.write(path, f'<catalog xmlns="{NAMESPACE}" {attributes}>{entries}</catalog>'.encode())
     return Catalog(Includer(folder))
 
@@ -81,7 +82,7 @@ def catalog(folder: GroupFolder, entries: str, path: str = PATH, attributes: str
     ],
 )
 def test_an_external_identifier_leads_where_the_entry_says(
-    folder: GroupFolder, entries: str, public: str, system: str, path: str
+    folder: GroupDocuments, entries: str, public: str, system: str, path: str
 ) -> None:
     assert catalog(folder, entries).external(public, system) == path
 
@@ -97,12 +98,12 @@ def test_an_external_identifier_leads_where_the_entry_says(
     ],
 )
 def test_another_reference_leads_where_the_entry_says(
-    folder: GroupFolder, entries: str, address: str, path: str
+    folder: GroupDocuments, entries: str, address: str, path: str
 ) -> None:
     assert catalog(folder, entries).uri(address) == path
 
 
-def test_the_next_catalogs_come_after_all_entries_of_this_one(folder: GroupFolder) -> None:
+def test_the_next_catalogs_come_after_all_entries_of_this_one(folder: GroupDocuments) -> None:
     catalog(folder, '<uri name="b" uri="second.rng"/><uri name="c" uri="c.rng"/>', "/schemas/more/catalog.xml")
     first = catalog(folder, '<nextCatalog catalog="more/catalog.xml"/><uri name="b" uri="first.rng"/>')
     assert first.uri("b") == "/schemas/first.rng"
@@ -110,7 +111,7 @@ def test_the_next_catalogs_come_after_all_entries_of_this_one(folder: GroupFolde
     assert first.uri("d") == ""
 
 
-def test_delegates_replace_all_other_catalogs_and_the_longest_comes_first(folder: GroupFolder) -> None:
+def test_delegates_replace_all_other_catalogs_and_the_longest_comes_first(folder: GroupDocuments) -> None:
     catalog(folder, '<uri name="http://a/1" uri="long.rng"/>', "/schemas/long.xml")
     catalog(folder, '<uri name="http://a/1" uri="x"/><uri name="http://a/2" uri="short.rng"/>', "/schemas/short.xml")
     catalog(folder, '<uri name="http://a/3" uri="next.rng"/>', "/schemas/next.xml")
@@ -122,7 +123,7 @@ def test_delegates_replace_all_other_catalogs_and_the_longest_comes_first(folder
     assert [first.uri(f"http://a/{number}") for number in (1, 2, 3)] == ["/schemas/long.rng", "/schemas/short.rng", ""]
 
 
-def test_a_delegate_for_the_system_identifier_is_not_told_the_public_one(folder: GroupFolder) -> None:
+def test_a_delegate_for_the_system_identifier_is_not_told_the_public_one(folder: GroupDocuments) -> None:
     catalog(folder, '<public publicId="P" uri="p.dtd"/><system systemId="s2" uri="s2.dtd"/>', "/schemas/d.xml")
     first = catalog(
         folder,
@@ -135,7 +136,7 @@ def test_a_delegate_for_the_system_identifier_is_not_told_the_public_one(folder:
 
 
 @pytest.mark.parametrize("target", ["../../etc/passwd", "file:///etc/passwd", "http://a/b.dtd", "//host/x", "/../x"])
-def test_no_entry_leads_out_of_the_group(folder: GroupFolder, target: str) -> None:
+def test_no_entry_leads_out_of_the_group(folder: GroupDocuments, target: str) -> None:
     entries = f'<uri name="a" uri="{target}"/><rewriteURI uriStartString="http://a/" rewritePrefix="x/"/>'
     first = catalog(folder, entries)
     with pytest.raises(Unusable, match=r"not in this group|out of the group"):
@@ -145,12 +146,12 @@ def test_no_entry_leads_out_of_the_group(folder: GroupFolder, target: str) -> No
 
 
 @pytest.mark.parametrize("base", ["http://a/", "file:///usr/share/xml/"])
-def test_a_base_outside_the_group_leads_nowhere(folder: GroupFolder, base: str) -> None:
+def test_a_base_outside_the_group_leads_nowhere(folder: GroupDocuments, base: str) -> None:
     with pytest.raises(Unusable, match="not in this group"):
         catalog(folder, '<uri name="a" uri="a.rng"/>', attributes=f'xml:base="{base}"').uri("a")
 
 
-def test_catalogs_that_name_each_other_end(folder: GroupFolder) -> None:
+def test_catalogs_that_name_each_other_end(folder: GroupDocuments) -> None:
     catalog(folder, '<nextCatalog catalog="catalog.xml"/>', "/schemas/b.xml")
     first = catalog(
         folder,
@@ -161,7 +162,7 @@ def test_catalogs_that_name_each_other_end(folder: GroupFolder) -> None:
     assert first.external("P", "s") == ""
 
 
-def test_more_catalogs_or_entries_than_there_may_be_are_refused(folder: GroupFolder) -> None:
+def test_more_catalogs_or_entries_than_there_may_be_are_refused(folder: GroupDocuments) -> None:
     for number in range(202):
         folder.write(
             f"/schemas/{number}.xml",
@@ -174,13 +175,13 @@ def test_more_catalogs_or_entries_than_there_may_be_are_refused(folder: GroupFol
 
 
 @pytest.mark.parametrize("content", ["<catalog/>", "<x", f'<group xmlns="{NAMESPACE}"/>'])
-def test_what_is_no_catalog_is_refused_by_its_name(folder: GroupFolder, content: str) -> None:
+def test_what_is_no_catalog_is_refused_by_its_name(folder: GroupDocuments, content: str) -> None:
     folder.write(PATH, content.encode())
     with pytest.raises(Unusable, match=r"/schemas/catalog\.xml"):
         Catalog(Includer(folder)).uri("a")
 
 
-def test_without_a_catalog_references_are_paths_and_the_usual_addresses_are_built_in(folder: GroupFolder) -> None:
+def test_without_a_catalog_references_are_paths_and_the_usual_addresses_are_built_in(folder: GroupDocuments) -> None:
     folder.write("docs/a.dtd", b"")
     locator = Locator(folder)
     assert locator.reference("/docs/a.xml", "b.xsd") == "/docs/b.xsd"
@@ -194,12 +195,12 @@ def test_without_a_catalog_references_are_paths_and_the_usual_addresses_are_buil
             locator.external("/docs/a.xml", public, system)
 
 
-def test_the_group_can_have_a_schema_of_its_own_for_a_usual_address(folder: GroupFolder) -> None:
+def test_the_group_can_have_a_schema_of_its_own_for_a_usual_address(folder: GroupDocuments) -> None:
     catalog(folder, '<uri name="http://www.w3.org/2001/xml.xsd" uri="xml.xsd"/>')
     assert Locator(folder).reference("/a.xsd", "http://www.w3.org/2001/xml.xsd") == "/schemas/xml.xsd"
 
 
-def test_a_catalog_that_is_a_link_is_refused_and_not_ignored(folder: GroupFolder, tmp_path: Path) -> None:
+def test_a_catalog_that_is_a_link_is_refused_and_not_ignored(folder: GroupDocuments, tmp_path: Path) -> None:
     folder.write("schemas/real.xml", f'<catalog xmlns="{NAMESPACE}"/>'.encode())
     (tmp_path / "groups/7/schemas/catalog.xml").symlink_to("real.xml")
     with pytest.raises(Unusable, match="link"):
@@ -221,7 +222,7 @@ def test_a_catalog_that_is_a_link_is_refused_and_not_ignored(folder: GroupFolder
     ],
 )
 def test_the_built_in_schemas_declare_what_the_recommendations_define(
-    folder: GroupFolder,
+    folder: GroupDocuments,
     attribute: str,
     is_valid: bool,  # noqa: FBT001 (a parameter of a test)
 ) -> None:

@@ -1,0 +1,77 @@
+"""The layout of an object store: each group's documents, results and loading zones below one prefix."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from psthreads.documents.fence import NO_FENCE, Fence
+from psthreads.documents.folders.sweeping import Sweep
+from psthreads.documents.objects import sweeping
+from psthreads.documents.objects.client import ObjectStore
+from psthreads.documents.objects.results import ResultObjects
+from psthreads.documents.objects.sweeping import OwnerlessObjects
+from psthreads.documents.objects.tree import ObjectTree
+from psthreads.documents.objects.zone import ObjectZone
+from psthreads.documents.storage import DiskUsage, IdFilter, Ownerless
+from psthreads.domain.access import Group
+from psthreads.domain.model import SERVER_WIDE
+
+
+class Bucket:
+    """All groups' documents, loading zones and results in an object store; see `Storage`.
+
+    `scratch` is a folder of this machine. `guard` and `fence` are as those of `Documents`.
+    """
+
+    def __init__(
+        self,
+        store: ObjectStore,
+        scratch: Path,
+        guard: Callable[[], None] = lambda: None,
+        fence: Fence = NO_FENCE,
+    ) -> None:
+        self._store = store
+        self._scratch = scratch
+        self._guard = guard
+        self._fence = fence
+
+    def group(self, group: Group) -> ObjectTree:
+        """Do as Storage."""
+        return self._tree(group, f"groups/{group.id}")
+
+    def results(self, group_id: int) -> ResultObjects:
+        """Do as Storage."""
+        self._guard()
+        name = "server" if group_id == SERVER_WIDE else str(group_id)
+        return ResultObjects(self._store, f"results/{name}", self.scratch, self._fence, self._guard)
+
+    def loading_zone(self, group: Group, member_id: int) -> ObjectZone:
+        """Do as Storage."""
+        return ObjectZone(self._tree(group, f"loading/{group.id}/{member_id}"))
+
+    def sweep(
+        self, existing: IdFilter, unfinished: IdFilter, buried: IdFilter, ownerless: Ownerless, longest: float
+    ) -> Iterator[int]:
+        """Do as Storage, and sweep the scratch space of this machine."""
+        local = Sweep(self._scratch, existing, unfinished, buried, ownerless, longest)
+        yield from local.temporary(self._scratch)
+        yield from sweeping.sweep(self._store, existing, buried, ownerless, longest)
+
+    def ownerless(self, installation: str, ticks: int) -> OwnerlessObjects:
+        """Do as Storage."""
+        return OwnerlessObjects(self._store, installation, ticks)
+
+    def measure(self) -> Iterator[DiskUsage | None]:
+        """Do as Storage."""
+        return sweeping.measure(self._store)
+
+    @property
+    def scratch(self) -> Path:
+        """Do as Storage."""
+        self._scratch.mkdir(mode=0o750, parents=True, exist_ok=True)
+        return self._scratch
+
+    def _tree(self, group: Group, root: str) -> ObjectTree:
+        self._guard()
+        return ObjectTree(self._store, group, root, self._fence, self._guard)
