@@ -294,6 +294,8 @@ def _lpos(redis: MemoryRedis, key: str, value: str, *most: str) -> Answer:
 
 def _lmove(redis: MemoryRedis, source: str, target: str, *sides: str) -> Answer:
     _need(sides == ("LEFT", "RIGHT"))
+    if redis.read(source, tuple) is not None:
+        redis.read(target, tuple)  # It refuses one of another kind before it takes anything.
     value = _lpop(redis, source)
     if isinstance(value, str):
         _rpush(redis, target, value)
