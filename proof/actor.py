@@ -53,7 +53,7 @@ class Actor:
     @staticmethod
     def _pay(state: State, *names: str) -> State | None:
         """Return the state after this has gone wrong, None where it may not any more."""
-        cost = sum(BITS[name] for name in names)
+        cost = BITS[names[0]] if len(names) == 1 else sum([BITS[name] for name in names])
         if state.budget & cost != cost:
             return None
         redis, workers, fates, budget, seen, late = state

@@ -34,7 +34,7 @@ class Adversary:
         """Return the state in which nothing has happened."""
         configuration, count = self._configuration, len(self.ids)
         budget = sum(BITS[name] for name in BUDGET if getattr(configuration, name))
-        return State(0, (Worker(),) * configuration.workers, (Fate(),) * count, budget, (None,) * count)
+        return State(0, (Worker(),) * configuration.workers, (Fate(),) * count, budget, (False,) * count)
 
     def moves(self, state: State) -> Iterator[Move]:
         """Return every move that is possible. Raises Violation where the answer to one breaks a rule."""

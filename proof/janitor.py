@@ -10,6 +10,7 @@ from proof.rules import GROUP
 from proof.state import State
 from psthreads.proving.rules import Violation
 from psthreads.threads.leases import LeaseEntry
+from psthreads.threads.store import ThreadStore
 
 _LONG: Final = 1e9  # seconds, longer than any lease
 _MOST_ENTRIES: Final = 2  # of a thread in the queue
@@ -47,27 +48,36 @@ class Janitor(Actor):
                 yield Move(f"the janitor queues thread {number} again", after, is_benign=is_seen)
 
     def _sees(self, state: State, number: int, score: float | None) -> Iterator[Move]:
-        if score is not None and state.seen[number] != score:
-            seen = (*state.seen[:number], score, *state.seen[number + 1 :])
-            yield Move(f"the janitor sees the lease of thread {number}", state._replace(seen=seen), is_benign=True)
+        if score is not None and not state.seen[number]:
+            seen = (*state.seen[:number], True, *state.seen[number + 1 :])
+            redis, workers, fates, budget, _, late = state
+            after = State(redis, workers, fates, budget, seen, late)
+            yield Move(f"the janitor sees the lease of thread {number}", after, is_benign=True)
 
     def _declares_lost(self, state: State, number: int) -> Iterator[Move]:
-        last = state.seen[number]
-        if last is None:
+        score = self._stores[state.redis].scores[number]
+        # Somebody may come late with any score that the lease had before, or without a lease now.
+        after, verdict = self._call(
+            state, ("lost", number, "old"), lambda store: self._declare(store, number, 1, _LONG)
+        )
+        if verdict or after.redis != state.redis:
+            raise Violation(f"the janitor gave thread {number} up, whose lease had been renewed")
+        if score is None or not state.seen[number]:
             return
         # While its execution lives it renews the lease, unless the lease lapses.
         is_held = any(worker.thread == number and self._owns(state, worker) for worker in state.workers)
-        is_current = last == self._stores[state.redis].scores[number]
-        paid = self._pay(state, "lapses") if is_current and is_held else state
+        paid = self._pay(state, "lapses") if is_held else state
         if paid is None:
             return
-        entry = LeaseEntry(self._ids[number], b"%d" % last)
-        _, verdict = self._call(paid, ("early", number, last), lambda store: store.declare_lost(entry, 0))
+        _, verdict = self._call(paid, ("early", number, score), lambda store: self._declare(store, number, score, 0))
         if verdict:
             raise Violation(f"the janitor gave thread {number} up as soon as it saw its lease")
-        after, verdict = self._call(paid, ("lost", number, last), lambda store: store.declare_lost(entry, _LONG))
-        if verdict and not is_current:
-            raise Violation(f"the janitor gave thread {number} up, whose lease had been renewed")
+        after, verdict = self._call(
+            paid, ("lost", number, score), lambda store: self._declare(store, number, score, _LONG)
+        )
         if after.redis != state.redis:
             words = f"the janitor saw no renewal of the lease of thread {number}: {verdict or 'nothing'}"
             yield Move(words, after, is_benign=not is_held)
+
+    def _declare(self, store: ThreadStore, number: int, score: float, unchanged: float) -> str:
+        return store.declare_lost(LeaseEntry(self._ids[number], b"%d" % score), unchanged)

@@ -14,7 +14,8 @@ class Worker(NamedTuple):
 
     `phase` is `idle`; `took` (an id from the queue); `asked` (to claim it, and heard nothing); `claimed` (it has heard
     that it may, and the function has not been called); `runs`; `ends` (it has asked to end it as `end`, and heard
-    nothing); or `died` (the horse; the worker has to settle that; `end` says how far the horse had come).
+    nothing); `refuses` (the same, of one that it cannot run); or `died` (the horse; the worker has to settle that, and
+    `end` says how far the horse had come).
     """
 
     phase: str = "idle"
@@ -41,7 +42,7 @@ class Fate(NamedTuple):
 
 
 class State(NamedTuple):
-    """One state. `redis` is the number of a content; `seen` are the scores of leases as the janitor saw them last.
+    """One state. `redis` is the number of a content; `seen` says of each lease whether the janitor saw it as it is now.
 
     `budget` has a bit for each thing that may still go wrong; how often is no matter of what may happen next.
     """
@@ -50,7 +51,7 @@ class State(NamedTuple):
     workers: tuple[Worker, ...]
     fates: tuple[Fate, ...]
     budget: int
-    seen: tuple[float | None, ...]
+    seen: tuple[bool, ...]
     late: tuple[Message, ...] = ()
 
 
@@ -61,9 +62,7 @@ def digest(state: State, content: Content) -> bytes:
     thread that has ended, it counts how it did, and how often it may be called without breaking a rule.
     """
     owners = tuple([record.token if record is not None else None for record in content.records])
-    seen = tuple(
-        [(score is None, last is None, score == last) for score, last in zip(content.scores, state.seen, strict=True)]
-    )
+    seen = tuple([is_seen and score is not None for is_seen, score in zip(state.seen, content.scores, strict=True)])
     executions: dict[tuple[int, str], list[tuple[str, int, str]]] = {}
     idle = 0
     for worker in state.workers:

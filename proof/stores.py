@@ -79,9 +79,9 @@ class Stores:
         """
         text = self.contents[number].text
         step = self._calls.get((name, later))
-        while isinstance(step, _Read):
+        while step.__class__ is _Read:
             step = step.following.get(text[step.position])
-        effect = step or self._make(text, (name, later), call)
+        effect: _Effect = step or self._make(text, (name, later), call)  # type: ignore[assignment] # or an effect
         if not effect.written:
             return number, effect.answer
         characters = list(text)

@@ -18,6 +18,7 @@ _CALLS: Final = {
     "claimed": ("claim", "beat"),
     "runs": ("beat", "report", "finish", "abandon"),
     "ends": ("finish",),
+    "refuses": ("finish",),
 }
 """The calls that a worker in a phase may have sent last."""
 
@@ -32,7 +33,13 @@ class Workers(Actor):
             yield from self._take(state, number, queue, taken)
             return
         if paid := self._pay(state, "kills"):
-            yield Move(f"{name} is killed", self._set(paid, number))
+            yield Move(f"{name} is killed with its machine", self._set(paid, number))
+            if worker.token:
+                has_begun = {worker.phase, worker.end if worker.phase == "died" else ""} & {"runs", "ends"}
+                call = "abandon" if has_begun else "give-back"
+                late = (*paid.late, Message(call, worker.thread, worker.token))
+                after = self._set(paid._replace(late=late), number)
+                yield Move(f"{name} is killed, and its supervisor sees that", after)
             for call in _CALLS.get(worker.phase, ()):
                 if later := self._pay(state, "kills", "late"):
                     late = (*later.late, Message(call, worker.thread, worker.token))
@@ -45,10 +52,11 @@ class Workers(Actor):
             )
         phases: dict[str, Callable[[State, int, Worker, str], Iterator[Move]]] = {
             "took": self._took,
-            "asked": self._claims,
+            "asked": self._asked,
             "claimed": self._claimed,
             "runs": self._runs,
             "ends": self._finishes,
+            "refuses": self._refuses,
             "died": self._settles,
         }
         yield from phases[worker.phase](state, number, worker, name)
@@ -57,7 +65,11 @@ class Workers(Actor):
         """Return the arrival of each call that is on its way."""
         for position, message in enumerate(state.late):
             rest = state._replace(late=(*state.late[:position], *state.late[position + 1 :]))
-            after, _ = self._call(rest, ("late", *message), partial(self._send, message=message))
+            send = partial(self._send, message=message)
+            if message.call in {"claim", "beat"}:
+                after, _ = self._renewing(rest, f"late {message.call}", message, send)
+            else:
+                after, _ = self._call(rest, ("late", *message), send)
             if message.call != "claim":
                 self._require_silence(state, after, message, f"sent a late {message.call} that changed")
             yield Move(f"the late {message.call} on thread {message.thread} arrives", after, is_benign=True)
@@ -73,7 +85,7 @@ class Workers(Actor):
         elif message.call == "finish":
             store.finish(thread_id, token, Outcome(Status.COMPLETED, "Late"))
         else:
-            store.abandon(thread_id, "Worker restarted", token)
+            store.abandon(thread_id, "Worker restarted", token, not_begun=message.call == "give-back")
 
     def _new_token(self, state: State, thread: int) -> str:
         """Return a name for an execution that nobody has, and no record."""
@@ -84,16 +96,21 @@ class Workers(Actor):
         return next(name for number in range(len(names) + 1) if (name := f"{thread}.{number}") not in names)
 
     def _renewing(
-        self, state: State, name: str, worker: Worker, call: Callable[[ThreadStore], Any]
+        self, state: State, name: str, worker: Worker | Message, call: Callable[[ThreadStore], Any]
     ) -> tuple[State, Any]:
-        """Return what `_call` does, at a time that makes the lease another one than before and than the janitor saw."""
+        """Return what `_call` does, at a time that makes the lease another one than before."""
         thread = worker.thread
-        last = {state.seen[thread], self._stores[state.redis].scores[thread]} - {None}
-        for later in range(len(last) + 1):
+        before = self._stores[state.redis].scores[thread]
+        for later in range(2):
             after, answer = self._call(state, (name, thread, worker.token), call, later)
-            if self._stores[after.redis].scores[thread] not in last:
+            score = self._stores[after.redis].scores[thread]
+            if score is None or score != before:
                 break
-        return after, answer
+        if score == before or not state.seen[thread]:
+            return after, answer
+        seen = (*state.seen[:thread], False, *state.seen[thread + 1 :])
+        redis, workers, fates, budget, _, late = after
+        return State(redis, workers, fates, budget, seen, late), answer
 
     def _take(self, state: State, number: int, queue: str, taken: str) -> Iterator[Move]:
         entries = self._stores.value(state.redis, queue)
@@ -110,6 +127,11 @@ class Workers(Actor):
         yield from self._claims(state, number, worker._replace(token=self._new_token(state, worker.thread)), name)
         if paid := self._pay(state, "stops"):
             yield self._gives_back(paid, number, worker, name, is_benign=False)
+
+    def _asked(self, state: State, number: int, worker: Worker, name: str) -> Iterator[Move]:
+        yield from self._claims(state, number, worker, name)
+        if paid := self._pay(state, "stops"):
+            yield self._puts_back(paid, number, worker, name, is_benign=False)
 
     def _claims(self, state: State, number: int, worker: Worker, name: str) -> Iterator[Move]:
         thread, thread_id = worker.thread, self._ids[worker.thread]
@@ -135,8 +157,20 @@ class Workers(Actor):
         # A horse that is not fresh leaves one that wants a horse of its own to the next, which asks again.
         words = f"the horse of {name} leaves thread {worker.thread} to a new one"
         yield Move(words, self._set(state, number, worker._replace(phase="asked")))
+        yield from self._refuses(state, number, worker, name)
         yield from self._beats(state, number, worker, name)
         yield from self._stops(state, number, worker, name, not_begun=True)
+
+    def _refuses(self, state: State, number: int, worker: Worker, name: str) -> Iterator[Move]:
+        """Let the worker end a thread whose process it does not know."""
+        thread_id, outcome = self._ids[worker.thread], Outcome(Status.FAILED, "This worker knows no such process")
+        key = ("refuse", worker.thread, worker.token)
+        after, answer = self._call(state, key, lambda store: store.finish(thread_id, worker.token, outcome))
+        self._require_silence(state, after, worker, "ended")
+        words = f"{name} cannot run thread {worker.thread}, and ends it: {answer or 'refused'}"
+        yield Move(words, self._set(after, number), is_benign=True)
+        if paid := self._pay(after, "lost"):
+            yield Move(f"{words}, and never hears of it", self._set(paid, number, worker._replace(phase="refuses")))
 
     def _runs(self, state: State, number: int, worker: Worker, name: str) -> Iterator[Move]:
         if not worker.reports:
@@ -184,7 +218,7 @@ class Workers(Actor):
             yield Move(f"{name} learns that thread {thread} is not its own", self._set(after, number), is_benign=True)
         elif scores[0] == scores[1]:
             raise Violation(f"a heartbeat of thread {thread} renewed nothing")
-        elif state.seen[thread] == scores[0]:  # To a janitor that has not seen the last one, it makes no difference.
+        elif state.seen[thread]:  # To a janitor that has not seen the last one, it makes no difference.
             yield Move(f"{name} renews the lease of thread {thread}", after)
 
     def _stops(self, state: State, number: int, worker: Worker, name: str, *, not_begun: bool) -> Iterator[Move]:
@@ -205,14 +239,8 @@ class Workers(Actor):
         thread_id = self._ids[worker.thread]
         if worker.end == "took":
             yield self._gives_back(state, number, worker, name, is_benign=True)
-        elif worker.end in {"asked", "claimed"}:
-            # The claim may have been carried out or not.
-            def settle(store: ThreadStore) -> None:
-                store.abandon(thread_id, "Worker restarted", worker.token, not_begun=True)
-                store.recover(thread_id)
-
-            after, _ = self._call(state, ("settle", worker.thread, worker.token), settle)
-            yield Move(f"{name} gives thread {worker.thread} back, not begun", self._set(after, number), is_benign=True)
+        elif worker.end in {"asked", "claimed", "refuses"}:
+            yield self._puts_back(state, number, worker, name, is_benign=True)
         else:
             outcome = Outcome(Status.FAILED, "Killed by signal 9")
             key = ("killed", worker.thread, worker.token)
@@ -220,6 +248,17 @@ class Workers(Actor):
             self._require_silence(state, after, worker, "ended")
             words = f"{name} ends thread {worker.thread} for its horse: {answer or 'refused'}"
             yield Move(words, self._set(after, number), is_benign=True)
+
+    def _puts_back(self, state: State, number: int, worker: Worker, name: str, *, is_benign: bool) -> Move:
+        """Return how the worker gives a thread back whose claim may have been carried out or not."""
+        thread_id = self._ids[worker.thread]
+
+        def put_back(store: ThreadStore) -> None:
+            if not store.abandon(thread_id, "Worker restarted", worker.token, not_begun=True):
+                store.recover(thread_id)
+
+        after, _ = self._call(state, ("put back", worker.thread, worker.token), put_back)
+        return Move(f"{name} gives thread {worker.thread} back, not begun", self._set(after, number), is_benign)
 
     def _gives_back(self, state: State, number: int, worker: Worker, name: str, *, is_benign: bool) -> Move:
         after, _ = self._call(state, ("recover", worker.thread), lambda store: store.recover(self._ids[worker.thread]))
