@@ -85,7 +85,7 @@ chaos: $(VENV)/.dev  ## kill, pause and cut off programs at random, and prove th
 	@$(BIN)/python -m $(if $(FAILOVER),chaos.failover,chaos) $(if $(SEED),--seed $(SEED)) $(if $(THREADS),--threads $(THREADS)) \
 		$(if $(FAULTS),--faults "$(FAULTS)") $(if $(DURATION),--seconds $(DURATION)) $(if $(ISOLATED),--isolated)
 
-prove: $(VENV)/.dev  ## search every order of events over the scripts that ship; FULL=1 for hours, ONLY="a restart"
+prove: $(VENV)/.dev  ## search every order of events over the scripts that ship; FULL=1 for minutes, ONLY="a restart"
 	@$(BIN)/python -m proof $(if $(FULL),--full) $(if $(ONLY),--only "$(ONLY)")
 
 fuzz: $(VENV)/.dev  ## send 50,000 random requests to a real web process; SEED=7 FUZZ=50000

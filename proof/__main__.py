@@ -26,7 +26,7 @@ _SILENT_SECONDS = 20  # of a search, after which it says now and then how far it
 def main() -> int:
     """Return 0 where every rule holds and every fault is found."""
     parser = argparse.ArgumentParser(prog="make prove", description=__doc__)
-    parser.add_argument("--full", action="store_true", help="search the large configurations, too, which takes hours")
+    parser.add_argument("--full", action="store_true", help="search the large configurations, too, which takes minutes")
     parser.add_argument("--only", default="", help="of the configurations and faults, those whose name contains this")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     arguments = parser.parse_args()

@@ -35,7 +35,7 @@ class Configuration:
     lost: int = 0
     """Answers that are lost: the call has its effect, and nobody hears of it."""
     late: int = 0
-    """Calls of workers that are killed, which reach Redis later."""
+    """Calls of workers that are killed, or of their supervisors, which reach Redis later."""
     stale: int = 0
     """Acts of a janitor on what it saw a while ago."""
     cancels: int = 0

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from proof.memory_redis import Hash, SortedSet, Stream, Value
 from psthreads.domain.model import Status
-from psthreads.proving.rules import LEASES, Record, record_of
+from psthreads.proving.rules import LEASES, TOMBSTONES, Record, record_of
 from psthreads.threads import jobs
 
 START_TIME: Final = 1_000_000_000_000
@@ -23,6 +23,9 @@ START_TIME: Final = 1_000_000_000_000
 _WIDTH: Final = 64
 _ABSENT: Final = "\0"
 
+# No script but the one that answers people reads the lists of what has ended. They are checked in each content.
+_LISTINGS: Final = "ps:threads:"
+_FINAL: Final = (*(f":{status}" for status in Status if status.is_final), ":finished")
 # No script reads these in order to decide anything.
 _SINKS: Final = ("ps:feed", "ps:audit", "ps:hours:", "ps:durations:", "ps:log:", "ps:logged:", "ps:installation")
 # Nor these fields of a record. Those that are times are there or not, and which time it is only people want to know.
@@ -30,7 +33,9 @@ _TEXTS: Final = frozenset({"message", "worker", "xml", "rates"})
 _COUNTERS: Final = frozenset({"rev", "log_head", "log_head_bytes", "log_tail", "log_tail_bytes", "log_dropped"})
 _TIMES: Final = frozenset({"started", "ended", "heard", "reported", "cancel_asked"})
 # Of one that has ended, nor these, nor who owned it; its `restarts` are compared with its calls, see state.py.
-_COUNTS: Final = frozenset({"warnings", "errors", "restarts", "has_result"})
+_COURSE: Final = frozenset(
+    {"status", "started", "warnings", "errors", "restarts", "has_result", "cancelled_by", "cancel_asked"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,9 +130,11 @@ class Contents:
             values.append((value, is_expiring))
             fields = json.loads(value["meta"]) if isinstance(value, Hash) and "meta" in value else None
             self._records[position].append(None if fields is None else record_of(fields))
-            likeness = (_alike(fields) if fields is not None else self._common(position, value), is_expiring)
+            likeness = _alike(fields) if fields is not None else self._common(position, value)
             likenesses = self._likenesses[position]
-            self._alike[position][character] = likenesses.setdefault(likeness, len(likenesses))
+            self._alike[position][character] = likenesses.setdefault(
+                None if likeness is None else (likeness, is_expiring), len(likenesses)
+            )
         return character
 
     def _normal(self, key: str, value: Value) -> Value:
@@ -146,10 +153,15 @@ class Contents:
         return value
 
     def _common(self, position: int, value: Value) -> Hashable:
-        """Return what all values have in common that are taken for the same; of sorted sets, only the order counts."""
+        """Return what all values have in common that are taken for the same, None where that is so of none as well.
+
+        Of sorted sets, only the order counts.
+        """
         if isinstance(value, SortedSet):
-            if self._keys[position] == LEASES:
+            if self._keys[position] in {LEASES, TOMBSTONES}:
                 return frozenset(value)
+            if self._keys[position].startswith(_LISTINGS) and self._keys[position].endswith(_FINAL):
+                return None
             if self._keys[position].startswith(self._wip):
                 return tuple(sorted(member.partition(":")[0] for member in value))
             return tuple(sorted(value, key=lambda member: (value[member], member)))
@@ -172,7 +184,7 @@ class Contents:
 
 def _alike(fields: dict[str, Any]) -> Hashable:
     """Return the fields without what differs between records that are alike: who owns them, and when they began."""
-    left_out = {"token", "created"} | (_COUNTS if Status(fields["status"]).is_final else set())
-    return tuple(
-        (name, value) for name, value in sorted(fields.items()) if name not in left_out and value not in {0, ""}
-    )
+    is_over = Status(fields["status"]).is_final
+    left_out = {"token", "created"} | (_COURSE if is_over else set())
+    kept = {name: value for name, value in fields.items() if name not in left_out and value not in {0, ""}}
+    return (is_over, *sorted(kept.items()))

@@ -28,7 +28,6 @@ class Rules:
         self._groups = groups
         self._share = configuration.share
         self._restarts = configuration.restarts
-        self._checked: set[int] = set()
 
     def check_step(self, before: Content, after: Content, state: State) -> None:
         """Raise Violation where the step from one content to another, in this state, is one that must not be."""
@@ -61,11 +60,9 @@ class Rules:
                 rules.check_tombstone(name, self._ids[number], self._contents.values(content.text))
             if record is not None:
                 self._check_counts(number, record, fate)
-        if state.redis not in self._checked:
-            self._check_content(content)
-            self._checked.add(state.redis)
 
-    def _check_content(self, content: Content) -> None:
+    def check_content(self, content: Content) -> None:
+        """Raise Violation where a rule that needs nothing but a content of Redis does not hold in this one."""
         values = self._contents.values(content.text)
         for number, record in enumerate(content.records):
             if record is None:
@@ -78,6 +75,7 @@ class Rules:
             if record.restarts > self._restarts:
                 raise Violation(f"{name} has restarted {record.restarts} times")
             rules.check_place(name, thread_id, record, values)
+            rules.check_listings(name, thread_id, record, values)
         slots = rules.slots_key(GROUP)
         rules.check_share(len(values.get(slots, ())), self._share, "slots")
         rules.check_share(len(values.get(f"{slots}:changes", ())), 1, "slots of threads that change documents")
@@ -92,12 +90,11 @@ class Rules:
     def check_lists(self, state: State, content: Content, page: Callable[[str, int], tuple[int, list[str]]]) -> None:
         """Raise Violation where a list does not show what it should; `page` reads one by the script that ships."""
         kinds: dict[tuple[str, int], set[str]] = {}
-        scopes, values = {SERVER_WIDE, *self._groups}, self._contents.values(content.text)
+        scopes = {SERVER_WIDE, *self._groups}
         for number, thread_id in enumerate(self._ids):
             record = content.records[number]
             if record is None:
                 continue
-            rules.check_listings(f"thread {number}", thread_id, record, values)
             for scope in {SERVER_WIDE, self._groups[number]}:
                 for kind in (record.status, "finished" if record.status.is_final else "active"):
                     kinds.setdefault((kind, scope), set()).add(thread_id)

@@ -86,7 +86,7 @@ class Search:
         self._costs: list[int] = []
         self._prices: list[Price] = []
         self._once: dict[Hashable, Hashable] = {}
-        self._lists: set[Hashable] = set()
+        self._checked: set[tuple[int, bool]] = set()
         self._remembers = remembers
         self._words: list[list[str]] = []
         self._last_words = ""
@@ -156,7 +156,6 @@ class Search:
         self._last_words = ""
         if explored < 0:
             self._rules.check_state(state, content)
-            self._check_lists(state)
             self._is_end[number] = self._has_ended(state)
             explored = 0
             if not number % 20_000:
@@ -171,7 +170,9 @@ class Search:
             self._last_words = move.words
             self._result.worked_out += 1
             if move.state.redis != state.redis:
-                self._rules.check_step(content, stores[move.state.redis], move.state)
+                after = stores[move.state.redis]
+                self._rules.check_step(content, after, move.state)
+                self._check_content(move.state)
             self._add(number, move, cost)
             self._last_words = ""
         self._explored[number] = kinds
@@ -218,12 +219,13 @@ class Search:
         keys = residue(adversary.queue, adversary.taken)
         return is_quiet and all(self._stores.value(state.redis, key) is None for key in keys)
 
-    def _check_lists(self, state: State) -> None:
-        """Read every list, unless that was done for what is alike."""
-        content = self._stores[state.redis]
-        key = (content.alike, tuple(fate.life for fate in state.fates))
-        if key not in self._lists:
-            self._lists.add(key)
+    def _check_content(self, state: State) -> None:
+        """Check what Redis holds, and read every list, unless that was done."""
+        key = (state.redis, any(fate.life == "expired" for fate in state.fates))
+        if key not in self._checked:
+            self._checked.add(key)
+            content = self._stores[state.redis]
+            self._rules.check_content(content)
             self._rules.check_lists(state, content, lambda kind, group_id: self._adversary.page(state, kind, group_id))
 
     def _find_stuck(self) -> None:

@@ -70,7 +70,9 @@ def digest(state: State, content: Content) -> bytes:
             idle += 1
         else:
             beliefs = executions.setdefault((worker.thread, worker.token), [])
-            beliefs.append((worker.phase, worker.reports, worker.end))
+            # Of one that has lost its thread, it does not matter whether it has reported before: it may again.
+            is_owner = worker.token == owners[worker.thread] and not content.is_over[worker.thread]
+            beliefs.append((worker.phase, worker.reports if is_owner else 0, worker.end))
     is_held = tuple([owner is not None and (thread, owner) in executions for thread, owner in enumerate(owners)])
     for message in state.late:
         executions.setdefault((message.thread, message.token), []).append((message.call, -1, ""))

@@ -34,11 +34,11 @@ class Workers(Actor):
             return
         if paid := self._pay(state, "kills"):
             yield Move(f"{name} is killed with its machine", self._set(paid, number))
-            if worker.token:
+            if worker.token and (supervised := self._pay(state, "kills", "late")):
                 has_begun = {worker.phase, worker.end if worker.phase == "died" else ""} & {"runs", "ends"}
                 call = "abandon" if has_begun else "give-back"
-                late = (*paid.late, Message(call, worker.thread, worker.token))
-                after = self._set(paid._replace(late=late), number)
+                late = (*supervised.late, Message(call, worker.thread, worker.token))
+                after = self._set(supervised._replace(late=late), number)
                 yield Move(f"{name} is killed, and its supervisor sees that", after)
             for call in _CALLS.get(worker.phase, ()):
                 if later := self._pay(state, "kills", "late"):
@@ -173,7 +173,7 @@ class Workers(Actor):
             yield Move(f"{words}, and never hears of it", self._set(paid, number, worker._replace(phase="refuses")))
 
     def _runs(self, state: State, number: int, worker: Worker, name: str) -> Iterator[Move]:
-        if not worker.reports:
+        if not worker.reports or not self._owns(state, worker):
             yield from self._reports(state, number, worker, name)
         for end in (Status.COMPLETED, Status.FAILED):
             yield from self._finishes(state, number, worker._replace(end=end.value), name)
