@@ -35,7 +35,7 @@ class Clients(Actor):
         yield from self._deletes(state, number)
         yield from self._expiries(state, number)
 
-    def _create(self, store: ThreadStore, number: int, id_number: int) -> str:
+    def _create(self, store: ThreadStore, number: int, id_number: int, key: str | None = None) -> str:
         kind = self._configuration.threads[number]
         new = NewThread(
             id=f"{id_number:032x}",
@@ -50,7 +50,7 @@ class Clients(Actor):
             exclusive=kind.exclusive,
             fields={"data": "{}"},
         )
-        return store.create(new, key=f"key {number}", fingerprint="the same")
+        return store.create(new, key=f"key {number}" if key is None else key, fingerprint="the same")
 
     def _repeats(self, state: State, number: int) -> Iterator[Move]:
         if paid := self._pay(state, "repeats"):
@@ -60,6 +60,12 @@ class Clients(Actor):
             if answer != self._ids[number] or after.redis != state.redis:
                 raise Violation(f"a repeat of the start of thread {number} started another one")
             yield Move(f"the start of thread {number} is sent again", after)
+            if self._stores[state.redis].records[number] is not None:
+                after, _ = self._call(
+                    paid, ("again", number), lambda store: self._create(store, number, number, key="")
+                )
+                if after.redis != state.redis:
+                    raise Violation(f"the start of thread {number} reached Redis twice, and counted twice")
 
     def _cancels(self, state: State, number: int) -> Iterator[Move]:
         if self._stores[state.redis].records[number] is None:

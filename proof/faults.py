@@ -31,7 +31,7 @@ class Fault:
         return text.replace(self.old, self.new)
 
 
-def _faults() -> Iterator[Fault]:
+def _of_executions() -> Iterator[Fault]:
     yield Fault("a dead execution ends a thread", "finish", "or meta.token ~= token then", "then", LEASES)
     yield Fault("a thread ends twice", "finish", "if not FINAL[meta.status] then", "if true then", ANSWERS)
     yield Fault(
@@ -129,6 +129,9 @@ def _faults() -> Iterator[Fault]:
     )
     yield Fault("a deleted thread is still listed", "delete", "depart(by_status(meta), meta.status, id)", "", CLIENTS)
     yield Fault("the files of a deleted thread stay", "common", "redis.call('ZADD', TOMBSTONES, at, id)", "", SINGLE)
+
+
+def _of_places() -> Iterator[Fault]:
     yield Fault("an end keeps the slot", "common", "  leave(id, meta)\n  local retention", "  local retention", SINGLE)
     yield Fault(
         "an end keeps the lease",
@@ -226,10 +229,43 @@ def _faults() -> Iterator[Fault]:
         LEASES,
     )
     yield Fault("the janitor queues what waits for a slot", "recover", "or meta.waits then", "then", SHARED)
+    yield Fault("the janitor does not see what was taken", "survey", "taken[#taken + 1] = id", "", SINGLE)
+    yield Fault(
+        "a claim leaves the thread among those that are queued", "claim", "redis.call('ZREM', QUEUED, id)\n", "", SINGLE
+    )
+    yield Fault(
+        "a thread that has ended is not on its member's list",
+        "common",
+        "    enter(by_owner(meta), 'finished', id, now, true)\n",
+        "",
+        SINGLE,
+    )
+    yield Fault(
+        "a start that is sent twice counts twice",
+        "start",
+        "if redis.call('EXISTS'",
+        "if false and redis.call('EXISTS'",
+        CLIENTS,
+    )
+    yield Fault(
+        "a thread that is given back counts as restarted",
+        "abandon",
+        "if has_begun then\n  meta.restarts",
+        "if true then\n  meta.restarts",
+        LEASES,
+    )
+    yield Fault("a thread that may not restart does", "abandon", "meta.restartable and not", "not", ANSWERS)
+    yield Fault(
+        "a waiting thread forgets that it waits no more",
+        "common",
+        "meta.waits, meta.message = nil, ",
+        "meta.message = ",
+        SHARED,
+    )
     yield Fault("a repeat starts another thread", "start", "if fingerprint then", "if false then", CLIENTS)
     yield Fault(
         "what has ended is kept for ever", "common", "  redis.call('PEXPIRE', JOB .. id, retention)\n", "", SINGLE
     )
 
 
-FAULTS: Final = tuple(_faults())
+FAULTS: Final = (*_of_executions(), *_of_places())

@@ -27,7 +27,7 @@ class Rules:
         self._ids = ids
         self._groups = groups
         self._share = configuration.share
-        self._restarts = configuration.restarts
+        self._restarts = [configuration.restarts * kind.restartable for kind in configuration.threads]
 
     def check_step(self, before: Content, after: Content, state: State) -> None:
         """Raise Violation where the step from one content to another, in this state, is one that must not be."""
@@ -72,8 +72,8 @@ class Rules:
                 rules.check_tombstone(name, thread_id, values)
             is_expiring = self._contents.is_expiring(content.text, jobs.key(thread_id))
             rules.check_retention(name, record, expires=is_expiring)
-            if record.restarts > self._restarts:
-                raise Violation(f"{name} has restarted {record.restarts} times")
+            if record.restarts > self._restarts[number]:
+                raise Violation(f"{name} has restarted {record.restarts} times, and may {self._restarts[number]} times")
             rules.check_place(name, thread_id, record, values)
             rules.check_listings(name, thread_id, record, values)
         slots = rules.slots_key(GROUP)
