@@ -101,6 +101,14 @@ def _of_executions() -> Iterator[Fault]:
     yield Fault(
         "the heartbeat of a dead execution counts", "beat", "or not owns(meta, token) then", "or not meta then", LEASES
     )
+    yield Fault(
+        "a supervisor's heartbeat does not ask who owns the thread",
+        "beat_all",
+        "owns(meta, token) and",
+        "meta and",
+        LEASES,
+    )
+    yield Fault("a supervisor's heartbeat hides a cancel", "beat_all", " and not meta.cancelling", "", CLIENTS)
     yield Fault("a heartbeat renews nothing", "beat", "renew_lease(id, meta, now)\nif", "if", SINGLE)
     yield Fault(
         "a cancel is forgotten",

@@ -67,6 +67,10 @@ class MemoryClient:
         """Return how arguments become bytes."""
         return Encoder("utf-8", "strict", decode_responses=False)  # type: ignore[no-untyped-call] # redis-py has no type for it
 
+    def execute_command(self, name: str, script: str, keys: int, *args: Any) -> Any:
+        """Run the script with this text, or with this hash. Raises NoScriptError and ResponseError."""
+        return (self.eval if name == "EVAL" else self.evalsha)(script, keys, *args)
+
     def evalsha(self, sha: str, keys: int, *args: Any) -> Any:
         """Run the script with this hash. Raises NoScriptError and ResponseError."""
         function = self._functions.get(sha)

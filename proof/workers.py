@@ -7,10 +7,12 @@ from functools import partial
 from typing import Any, Final
 
 from proof.actor import Actor, Move
+from proof.lua import MemoryClient
 from proof.state import Message, State, Worker
 from psthreads.domain.model import Outcome, Ownership, Report, Status
 from psthreads.proving.rules import Record, Violation
-from psthreads.threads.records import Heartbeat
+from psthreads.threads import jobs
+from psthreads.threads.records import Beat, Heartbeat
 from psthreads.threads.store import ThreadStore
 
 _CALLS: Final = {
@@ -213,6 +215,7 @@ class Workers(Actor):
         self._require_silence(state, after, worker, "renewed the lease of")
         if (beat.ownership is not Ownership.DISOWNED) is not self._owns(state, worker):
             raise Violation(f"{name} heard of its heartbeat that it was {beat.ownership}")
+        self._beats_jointly(state, worker, name, after if beat.ownership is Ownership.OWNED else state)
         scores = self._stores[state.redis].scores[thread], self._stores[after.redis].scores[thread]
         if beat.ownership is Ownership.DISOWNED:
             yield Move(f"{name} learns that thread {thread} is not its own", self._set(after, number), is_benign=True)
@@ -220,6 +223,17 @@ class Workers(Actor):
             raise Violation(f"a heartbeat of thread {thread} renewed nothing")
         elif state.seen[thread]:  # To a janitor that has not seen the last one, it makes no difference.
             yield Move(f"{name} renews the lease of thread {thread}", after)
+
+    def _beats_jointly(self, state: State, worker: Worker, name: str, expected: State) -> None:
+        """Require that the heartbeat of a supervisor for this worker does as the worker's own, where it is to renew."""
+        call = partial(_beat_jointly, beat=Beat("worker", self._ids[worker.thread], worker.token))
+        for later in range(2):
+            key = ("joint beat", worker.thread, worker.token)
+            number, is_renewed = self._stores.call(state.redis, key, call, later)
+            if number != state.redis:
+                break
+        if is_renewed is not (expected is not state) or number != expected.redis:
+            raise Violation(f"{name} and its supervisor do not agree on the lease of thread {worker.thread}")
 
     def _stops(self, state: State, number: int, worker: Worker, name: str, *, not_begun: bool) -> Iterator[Move]:
         if paid := self._pay(state, "stops"):
@@ -263,6 +277,15 @@ class Workers(Actor):
     def _gives_back(self, state: State, number: int, worker: Worker, name: str, *, is_benign: bool) -> Move:
         after, _ = self._call(state, ("recover", worker.thread), lambda store: store.recover(self._ids[worker.thread]))
         return Move(f"{name} gives thread {worker.thread} back", self._set(after, number), is_benign)
+
+
+def _beat_jointly(store: ThreadStore, client: MemoryClient, *, beat: Beat) -> bool:
+    """Return whether a supervisor's heartbeat renews this lease; the record of the worker is there for that alone."""
+    record = jobs.worker_key(beat.worker)
+    client.redis.run("HSET", record, "state", "busy")
+    (is_renewed,) = store.beat_all([beat], 60)
+    client.redis.run("DEL", record, jobs.executions_key(record))
+    return is_renewed
 
 
 def _words(record: Record | None) -> str:
