@@ -27,7 +27,10 @@ _ABSENT: Final = "\0"
 _LISTINGS: Final = "ps:threads:"
 _FINAL: Final = (*(f":{status}" for status in Status if status.is_final), ":finished")
 # No script reads these in order to decide anything.
-_SINKS: Final = ("ps:feed", "ps:audit", "ps:hours:", "ps:durations:", "ps:log:", "ps:logged:", "ps:installation")
+_SINKS: Final = (
+    *("ps:feed", "ps:audit", "ps:hours:", "ps:durations:", "ps:log:", "ps:logged:", "ps:installation"),
+    *("ps:worker-counts", "ps:ended"),
+)
 # Nor these fields of a record. Those that are times are there or not, and which time it is only people want to know.
 _TEXTS: Final = frozenset({"message", "worker", "xml", "rates"})
 _COUNTERS: Final = frozenset({"rev", "log_head", "log_head_bytes", "log_tail", "log_tail_bytes", "log_dropped"})

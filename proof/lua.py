@@ -96,6 +96,10 @@ class MemoryClient:
         value = self.redis.run("HGET", key, field)
         return value.encode("latin-1") if isinstance(value, str) else None
 
+    def hincrby(self, key: str, field: str, by: int = 1) -> Any:
+        """Count in a field of a hash."""
+        return self.redis.run("HINCRBY", key, field, by)
+
     def _call(self, name: str, *args: Any) -> Any:
         return self._to_lua(self.redis.run(name, *args))
 
