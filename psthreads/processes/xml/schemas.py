@@ -99,7 +99,7 @@ class Schemas:
         self._includer = includer
         self._steps = steps
         self._phase = phase
-        self._schematron = Schematron(includer)
+        self._schematron = Schematron(files, locator, includer)
         # The caches hold errors, too: a schema that many documents name fails once.
         self._compiled = lru_cache(maxsize=64)(self._compile)
         self._of_group = lru_cache(maxsize=256)(self._find)

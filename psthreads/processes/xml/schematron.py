@@ -11,14 +11,20 @@ from typing import Final
 
 from lxml import etree
 
+from psthreads.processes.bounded.files import Files
 from psthreads.processes.bounded.inside import Unusable
+from psthreads.processes.xml.catalogs.locating import Locator
 from psthreads.processes.xml.findings import Finding
 from psthreads.processes.xml.includes import SCH, Includer
 from psthreads.processes.xml.parsing import MOST_PROBLEMS, plain, refuse_shortage
+from psthreads.processes.xml.saxon import schematron as later
+from psthreads.processes.xml.saxon.engine import Saxon
+from psthreads.processes.xml.saxon.schematron import LaterRules
 
 _XSL: Final = "{http://www.w3.org/1999/XSL/Transform}"
 _SVRL: Final = "{http://purl.oclc.org/dsdl/svrl}"
 _ALL: Final = "#ALL"
+_FIRST_BINDINGS: Final = frozenset({"xslt", "xslt1", "xpath", "exslt"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +57,12 @@ class SchematronRules:
 class Schematron:
     """Compiles Schematron schemas."""
 
-    def __init__(self, includer: Includer) -> None:
+    def __init__(self, files: Files, locator: Locator, includer: Includer) -> None:
+        self._files = files
+        self._locator = locator
         self._includer = includer
 
-    def rules(self, path: str, root: etree._Element, phase: str, *, is_required: bool) -> SchematronRules:
+    def rules(self, path: str, root: etree._Element, phase: str, *, is_required: bool) -> SchematronRules | LaterRules:
         """Return the compiled schema, with its includes inserted before.
 
         A phase that the schema does not have is no reason to refuse it, unless it is required. Raises Unusable.
@@ -62,9 +70,15 @@ class Schematron:
         if root.tag != f"{{{SCH}}}schema":
             raise Unusable(f"its root element is '{etree.QName(root).localname}', and must be 'schema'")
         binding = root.get("queryBinding", "xslt").lower()
-        if binding not in {"xslt", "xslt1", "xpath", "exslt"}:
-            raise Unusable(f"it needs the query language '{plain(binding)}', and only xslt is supported")
+        if binding not in _FIRST_BINDINGS | later.BINDINGS:
+            raise Unusable(f"it needs the query language '{plain(binding)}', which is not supported")
         _choose_phase(root, phase, is_required=is_required)
+        if binding in later.BINDINGS:
+            try:
+                saxon = self._saxon
+            except Unusable as error:
+                raise Unusable(f"its query language is {binding}, and {error}") from None
+            return later.rules(saxon, path, root)
         expand, translate = self._skeleton
         translated = translate(expand(root)).getroot()
         # Notes on every rule that was tried would fill the memory, and nobody reads them.
@@ -76,6 +90,10 @@ class Schematron:
         if next(stylesheet.iter(f"{_XSL}include", f"{_XSL}import"), None) is not None:
             raise Unusable("it includes a stylesheet")
         return SchematronRules(path, etree.XSLT(stylesheet, access_control=etree.XSLTAccessControl.DENY_ALL))
+
+    @cached_property
+    def _saxon(self) -> Saxon:
+        return Saxon(self._files, self._locator, self._includer)
 
     @cached_property
     def _skeleton(self) -> tuple[etree.XSLT, etree.XSLT]:

@@ -60,7 +60,8 @@ class Written:
         # Saxon shows an address from its last slash.
         addresses = (each for each in self.modules if each.startswith(_DATA) and each.endswith(address))
         module = self.modules[next(addresses, "")]
-        return f"{module.path}, line {module.line(line)}"
+        number = module.line(line)
+        return f"{module.path}, line {number}" if number else module.path
 
 
 class _Module:
@@ -69,13 +70,14 @@ class _Module:
     def __init__(self, path: str, root: etree._Element, text: bytes) -> None:
         self.path = path
         self._text = text
-        self._lines = [element.sourceline or 1 for element in root.iter("*")]
+        self._lines = [element.sourceline or 0 for element in root.iter("*")]
 
     def line(self, written: int) -> int:
+        """Return the line in the group's document, or 0 for what is not from there."""
         root = _parsing.parse_as_it_is(self._text, _parsing.parser())
         starts = [element.sourceline or 1 for element in root.iter("*")]
         index = max(0, min(bisect_right(starts, written), len(self._lines)) - 1)
-        return self._lines[index] + max(0, written - starts[index])
+        return self._lines[index] and self._lines[index] + max(0, written - starts[index])
 
 
 class Writer:

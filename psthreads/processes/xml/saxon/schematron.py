@@ -1,0 +1,300 @@
+"""Schematron with a query binding of XSLT 2 or 3: turned into stylesheets, which Saxon applies (ISO/IEC 19757-3).
+
+Each pattern is a mode, and each rule a template in it: the first rule that matches a node is the one that applies. A
+variable of a pattern is global in its stylesheet, so patterns with different variables of one name are in different
+ones.
+"""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import Final
+
+from lxml import etree
+
+from psthreads.processes.bounded.inside import Unusable
+from psthreads.processes.xml.findings import Finding
+from psthreads.processes.xml.includes import SCH, url
+from psthreads.processes.xml.parsing import MOST_PROBLEMS, plain
+from psthreads.processes.xml.saxon.engine import Failed, Saxon, SaxonStylesheet
+from psthreads.processes.xml.saxon.modules import XSLT
+
+BINDINGS: Final = frozenset({"xslt2", "xslt3", "xpath2", "xpath3", "xpath30", "xpath31"})
+"""The values of `queryBinding` that are known here, in small letters."""
+
+_SCH: Final = f"{{{SCH}}}"
+_XSL: Final = f"{{{XSLT}}}"
+_PRIVATE: Final = "urn:psthreads:schematron"
+_PREFIX: Final = "psthreads-schematron"
+_KNOWN: Final = frozenset(
+    {"ns", "let", "pattern", "phase", "diagnostics", "properties", "title", "p", "param", "rules", "library"}
+)
+_ASIDE: Final = frozenset({"title", "p"})
+_OUTSIDE: Final = "#outside"
+_PLACE: Final = (
+    "if (root() is $Q{urn:psthreads:schematron}main)"
+    " then string-join(ancestor-or-self::* ! ('/*[' || 1 + count(preceding-sibling::*) || ']'))"
+    " else '#outside' || base-uri(root())"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class LaterRules:
+    """A compiled schema. Roles are as in SchematronRules."""
+
+    path: str
+    compiled: tuple[SaxonStylesheet, ...]
+
+    def is_for(self, _namespace: str) -> bool:
+        """Do as Schema: rules may be about elements of any namespace."""
+        return True
+
+    def findings(self, root: etree._Element) -> list[Finding]:
+        """Do as Schema."""
+        return list(islice(self._findings(root), MOST_PROBLEMS + 1))
+
+    def _findings(self, root: etree._Element) -> Iterator[Finding]:
+        for stylesheet in self.compiled:
+            try:
+                report = stylesheet.transform(root, _path_of(root), {}, "result:/psthreads/report.xml").output
+            except Failed as error:
+                raise Unusable(f"the schema {self.path} cannot be applied: {error}") from None
+            # The text may be larger than a parser takes from elsewhere: it is what Saxon wrote.
+            for each in etree.fromstring(report.encode(), etree.XMLParser(huge_tree=True, resolve_entities=False)):
+                if each.get("role", "").lower().startswith(("warn", "info")):
+                    continue
+                place = each.get("place", "")
+                element, beside = root, ""
+                if place.startswith(_OUTSIDE):
+                    beside = f"{place.removeprefix(_OUTSIDE).removeprefix('group://')}: "
+                else:
+                    nodes = root.xpath(place or "/*")
+                    element = nodes[0] if isinstance(nodes, list) and nodes else root
+                text = " ".join("".join(each.itertext()).split())
+                yield Finding(element, beside + (text or "A rule of the schema is broken"))
+
+
+def rules(saxon: Saxon, path: str, root: etree._Element) -> LaterRules:
+    """Compile a schema, whose includes are inserted and whose default phase is chosen; raises Unusable."""
+    schema = _SchematronSource(root, path)
+    return LaterRules(path, tuple(saxon.compile(path, sheet) for sheet in schema.stylesheets()))
+
+
+class _SchematronSource:
+    """A schema with its abstract patterns and rules resolved."""
+
+    def __init__(self, root: etree._Element, path: str) -> None:
+        self._root = root
+        self._path = path
+        unknown = [each for each in root.iterchildren(f"{_SCH}*") if _name(each) not in _KNOWN]
+        if unknown:
+            raise Unusable(f"it has a '{_name(unknown[0])}', which is of a later edition of Schematron")
+        self._abstract = {each.get("id", ""): each for each in root.iter(f"{_SCH}pattern") if _is_abstract(each)}
+        self._texts = {
+            each.get("id", ""): each
+            for parent in root.iter(f"{_SCH}diagnostics", f"{_SCH}properties")
+            for each in parent.iterchildren(f"{_SCH}diagnostic", f"{_SCH}property")
+        }
+        self._phase = self._active_phase()
+        self._scopes = [root] if self._phase is None else [root, self._phase]
+        self._patterns = [each for each in map(self._concrete, self._active()) if each is not None]
+
+    def stylesheets(self) -> Iterator[etree._Element]:
+        """Yield the stylesheets that together apply the schema."""
+        remaining = self._patterns or [etree.Element(f"{_SCH}pattern")]
+        while remaining:
+            variables: dict[str, str] = {}
+            together: list[etree._Element] = []
+            later: list[etree._Element] = []
+            for pattern in remaining:
+                lets = [each for scope in (*self._scopes, pattern) for each in scope.iterchildren(f"{_SCH}let")]
+                own = {each.get("name", ""): each.get("value", "") for each in lets}
+                if all(variables.get(name, value) == value for name, value in own.items()):
+                    variables |= own
+                    together.append(pattern)
+                else:
+                    later.append(pattern)
+            yield self._stylesheet(together)
+            remaining = later
+
+    def _active_phase(self) -> etree._Element | None:
+        phase = self._root.get("defaultPhase", "#ALL")
+        phases = (each for each in self._root.iterchildren(f"{_SCH}phase") if each.get("id") == phase)
+        return next(phases, None)
+
+    def _active(self) -> list[etree._Element]:
+        patterns = [
+            each
+            for parent in (self._root, *self._root.iterchildren(f"{_SCH}rules", f"{_SCH}library"))
+            for each in parent.iterchildren(f"{_SCH}pattern")
+        ]
+        if self._phase is None:
+            return patterns
+        names = {each.get("pattern", "") for each in self._phase.iterchildren(f"{_SCH}active")}
+        return [each for each in patterns if each.get("id", "") in names]
+
+    def _concrete(self, pattern: etree._Element) -> etree._Element | None:
+        """Return a pattern with its parameters put in; None for an abstract one."""
+        if _is_abstract(pattern):
+            return None
+        name = pattern.get("is-a")
+        if name is None:
+            return pattern
+        if name not in self._abstract:
+            raise Unusable(f"a pattern is said to be a '{plain(name)}', and there is no abstract pattern of this name")
+        values = {each.get("name", ""): each.get("value", "") for each in pattern.iterchildren(f"{_SCH}param")}
+        made = copy.deepcopy(self._abstract[name])
+        for default in list(made.iterchildren(f"{_SCH}param")):
+            values.setdefault(default.get("name", ""), default.get("value", ""))
+            made.remove(default)
+        del made.attrib["abstract"]
+        for element in made.iter("*"):
+            for key, value in element.attrib.items():
+                element.set(key, re.sub(r"\$([\w.-]+)", lambda match: values.get(match[1], match[0]), str(value)))
+        return made
+
+    def _stylesheet(self, patterns: list[etree._Element]) -> etree._Element:
+        prefixes: dict[str | None, str] = {
+            each.get("prefix", ""): each.get("uri", "")
+            for each in self._root.iterchildren(f"{_SCH}ns")
+            if each.get("prefix")
+        }
+        nsmap: dict[str | None, str] = {**self._root.nsmap, **prefixes, "xsl": XSLT, _PREFIX: _PRIVATE}
+        nsmap.pop(None, None)
+        sheet = etree.Element(f"{_XSL}stylesheet", {"version": "3.0"}, nsmap)
+        for name in ("xpath-default-namespace", f"{_XSL}xpath-default-namespace"):
+            if name in self._root.attrib:
+                sheet.set("xpath-default-namespace", str(self._root.attrib[name]))
+        sheet.getroottree().docinfo.URL = url(self._path)
+        sheet.extend(copy.deepcopy(each) for each in self._root.iterchildren(f"{_XSL}*"))
+        etree.SubElement(sheet, f"{_XSL}output", method="xml", indent="no")
+        etree.SubElement(sheet, f"{_XSL}variable", name=f"Q{{{_PRIVATE}}}main", select="/")
+        # A variable of a pattern hides one of the schema.
+        lets = {
+            each.get("name", ""): each
+            for scope in (*self._scopes, *patterns)
+            for each in scope.iterchildren(f"{_SCH}let")
+        }
+        sheet.extend(_variable(each) for each in lets.values())
+        main = etree.SubElement(sheet, f"{_XSL}template", match="/")
+        report = etree.SubElement(main, "report")
+        for number, pattern in enumerate(patterns):
+            mode = f"Q{{{_PRIVATE}}}pattern{number}"
+            etree.SubElement(sheet, f"{_XSL}mode", {"name": mode, "on-no-match": "shallow-skip"})
+            documents = pattern.get("documents")
+            select = "/" if documents is None else f"({documents}) ! document(string(.), $Q{{{_PRIVATE}}}main)"
+            etree.SubElement(report, f"{_XSL}apply-templates", {"select": select, "mode": mode})
+            sheet.extend(self._templates(pattern, mode))
+        return sheet
+
+    def _templates(self, pattern: etree._Element, mode: str) -> Iterator[etree._Element]:
+        abstract = {
+            each.get("id", ""): each
+            for scope in (pattern, *self._root.iter(f"{_SCH}rules"))
+            for each in scope.iterchildren(f"{_SCH}rule")
+            if _is_abstract(each)
+        }
+        every = list(pattern.iterchildren(f"{_SCH}rule"))
+        for index, rule in enumerate(every):
+            if _is_abstract(rule):
+                continue
+            template = etree.Element(f"{_XSL}template", {"match": rule.get("context", ""), "mode": mode})
+            template.set("priority", str(len(every) - index))
+            for each in self._content(rule, abstract, ()):
+                if each.tag == f"{_SCH}let":
+                    template.append(_variable(each))
+                elif each.tag in {f"{_SCH}assert", f"{_SCH}report"}:
+                    template.append(self._test(each, rule))
+                elif str(each.tag).startswith(_XSL):
+                    template.append(copy.deepcopy(each))
+            etree.SubElement(template, f"{_XSL}apply-templates", {"select": "@*, node()", "mode": mode})
+            yield template
+
+    def _content(
+        self, rule: etree._Element, abstract: dict[str, etree._Element], ancestors: tuple[str, ...]
+    ) -> Iterator[etree._Element]:
+        for each in rule.iterchildren("*"):
+            if each.tag != f"{_SCH}extends":
+                yield each
+                continue
+            name = each.get("rule", "")
+            if name not in abstract or name in ancestors:
+                raise Unusable(f"a rule extends '{plain(name)}', which is not an abstract rule, or extends itself")
+            yield from self._content(abstract[name], abstract, (*ancestors, name))
+
+    def _test(self, test: etree._Element, rule: etree._Element) -> etree._Element:
+        expression = test.get("test", "")
+        if not expression.strip():
+            raise Unusable(f"{'an assertion' if test.tag == f'{_SCH}assert' else 'a report'} has no test")
+        condition = f"not({expression})" if test.tag == f"{_SCH}assert" else expression
+        branch = etree.Element(f"{_XSL}if", test=condition, nsmap=_prefixes(test))
+        finding = etree.SubElement(branch, "finding")
+        subject = test.get("subject") or rule.get("subject") or "."
+        place = etree.SubElement(finding, f"{_XSL}attribute", name="place")
+        each = etree.SubElement(place, f"{_XSL}for-each", select=f"(({subject})[. instance of node()], .)[1]")
+        etree.SubElement(each, f"{_XSL}value-of", select=_PLACE)
+        if role := test.get("role"):
+            finding.set("role", role.replace("{", "{{").replace("}", "}}"))
+        _copy_text(test, finding)
+        for name in test.get("diagnostics", "").split() + test.get("properties", "").split():
+            if name not in self._texts:
+                raise Unusable(f"it refers to '{plain(name)}', which is none of its diagnostics and properties")
+            etree.SubElement(finding, f"{_XSL}text").text = " "
+            _copy_text(self._texts[name], finding)
+        return branch
+
+
+def _copy_text(source: etree._Element, target: etree._Element) -> None:
+    """Copy a text of Schematron, with what is computed in it."""
+    _add_text(target, source.text)
+    for child in source:
+        if isinstance(child.tag, str):
+            name = _name(child) if child.tag.startswith(_SCH) else ""
+            if child.tag.startswith(_XSL):
+                made = copy.deepcopy(child)
+                made.tail = None
+                target.append(made)
+            elif name in {"value-of", "name"}:
+                select = child.get("select") or child.get("path") or "name()"
+                etree.SubElement(target, f"{_XSL}value-of", {"select": select, "separator": " "})
+            else:
+                _copy_text(child, target)
+        _add_text(target, child.tail)
+
+
+def _add_text(target: etree._Element, text: str | None) -> None:
+    if text:
+        etree.SubElement(target, f"{_XSL}text").text = text
+
+
+def _variable(let: etree._Element) -> etree._Element:
+    variable = etree.Element(f"{_XSL}variable", name=let.get("name", ""), nsmap=_prefixes(let))
+    if kind := let.get("as"):
+        variable.set("as", kind)
+    if "value" in let.attrib:
+        variable.set("select", let.get("value", ""))
+    else:
+        variable.text = let.text
+        variable.extend(copy.deepcopy(each) for each in let)
+    return variable
+
+
+def _prefixes(element: etree._Element) -> dict[str | None, str]:
+    return {prefix: uri for prefix, uri in element.nsmap.items() if prefix is not None}
+
+
+def _name(element: etree._Element) -> str:
+    return etree.QName(element).localname
+
+
+def _is_abstract(element: etree._Element) -> bool:
+    return element.get("abstract") == "true"
+
+
+def _path_of(root: etree._Element) -> str:
+    address = root.getroottree().docinfo.URL or ""
+    return address.removeprefix("group://") if address.startswith("group://") else "/document.xml"
