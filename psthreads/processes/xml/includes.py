@@ -95,8 +95,13 @@ class Includer:
         except NotWellFormed as error:
             raise Unusable(f"with its includes it cannot be parsed: {error.problem.text}") from None
 
-    def xsd(self, path: str, data: bytes) -> tuple[etree.XMLSchema, bool]:
-        """Compile an XML Schema with its includes, imports and redefines; also tell whether it may use xs:ID."""
+    def xsd(
+        self, path: str, data: bytes, on_part: Callable[[bytes], object] = lambda _: None
+    ) -> tuple[etree.XMLSchema, bool]:
+        """Compile an XML Schema with its includes, imports and redefines; also tell whether it may use xs:ID.
+
+        `on_part` is called with each document that it includes.
+        """
         data = self.expanded(path, data)
         parts_with_ids = int(_may_have_ids(data))
 
@@ -105,6 +110,7 @@ class Includer:
             target = self._locate(path, address)
             part = self.expanded(target, self.read(target))
             parts_with_ids += _may_have_ids(part)
+            on_part(part)
             return part
 
         server = _Server(serve)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
@@ -13,6 +14,7 @@ from lxml import etree
 from psthreads.domain.errors import DocumentNotFound, PsthreadsError
 from psthreads.processes.bounded.files import Files
 from psthreads.processes.bounded.inside import Unusable
+from psthreads.processes.xml import xsd11
 from psthreads.processes.xml.catalogs.locating import Locator
 from psthreads.processes.xml.findings import SILENT, Finding, Places
 from psthreads.processes.xml.includes import RNG, SCH, SCH_15, XSD, Absent, Includer, schema_of
@@ -202,7 +204,7 @@ class Schemas:
 
     def _load(self, path: str, kind: str, parts: tuple[tuple[str, str], ...], phase: str) -> Schema:
         if len(parts) > 1:
-            return Grammar(path, *self._includer.xsd("/", schema_of(parts)))
+            return self._grammar(path, "/", schema_of(parts), None)
         data = self._includer.read(path)
         root = self._includer.parse(path, data)
         actual = etree.QName(root).namespace or ""
@@ -210,12 +212,33 @@ class Schemas:
         if actual not in _KINDS or kind not in {"", actual}:
             raise Unusable(f"it is not {_KINDS.get(kind, 'XML Schema, RELAX NG or Schematron')}")
         if actual == XSD:
-            return Grammar(path, *self._includer.xsd(path, data), xsd_namespaces(root))
+            return self._grammar(path, path, data, xsd_namespaces(root))
         if actual == RNG:
             return RelaxNgSchema(path, self._includer.rng(path, root))
         return self._schematron.rules(
             path, self._includer.sch(path, root), phase or self._phase, is_required=bool(phase)
         )
+
+    def _grammar(self, path: str, base: str, data: bytes, namespaces: frozenset[str] | None) -> Schema:
+        """Compile an XML Schema: by libxml2, or by xmlschema where it is of version 1.1 or libxml2 refuses it."""
+        parts = [data]
+        try:
+            if not xsd11.is_later(data):
+                grammar = Grammar(path, *self._includer.xsd(base, data, parts.append), namespaces)
+                if not any(map(xsd11.is_later, parts)):
+                    return grammar
+        except Unusable as error:
+            if any(map(xsd11.is_later, parts)):
+                return self._later_grammar(path, base, data, namespaces)
+            # What 1.1 relaxes cannot be seen, such as what an xs:all may contain.
+            with suppress(Unusable):
+                return self._later_grammar(path, base, data, namespaces)
+            raise error from None
+        return self._later_grammar(path, base, data, namespaces)
+
+    def _later_grammar(self, path: str, base: str, data: bytes, namespaces: frozenset[str] | None) -> Schema:
+        expanded = self._includer.expanded(base, data) if base == path else data
+        return xsd11.LaterGrammar(path, base, expanded, self._includer, self._locator.reference, namespaces)
 
 
 def _sorted(schemas: list[Schema | Unusable]) -> tuple[list[Schema], list[str]]:
