@@ -19,7 +19,7 @@ from tools.differential.engines import engines
 from tools.differential.ours import verdicts
 
 CORPUS = ROOT / "tests" / "corpus"
-SECONDS = 3  # for a check, of which one takes for ever
+SECONDS = 5  # for a check, of which one takes for ever
 PADDING = f"<!-- {'padding ' * 40_000} -->\n".encode()  # above the size up to which checks are quick
 
 
