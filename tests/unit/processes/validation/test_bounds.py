@@ -38,6 +38,15 @@ COUNTING_SCH = (
     f'<schema {SCH}><pattern><rule context="p"><assert test="count(//p[count(//p[count(//p[. = 1]) &gt; 1]) &gt; 1])">'
     "no</assert></rule></pattern></schema>"
 )
+FOLDING_SCH = (  # XSLT 3
+    f'<schema {SCH} queryBinding="xslt3"><pattern><rule context="*"><assert test="string-length(fold-left(1 to 60,'
+    " 'ab', function($a, $b) {concat($a, $a)})) = 1\">no</assert></rule></pattern></schema>"
+)
+REPEATING_XSD = (  # XML Schema 1.1
+    f'<xs:schema {XS}><xs:element name="bomb"><xs:simpleType><xs:restriction base="xs:string">'
+    '<xs:assertion test="true()"/><xs:pattern value="((a+)+)+"/></xs:restriction></xs:simpleType></xs:element>'
+    "</xs:schema>"
+)
 MANY = f"<bomb>{'<p>1</p>' * 5_000}</bomb>"
 
 
@@ -97,12 +106,16 @@ def test_fifty_documents_of_a_bomb_cost_what_one_does_and_leave_no_memory(run: R
 
 def test_fifty_bombs_in_a_row_are_fifty_findings(run: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
-    limited(monkeypatch, seconds=0.15, memory=MEMORY)
+    limited(monkeypatch, seconds=0.3, memory=MEMORY)
+    kinds = (("rng", DOUBLING_RNG), ("sch", FOLDING_SCH), ("xsd", REPEATING_XSD))
     for number in range(50):
-        run.folder.write(f"schemas/bomb{number}.rng", DOUBLING_RNG.replace('"bomb"', f'"bomb{number}"').encode())
-        run.folder.write(f"bombs/{number:02}.xml", f"<bomb{number}/>".encode())
+        ending, schema = kinds[number % len(kinds)]
+        run.folder.write(f"schemas/bomb{number}.{ending}", schema.replace('"bomb"', f'"bomb{number}"').encode())
+        run.folder.write(f"bombs/{number:02}.xml", f"<bomb{number}>{'a' * 40}b</bomb{number}>".encode())
+    memory = psutil.Process().memory_info().rss
     assert run.run("/bombs").message == "50 documents: 50 could not be checked."
     assert len(set(run.reporter.lines(Level.ERROR))) == 50
+    assert psutil.Process().memory_info().rss < memory + 32 * 1024 * 1024
 
 
 def test_a_schema_by_which_three_checks_ran_out_is_not_applied_any_more(run: Running) -> None:
