@@ -72,7 +72,7 @@ class LaterGrammar:
         with warnings.catch_warnings(record=True) as warned:
             warnings.simplefilter("always")
             try:
-                self._compiled = XMLSchema11(
+                self._compiled: Any = XMLSchema11(
                     address,
                     allow="remote",
                     defuse="always",
