@@ -25,6 +25,7 @@ SMALL: Final = (
     *(SINGLE, LEASES, ANSWERS, CLIENTS, SHARED, EXCLUSIVE),
     Configuration("a crash", (_PLAIN,), workers=1, crashes=2, stops=1, cancels=1),
     Configuration("a server-wide thread", (_SERVER_WIDE, _PLAIN), workers=1, kills=1),
+    Configuration("a changer and one that may restart", (_RESTARTABLE, _CHANGER), kills=1, lapses=1, cancels=1),
     Configuration("retention", (_PLAIN, _PLAIN), workers=1, expiries=2, deletes=1),
 )
 """What every change is searched for, in less than a minute."""
@@ -44,7 +45,6 @@ LARGE: Final = (
         forces=1,
         deletes=1,
     ),
-    Configuration("a changer and one that may restart", (_RESTARTABLE, _CHANGER), kills=1, lapses=1, cancels=1),
     Configuration("a server-wide thread beside a group's", (_SERVER_WIDE, _RESTARTABLE), kills=1, lapses=1, lost=1),
     Configuration("two threads, two slots", (_PLAIN, _PLAIN), share=2, kills=2, lapses=2, lost=1),
     Configuration("three threads, three workers", (_PLAIN, _PLAIN, _PLAIN), workers=3, kills=2, lapses=2, lost=1),

@@ -26,6 +26,15 @@ def test_a_thread_in_a_system_where_nothing_goes_wrong_ends() -> None:
     assert result.steps > result.states > result.depth > 5
 
 
+def test_a_situation_is_looked_into_once_for_all_budgets_and_a_call_made_once_for_what_it_reads() -> None:
+    once, often = (search(replace(SMALLEST, kills=kills, lost=1)) for kills in (1, 3))
+    assert once.is_proved
+    assert often.is_proved
+    assert often.states > 1.5 * once.states
+    assert (often.situations, often.calls) == (once.situations, once.calls)
+    assert often.calls < often.worked_out < often.steps
+
+
 def test_the_story_of_a_fault_is_the_shortest_one_in_words() -> None:
     fault = planted("a claim has no lease")
     result = search(SMALLEST, replace(fault, configuration=SMALLEST))
