@@ -12,7 +12,7 @@ def test_a_step_is_paid_by_every_budget_that_can() -> None:
     budgets = Budgets(Configuration("some faults", (Kind(),), kills=2, lost=1, late=3))
     assert budgets.count == 3 * 2 * 4
     # The first field changes fastest: kills, lost, late.
-    numbers = {
+    numbers: dict[tuple[int, ...], int] = {
         (kills, lost, late): kills + 3 * lost + 6 * late for kills, lost, late in product(*map(range, (3, 2, 4)))
     }
     for names in (("kills",), ("late",), ("kills", "late"), ("kills", "lost", "late"), ()):
