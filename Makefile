@@ -27,7 +27,7 @@ server = { command -v valkey-server || command -v redis-server || \
 	"$$(grep . $(PIP_LOG) | tail -n 1)" >&2; exit 1; }
 
 .DEFAULT_GOAL := help
-.PHONY: help run server test test-again test-fast browser screenshots cancels check imports format bench bench-check bench-neighbours chaos prove fuzz lint-api audit lock vendor clean
+.PHONY: help run server test test-again test-behind-nginx deploy-check test-fast browser screenshots cancels check imports format bench bench-check bench-neighbours chaos prove fuzz lint-api audit lock vendor clean
 
 help:  ## say what the commands are
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -50,6 +50,12 @@ test-fast: $(VENV)/.dev $(VENV)/object-store/.installed  ## run the tests that s
 
 browser:  ## say which browser the tests use, and install Chromium with apt-get where there is none
 	@$(PYTHON) tests/support/machine.py
+
+test-behind-nginx: $(VENV)/.dev  ## run the tests of the pages below a path behind nginx with TLS, by deploy/nginx/
+	@BEHIND=nginx $(BIN)/python -m pytest -n $(WORKERS_OF_TESTS) $(or $(ARGS),tests/browser)
+
+deploy-check: $(VENV)/.dev  ## as root: run the page on systemd and nginx on a new Debian; apt-get install mmdebstrap systemd-container
+	@$(BIN)/python -m tools.deployed $(if $(MACHINE),--machine $(abspath $(MACHINE)))
 
 screenshots: $(VENV)/.dev  ## take pictures of every page into docs/images; OUT=/tmp/shots PAGES=thread,log
 	@$(BIN)/python -m tests.browser.screenshots $(if $(OUT),--out $(abspath $(OUT))) $(if $(PAGES),--pages $(PAGES))

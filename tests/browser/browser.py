@@ -5,14 +5,17 @@ The fixtures `site`, `new_page` and `page` of conftest.py are made of this.
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
+from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
 
 import requests
@@ -32,6 +35,7 @@ from psthreads.authoring.plugins import load
 from psthreads.client import Client, Download
 from psthreads.domain.config import Config
 from tests.support.machine import find_browser
+from tests.support.nginx import nginx
 from tests.support.people import PASSWORD, People
 from tests.support.waiting import wait_for
 from tests.system import stack
@@ -82,14 +86,17 @@ class Site:
 
     config: Config
     people: People
+    address: str
+    certificate: Path | None = None  # of the nginx before it
 
     @property
-    def address(self) -> str:
-        return f"http://{self.config.host}:{self.config.port}"
+    def path(self) -> str:
+        """The path below which the site is shown, without a slash at the end."""
+        return urlsplit(self.address).path
 
     def client(self, name: str) -> Client:
         """A client that speaks for the member; a context manager."""
-        return Client(self.address, token=self.people.token(name), member=name)
+        return Client(self.address, token=self.people.token(name), member=name, certificate=str(self.certificate or ""))
 
     def start(self, process: str, *, by: str = "manager", group: str | None = "acme", **values: Any) -> str:
         """Start a process over HTTP, by the name of its function; gives the thread's id."""
@@ -103,9 +110,15 @@ class Site:
 
 @contextmanager
 def serving(config: Config, people: People, *, workers: int | None = None) -> Iterator[Site]:
-    """The site, once its web process answers, with as many worker processes as said there or here."""
-    site = Site(config, people)
+    """The site, once its web process answers, with as many worker processes as said there or here.
+
+    With BEHIND=nginx in the environment, it is seen through nginx, TLS and a path.
+    """
+    site = Site(config, people, f"http://{config.host}:{config.port}")
     with ExitStack() as programs:
+        if os.environ.get("BEHIND") == "nginx":
+            config = replace(config, proxies=1)
+            site = Site(config, people, *programs.enter_context(nginx(config.port)))
         web = programs.enter_context(stack.web(config))
         for _ in range(config.workers if workers is None else workers):
             programs.enter_context(stack.worker(config))
@@ -116,7 +129,7 @@ def serving(config: Config, people: People, *, workers: int | None = None) -> It
         def answers() -> bool:
             assert process.poll() is None, "The web process ended by itself"
             with suppress(requests.RequestException):
-                return requests.get(f"{site.address}/healthz", timeout=5).ok
+                return requests.get(f"http://{config.host}:{config.port}/healthz", timeout=5).ok
             return False
 
         wait_for(answers)
@@ -131,7 +144,7 @@ def serving(config: Config, people: People, *, workers: int | None = None) -> It
 
 def sign_in(page: Page, site: Site, name: str, following: str = "") -> None:
     """Sign the member in by the form, which leads on to this path, or to the start page."""
-    page.goto(f"{site.address}/sign-in" + (f"?next={following}" if following else ""))
+    page.goto(f"{site.address}/sign-in" + (f"?next={site.path}{following}" if following else ""))
     page.locator("input[name=username]").fill(name)
     page.locator("input[name=password]").fill(PASSWORD)
     page.get_by_role("button", name="Sign in", exact=True).click()
@@ -171,12 +184,16 @@ class Pages:
             color_scheme=scheme,
             reduced_motion="reduce" if still else "no-preference",
             java_script_enabled=javascript,
+            ignore_https_errors=True,
             locale="en-GB",
             timezone_id="UTC",
         )
         self._contexts.append(context)
         _watch(context, self._address)
         page = context.new_page()
+        visit = page.goto
+        # A path begins at the site, not at its host.
+        page.goto = lambda url, **options: visit(self._address + url if url.startswith("/") else url, **options)  # type: ignore[method-assign]
         if not tolerant:
             self._watched.append(page)
         return page

@@ -15,6 +15,7 @@ from psthreads.documents.layout import Documents
 from psthreads.threads.store import ThreadStore
 from tests.browser.browser import Pages, Scheme, Site, axe, problems, sign_in
 from tests.support.checkout import ROOT
+from tests.support.nginx import PREFIX
 from tests.support.waiting import wait_for
 
 IMAGE: Final = "<img src=x onerror=alert(1)>"
@@ -195,7 +196,7 @@ def test_axe_finds_nothing_on_questions_answers_and_errors(site: Site, new_page:
 
 
 def _weigh(weights: dict[str, int], answer: Response) -> None:
-    path = urlsplit(answer.url).path
+    path = urlsplit(answer.url).path.removeprefix(PREFIX)
     if path.startswith("/static/"):
         weights[path] = (ROOT / path.removeprefix("/")).stat().st_size  # as it was at first, before it was cached
 

@@ -97,7 +97,7 @@ def test_another_site_signs_nobody_in(site: Site, new_page: Pages) -> None:
 def test_a_service_that_a_person_opens_leads_to_the_sign_in_and_back(site: Site, new_page: Pages) -> None:
     page = new_page(tolerant=True)
     page.goto("/threads")
-    assert page.url == f"{site.address}/sign-in?next=/threads"
+    assert page.url == f"{site.address}/sign-in?next={site.path}/threads"
     page.locator("input[name=username]").fill("chief")
     page.locator("input[name=password]").fill(PASSWORD)
     page.get_by_role("button", name="Sign in", exact=True).click()

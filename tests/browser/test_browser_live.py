@@ -213,7 +213,7 @@ def test_who_is_signed_out_elsewhere_is_led_to_the_sign_in_page(
     expect(page.locator("tbody tr")).to_have_count(1)
     page.context.clear_cookies()
     store.report(thread, "t", Report(1, message="Something new"))
-    page.wait_for_url(f"{site.address}/sign-in?next=/dashboard/threads", timeout=15_000)
+    page.wait_for_url(f"{site.address}/sign-in?next={site.path}/dashboard/threads", timeout=15_000)
 
 
 # Without its store.

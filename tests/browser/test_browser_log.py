@@ -128,7 +128,7 @@ def test_a_server_that_is_killed_and_comes_back_loses_and_doubles_no_line(
     webs.start()
     pages = Pages(chromium, f"http://127.0.0.1:{webs.config.port}")
     page = pages(tolerant=True)
-    sign_in(page, Site(webs.config, site.people), "chief")
+    sign_in(page, Site(webs.config, site.people, f"http://127.0.0.1:{webs.config.port}"), "chief")
     page.goto(log.address())
     page.evaluate("window.mark = 'the same page'")
     shows(page, log.many(10)).to_be_visible()
