@@ -26,6 +26,7 @@ def output() -> Iterator[io.StringIO]:
     """Where psthreads logs to; as before afterwards."""
     names = ("psthreads", "rq")
     before = [(logger, logger.handlers, logger.propagate, logger.level) for logger in map(logging.getLogger, names)]
+    logs.bind()
     yield io.StringIO()
     logs.bind()
     for logger, handlers, propagate, level in before:
