@@ -103,8 +103,12 @@ def _blow(folder: Path, replicas: int, arguments: argparse.Namespace) -> dict[st
             behind = next(turns)
             at = world.fail_over() if behind is None else world.kill_primary(behind)
             faults.append(Fault(at, behind is None))
-            adoptions += world.adopt()
+            is_older = world.adopt()
+            adoptions += is_older
             world.redis.wait_until_whole()
+            how = "planned" if behind is None else f"the primary killed, its replica {behind:g} s behind"
+            older = ", and adopted" if is_older else ""
+            print(f"  failover {len(faults)}: {how}{older}; {len(clients.accepted)} threads so far", flush=True)
         _wait_for_the_last(store, clients)
         clients.end()
         clients.look_again()
