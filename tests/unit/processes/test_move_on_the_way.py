@@ -19,7 +19,6 @@ from tests.support.moving import fill, group
 __all__ = ["group"]
 
 
-@in_both("group")
 def test_a_document_that_appears_in_the_way_is_never_overwritten(group: GroupOfDocuments) -> None:
     fill(group, 20, each=20)
     context = group.context()
@@ -131,7 +130,6 @@ def test_links_and_pipes_are_left_in_place_with_a_warning(group: GroupOfDocument
     assert sorted(group.contents()) == ["moved/a.psml", "moved/b/c.psml"]
 
 
-@in_both("group")
 def test_a_document_that_goes_meanwhile_is_a_warning(group: GroupOfDocuments) -> None:
     fill(group, 5)
     context = group.context()
