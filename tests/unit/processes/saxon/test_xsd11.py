@@ -144,7 +144,7 @@ def test_a_bomb_is_a_finding_and_the_next_document_goes_on(
     outcome = group.run(path="/d")
     assert outcome.message == "3 documents: 1 well-formed without a schema, 2 could not be checked."
     for name in BOMBS:
-        assert any(f"/d/{name}.xml could not be checked: the check by" in line for line in group.reporter.lines())
+        assert any(f"/d/{name}.xml could not be checked: the " in line for line in group.reporter.lines())
 
 
 def test_load_with_validate_lets_no_bomb_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
