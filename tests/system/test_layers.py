@@ -46,8 +46,10 @@ def test_only_config_reads_the_servers_environment() -> None:
         "client/settings.py",
         "local/machine.py",
         "local/programs.py",
+        "processes/xml/saxon/engine.py",
         "run_workers.py",
         "web/gunicorn_settings.py",
+        "worker/horse/performance.py",
         "worker/horse/process_state.py",
         "worker/supervisor.py",
     }

@@ -11,9 +11,9 @@ from psthreads.domain.model import Level, Status
 from psthreads.processes.load import load
 from psthreads.processes.validate import validate
 from psthreads.processes.validation.validator import Validator
+from tests.support.extras import without_extras
 from tests.support.group_of_documents import GroupOfDocuments
 from tests.support.loading import Place
-from tests.unit.processes.saxon.test_saxon_alone import without_extras
 
 ISO = "http://purl.oclc.org/dsdl/schematron"
 XSL = 'xmlns:xsl="http://www.w3.org/1999/XSL/Transform"'

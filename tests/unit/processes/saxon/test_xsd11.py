@@ -12,10 +12,10 @@ from psthreads.domain.model import Level
 from psthreads.processes.load import load
 from psthreads.processes.validate import validate
 from psthreads.processes.validation.validator import Validator
+from tests.support.extras import without_extras
 from tests.support.group_of_documents import GroupOfDocuments
 from tests.support.loading import Place
 from tests.support.publishing import assert_nobody_called, listening
-from tests.unit.processes.saxon.test_saxon_alone import without_extras
 
 __all__ = ["listening"]
 

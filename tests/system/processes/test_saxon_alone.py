@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.support.extras import without_extras
 from tests.support.publishing import assert_nobody_called, listening
 
 __all__ = ["listening"]
@@ -70,35 +71,6 @@ def test_saxon_reads_neither_files_nor_the_network_nor_the_environment(
     assert [answers[each] for each in empty] == ["", ""]
     assert "the secret" not in done.stdout.decode()
     assert_nobody_called(listening)
-
-
-WITHOUT = """
-import sys
-sys.modules["saxonche"] = sys.modules["xmlschema"] = None  # As on a machine where they are not installed.
-from pathlib import Path
-from tests.support.group_of_documents import GroupOfDocuments
-from psthreads.processes.publish import publish
-from psthreads.processes.validate import validate
-root = Path(sys.argv[1])
-group = GroupOfDocuments(root, publish if sys.argv[2] == "publish" else validate)
-outcome = group.run(path="/d")
-print(outcome.status.value)
-print(outcome.message)
-print(*group.reporter.lines(), sep="\\n")
-"""
-
-
-def without_extras(root: Path, process: str) -> list[str]:
-    """What a process says where neither extra is installed."""
-    done = subprocess.run(
-        [sys.executable, "-c", WITHOUT, str(root), process],
-        cwd=Path(__file__).parents[4],
-        capture_output=True,
-        timeout=60,
-        check=False,
-    )
-    assert not done.returncode, done.stderr.decode()
-    return done.stdout.decode().strip().splitlines()
 
 
 XSL = 'xmlns:xsl="http://www.w3.org/1999/XSL/Transform"'
