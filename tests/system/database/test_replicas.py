@@ -82,7 +82,7 @@ def test_a_start_that_no_replica_has_is_refused_and_its_repeat_is_the_same_threa
     client = create_app(config).test_client(use_cookies=False)
     people = People(Directory(redis, QuickHashes()), Documents(config.documents))
     headers = {**people.bearer("contributor"), "Idempotency-Key": "one", "Accept": "application/json"}
-    assert client.get("/readyz").status_code == 200
+    wait_for(lambda: client.get("/readyz").status_code == 200)  # The replica may still be getting its first copy.
     proxy.cut()
     first = client.post(COUNT, headers=headers)
     assert refuses(first), first.data

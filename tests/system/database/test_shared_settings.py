@@ -194,7 +194,7 @@ def test_web_and_workers_with_different_settings_have_one_rule_and_say_so(
 ) -> None:
     log = tmp_path / "log"
     others = replace(config, group_threads=4)
-    workers = Program(others, ["sh", "-c", f"exec {shlex.join(SUPERVISOR)} 2>{log}"])
+    workers = Program(others, ["sh", "-c", f"exec {shlex.join(SUPERVISOR)} >{log} 2>&1"])
     with web(replace(config, group_threads=1)) as server:
         wait_for(lambda: redis.hget("ps:settings", "group_threads") == b"1")
         with workers:

@@ -183,5 +183,6 @@ def test_a_copy_has_an_id_of_its_own_once_it_was_adopted(place: Place) -> None:
 
 def test_the_page_has_the_steps_that_are_done_here() -> None:
     steps = ("--rdb", "rsync -a", "--appendonly no", "CONFIG SET appendonly yes", "psthreads admin installation adopt")
-    places = [PAGE.index(step) for step in steps]
+    page = PAGE[PAGE.index(steps[0]) :]
+    places = [page.index(step) for step in steps]
     assert places == sorted(places)

@@ -99,11 +99,16 @@ def checkout(tmp_path: Path) -> Path:
     (folder / "tests" / "support").mkdir(parents=True)
     for name in ("Makefile", "tests/support/machine.py"):
         shutil.copy(ROOT / name, folder / name)
-    for name in ("requirements.lock", "requirements-dev.lock", "requirements-server.lock", "pyproject.toml"):
+    for name in (
+        "requirements.lock",
+        *(f"requirements-{kind}.lock" for kind in ("dev", "server", "store")),
+        "pyproject.toml",
+    ):
         (folder / name).touch()
-    (folder / ".venv" / "bin").mkdir(parents=True)
+    for name in ("bin", "object-store"):
+        (folder / ".venv" / name).mkdir(parents=True)
     add_program(folder / ".venv" / "bin" / "python", 'echo "python $@"')
-    for name in (".run", ".dev"):
+    for name in (".run", ".dev", "object-store/.installed"):
         (folder / ".venv" / name).touch()
     return folder
 

@@ -200,7 +200,7 @@ def test_it_ends_with_whoever_started_it_when_it_is_tied(folder: Path) -> None:
         assert runner.started()
         runner.process.kill()
         wait_for(runner.is_gone, 10)
-    assert "-m psthreads run --tied" in (ROOT / "Makefile").read_text()
+    assert "psthreads run) --tied" in (ROOT / "Makefile").read_text()
 
 
 def test_it_ends_in_peace_when_nobody_reads_on(folder: Path) -> None:

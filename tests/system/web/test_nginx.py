@@ -63,6 +63,5 @@ def test_the_client_uploads_and_lists_below_the_path(site: Site, behind: tuple[s
     with Client(address, token=site.people.token("manager"), member="manager", certificate=str(certificate)) as client:
         client.upload("acme", file)
         assert [each.id for each in client.all_threads("acme")] == [thread.id]
-        route = next(each.route for each in client.processes("acme") if each.name == "count")
-        assert route.startswith(f"{PREFIX}/")
+        assert client.progress(thread.id, "acme").id == thread.id
     assert [each.stat().st_size for each in site.config.documents.rglob("large.bin")] == [3_000_000]

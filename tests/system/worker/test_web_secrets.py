@@ -22,7 +22,13 @@ SECRET = "never-for-workers"
 
 def test_no_secret_of_the_web_is_in_the_environment_of_workers(config: Config, redis: Redis) -> None:
     secretive = replace(
-        config, secret_key=SECRET, oidc_client_secret=SECRET, certificate=SECRET, private_key=SECRET, workers=1
+        config,
+        secret_key=SECRET,
+        oidc_client_secret=SECRET,
+        certificate=SECRET,
+        private_key=SECRET,
+        metrics_token=SECRET * 2,
+        workers=1,
     )
     assert {name for name, value in secretive.to_env().items() if SECRET in value} == FOR_WEB
     program = start(SUPERVISOR, secretive, folder=checkout.ROOT, output=subprocess.PIPE, tied=True)

@@ -274,4 +274,5 @@ def test_a_bomb_is_an_error_of_its_document_and_the_next_one_goes_on(
     assert group.run(path="/documents").message.startswith("2 of 3 documents published")
     (told,) = group.reporter.lines(Level.ERROR)
     assert told.startswith("Document /documents/000/00001.psml was not published: ")
-    assert said in told
+    # Saxon collects its garbage when it likes: what only takes time may reach the limit of memory first.
+    assert said in told or "needed more than 120 MiB of memory" in told
