@@ -155,7 +155,7 @@ def test_no_entity_of_a_schema_or_what_it_includes_leads_outside(run: Running, d
         ("rng", f'<grammar {RNG}><include href="note.rng"/></grammar>'),
         ("rng", f'<externalRef {RNG} href="note.rng"/>'),
         ("sch", f'<schema {SCH}><include href="note.sch"/></schema>'),
-        ("sch", f'<schema {SCH} queryBinding="xslt2"><pattern/></schema>'),
+        ("sch", f'<schema {SCH} queryBinding="stx"><pattern/></schema>'),
         ("sch", f'<schema {SCH}><pattern><rule context="p["><assert test="1"/></rule></pattern></schema>'),
     ],
 )
