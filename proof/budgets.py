@@ -14,7 +14,7 @@ from proof.configuration import BITS, BUDGET, Configuration
 
 
 class Price(NamedTuple):
-    """What a step costs: the budgets that can pay it, and how far down each is moved by that."""
+    """The cost of a step: the budgets that can pay it, and how far down each is moved by that."""
 
     payers: int
     shift: int

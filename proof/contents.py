@@ -51,7 +51,7 @@ class Content:
     text: str
     records: tuple[Record | None, ...]
     is_over: tuple[bool, ...]
-    """Of each thread, whether it is there and has ended."""
+    """For each thread: there, and ended."""
     scores: tuple[float | None, ...]
     alike: int
 

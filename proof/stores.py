@@ -44,7 +44,7 @@ class _Read:
 
 @dataclass(frozen=True, slots=True)
 class _Effect:
-    """What a call has written, by positions, and answered."""
+    """The keys that a call has written, by positions, and its answer."""
 
     written: tuple[tuple[int, str], ...]
     answer: Any

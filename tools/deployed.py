@@ -29,11 +29,11 @@ _UNIT: Final = """[Unit]
 After=multi-user.target
 [Service]
 Type=oneshot
-WorkingDirectory=/root/checkout
-StandardOutput=file:/root/log
+WorkingDirectory=/srv/try/checkout
+StandardOutput=file:/srv/try/log
 StandardError=inherit
-ExecStart=/bin/sh -c 'bash -eux /root/page.sh; echo $? > /root/status; \
-    journalctl --unit "psthreads-*" --no-pager > /root/journal; systemctl --no-block poweroff'
+ExecStart=/bin/sh -c 'bash -eux /srv/try/page.sh; echo $? > /srv/try/status; \
+    journalctl --unit "psthreads-*" --no-pager > /srv/try/journal; systemctl --no-block poweroff'
 [Install]
 WantedBy=multi-user.target
 """
@@ -67,16 +67,16 @@ def locked_for(machine: Path) -> str:
 
 def put_in(machine: Path, script: str) -> None:
     """Put the checkout's files, its wheel and the locked packages into the machine, and the script to run."""
-    checkout, wheels = machine / "root" / "checkout", machine / "root" / "wheels"
+    checkout, wheels = machine / "srv" / "try" / "checkout", machine / "srv" / "try" / "wheels"
     shutil.copytree(ROOT / "deploy", checkout / "deploy")
     shutil.copy(ROOT / "requirements.lock", checkout)
     pip = [sys.executable, "-m", "pip", "--quiet"]
     subprocess.run([*pip, "wheel", "--no-deps", "--wheel-dir", checkout, ROOT], check=True)
-    (machine / "root" / "own.lock").write_text(locked_for(machine))
-    own_lock = ["--require-hashes", "-r", str(machine / "root" / "own.lock")]
+    (machine / "srv" / "try" / "own.lock").write_text(locked_for(machine))
+    own_lock = ["--require-hashes", "-r", str(machine / "srv" / "try" / "own.lock")]
     subprocess.run([*pip, "download", "--no-deps", "--dest", wheels, *own_lock], check=True)
-    (machine / "root" / "page.sh").write_text(script)
-    (machine / "etc" / "pip.conf").write_text("[global]\nno-index = true\nfind-links = /root/wheels\n")
+    (machine / "srv" / "try" / "page.sh").write_text(script)
+    (machine / "etc" / "pip.conf").write_text("[global]\nno-index = true\nfind-links = /srv/try/wheels\n")
     units = machine / "etc" / "systemd" / "system"
     (units / "page.service").write_text(_UNIT)
     (units / "multi-user.target.wants").mkdir(exist_ok=True)
@@ -88,11 +88,11 @@ def run(machine: Path) -> int:
     """Start the machine, print what the commands wrote, and return the exit code of the first that failed, or 0."""
     nspawn = [find_program("systemd-nspawn"), "--register=no", "--keep-unit", "--private-network", "--boot"]
     subprocess.run([*nspawn, "--console=pipe", "-D", machine], stdin=subprocess.DEVNULL, check=False, timeout=SECONDS)
-    root = machine / "root"
-    status = (root / "status").read_text().strip()
-    sys.stdout.write((root / "log").read_text())
+    place = machine / "srv" / "try"
+    status = (place / "status").read_text().strip()
+    sys.stdout.write((place / "log").read_text())
     if status != "0":
-        sys.stdout.write(f"--- journal\n{(root / 'journal').read_text()}--- failed with {status}\n")
+        sys.stdout.write(f"--- journal\n{(place / 'journal').read_text()}--- failed with {status}\n")
     return int(status)
 
 

@@ -60,7 +60,7 @@ class FailoverClients:
 
     @property
     def is_starting(self) -> bool:
-        """Whether there are threads to start still."""
+        """Return whether there are threads to start still."""
         return any(thread.is_alive() for thread in self._starters)
 
     def end(self) -> None:
@@ -108,8 +108,8 @@ class FailoverClients:
         with requests.Session() as session:
             while not self._ended.is_set():
                 with self._lock:
-                    known = [each for each in self.accepted if each not in self.gone]
-                for thread_id in (*known[-8:], *draw.sample(known, min(4, len(known)))):
+                    threads = [each for each in self.accepted if each not in self.gone]
+                for thread_id in (*threads[-8:], *draw.sample(threads, min(4, len(threads)))):
                     self._look(session, thread_id)
                 time.sleep(0.05)
 

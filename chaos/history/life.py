@@ -13,7 +13,7 @@ from psthreads.domain.model import Status
 
 
 class Life(NamedTuple):
-    """What is known of a thread after some calls: that it was there, deleted or neither; that it is to be cancelled.
+    """The state of a thread after some calls: that it was there, deleted or neither; that it is to be cancelled.
 
     `last` is the newest answer, if any; a later one has its version at least, or the same answer.
     """
@@ -28,8 +28,8 @@ class Life(NamedTuple):
             return "it had been deleted"
         if not self.is_there:
             return "it had not been started"
-        asked = ", and it was to be cancelled" if self.is_cancelled else ""
-        return f"it had been {self.last}{asked}" if self.last else f"it had been started{asked}"
+        end = ", and it was to be cancelled" if self.is_cancelled else ""
+        return f"it had been {self.last or 'started'}{end}"
 
 
 def after(life: Life, call: Call) -> Life | None:

@@ -79,7 +79,7 @@ class StoredResult:
 
 @dataclass(frozen=True, slots=True)
 class StoreRecord:
-    """What the storage knows: the installation's id, whether Redis has it for certain, and the ticks that it had.
+    """The marker as the storage has it: the installation's id, whether Redis has it for certain, and the ticks it had.
 
     `claims` is how many threads workers had taken when Redis was last found to be an older copy.
     """
@@ -298,7 +298,7 @@ class Results(Protocol):
 
 
 class Ownerless(Protocol):
-    """What one sweep sees of ownerless results; the storage remembers the observations of earlier ones.
+    """The ownerless results that one sweep sees; the storage remembers the observations of earlier ones.
 
     An observation counts for one installation only. Methods raise OSError.
     """
@@ -344,7 +344,7 @@ class Storage(Protocol):
 
 
 class StorageMarker(Protocol):
-    """What the storage knows of the installation. Methods raise OSError where it cannot be read or written."""
+    """The storage's marker of the installation. Methods raise OSError where it cannot be read or written."""
 
     place: str
     """What it is and where, for messages: "folder /srv/documents"."""

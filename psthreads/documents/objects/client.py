@@ -93,8 +93,8 @@ class ObjectStore:
 
         def read(obs: Any, store: Any) -> tuple[StoredObject, bytes | None]:
             answer = obs.get(store, key)
-            found = _stored(answer.meta)
-            return found, answer.bytes().to_bytes() if found.size <= most else None
+            stored = _stored(answer.meta)
+            return stored, answer.bytes().to_bytes() if stored.size <= most else None
 
         return self._do(read, key)
 

@@ -21,7 +21,7 @@ _LONGEST: Final = 100  # bytes
 
 
 class OwnerlessObjects:
-    """What the store remembers of ownerless results; see `Ownerless`."""
+    """The observations of ownerless results; see `Ownerless`."""
 
     def __init__(self, store: ObjectStore, installation: str, ticks: int) -> None:
         self._store = store
