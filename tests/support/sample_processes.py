@@ -112,6 +112,7 @@ def tidy(context: Context, mark: str, until: str) -> None:
             time.sleep(0.01)
     finally:
         context.message("Tidying up")
+        _mark(mark, "tidying")
         while not Path(until).exists():
             time.sleep(0.01)
         _mark(mark, "tidy")

@@ -148,7 +148,7 @@ def test_what_must_not_be_killed_gets_as_long_as_it_needs(
     assert store.fetch(thread.id).cancelling
     until.touch()
     assert ended(store, thread).status is Status.CANCELLED
-    assert lines_of(mark) == ["started", "tidy"]
+    assert lines_of(mark) == ["started", "tidying", "tidy"]
 
 
 @pytest.mark.usefixtures("running")
@@ -158,9 +158,11 @@ def test_force_kills_also_what_must_not_be_killed_and_keeps_what_it_had_said(
     mark = tmp_path / "mark"
     thread = start(engine, "tidy", mark=str(mark), until=str(tmp_path / "never"))
     wait_for(lambda: lines_of(mark))
+    engine.cancel(thread, by=BY)
+    wait_for(lambda: lines_of(mark) == ["started", "tidying"])
     engine.cancel(thread, by=BY, force=True)
     assert ended(store, thread).status is Status.CANCELLED
-    assert lines_of(mark) == ["started"]
+    assert lines_of(mark) == ["started", "tidying"]
     assert "Tidying up" in [event.message for event in store.log(thread.id).events]
 
 
