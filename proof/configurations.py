@@ -20,9 +20,10 @@ CLIENTS: Final = Configuration(
 )
 SHARED: Final = Configuration("one slot", (_PLAIN, _PLAIN), workers=1, cancels=1, stale=1)
 EXCLUSIVE: Final = Configuration("changers", (_CHANGER, _CHANGER), workers=1, share=2)
+NEXT: Final = Configuration("the next thread", (_PLAIN, _PLAIN), workers=1, crashes=1, lost=1, late=1)
 
 SMALL: Final = (
-    *(SINGLE, LEASES, ANSWERS, CLIENTS, SHARED, EXCLUSIVE),
+    *(SINGLE, LEASES, ANSWERS, CLIENTS, SHARED, EXCLUSIVE, NEXT),
     Configuration("a crash", (_PLAIN,), workers=1, crashes=2, stops=1, cancels=1),
     Configuration("a server-wide thread", (_SERVER_WIDE, _PLAIN), workers=1, kills=1),
     Configuration("a changer and one that may restart", (_RESTARTABLE, _CHANGER), kills=1, lapses=1, cancels=1),

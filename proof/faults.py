@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from proof.configuration import Configuration
-from proof.configurations import ANSWERS, CLIENTS, EXCLUSIVE, LEASES, SHARED, SINGLE
+from proof.configurations import ANSWERS, CLIENTS, EXCLUSIVE, LEASES, NEXT, SHARED, SINGLE
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Fault:
 
 def _of_executions() -> Iterator[Fault]:
     yield Fault("a dead execution ends a thread", "finish", "or meta.token ~= token then", "then", LEASES)
-    yield Fault("a thread ends twice", "finish", "if not FINAL[meta.status] then", "if true then", ANSWERS)
+    yield Fault("a thread ends twice", "finish", "if not is_over then", "if true then", ANSWERS)
     yield Fault(
         "a janitor ignores a renewal", "abandon", "redis.call('ZSCORE', LEASES, id) ~= ARGV[4]", "false", LEASES
     )
@@ -63,12 +63,14 @@ def _of_executions() -> Iterator[Fault]:
     yield Fault("what ran counts as not begun", "abandon", "ARGV[6] == '' and meta", "false and meta", SINGLE)
     yield Fault(
         "a running thread is claimed",
-        "claim",
-        "meta.status ~= 'initialised' or meta.waits or meta.token",
-        "FINAL[meta.status]",
+        "common",
+        "meta.status ~= 'initialised' or meta.waits or meta.token then return {0}",
+        "FINAL[meta.status] then return {0}",
         LEASES,
     )
-    yield Fault("a claim has no lease", "claim", "renew_lease(id, meta, now)\nreturn answer", "return answer", SINGLE)
+    yield Fault(
+        "a claim has no lease", "common", "  renew_lease(id, meta, now)\n  return permit", "  return permit", SINGLE
+    )
     yield Fault(
         "a claim cannot be asked for again",
         "claim",
@@ -78,11 +80,26 @@ def _of_executions() -> Iterator[Fault]:
     )
     yield Fault(
         "a cancelled thread may be claimed again",
-        "claim",
-        "if not meta.cancelling then return answer(0, raw_of(id)) end",
-        "if true then return answer(0, raw_of(id)) end",
+        "common",
+        "if not meta.cancelling then return permit",
+        "if true then return permit",
         CLIENTS,
     )
+    yield Fault(
+        "an execution that was given up goes on with the next thread",
+        "finish",
+        "if is_over then",
+        "if false then",
+        NEXT,
+    )
+    yield Fault(
+        "the next thread is forgotten where an answer was lost",
+        "finish",
+        "if not owns(next_meta, other) then return",
+        "if true then return",
+        NEXT,
+    )
+    yield Fault("nobody gives the next thread back", "common", "== ':' .. token then", "== token then", NEXT)
     yield Fault(
         "a dead execution reports",
         "report",

@@ -7,6 +7,7 @@ import marshal
 from typing import NamedTuple
 
 from proof.contents import Content
+from psthreads.threads.executions import successor
 
 
 class Worker(NamedTuple):
@@ -14,8 +15,8 @@ class Worker(NamedTuple):
 
     `phase` is `idle`; `took` (an id from the queue); `asked` (to claim it, and heard nothing); `claimed` (it has heard
     that it may, and the function has not been called); `runs`; `ends` (it has asked to end it as `end`, and heard
-    nothing); `refuses` (the same, of one that it cannot run); or `died` (the horse; the worker has to settle that, and
-    `end` says how far the horse had come).
+    nothing; with `goes_on`, also to begin the next one); `refuses` (the same, of one that it cannot run); or `died`
+    (the horse; the worker has to settle that, and `end` says how far the horse had come).
     """
 
     phase: str = "idle"
@@ -23,6 +24,7 @@ class Worker(NamedTuple):
     token: str = ""
     reports: int = 0
     end: str = ""
+    goes_on: bool = False
 
 
 class Message(NamedTuple):
@@ -63,7 +65,7 @@ def digest(state: State, content: Content) -> bytes:
     """
     owners = tuple([record.token if record is not None else None for record in content.records])
     seen = tuple([is_seen and score is not None for is_seen, score in zip(state.seen, content.scores, strict=True)])
-    executions: dict[tuple[int, str], list[tuple[str, int, str]]] = {}
+    executions: dict[tuple[int, str], list[tuple[str, int, str, bool]]] = {}
     idle = 0
     for worker in state.workers:
         if worker.thread < 0:
@@ -72,13 +74,13 @@ def digest(state: State, content: Content) -> bytes:
             beliefs = executions.setdefault((worker.thread, worker.token), [])
             # Of one that has lost its thread, it does not matter whether it has reported before: it may again.
             is_owner = worker.token == owners[worker.thread] and not content.is_over[worker.thread]
-            beliefs.append((worker.phase, worker.reports if is_owner else 0, worker.end))
+            beliefs.append((worker.phase, worker.reports if is_owner else 0, worker.end, worker.goes_on))
     is_held = tuple([owner is not None and (thread, owner) in executions for thread, owner in enumerate(owners)])
     for message in state.late:
-        executions.setdefault((message.thread, message.token), []).append((message.call, -1, ""))
+        executions.setdefault((message.thread, message.token), []).append((message.call, -1, "", False))
     groups = sorted(
         [
-            (thread, token == owners[thread], token == "", sorted(beliefs))
+            (thread, token == owners[thread], token == "", _index(owners, successor(token)), sorted(beliefs))
             for (thread, token), beliefs in executions.items()
         ]
     )
@@ -94,3 +96,8 @@ def digest(state: State, content: Content) -> bytes:
     )
     key = (content.alike, is_held, seen, idle, groups, fates)
     return hashlib.blake2b(marshal.dumps(key, 2), digest_size=16).digest()
+
+
+def _index(owners: tuple[str | None, ...], token: str) -> int:
+    """Return which thread this execution has, -1 for none."""
+    return owners.index(token) if token in owners else -1

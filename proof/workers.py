@@ -12,14 +12,15 @@ from proof.state import Message, State, Worker
 from psthreads.domain.model import Outcome, Ownership, Report, Status
 from psthreads.proving.rules import Record, Violation
 from psthreads.threads import jobs
+from psthreads.threads.executions import successor
 from psthreads.threads.records import Beat, Heartbeat
 from psthreads.threads.store import ThreadStore
 
 _CALLS: Final = {
     "asked": ("claim",),
     "claimed": ("claim", "beat"),
-    "runs": ("beat", "report", "finish", "abandon"),
-    "ends": ("finish",),
+    "runs": ("beat", "report", "finish", "finish_and_claim", "abandon"),
+    "ends": ("finish", "finish_and_claim"),
     "refuses": ("finish",),
 }
 """The calls that a worker in a phase may have sent last."""
@@ -49,9 +50,12 @@ class Workers(Actor):
                         f"{name} is killed, and its {call} is on its way", self._set(later._replace(late=late), number)
                     )
         if worker.phase != "died" and (paid := self._pay(state, "crashes")):
-            yield Move(
-                f"the horse of {name} dies", self._set(paid, number, worker._replace(phase="died", end=worker.phase))
-            )
+            dead = self._set(paid, number, worker._replace(phase="died", end=worker.phase))
+            yield Move(f"the horse of {name} dies", dead)
+            if worker.phase in {"runs", "ends"} and (later := self._pay(dead, "late")):
+                message = Message("finish_and_claim", worker.thread, worker.token)
+                after = later._replace(late=(*later.late, message))
+                yield Move(f"the horse of {name} dies, and its {message.call} is on its way", after)
         phases: dict[str, Callable[[State, int, Worker, str], Iterator[Move]]] = {
             "took": self._took,
             "asked": self._asked,
@@ -72,9 +76,16 @@ class Workers(Actor):
                 after, _ = self._renewing(rest, f"late {message.call}", message, send)
             else:
                 after, _ = self._call(rest, ("late", *message), send)
-            if message.call != "claim":
+            # What has begun in the step that ends a thread is another thread's.
+            speaks_for_heir = message.call in {"finish_and_claim", "abandon"} and self._has_heir(state, message)
+            if message.call != "claim" and not speaks_for_heir:
                 self._require_silence(state, after, message, f"sent a late {message.call} that changed")
             yield Move(f"the late {message.call} on thread {message.thread} arrives", after, is_benign=True)
+
+    def _has_heir(self, state: State, execution: Worker | Message) -> bool:
+        """Return whether the execution that begins in the step which ends this one has a thread."""
+        token = successor(execution.token)
+        return any(self._owns(state, Worker("claimed", thread, token)) for thread in range(len(self._ids)))
 
     def _send(self, store: ThreadStore, *, message: Message) -> None:
         thread_id, token = self._ids[message.thread], message.token
@@ -86,8 +97,12 @@ class Workers(Actor):
             store.report(thread_id, token, Report(1, Status.WARNING, "Late", warnings=1))
         elif message.call == "finish":
             store.finish(thread_id, token, Outcome(Status.COMPLETED, "Late"))
+        elif message.call == "finish_and_claim":
+            store.finish_and_claim(thread_id, token, Outcome(Status.COMPLETED, "Late"), "worker")
         else:
             store.abandon(thread_id, "Worker restarted", token, not_begun=message.call == "give-back")
+            if message.call == "abandon":
+                store.give_back_next(token, "Worker restarted")
 
     def _new_token(self, state: State, thread: int) -> str:
         """Return a name for an execution that nobody has, and no record."""
@@ -95,7 +110,7 @@ class Workers(Actor):
         names = {each.token for each in state.workers if each.thread == thread}
         names |= {each.token for each in state.late if each.thread == thread}
         names.add((record and record.token) or "")
-        return next(name for number in range(len(names) + 1) if (name := f"{thread}.{number}") not in names)
+        return next(name for number in range(len(names) + 1) if (name := f"{thread}t{number}") not in names)
 
     def _renewing(
         self, state: State, name: str, worker: Worker | Message, call: Callable[[ThreadStore], Any]
@@ -178,7 +193,8 @@ class Workers(Actor):
         if not worker.reports or not self._owns(state, worker):
             yield from self._reports(state, number, worker, name)
         for end in (Status.COMPLETED, Status.FAILED):
-            yield from self._finishes(state, number, worker._replace(end=end.value), name)
+            for goes_on in (False, True):
+                yield from self._finishes(state, number, worker._replace(end=end.value, goes_on=goes_on), name)
         yield from self._beats(state, number, worker, name)
         yield from self._stops(state, number, worker, name, not_begun=False)
 
@@ -196,6 +212,9 @@ class Workers(Actor):
             yield Move(f"{words}, and never hears of it", paid)
 
     def _finishes(self, state: State, number: int, worker: Worker, name: str) -> Iterator[Move]:
+        if worker.goes_on:
+            yield from self._goes_on(state, number, worker, name)
+            return
         thread_id, outcome = self._ids[worker.thread], Outcome(Status(worker.end), "The end")
         last = Report(2, Status.WARNING, "Last words", warnings=1)
         key = ("finish", worker.thread, worker.token, worker.end)
@@ -205,6 +224,42 @@ class Workers(Actor):
         self._require_silence(state, after, worker, "ended")
         words = f"{name} ends thread {worker.thread} as {worker.end}: {answer or 'refused'}"
         yield Move(words, self._set(after, number), is_benign=True)
+        if paid := self._pay(after, "lost"):
+            yield Move(f"{words}, and never hears of it", self._set(paid, number, worker._replace(phase="ends")))
+
+    def _goes_on(self, state: State, number: int, worker: Worker, name: str) -> Iterator[Move]:
+        """End a thread and begin the next one, in one step."""
+        thread_id, outcome = self._ids[worker.thread], Outcome(Status(worker.end), "The end")
+        last = Report(2, Status.WARNING, "Last words", warnings=1)
+        key = ("finish_and_claim", worker.thread, worker.token, worker.end)
+        scores = self._stores[state.redis].scores
+        for later in range(2):
+            after, claim = self._call(
+                state,
+                key,
+                lambda store: store.finish_and_claim(thread_id, worker.token, outcome, "worker", report=last),
+                later,
+            )
+            following = -1 if claim is None else self._ids.index(claim.thread.id)
+            if claim is None or self._stores[after.redis].scores[following] != scores[following]:
+                break
+        if claim is not None and self._stores[after.redis].scores[following] != scores[following]:
+            after = after._replace(seen=(*after.seen[:following], False, *after.seen[following + 1 :]))
+        if self._is_final(state, worker.thread) or not self._owns(state, worker):
+            before = self._stores[state.redis].records[following] if claim is not None else None
+            if before is not None and before.token != successor(worker.token):
+                raise Violation(f"{name} did not own thread {worker.thread}, and went on with thread {following}")
+            if claim is None and any(
+                self._owns(state, Worker("claimed", thread, successor(worker.token))) and not fate.is_cancelled
+                for thread, fate in enumerate(state.fates)
+            ):
+                raise Violation(f"{name} was not told again which thread it had gone on with")
+        elif claim is not None and state.fates[following].is_cancelled:
+            raise Violation(f"{name} claimed thread {following}, which was cancelled")
+        words = f"{name} ends thread {worker.thread} as {worker.end}"
+        words += f", and goes on with thread {following}" if claim is not None else ", and has no next one"
+        heir = Worker("claimed", following, successor(worker.token)) if claim is not None else None
+        yield Move(words, self._set(after, number, heir), is_benign=True)
         if paid := self._pay(after, "lost"):
             yield Move(f"{words}, and never hears of it", self._set(paid, number, worker._replace(phase="ends")))
 
@@ -260,7 +315,12 @@ class Workers(Actor):
             key = ("killed", worker.thread, worker.token)
             after, answer = self._call(state, key, lambda store: store.finish(thread_id, worker.token, outcome))
             self._require_silence(state, after, worker, "ended")
+            after, _ = self._call(
+                after, ("next", worker.token), lambda store: store.give_back_next(worker.token, "Worker restarted")
+            )
             words = f"{name} ends thread {worker.thread} for its horse: {answer or 'refused'}"
+            if self._has_heir(after, worker):
+                raise Violation(f"{name} has settled its horse, whose next thread has an owner")
             yield Move(words, self._set(after, number), is_benign=True)
 
     def _puts_back(self, state: State, number: int, worker: Worker, name: str, *, is_benign: bool) -> Move:

@@ -143,21 +143,22 @@ def _of_a_thread(run: Run, count: int, watched: int) -> dict[str, float]:
 
 
 def _sent(run: Run, count: int) -> Counter[str]:
-    """Return how often what is sent for so many threads, from the taking of one to that of another."""
+    """Return how often what is sent for so many threads, from the end of one to that of another."""
     scripts = ThreadScripts(run.redis, Config.from_env(run.config.to_env()))
     names = {script.sha: name for name, script in scripts._scripts.items()}  # noqa: SLF001 (to print them by name)
     sent: Counter[str] = Counter()
-    taken, is_in_transaction = -1, False
+    ended, is_in_transaction = -1, False
     with run.redis.monitor() as monitor:  # type: ignore[no-untyped-call] # redis-py's own
-        while taken < count:
+        while ended < count:
             entry: dict[str, Any] = monitor.next_command()
             if entry["client_type"] == "lua":
                 continue
             name, _, rest = entry["command"].lower().partition(" ")
-            taken += name == "blmove"
+            script = names.get(rest.partition(" ")[0], "")
             is_in_transaction = (is_in_transaction or name == "multi") and name != "exec"
-            if taken >= 0 and not is_in_transaction:
-                sent[f"{name} {names.get(rest.partition(' ')[0], '')}".strip()] += 1
+            if ended >= 0 and not is_in_transaction:
+                sent[f"{name} {script}".strip()] += 1
+            ended += script == "finish"
     return sent
 
 

@@ -34,6 +34,7 @@ from psthreads.threads.store import ThreadStore
 JOBS = int(os.environ.get("JOBS", "5000"))
 ROUNDS = int(os.environ.get("ROUNDS", "3"))
 WORKERS = 2
+GROUPS = 4  # one alone never takes all workers
 FIRST = 100  # jobs until the clock runs: by then all workers work
 WINDOW_SECONDS = 6.0
 START_SECONDS = 60.0
@@ -59,8 +60,9 @@ def _queue_threads(config: Config) -> None:
         engine = Engine(redis, config, ThreadStore(redis, config), registry)
         process = registry.find("nothing")
         assert process is not None
-        for _ in range(JOBS):
-            engine.start(process, {}, member=Member(1, "bench"), by=SETUP, group=Group(1, "bench"))
+        for number in range(JOBS):
+            group = 1 + number % GROUPS
+            engine.start(process, {}, member=Member(1, "bench"), by=SETUP, group=Group(group, f"bench{group}"))
 
 
 def _queue_jobs(module: str, config: Config) -> None:

@@ -1,7 +1,7 @@
 """The executions of threads: what a worker may do with the thread that it has taken.
 
 A token names one execution; only the one that claimed the thread may write. From the queue to its end a thread costs
-three round trips: `take`, `claim` and `finish`.
+three round trips: `take`, `claim` and `finish`; and one where a worker goes on with the next: `finish_and_claim`.
 """
 
 from __future__ import annotations
@@ -76,7 +76,10 @@ class Executions:
 
         The same execution may ask again where an answer was lost, as long as it has not begun to run the thread.
         """
-        lease, *rest = self._run("claim", thread_id, token, worker, self._seen)
+        return self._claim(thread_id, token, self._run("claim", thread_id, token, worker, self._seen))
+
+    def _claim(self, thread_id: str, token: str, answer: list[Any]) -> Claim | None:
+        lease, *rest = answer
         if not lease:
             if rest:
                 self._note_end(thread_id, rest[0].decode())
@@ -136,14 +139,45 @@ class Executions:
         The status is `cancelled` for a cancelling thread, whatever the outcome. `detail` is one more line for the log.
         In a Redis whose memory is full, only the last lines of the report are kept.
         """
+        end = self._end(thread_id, token, outcome, detail)
+        return self._ended(thread_id, self._run_last("finish", *end, "", "", "", report=report))
+
+    def finish_and_claim(
+        self, thread_id: str, token: str, outcome: Outcome, worker: str, report: Report | None = None
+    ) -> Claim | None:
+        """Do as `finish`; in the same step, begin the execution `successor(token)` of the next thread of the queue.
+
+        Return what that needs to run, None where there is no such thread, or none that may run. May be called again
+        where an answer was lost, as long as that execution has not begun. Whoever gives up an execution that may have
+        called this does so with `give_back_next` for its successor, after that.
+        """
+        end = self._end(thread_id, token, outcome)
+        try:
+            answer = self._run("finish", *end, successor(token), worker, self._seen, *self._written(report))
+        except StoreFull:  # What waits in the queue does so until there is memory again.
+            self.finish(thread_id, token, outcome, report=report)
+            self.give_back_next(token, "Redis was full")  # An earlier call may have claimed it, its answer lost.
+            return None
+        self._ended(thread_id, answer)
+        return self._claim(answer[1].decode(), successor(token), answer[2:]) if len(answer) > 1 else None
+
+    def give_back_next(self, token: str, why: str) -> None:
+        """Put the thread that the successor of this execution has, if any, back at the head of the queue.
+
+        The caller knows that the thread's code has not begun, and never will.
+        """
+        self.abandon("", why, successor(token), not_begun=True)
+
+    def _ended(self, thread_id: str, answer: list[Any]) -> Status | None:
+        if not answer[0]:
+            return None
+        self._note_end(thread_id, answer[0].decode())
+        return Status(answer[0].decode())
+
+    def _end(self, thread_id: str, token: str, outcome: Outcome, detail: str = "") -> tuple[str, ...]:
         result = "" if outcome.result is None else json.dumps(outcome.result, ensure_ascii=False)
         message, note, trace = (self._mask(clean(text)) for text in (outcome.message, detail, outcome.trace))
-        args = (thread_id, token, str(outcome.status), message, note, result, trace)
-        answer = self._run_last("finish", *args, report=report)
-        if not answer:
-            return None
-        self._note_end(thread_id, answer.decode())
-        return Status(answer.decode())
+        return thread_id, token, str(outcome.status), message, note, result, trace
 
     def abandon(
         self, thread_id: str, why: str, token: str, *, not_begun: bool = False, report: Report | None = None
@@ -230,6 +264,15 @@ class Executions:
         if report.rates:
             args["rates"] = report.rates
         return (json.dumps(args), *map(log_format.write, self._mask.lines(report.lines)))
+
+
+def successor(token: str) -> str:
+    """Return the token of the execution that may begin in the step that ends this one.
+
+    Whoever knows of the one knows of the other, so that a claim whose answer nobody heard can be given up.
+    """
+    first, _, number = token.partition(".")
+    return f"{first}.{int(number or 0) + 1}"
 
 
 def _shortened(report: Report) -> Report:

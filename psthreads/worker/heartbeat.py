@@ -25,6 +25,7 @@ from psthreads.threads.store import ThreadStore
 from psthreads.worker.rq_adapter import RQWorker
 from psthreads.worker.shared_state import Execution, Phase, SharedState
 
+_SOON: Final = 0.25  # the part of the interval after which to ask again
 _LATE: Final = 1.25  # the part of the interval after which the supervisor's heartbeat is not waited for any more
 _log = logging.getLogger(__name__)
 
@@ -111,6 +112,9 @@ class HeartbeatThread:
                 self._store.count_late_renewal()
         elif execution.phase is Phase.TAKEN:
             return  # The claim is on its way.
+        elif execution.phase is Phase.ENDING:
+            with self._changed:  # The horse may have another thread by now, which the wish to know at once is about.
+                self._due, self._is_hurried = steady() + _SOON * self._interval, True
         with self._changed:
             self._latest = execution.number, answer
         self._wakeup.wake()

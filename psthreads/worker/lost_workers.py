@@ -72,5 +72,7 @@ class LostWorkerReporter:
         if execution.phase is not Phase.IDLE:
             not_begun = not execution.has_begun
             self._store.abandon(execution.thread_id, worker.why, execution.token, not_begun=not_begun)
+            if execution.has_begun:  # Its horse may have claimed another in the step that ended this one.
+                self._store.give_back_next(execution.token, worker.why)
         if worker.name:
             crew.remove(self._redis, worker.name)

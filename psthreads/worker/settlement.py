@@ -27,8 +27,21 @@ def settle(
 ) -> Callable[[], object]:
     """Return the write that ends the thread of a horse that has ended with this code; without effect where it did so.
 
-    It may be called again. `shortage` is the sentence about too much memory, or empty.
+    It also gives back the thread that the horse may have claimed in the step that ended its own. It may be called
+    again. `shortage` is the sentence about too much memory, or empty.
     """
+    end = _end(store, deadline, code, shortage, pipes)
+    token = deadline.execution.token
+
+    def write() -> None:
+        end()
+        if deadline.execution.has_begun:
+            store.give_back_next(token, RESTARTED)
+
+    return write
+
+
+def _end(store: ThreadStore, deadline: Deadline, code: int, shortage: str, pipes: OutputPipes) -> Callable[[], object]:
     execution = deadline.execution
     thread_id, token = execution.thread_id, execution.token
     if not execution.has_begun and code <= 0:

@@ -1,8 +1,10 @@
--- ARGV: thread id, token or '' for a janitor, why; for a janitor the lease's score as it saw it, and for how many
--- milliseconds it has seen no other, else '' and ''; '1' from a worker that knows that the thread's code has not begun;
--- then the last report as take_in has it. Gives up an execution whose worker is lost, cut off or stopping; for a janitor,
--- only where the lease was not renewed meanwhile. Returns 'requeued', the final status, or '' where nothing was done.
+-- ARGV: thread id, or '' for whichever the execution has; token or '' for a janitor; why; for a janitor the lease's score
+-- as it saw it, and for how many milliseconds it has seen no other, else '' and ''; '1' from a worker that knows that the
+-- thread's code has not begun; then the last report as take_in has it. Gives up an execution whose worker is lost, cut off
+-- or stopping; for a janitor, only where the lease was not renewed meanwhile. Returns 'requeued', the final status, or ''
+-- where nothing was done.
 local id, token, why = ARGV[1], ARGV[2], ARGV[3]
+if id == '' then id = thread_of(token) end
 local meta, now = load(id), clock()
 -- A worker of the release before this one claims and begins in two steps.
 local has_begun = ARGV[6] == '' and meta and meta.status ~= 'initialised'

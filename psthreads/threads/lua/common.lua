@@ -42,6 +42,8 @@ local damaged, newer = {}, {}
 
 local DEFAULTS = @DEFAULTS@  -- what counts for a field that a record does not have
 
+local KINDS, REQUIRED = @KINDS@, @REQUIRED@
+
 local function with_defaults(meta) return setmetatable(meta, {__index = DEFAULTS}) end
 
 -- Return the record of a thread with all fields that it must have, by the rules of records.py.
@@ -50,15 +52,15 @@ local function load(id)
   if not raw then return raw end
   local is_json, meta = pcall(cjson.decode, raw)
   if not is_json or type(meta) ~= 'table' then meta, damaged[id] = {}, true end
-  local kinds, type = @KINDS@, type
+  local type = type
   for name, value in pairs(meta) do
-    local kind = kinds[name]
+    local kind = KINDS[name]
     if kind and (type(value) ~= kind
       or kind == 'number' and not (value >= -1 and value < 253402300800000 and value % 1 == 0)) then
       meta[name], damaged[id] = nil, true
     end
   end
-  for name, default in pairs(@REQUIRED@) do
+  for name, default in pairs(REQUIRED) do
     if meta[name] == nil then meta[name], damaged[id] = default, true end
   end
   if not RQ_STATUS[meta.status] then meta.status, damaged[id] = 'failed', true end
@@ -463,4 +465,69 @@ local function queue_again(id, meta, now)
   change(id, meta, 'initialised', now)
   redis.call('LREM', TAKEN, 0, id)
   admit(id, meta, 'LPUSH')
+end
+
+local ROLES = @ROLES@  -- their order
+
+-- Return why the thread must not begin: who started it has no right to it any more. The right is kept for threads that
+-- were accepted before it ended, where whoever ended it chose so. The keys are those of identity/lua.
+local function revoked(meta)
+  if not meta.byid then return nil end
+  local group, why = string.format('%d', meta.groupid), nil
+  if redis.call('HGET', 'ps:usernames', string.lower(meta.username)) ~= string.format('%d', meta.memberid) then
+    why = 'Not begun: the member ' .. meta.username .. ' has been removed'
+  else
+    local role = meta.groupid ~= -1 and redis.call('HGET', 'ps:memberships:' .. meta.byid, group)
+    if role and ROLES[role] >= ROLES[meta.role] then return nil end
+    if redis.call('SISMEMBER', 'ps:administrators', meta.byid) == 1 then return nil end
+    -- Before there was this set, administrators were known by their records alone, which workers cannot read.
+    if redis.call('EXISTS', 'ps:administrators') == 0 then return nil end
+    why = 'Not begun: who started it has no right to do so any more'
+  end
+  for _, member in ipairs({meta.byid, string.format('%d', meta.memberid)}) do
+    for _, scope in ipairs({group, 'all'}) do
+      local kept = redis.call('HGET', 'ps:kept:' .. member, scope)
+      if kept and tonumber(kept) >= meta.created then return nil end
+    end
+  end
+  return why
+end
+
+-- Return what the execution of a thread needs, as claim.lua has it.
+local function permit(id, meta, raw, claims, now)
+  return {meta.lease, now, claims, raw, redis.call('HGET', JOB .. id, 'data') or ''}
+end
+
+-- Give a thread to this execution and mark it as running. Returns what the execution needs; {0} where it must not run.
+local function claim(id, meta, token, worker, now)
+  if refuse(id, meta) then return {0, meta.status} end
+  if not meta or newer[id] or meta.status ~= 'initialised' or meta.waits or meta.token then return {0} end
+  local claims = redis.call('HINCRBY', 'ps:installation', 'claims', 1)
+  redis.call('ZREM', QUEUED, id)
+  local why = revoked(meta)
+  if why then
+    conclude(id, meta, 'failed', why, '')
+    return {0, meta.status}
+  end
+  meta.token, meta.worker, meta.lease = token, worker, lease_of(meta)
+  meta.started, meta.heard, meta.message = now, now, 'Running'
+  append(id, meta, {now .. 'I' .. 'Started by worker ' .. worker})
+  local raw = change(id, meta, 'inprogress', now)
+  renew_lease(id, meta, now)
+  return permit(id, meta, raw, claims, now)
+end
+
+-- Return what `claim` returned to an execution whose answer was lost, and which has not begun.
+local function claim_again(id, meta, now)
+  if not meta.cancelling then return permit(id, meta, raw_of(id), 0, now) end
+  conclude(id, meta, 'cancelled', '', '')
+  return {0, meta.status}
+end
+
+-- Return the id of the thread that this execution has, '' for none. There are as many entries as busy workers.
+local function thread_of(token)
+  for _, entry in ipairs(redis.call('ZRANGE', STARTED, 0, -1)) do
+    if string.sub(entry, -#token - 1) == ':' .. token then return string.sub(entry, 1, -#token - 2) end
+  end
+  return ''
 end

@@ -13,6 +13,7 @@ import resource
 import sys
 import time
 from dataclasses import replace
+from functools import partial
 from typing import Any, Final
 from uuid import uuid4
 
@@ -77,18 +78,22 @@ class Horse:
         self._most_memory = resident([os.getpid()]) + growth
         self._runs = 0
         self._room_at = 0.0
+        self._next: tuple[Execution, Claim] | None = None  # claimed in the step that ended the last thread
+        self._sent = 0.0
 
     def live(self) -> None:
         """Take threads and run them, while the process is as clean as now."""
         execution = self._state.execution
-        if execution.phase is Phase.PASSED_ON and not self._run(replace(execution, phase=Phase.TAKEN)):
-            return
-        while not self._state.stops:
-            if (thread_id := self._take()) is None:
-                continue
-            number = self._state.execution.number + 1
-            if not self._run(Execution(thread_id, uuid4().hex, number, Phase.TAKEN, sent=steady())):
+        goes_on = execution.phase is not Phase.PASSED_ON or self._run(replace(execution, phase=Phase.TAKEN))
+        while goes_on:
+            if self._next is not None:
+                following, self._next = self._next, None
+                goes_on = self._begin(*following)
+            elif self._state.stops:
                 return
+            elif (thread_id := self._take()) is not None:
+                number = self._state.execution.number + 1
+                goes_on = self._run(Execution(thread_id, uuid4().hex, number, Phase.TAKEN, sent=steady()))
 
     def _take(self) -> str | None:
         """Return the id of the next thread, None where there is none yet. Raises WrongInstallation."""
@@ -143,15 +148,41 @@ class Horse:
         self._state.note(execution)
         if limit < SHORT_SECONDS:
             self._wakeup.wake()
-        left = self._performer.perform(process, claim, values, execution)
-        self._state.settle()
         self._runs += 1
+        may_go_on = partial(self._may_go_on, is_alone)
+        left, following = self._performer.perform(process, claim, values, execution, may_go_on)
+        if following is not None:
+            self._go_on(following, execution.number + 1)
+        else:
+            self._state.settle()
         if self._runs == 1:
             gc.collect()
             gc.freeze()  # What the first thread has loaded need not be looked through at the end of each.
         if left:
             _log.warning("Thread %s: %s left behind %s. Another horse takes over.", claim.thread.id, process.name, left)
-        return not (left or is_alone or self._runs >= self._config.threads_per_horse or self._has_grown())
+        return following is not None or not (left or is_alone or self._is_used_up())
+
+    def _may_go_on(self, is_alone: bool) -> bool:  # noqa: FBT001 (the one parameter)
+        """Return whether to claim the next thread in the step that ends the last one, and note when that is sent."""
+        self._sent = steady()
+        if is_alone or self._state.stops or self._is_used_up() or not self._has_room():
+            return False
+        try:
+            self._installation.require(_FRESH_SECONDS)
+        except Unavailable:  # `_take` says so.
+            return False
+        return True
+
+    def _go_on(self, claim: Claim, number: int) -> None:
+        """Note that this horse has the next thread, which it begins in a moment."""
+        execution = Execution(claim.thread.id, claim.token, number, Phase.TAKEN, sent=self._sent, lease=claim.lease)
+        self._state.note(execution)
+        self._state.note_claims(self._installation.claims)
+        logs.bind(thread=execution.thread_id)
+        self._next = execution, claim
+
+    def _is_used_up(self) -> bool:
+        return self._runs >= self._config.threads_per_horse or self._has_grown()
 
     def _has_room(self) -> bool:
         """Return whether the machine has room for the Python threads of a process; look now and then."""

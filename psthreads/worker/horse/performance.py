@@ -80,15 +80,25 @@ class Performer:
         # The last: it knows what was made before.
         self._pristine = ProcessState(lambda: descriptors(redis) | connections(config))
 
-    def perform(self, process: Process, claim: Claim, values: dict[str, Any], execution: Execution) -> str:
-        """Run the thread to its end, and write how it ended; return what it left behind, empty for nothing."""
+    def perform(
+        self,
+        process: Process,
+        claim: Claim,
+        values: dict[str, Any],
+        execution: Execution,
+        may_go_on: Callable[[], bool],
+    ) -> tuple[str, Claim | None]:
+        """Run the thread to its end, and write how it ended; return what it left behind, empty for nothing.
+
+        Where it left nothing and `may_go_on` returns True, claim the next thread in the same step, and return it.
+        """
         finish = partial(self._store.finish, claim.thread.id, claim.token)
         try:
             context = self._context(claim, execution)
         except WrongInstallation as error:  # Its disk was unmounted since the thread was taken.
             refusal = Outcome(Status.FAILED, error.message)
             persistently(lambda: finish(refusal))
-            return ""
+            return "", None
         outcome = self._call(process, context, values, execution)
         if end_leftovers(context):
             self._pipes.discard()  # What a program wrote after the function's end must not reach the next thread.
@@ -103,13 +113,16 @@ class Performer:
                 persistently(partial(self._store.report_late, claim.thread.id, claim.token, report))
                 is Ownership.DISOWNED
             ):
-                return left
+                return left, None
         if outcome is None:
             why = CUT_OFF if steady() >= self._state.cut_at(execution.number) else "Worker restarted"
             persistently(lambda: self._store.abandon(claim.thread.id, why, claim.token, report=last))
+        elif not left and may_go_on():
+            write = partial(self._store.finish_and_claim, claim.thread.id, claim.token, outcome, self._state.worker)
+            return left, persistently(lambda: write(report=last))
         else:
             persistently(lambda: finish(outcome, report=last))
-        return left
+        return left, None
 
     def _context(self, claim: Claim, execution: Execution) -> Context:
         thread = claim.thread

@@ -65,9 +65,9 @@ def test_each_start_end_kill_and_requeue_of_a_thread_is_one_line_of_json(
     redis: Redis, config: Config, engine: Engine, store: ThreadStore, tmp_path: Path
 ) -> None:
     config, file, mark = replace(config, log_format="json", grace=0.2), tmp_path / "log", str(tmp_path / "mark")
+    good, bad = (start(engine, name) for name in ("count", "indiscreet"))
     with logging_to(file, SUPERVISOR, config):
-        good = ended(store, start(engine, "count"))
-        bad = ended(store, start(engine, "indiscreet"))
+        ended(store, bad)  # begun in the step that ended the other one
         killed = ended(store, start(engine, "end", how="kill"))
         stubborn = start(engine, "stubborn", mark=mark)
         wait_for(Path(mark).exists)
