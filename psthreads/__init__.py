@@ -1,7 +1,7 @@
 """psthreads runs long work in the background and lets people see it, follow it and stop it.
 
-These are the names that the author of a process needs. They are imported when they are first used, so that the
-client alone does not load what runs processes.
+These are the names that the author of a process needs, and a program that starts threads itself. They
+are imported when they are first used, so that the client alone does not load what runs processes.
 """
 
 from __future__ import annotations
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from psthreads.domain.model import Level as Level
     from psthreads.domain.model import Outcome as Outcome
     from psthreads.domain.model import Status as Status
+    from psthreads.identity.users import User as User
+    from psthreads.service.service import Service as Service
+    from psthreads.web.extension import Psthreads as Psthreads
 
 _HOMES: Final = {
     "Answer": "authoring.process",
@@ -25,8 +28,11 @@ _HOMES: Final = {
     "Context": "authoring.context",
     "Level": "domain.model",
     "Outcome": "domain.model",
+    "Psthreads": "web.extension",
+    "Service": "service.service",
     "Start": "authoring.process",
     "Status": "domain.model",
+    "User": "identity.users",
     "process": "authoring.registry",
 }
 

@@ -27,6 +27,7 @@ MOST_TOKENS: Final = 200
 LONGEST_EXPIRY: Final = 10 * 366 * 24 * 3600
 """The longest life of a token that expires, in seconds."""
 
+_NO_PASSWORD: Final = "!"  # noqa: S105 (no password has this hash)
 _MOST_GROUPS: Final = 100  # whose names a password may not be
 _REFUSALS: Final = {
     b"self": "You cannot {} yourself: another administrator can.",
@@ -53,13 +54,17 @@ class Administration:
 
     # Members.
 
-    def add_member(self, username: str, password: str, *, admin: bool = False) -> Member:
-        """Add a member; raise BadParameter for a bad name or password, Conflict for a taken name."""
+    def add_member(self, username: str, password: str | None, *, admin: bool = False) -> Member:
+        """Add a member; raise BadParameter for a bad name or password, Conflict for a taken name.
+
+        Without a password the member cannot sign in with one until it is set.
+        """
         check_name_is_no_id("username", username)
-        password_rules.check(password, (username, *self._site_names))
+        if password is not None:
+            password_rules.check(password, (username, *self._site_names))
         fields = {
             "username": username,
-            "password": self._passwords.hash(password),
+            "password": _NO_PASSWORD if password is None else self._passwords.hash(password),
             "admin": str(int(admin)),
             "stamp": nonce(),
         }

@@ -66,6 +66,22 @@ class Session:
 
 
 @dataclass(frozen=True, slots=True)
+class Vouched:
+    """A member whom the program vouches for, of which psthreads is a part: it has signed them in itself.
+
+    `is_ambient` says whether a browser may have sent by itself what that program went by.
+    """
+
+    username: str
+    is_ambient: bool = False
+
+    @property
+    def claim(self) -> tuple[str, str]:
+        """The kind and the claim, as `Token.claim` returns them."""
+        return "vouched", key_of(self.username)
+
+
+@dataclass(frozen=True, slots=True)
 class Identity:
     """Somebody at an outside provider: its issuer, and the subject that it gives to nobody else and never changes."""
 
@@ -83,7 +99,7 @@ class Identity:
         return urlsplit(self.issuer).netloc
 
 
-Credential = Token | Password | Session
+Credential = Token | Password | Session | Vouched
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,8 @@ from psthreads.web.api import (
 )
 from psthreads.web.api.levels import service_levels
 from psthreads.web.auth import csrf, oauth, refusals, sessions
-from psthreads.web.auth.guard import Guard
+from psthreads.web.auth.guard import CredentialReader, Guard
+from psthreads.web.auth.host import Host, HostCredentials
 from psthreads.web.auth.sessions import Sessions
 from psthreads.web.http import bodies, error_handlers
 from psthreads.web.http.headers import Headers
@@ -51,7 +52,15 @@ HOME: Final = Path(__file__).resolve().parent
 
 def create_app(config: Config) -> Flask:
     """Return the application for these settings. Nothing is sent to Redis before the first request."""
-    services = Services.make(config)
+    return assemble(Services.make(config))
+
+
+def assemble(services: Services, host: Host | None = None) -> Application:
+    """Return the application of these services: a server of its own, or a part of another application, the host.
+
+    There the host has signed people in, and psthreads has no accounts, passwords, tokens and roles to show or change.
+    """
+    config = services.config
     app = Application("psthreads", root_path=str(HOME), template_folder="templates", static_folder="static")
     app.extensions["psthreads"] = services
     app.secret_key = config.secret_key or None
@@ -70,11 +79,15 @@ def create_app(config: Config) -> Flask:
     app.jinja_env.filters["value"] = as_text
     app.jinja_env.filters.update(formatting.FILTERS)
     app.jinja_env.globals.update(scope.GLOBALS)
-    app.jinja_env.globals["release"] = logs.release()
-    app.wsgi_app = bodies.SmallBodies(Headers(PathParameters(app.wsgi_app)))  # type: ignore[method-assign] # as Flask's documentation has it
-    if count := config.proxies:
+    app.jinja_env.globals.update(release=logs.release(), host=host)
+    headers = Headers(PathParameters(app.wsgi_app), is_whole_site=host is None)
+    app.wsgi_app = bodies.SmallBodies(headers)  # type: ignore[method-assign] # as Flask's documentation has it
+    if host is not None:
+        app.host = host
+        app.config["SESSION_COOKIE_NAME"] = "psthreads"  # of the tokens of forms; the host's may be `session`
+    elif count := config.proxies:
         app.wsgi_app = Proxies(app.wsgi_app, count)  # type: ignore[method-assign]
-    forwarding = Forwarding(services.redis, config.proxies)
+    forwarding = None if host else Forwarding(services.redis, config.proxies)  # Proxies are the host's affair.
     app.wsgi_app = RequestObserver(app.wsgi_app, config, services.request_counts, forwarding)  # type: ignore[method-assign]
     sessions.install(app, Sessions(services.redis, config))
     csrf.install(app)
@@ -83,7 +96,7 @@ def create_app(config: Config) -> Flask:
     CrossOrigin((*config.cors_origins, *config.origins)).install(app)  # It may have several origins of its own.
     app.before_request(services.origins.refuse_foreign)
     app.before_request(bodies.check)
-    guard = Guard(services)
+    guard = Guard(services, HostCredentials(host, services.service.users) if host else CredentialReader())
     app.unknown_parameters = UnknownParameters(app, services.registry, is_strict=config.strict)
     for number, prefix in enumerate(dict.fromkeys(("", *config.prefixes, API_PREFIX))):
         for blueprint in (
@@ -105,11 +118,11 @@ def create_app(config: Config) -> Flask:
     for blueprint in (
         files.make_member_resource_blueprint(services, guard),
         loading_zone.make_upload_blueprint(services, guard, "/ps/servlet/upload"),
-        site.make_blueprint(services, guard),
+        site.make_blueprint(services, guard, has_accounts=host is None),
         schemas.make_blueprint(HOME, guard, services.registry),
         health.make_blueprint(services, guard),
         metrics.make_blueprint(services, guard),
-        oauth.make_blueprint(services, guard),
+        *(() if host else (oauth.make_blueprint(services, guard),)),
         openapi.make_blueprint(services, HOME, guard),
     ):
         app.register_blueprint(blueprint)

@@ -8,18 +8,15 @@ from typing import Self
 from redis import Redis
 
 from psthreads.audit.entries import REFUSED_KEY, Audit
-from psthreads.authoring.plugins import load_all
 from psthreads.authoring.registry import Registry
-from psthreads.database.connection import connect
 from psthreads.database.shared_settings import SharedSettings
 from psthreads.documents.installation import Installation
-from psthreads.documents.layout import open_storage
 from psthreads.documents.storage import Storage
 from psthreads.domain.config import Config
 from psthreads.identity.directory import Directory
 from psthreads.identity.quotas import Quotas
 from psthreads.identity.throttles import Throttles
-from psthreads.threads.crew import CrewWatch
+from psthreads.service.service import Service
 from psthreads.threads.engine import Engine
 from psthreads.threads.feed import Feed
 from psthreads.threads.janitor import Janitor
@@ -36,6 +33,7 @@ from psthreads.web.telemetry.request_counts import RequestCounts
 class Services:
     """The layers below the web."""
 
+    service: Service
     config: Config
     redis: Redis
     directory: Directory
@@ -59,35 +57,32 @@ class Services:
     request_counts: RequestCounts
 
     @classmethod
-    def make(cls, config: Config) -> Self:
-        """Return the layers for these settings. Nothing is sent to Redis yet."""
-        redis = connect(config.redis_url)
-        scripts = ThreadScripts(redis, config)
-        store = ThreadStore(redis, config, scripts, watch=CrewWatch(redis, config.queue))
-        throttles = Throttles(redis, config)
-        installation = Installation(redis, config, "web")
-        registry = load_all(config.processes)
+    def make(cls, config: Config, program: str = "web") -> Self:
+        """Return the layers for these settings, of a program of this name. Nothing is sent to Redis yet."""
+        service = Service.make(config, program)
+        redis, store = service.redis, service.store
         stream_limit = StreamLimit(config.streams, config.streams_per_member)
         return cls(
+            service=service,
             config=config,
             redis=redis,
-            directory=Directory(redis, throttles=throttles, config=config, seen=lambda: installation.seen),
+            directory=service.directory,
             audit=Audit(redis),
             security_log=Audit(redis, REFUSED_KEY),
-            throttles=throttles,
+            throttles=service.throttles,
             store=store,
-            search=ThreadSearch(scripts, store.annotate),
-            engine=Engine(redis, config, store, registry),
-            feed=Feed(redis, store),
-            installation=installation,
-            documents=open_storage(config, installation.require),
-            registry=registry,
+            search=ThreadSearch(service.scripts, store.annotate),
+            engine=service.engine,
+            feed=service.feed,
+            installation=service.installation,
+            documents=service.documents,
+            registry=service.registry,
             downloads=Downloads(),
             stream_limit=stream_limit,
-            scripts=scripts,
+            scripts=service.scripts,
             request_counts=RequestCounts(redis, lambda: stream_limit.open),
             heavy_work=HeavyWork(),
-            quotas=Quotas(redis, config),
+            quotas=service.quotas,
             origins=Origins(config.origins),
-            janitor=Janitor(redis, config, store, SharedSettings(redis, config, "web"), installation),
+            janitor=Janitor(redis, config, store, SharedSettings(redis, config, "web"), service.installation),
         )

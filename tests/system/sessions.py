@@ -72,13 +72,6 @@ def environment(folder: Path, **more: str) -> dict[str, str]:
     return {**kept, "HOME": str(folder), "PYTHONPATH": path, "NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1", **more}
 
 
-def block_of(page: str, marker: str) -> str:
-    """The fenced block of a page that stands below this marker."""
-    found = re.search(rf"^<!-- {re.escape(marker)} -->\n```\w+\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
-    assert found is not None, marker
-    return found[1]
-
-
 def holds(parts: list[tuple[str, list[str]]]) -> None:
     """Fail the test unless a session shows what its page says."""
     assert sum(len(said) for _, said in parts) > 0

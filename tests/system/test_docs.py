@@ -14,8 +14,9 @@ from lxml import etree
 from psthreads.domain.config import SETTINGS, Config
 from psthreads.domain.model import Status
 from psthreads.web.app import create_app
+from tests.support.blocks import block_of
 from tests.support.checkout import ROOT
-from tests.system.sessions import Running, block_of, holds, newcomer, started
+from tests.system.sessions import Running, holds, newcomer, started
 
 TEXTS = {
     path.relative_to(ROOT).as_posix(): path.read_text()

@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from psthreads.authoring.registry import process
+from tests.support.blocks import block_of
 from tests.support.checkout import ROOT
-from tests.system.sessions import Running, block_of, environment, holds, newcomer, started
+from tests.system.sessions import Running, environment, holds, newcomer, started
 
 PAGE = ROOT / "docs" / "writing-a-process.md"
 TEXT = PAGE.read_text()

@@ -1,5 +1,5 @@
 -- ARGV: kind of credential, what it claims (a token's SHA-256, a username in lower case with a blank and the network that
--- it comes from, or id:stamp:key of a session),
+-- it comes from, a username in lower case that the program itself vouches for, or id:stamp:key of a session),
 -- group (id, or name in lower case) or '', what the caller has seen of the installation; and optionally a hash and a
 -- field to read in the same step. A Redis that is behind is refused: what it says of threads and members is not so any more.
 -- Returns nothing for a claim that does not hold, else one line of words without blanks: id, username, admin, group id,
@@ -13,6 +13,8 @@ if kind == 'token' then
   id, scope = unpack(redis.call('HMGET', TOKEN .. claim, 'member', 'reach'))
 elseif kind == 'password' then
   claim, key = string.match(claim, '^(%S*) (.*)$')
+  id = redis.call('HGET', NAMES.member, claim)
+elseif kind == 'vouched' then
   id = redis.call('HGET', NAMES.member, claim)
 else
   id, stamp, key = string.match(claim, '^(%d+):(.*):(.*)$')

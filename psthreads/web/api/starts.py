@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import logging
 import os
-import time
 from collections.abc import Callable
-from functools import partial
-from typing import Any, Final
+from typing import Final
 
 from flask import Blueprint, Response, g, request, send_file
 from werkzeug.exceptions import MethodNotAllowed
 
 from psthreads.authoring.parameter import Value
-from psthreads.authoring.process import Answer, Process, Scope, Start
+from psthreads.authoring.process import Answer, Process, Scope
 from psthreads.domain import access
 from psthreads.domain.access import Group, Member
-from psthreads.domain.errors import BadParameter, CheckTooSlow, NotAllowed, NotFound, PsthreadsError, Unavailable
-from psthreads.domain.foreign import is_a, trace_of
-from psthreads.domain.model import Thread, clean
+from psthreads.domain.errors import BadParameter, NotAllowed, NotFound
+from psthreads.domain.model import Thread
+from psthreads.service import starting
 from psthreads.system.thread_pool import Pool
-from psthreads.telemetry import spans, trace_context
+from psthreads.telemetry import trace_context
 from psthreads.web.api import operations
 from psthreads.web.auth.guard import Guard
 from psthreads.web.http import parameters, respond
@@ -41,7 +38,6 @@ from psthreads.web.http.routing import add_service, thread_url
 from psthreads.web.services import Services
 
 _LONGEST_KEY: Final = 255
-_log = logging.getLogger(__name__)
 
 
 def make_blueprint(services: Services, guard: Guard) -> Blueprint:
@@ -89,74 +85,22 @@ def begin(
     group: Group | None,
     key: str = "",
 ) -> Thread | Answer:
-    """Start a thread for the member, and return it; or return the answer that a check of the process gives at once.
-
-    Raises what the checks raise, CheckTooSlow, TooManyRequests, and Unavailable where Redis, the documents and the
-    workers do not belong together.
-    """
-    services.installation.require()
-    if (refusal := services.installation.refusal) and not services.engine.workers():
-        raise Unavailable(f"No worker runs. A worker says: {refusal}")
-    by = request_origin(with_reason=False)
-    who: dict[str, Any] = {"member": member, "by": by, "group": group, "key": key}
-    # A repeat gets the answer of the first request, even if the checks would refuse it now.
-    if key and (earlier := services.engine.replay(process, values, **who)) is not None:
-        return earlier
-    services.throttles.count_start(
-        g.caller.member.id, by.username, group.id if group else None, group.name if group else ""
+    """Start a thread on behalf of the request, as `starting.begin` does. Raises TooManyRequests, too."""
+    by, caller = request_origin(with_reason=False), g.caller.member
+    return starting.begin(
+        services.service,
+        process,
+        values,
+        member=member,
+        by=by,
+        group=group,
+        key=key,
+        traceparent=trace_context.read(request.headers.get("Traceparent", "")),
+        admit=lambda: services.throttles.count_start(
+            caller.id, by.username, group.id if group else None, group.name if group else ""
+        ),
+        do=lambda check: services.heavy_work.do(caller.id, check, Pool.CHECKS, services.config.check_limit),
     )
-    if group is not None:
-        services.quotas.check_start(group)
-    if process.checks:
-        # To open what a check may look at takes as long as the rest of a request.
-        start = Start(
-            member=member,
-            group=group,
-            folder=services.documents.group(group) if group else None,
-            scratch=services.documents.scratch,
-            values=values,
-            loading_zone=services.documents.loading_zone(group, member.id) if group else None,
-        )
-        for check in process.checks:
-            answer = _check(services, process, partial(check, start))
-            if answer is not None:
-                return answer
-    began, parent = time.monotonic(), trace_context.read(request.headers.get("Traceparent", ""))
-    traceparent = spans.begin(parent)
-    thread = services.engine.start(process, values, **who, traceparent=traceparent)
-    if thread.traceparent == traceparent:  # Else it is the thread of an earlier request with the same key.
-        spans.request_ended(parent, thread, time.monotonic() - began)
-    return thread
-
-
-def _check(services: Services, process: Process, check: Callable[[], Answer | None]) -> Answer | None:
-    """Return what a check of the process returns. It may read thousands of documents, or build a zip file.
-
-    Raises what it raises to refuse the start, CheckTooSlow, and PsthreadsError for whatever else it raises.
-    """
-    limit = services.config.check_limit
-    try:
-        answer = services.heavy_work.do(g.caller.member.id, partial(_result_of, process, check), Pool.CHECKS, limit)
-    except TimeoutError:
-        _log.warning("A check of the process '%s' took longer than %g s", process.name, limit)
-        raise CheckTooSlow(limit) from None
-    if is_a(answer, PsthreadsError):
-        raise answer
-    return answer if is_a(answer, Answer) else None
-
-
-def _result_of(process: Process, check: Callable[[], Answer | None]) -> Answer | PsthreadsError | None:
-    try:
-        answer = check()
-        if answer is not None and not is_a(answer, Answer):
-            raise TypeError("A check returns an Answer or None")  # noqa: TRY301 (it is logged as what the check raised)
-    except PsthreadsError as refusal:
-        return refusal
-    except BaseException as error:  # noqa: BLE001 (a SystemExit would end the web process)
-        trace = clean(trace_of(error))
-        _log.error("A check of the process '%s' failed:\n%s", process.name, trace)
-        return PsthreadsError("A check of this process failed; it was written to the server's log.")
-    return answer
 
 
 def declaration(process: Process) -> Operation:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from flask import Request, g, request
@@ -14,7 +14,7 @@ from psthreads.domain import access
 from psthreads.domain.access import Caller, Role
 from psthreads.domain.errors import NotAllowed, NotSignedIn, ThreadNotFound
 from psthreads.domain.model import Thread, is_thread_id
-from psthreads.identity.credentials import Credential, Password, Session, Token
+from psthreads.identity.credentials import Credential, Password, Session, Token, Vouched
 from psthreads.identity.directory import Directory
 from psthreads.threads.store import ThreadStore
 from psthreads.web.auth import csrf
@@ -30,10 +30,40 @@ _BEARER: Final = "Bearer "
 _RECHECK_SECONDS: Final = 15.0  # an expired credential is noticed after this time
 
 
+class CredentialReader:
+    """Reads what a request shows of who sends it: a header or this server's own cookie."""
+
+    def read(self, current: Request) -> Credential:
+        """Return the request's credential. Raises NotSignedIn where there is none that can be read."""
+        header: str | None = current.environ.get("HTTP_AUTHORIZATION")
+        if header is not None:
+            if header.startswith(_BEARER) and (plain := header[len(_BEARER) :].strip()):
+                return Token(plain)  # The common case, without parsing.
+            parsed = current.authorization
+            if parsed is not None and parsed.type == "bearer" and parsed.token:
+                return Token(parsed.token)
+            if parsed is not None and parsed.type == "basic" and parsed.username is not None:
+                if not is_page():
+                    return Password(parsed.username, parsed.password or "")
+                # A browser sends it by itself once it was asked for it: its member signs in at a page by the cookie.
+            else:
+                raise NotSignedIn("The Authorization header is neither Basic nor Bearer, or cannot be read.")
+        session = of_cookie()
+        if session is None:
+            raise NotSignedIn
+        return session
+
+    def renewal(self, current: Request) -> Callable[[], Credential]:
+        """Return a function that reads the credential again, outside of the request, and raises as `read` does."""
+        credential = self.read(current)
+        return lambda: credential
+
+
 class Guard:
     """The checks that blueprints run before every request. Each sets `g.caller`, and raises NotSignedIn, NotAllowed."""
 
-    def __init__(self, services: Services) -> None:
+    def __init__(self, services: Services, credentials: CredentialReader) -> None:
+        self._credentials = credentials
         self._directory = services.directory
         self._store = services.store
         self._as_pageseeder = services.config.pageseeder
@@ -122,7 +152,7 @@ class Guard:
         `progress` applies the rule for a thread's progress, which more may see with the setting `pageseeder`.
         """
         follows = progress and self._as_pageseeder
-        return Watch(self._directory, self._store, g.caller, read_credential(request), follows=follows)
+        return Watch(self._directory, self._store, g.caller, self._credentials.renewal(request), follows=follows)
 
     def _follows(self) -> bool:
         """Return whether the request is for a thread's progress, and the setting lets more members see it."""
@@ -150,7 +180,7 @@ class Guard:
         """
         # Each use of Flask's `request` and `g` looks up the current one: once is enough, on the way of every request.
         current, context = request._get_current_object(), g._get_current_object()  # type: ignore[attr-defined] # noqa: SLF001 (as Flask's documentation has it)
-        credential = read_credential(current)
+        credential = self._credentials.read(current)
         values = current.view_args or {}
         group: str | None = values.get("group", ref)
         thread_id: str = values.get("thread", "")
@@ -169,7 +199,9 @@ class Guard:
             problem := access.scope_problem(caller, acts=acts or current.method not in _SAFE)
         ):
             raise NotAllowed(problem)
-        context.has_session = isinstance(credential, Session)
+        context.has_session = isinstance(credential, Session) or (
+            isinstance(credential, Vouched) and credential.is_ambient
+        )
         context.has_password = isinstance(credential, Password)
         if context.has_session and current.method not in _SAFE and not reads_form:
             # Browsers send the cookie by themselves; no other credential can be used by another site.
@@ -185,7 +217,7 @@ class Watch:
         directory: Directory,
         store: ThreadStore,
         caller: Caller,
-        credential: Credential,
+        renew: Callable[[], Credential],
         *,
         follows: bool = False,
     ) -> None:
@@ -193,7 +225,7 @@ class Watch:
         self._follows = follows
         self._directory = directory
         self._store = store
-        self._credential = credential
+        self._renew = renew
         self._version = -1
         self._checked = float("-inf")
 
@@ -211,11 +243,12 @@ class Watch:
 
     def recheck(self) -> None:
         """Ask the directory. Raises NotSignedIn, NotAllowed, GroupNotFound, Unavailable."""
-        if isinstance(self._credential, Session) and 0 < self._credential.until < time.time():
+        credential = self._renew()
+        if isinstance(credential, Session) and 0 < credential.until < time.time():
             raise NotSignedIn
         version = self._store.access_version()
         group = self.caller.group
-        self.caller = self._directory.identify(self._credential, str(group.id) if group else None)
+        self.caller = self._directory.identify(credential, str(group.id) if group else None)
         may_use = access.may_use_group(self.caller) if group else access.may_use_server(self.caller)
         if not (may_use or (self._follows and access.may_follow(self.caller))):
             raise NotAllowed("The role that this needs is gone.")
@@ -231,24 +264,3 @@ def _not_on_the_server(caller: Caller, sentence: str) -> NotAllowed:
     return NotAllowed(
         "This token is for some groups only, not for the whole server." if caller.member.admin else sentence
     )
-
-
-def read_credential(current: Request) -> Credential:
-    """Return the request's credential. Raises NotSignedIn where there is none that can be read."""
-    header: str | None = current.environ.get("HTTP_AUTHORIZATION")
-    if header is not None:
-        if header.startswith(_BEARER) and (plain := header[len(_BEARER) :].strip()):
-            return Token(plain)  # The common case, without parsing.
-        parsed = current.authorization
-        if parsed is not None and parsed.type == "bearer" and parsed.token:
-            return Token(parsed.token)
-        if parsed is not None and parsed.type == "basic" and parsed.username is not None:
-            if not is_page():
-                return Password(parsed.username, parsed.password or "")
-            # A browser sends it by itself once it has been asked for it: its member signs in at a page by the cookie.
-        else:
-            raise NotSignedIn("The Authorization header is neither Basic nor Bearer, or cannot be read.")
-    session = of_cookie()
-    if session is None:
-        raise NotSignedIn
-    return session

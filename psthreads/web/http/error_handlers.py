@@ -6,7 +6,7 @@ import logging
 from typing import Final
 from urllib.parse import urlsplit
 
-from flask import Flask, Response, g, redirect, render_template, request, url_for
+from flask import Flask, Response, current_app, g, redirect, render_template, request, url_for
 from redis.exceptions import RedisError
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestedRangeNotSatisfiable
 
@@ -17,7 +17,8 @@ from psthreads.domain.model import clean
 from psthreads.web.http import origins, respond
 from psthreads.web.http.headers import as_page
 from psthreads.web.http.parameters import is_page
-from psthreads.web.http.routing import here
+from psthreads.web.http.routing import Application, Outer, here
+from psthreads.web.telemetry.request_observer import ID
 
 _BEARER: Final = 'Bearer realm="psthreads"'
 _CHALLENGE: Final = f'Basic realm="psthreads", charset="UTF-8", {_BEARER}'
@@ -29,7 +30,7 @@ _SENTENCES: Final = {
     414: "The request's address is too long.",
     415: "Send the parameters in the query or as a form.",
     416: "The file is not that long: ask for a part that there is, or for all of it.",
-    500: "Something went wrong here; it was written to the server's log.",
+    500: "Something went wrong here; it was written to the server's log, with the id of this request: {request}.",
 }
 _REFUSED: Final = "Redis refused a command; the server's log says which and why."
 _log = logging.getLogger(__name__)
@@ -49,18 +50,31 @@ def answer(problem: PsthreadsError) -> Response:
     g.problem = problem  # for the security log
     if isinstance(problem, NotSignedIn):
         # A browser that was asked for a password would send it from then on, also for pages of other sites.
-        headers["WWW-Authenticate"] = _BEARER if origins.is_browser(request) else _CHALLENGE
+        takes_no_password = origins.is_browser(request) or _host() is not None
+        headers["WWW-Authenticate"] = _BEARER if takes_no_password else _CHALLENGE
     if problem.status in {429, 503}:
         headers["Retry-After"] = str(getattr(problem, "retry_after", _RETRY_AFTER))
     if isinstance(problem, NotSignedIn) and (is_page() or origins.is_navigation(request)):
-        return _as_response(redirect(_sign_in_page()))
+        if page := _sign_in_page():
+            return _as_response(redirect(page))
+        return _page(problem, headers)
     if not is_page():
         return respond.error(problem, headers)
     return _page(problem, headers)
 
 
+def _host() -> Outer | None:
+    application: Application = current_app._get_current_object()  # type: ignore[attr-defined] # noqa: SLF001 (as Flask's documentation has it)
+    return application.host
+
+
 def _sign_in_page() -> str:
-    """Return the URL of the sign-in page, which leads back; after a POST to the form's page, with a notice."""
+    """Return the URL of the sign-in page, which leads back; after a POST to the form's page, with a notice.
+
+    Empty where there is none, in another application.
+    """
+    if (host := _host()) is not None:
+        return host.sign_in_page()
     if request.method in {"GET", "HEAD"}:
         return url_for("pages.sign_in", next=here())
     parts = urlsplit(request.referrer or "")
@@ -73,7 +87,7 @@ def _http(error: HTTPException) -> Response:
     status = error.code or 500
     if error.response is not None:
         return _as_response(error.response)
-    problem = PsthreadsError(_SENTENCES.get(status, error.description or error.name))
+    problem = PsthreadsError(_sentence(status) or error.description or error.name)
     problem.status, problem.code = status, f"{status:04}"
     headers: dict[str, str] = {}
     if isinstance(error, MethodNotAllowed) and error.valid_methods:
@@ -86,6 +100,10 @@ def _http(error: HTTPException) -> Response:
     return _page(problem, headers) if is_page() else respond.error(problem, headers)
 
 
+def _sentence(status: int) -> str:
+    return _SENTENCES.get(status, "").format(request=request.environ.get(ID, ""))
+
+
 def _redis(error: RedisError) -> Response:
     _log.warning("Redis: %s", error)
     return answer(refusals.explain(error) or Unavailable(_REFUSED))
@@ -93,7 +111,7 @@ def _redis(error: RedisError) -> Response:
 
 def _unexpected(error: Exception) -> Response:
     _log.error("%s %s\n%s", request.method, clean(request.path).replace("\n", " "), clean(trace_of(error)))
-    return answer(PsthreadsError(_SENTENCES[500]))
+    return answer(PsthreadsError(_sentence(500)))
 
 
 def _page(problem: PsthreadsError, headers: dict[str, str]) -> Response:

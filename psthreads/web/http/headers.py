@@ -30,8 +30,9 @@ _TLS: Final = ("Strict-Transport-Security", "max-age=31536000")
 class Headers:
     """WSGI middleware that adds the headers: no sniffing, frames or scripts, no caching unless the answer says so."""
 
-    def __init__(self, application: WSGIApplication) -> None:
+    def __init__(self, application: WSGIApplication, *, is_whole_site: bool) -> None:
         self._application = application
+        self._is_whole_site = is_whole_site  # What a browser keeps for all of the site is for nobody else to say.
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer a request, as in PEP 3333."""
@@ -40,7 +41,7 @@ class Headers:
             names = {name for name, _ in headers}
             headers.extend(_ALWAYS)
             headers.extend([default for default in _DEFAULTS if default[0] not in names])
-            if environ["wsgi.url_scheme"] == "https":
+            if self._is_whole_site and environ["wsgi.url_scheme"] == "https":
                 headers.append(_TLS)
             return start_response(status, headers, *more)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Iterable
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from flask import Blueprint, Flask, Request, Response, current_app, g, request
 from flask.typing import ResponseReturnValue
@@ -36,11 +36,19 @@ _NO_THREAD: Final = "0" * 32
 _SESSION: Final = re.compile(r";jsessionid=[^/;]*", re.IGNORECASE)
 
 
+class Outer(Protocol):
+    """The application that this one is a part of."""
+
+    def sign_in_page(self) -> str:
+        """Return the address of its page to sign in at, which leads back; empty where it has none."""
+
+
 class Application(Flask):
     """Flask with a cache of routes, and with bounds on bodies."""
 
     request_class = BoundedRequest
     unknown_parameters: UnknownParameters | None = None
+    host: Outer | None = None
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)

@@ -35,8 +35,8 @@ class AuditRow:
     group: str = ""
 
 
-def add_to(blueprint: Blueprint, services: Services, guard: Guard) -> None:
-    """Add the page of the audit log, and its export."""
+def add_to(blueprint: Blueprint, services: Services, guard: Guard, *, has_accounts: bool) -> None:
+    """Add the page of the audit log, and its export. Names lead to the pages of accounts, where there are any."""
 
     @blueprint.get("/dashboard/audit")
     def audit() -> str:
@@ -44,7 +44,7 @@ def add_to(blueprint: Blueprint, services: Services, guard: Guard) -> None:
         page = _log(services).page(query, before)
         return render_template(
             "audit.html",
-            rows=_rows(page.entries, services.directory),
+            rows=_rows(page.entries, services.directory, has_accounts=has_accounts),
             before=page.before,
             is_first=not before,
             filters={name: value for name in _FILTERS if (value := forms.argument(name))},
@@ -89,7 +89,7 @@ def _field(ms: int) -> str:
     return iso(ms)[:19] if ms else ""
 
 
-def _rows(entries: Iterable[AuditEntry], directory: Directory) -> list[AuditRow]:
+def _rows(entries: Iterable[AuditEntry], directory: Directory, *, has_accounts: bool) -> list[AuditRow]:
     """Return the rows of the entries, with links to members and groups that still exist."""
     entries = tuple(entries)
     subjects = [
@@ -103,7 +103,7 @@ def _rows(entries: Iterable[AuditEntry], directory: Directory) -> list[AuditRow]
     def link(kind: str, subject_id: str) -> str:
         if kind == "thread" and subject_id:
             return url_for("server-pages.thread", thread=subject_id)
-        if (kind, subject_id) not in existing:
+        if not has_accounts or (kind, subject_id) not in existing:
             return ""
         if kind == "member":
             return url_for("pages.member", member=subject_id)

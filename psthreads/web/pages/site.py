@@ -20,8 +20,8 @@ WITHOUT_PROOF: Final = frozenset({"pages.sign_in_post", "pages.sign_out"})
 """The endpoints of these pages that change something without a recent proof of the password."""
 
 
-def make_blueprint(services: Services, guard: Guard) -> Blueprint:
-    """Return the blueprint of these pages."""
+def make_blueprint(services: Services, guard: Guard, *, has_accounts: bool) -> Blueprint:
+    """Return the blueprint of these pages; without accounts only those that sign nobody in and change no access."""
     blueprint = Blueprint("pages", __name__)
 
     def allow() -> Response | None:
@@ -53,10 +53,12 @@ def make_blueprint(services: Services, guard: Guard) -> Blueprint:
             return redirect(url_for("server-pages.overview"))
         return redirect(url_for("pages.groups"))
 
-    account.add_to(blueprint, services)
-    members.add_to(blueprint, services)
     groups.add_to(blueprint, services)
-    audit.add_to(blueprint, services, guard)
-    sign_in.add_to(blueprint, services)
-    oidc.add_to(blueprint, services)
+    audit.add_to(blueprint, services, guard, has_accounts=has_accounts)
+    if has_accounts:
+        account.add_to(blueprint, services)
+        members.add_to(blueprint, services)
+        groups.add_changes_to(blueprint, services)
+        sign_in.add_to(blueprint, services)
+        oidc.add_to(blueprint, services)
     return blueprint

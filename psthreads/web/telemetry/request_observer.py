@@ -26,6 +26,9 @@ MEMBER: Final = "psthreads.member"
 ENDPOINT: Final = "psthreads.endpoint"
 """The key of the WSGI environment for the route that answers."""
 
+ID: Final = "psthreads.request"
+"""The key of the WSGI environment for the id of the request."""
+
 _HEADER: Final = "HTTP_X_REQUEST_ID"
 _ID: Final = re.compile(r"[A-Za-z0-9._:+/=@-]{1,128}\Z")
 _log = logging.getLogger("psthreads.access")
@@ -38,7 +41,7 @@ class RequestObserver:
     """
 
     def __init__(
-        self, application: WSGIApplication, config: Config, counts: RequestCounts, forwarding: Forwarding
+        self, application: WSGIApplication, config: Config, counts: RequestCounts, forwarding: Forwarding | None
     ) -> None:
         self._application = application
         self._trusts = config.proxies > 0
@@ -52,8 +55,10 @@ class RequestObserver:
         request_id: str = environ.get(_HEADER, "") if self._trusts else ""
         if not _ID.match(request_id):
             request_id = os.urandom(16).hex()
+        environ[ID] = request_id
         logs.bind(request=request_id)
-        self._forwarding.look(environ)
+        if self._forwarding is not None:
+            self._forwarding.look(environ)
         answer_status = ""
 
         def start(status: str, headers: list[tuple[str, str]], *more: Any) -> Any:

@@ -190,11 +190,11 @@ def test_whoever_follows_is_asked_again_with_the_scope_that_they_came_with(
         )
     )
     caller = people.directory.identify(credential, "acme")
-    Watch(people.directory, store, caller, credential).recheck()
-    everywhere = Watch(people.directory, store, replace(caller, group=None), credential)
+    Watch(people.directory, store, caller, lambda: credential).recheck()
+    everywhere = Watch(people.directory, store, replace(caller, group=None), lambda: credential)
     with pytest.raises(NotAllowed):
         everywhere.recheck()
-    other = Watch(people.directory, store, replace(caller, group=people.other), credential)
+    other = Watch(people.directory, store, replace(caller, group=people.other), lambda: credential)
     with pytest.raises(NotAllowed):
         other.recheck()
 

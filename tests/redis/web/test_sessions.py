@@ -167,12 +167,12 @@ def test_a_stream_of_a_session_ends_with_it(people: People, store: ThreadStore, 
     chief, session = people.directory.sign_in("chief", PASSWORD)
     caller = people.directory.identify(session)
     assert caller.member == chief
-    Watch(people.directory, store, caller, replace(session, until=time.time() + 60)).recheck()
+    Watch(people.directory, store, caller, lambda: replace(session, until=time.time() + 60)).recheck()
     with pytest.raises(NotSignedIn):
-        Watch(people.directory, store, caller, replace(session, until=time.time() - 1)).recheck()
+        Watch(people.directory, store, caller, lambda: replace(session, until=time.time() - 1)).recheck()
     people.directory.end_session(session, 60)
     with pytest.raises(NotSignedIn):
-        Watch(people.directory, store, caller, session).recheck()
+        Watch(people.directory, store, caller, lambda: session).recheck()
     assert redis.ttl(f"ps:ended-session:{session.key}") in range(50, 61)
     assert people.directory.identify(Session(session.member_id, session.stamp, "another")).member == chief
 

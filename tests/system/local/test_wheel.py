@@ -19,10 +19,10 @@ import requests
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from tests.support.blocks import block_of
 from tests.support.checkout import ROOT
 from tests.support.waiting import wait_for
 from tests.system.local.runner import Runner, bare_environment
-from tests.system.sessions import block_of
 
 EXAMPLE = ROOT / "examples" / "psthreads-wordcount"
 WORDS = "from psthreads.authoring.plugins import load_all; print(*(process.name for process in load_all([])))"

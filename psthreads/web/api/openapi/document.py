@@ -42,6 +42,14 @@ _PATH: Final[Mapping[str, tuple[str, Mapping[str, Any]]]] = {
     "thread": ("the thread's id", {"type": "string", "pattern": "^[0-9a-f]{32}$"}),
 }
 _SIGNED_IN: Final[list[dict[str, list[str]]]] = [{"bearer": []}, {"oauth2": []}, {"basic": []}, {"session": []}]
+_OUTSIDE: Final[Mapping[str, Any]] = {
+    "application": {
+        "type": "apiKey",
+        "in": "cookie",
+        "name": "session",
+        "description": "Whatever the application takes that this is a part of.",
+    }
+}
 _DESCRIPTION: Final = """Runs long work in the background, and lets people see it, follow it and stop it.
 
 The services answer in JSON; with `Accept: application/xml` they answer in XML, whose schema is /schemas/thread.xsd.
@@ -52,8 +60,11 @@ GET is, except to start a thread."""
 def document(app: Flask, services: Services, schemas: Mapping[str, Any], root: str = "") -> dict[str, Any]:
     """Return the document, with these JSON schemas of the answers, for a server below the path `root`."""
     paths: dict[str, dict[str, Any]] = {}
+    has_accounts = getattr(app, "host", None) is None
     for item in described(app, services):
-        paths.setdefault(item.path, {})[item.method.lower()] = _operation_object(item)
+        operation = paths.setdefault(item.path, {})[item.method.lower()] = _operation_object(item)
+        if operation["security"] and not has_accounts:
+            operation["security"] = [{name: []} for name in _OUTSIDE]
     return {
         "openapi": _VERSION,
         "info": {
@@ -68,7 +79,7 @@ def document(app: Flask, services: Services, schemas: Mapping[str, Any], root: s
         "paths": paths,
         "components": {
             "schemas": {**with_references(schemas), **OAUTH_SCHEMAS},
-            "securitySchemes": _security_schemes(app.config["SESSION_COOKIE_NAME"], root),
+            "securitySchemes": _security_schemes(app.config["SESSION_COOKIE_NAME"], root) if has_accounts else _OUTSIDE,
         },
     }
 

@@ -11,6 +11,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from psthreads.domain import access
 from psthreads.domain.access import Role
 from psthreads.domain.errors import BadParameter, Conflict
+from psthreads.identity.directory import Directory
 from psthreads.identity.records import Membership
 from psthreads.web.auth import proof
 from psthreads.web.pages import forms
@@ -21,38 +22,43 @@ _MESSAGES: Final = {"removed": "Group removed."}
 
 
 def add_to(blueprint: Blueprint, services: Services) -> None:
-    """Add the list of groups, and the pages of one group's members."""
-    directory = services.directory
-    group.add_to(blueprint, services)
-
-    def render(problem: str = "") -> str:
-        name, after = forms.argument("name").strip(), forms.argument("after")
-        common = {
-            "name": name,
-            "after": after,
-            "success": _MESSAGES.get(forms.argument("done"), ""),
-            "problem": problem,
-            "form_value": forms.values_of("add" if problem else ""),
-        }
-        if access.may_use_server(g.caller):
-            return render_template("groups.html", groups=directory.find_groups(name, after), **common)
-        memberships = directory.find_memberships(g.caller.member, name, after)
-        # A token can be limited to some of the member's groups.
-        covered = tuple(membership for membership in memberships.items if _is_covered(membership))
-        memberships = replace(memberships, items=covered)
-        return render_template("groups.html", memberships=memberships, can_open=can_open, **common)
+    """Add the list of groups."""
 
     @blueprint.get("/dashboard/groups")
     def groups() -> str:
-        return render()
+        return _list(services.directory)
+
+
+def add_changes_to(blueprint: Blueprint, services: Services) -> None:
+    """Add what changes groups, and the pages of one group's members."""
+    directory = services.directory
+    group.add_to(blueprint, services)
 
     @blueprint.post("/dashboard/groups")
     def group_add() -> AnyResponse:
         try:
             new = proof.changes(directory).add_group(forms.text("group"))
         except (BadParameter, Conflict) as error:
-            return Response(render(error.message), error.status)
+            return Response(_list(directory, error.message), error.status)
         return redirect(url_for("pages.group_members", group=new.name, done="added"), 303)
+
+
+def _list(directory: Directory, problem: str = "") -> str:
+    name, after = forms.argument("name").strip(), forms.argument("after")
+    common = {
+        "name": name,
+        "after": after,
+        "success": _MESSAGES.get(forms.argument("done"), ""),
+        "problem": problem,
+        "form_value": forms.values_of("add" if problem else ""),
+    }
+    if access.may_use_server(g.caller):
+        return render_template("groups.html", groups=directory.find_groups(name, after), **common)
+    memberships = directory.find_memberships(g.caller.member, name, after)
+    # A token can be limited to some of the member's groups.
+    covered = tuple(membership for membership in memberships.items if _is_covered(membership))
+    memberships = replace(memberships, items=covered)
+    return render_template("groups.html", memberships=memberships, can_open=can_open, **common)
 
 
 def _is_covered(membership: Membership) -> bool:
