@@ -2,6 +2,8 @@
 #
 # A virtual environment is made from the lock files, which pin every version with its hashes.
 
+# Some containers set it, and then every program that a test starts would compile the whole package again: twice its time.
+unexport PYTHONDONTWRITEBYTECODE
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin

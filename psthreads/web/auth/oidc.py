@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from flask import Blueprint, redirect, render_template, request, session, url_for
 from werkzeug.wrappers import Response as AnyResponse
@@ -13,10 +13,12 @@ from psthreads.audit.entries import Origin
 from psthreads.domain.errors import MemberNotFound, NotFound, NotSignedIn, PsthreadsError
 from psthreads.identity.credentials import Identity
 from psthreads.web.auth import refusals, sessions
-from psthreads.web.auth.oidc_authlib import Provider
 from psthreads.web.auth.sign_in import begin_session, own_path
 from psthreads.web.http.audit_origin import client_address
 from psthreads.web.services import Services
+
+if TYPE_CHECKING:
+    from psthreads.web.auth.oidc_authlib import Provider
 
 _FOLLOWING: Final = "following"
 _PROVING: Final = "proving"
@@ -33,9 +35,12 @@ _NOBODY: Final = (
 def add_to(blueprint: Blueprint, services: Services) -> None:
     """Add the route to the provider and the one back. Without the setting both answer 404."""
     config = services.config
-    provider = (
-        Provider(config.oidc_issuer, config.oidc_client_id, config.oidc_client_secret) if config.oidc_issuer else None
-    )
+    provider: Provider | None = None
+    if config.oidc_issuer:
+        # A seventh of what a web process imports, and few need it.
+        from psthreads.web.auth.oidc_authlib import Provider  # noqa: PLC0415
+
+        provider = Provider(config.oidc_issuer, config.oidc_client_id, config.oidc_client_secret)
 
     def need_provider() -> Provider:
         if provider is None:
