@@ -48,6 +48,8 @@ worker_class = "psthreads.web.gunicorn_worker.Worker"
 # More than there may be: those that are being closed end in their own time, and must not keep new ones waiting.
 worker_connections = 2_400
 graceful_timeout = 10
+# A proxy that sends a POST on a connection which is just being closed as idle answers 502: it may not repeat it.
+keepalive = 0 if _config.proxies else 2
 accesslog = None  # PSTHREADS_ACCESS_LOG has ours.
 logger_class = "psthreads.web.telemetry.server_logger.ServerLogger"
 # Platforms collect both streams; what filters by stream takes stderr for errors.

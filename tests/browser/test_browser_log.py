@@ -136,8 +136,8 @@ def test_a_server_that_is_killed_and_comes_back_loses_and_doubles_no_line(
     expect(page.locator("#banner")).to_have_text("Connection lost. Reconnecting…")
     last = log.many(250)
     webs.start()
+    expect(page.locator("#banner")).to_have_text("Reconnected")  # for some seconds, so it is looked for first
     shows(page, last).to_be_visible(timeout=20_000)
-    expect(page.locator("#banner")).to_have_text("Reconnected")
     shows(page, log.many(10)).to_be_visible()
     assert is_whole(page)
     assert page.evaluate("window.mark") == "the same page"

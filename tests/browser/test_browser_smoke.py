@@ -54,7 +54,7 @@ def test_what_is_wrong_on_a_page_is_seen(site: Site, page: Page) -> None:
         "setTimeout(() => { throw new Error('of a script') })",
         "console.warn('odd')",
         "alert('hello')",
-        "document.body.append(Object.assign(new Image(), {src: '/nowhere.png'}))",
+        f"document.body.append(Object.assign(new Image(), {{src: '{site.path}/nowhere.png'}}))",
         "document.body.append(Object.assign(new Image(), {src: 'http://127.0.0.1:1/elsewhere.png'}))",
     ):
         page.evaluate(f"() => {{ {script} }}")
