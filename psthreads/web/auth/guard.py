@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
-from flask import Request, g, request
+from flask import Request, g, request, url_for
 from werkzeug.datastructures import ImmutableMultiDict
 
 from psthreads.authoring.process import Process
@@ -169,8 +169,9 @@ class Guard:
             return ""
         if not access.shows(caller, thread, follows=True):
             return ""
-        groups_own = f"/groups/{thread.group_name}/threads/{thread_id}/progress"
-        instead = f" Follow it at {groups_own}, or" if caller.group is None and thread.group_name else " To follow it,"
+        instead = " To follow it,"
+        if caller.group is None and thread.group_name:
+            instead = f" Follow it at {url_for('group.progress', group=thread.group_name, thread=thread_id)}, or"
         return f"{instead} have an administrator set PSTHREADS_PAGESEEDER=true, which allows this."
 
     def _identify(self, ref: str | None = None, *, acts: bool = False, reads_form: bool = False) -> Caller:

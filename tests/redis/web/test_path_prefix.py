@@ -71,6 +71,9 @@ def test_services_give_addresses_below_the_prefix(below: FlaskClient, people: Pe
     answer = below.post("/members/manager/groups/acme/samples/count?to=1", headers=people.bearer("manager"))
     assert answer.status_code == 202
     assert urlsplit(answer.headers["Operation-Location"]).path.startswith(f"{PREFIX}/groups/")
+    own = urlsplit(answer.headers["Location"]).path
+    at_server_level = own.removeprefix(PREFIX).removeprefix("/groups/acme")
+    assert f"Follow it at {own}, or" in below.get(at_server_level, headers=people.bearer("manager")).text
     routes = below.get("/api/v1/groups/acme/processes", headers=people.bearer("manager")).get_json()
     assert all(each["route"].startswith(f"{PREFIX}/api/v1/") for each in routes["processes"])
     document = below.get("/openapi.json").get_json()

@@ -328,18 +328,20 @@ def test_a_redis_that_is_given_is_seeded_and_what_was_changed_there_is_kept(
     assert "whose password is not in" in one_sentence(again.err.read_text())
 
 
-def test_the_procfile_starts_the_same_with_nothing_but_a_redis_a_folder_and_a_port(
-    server: RedisServer, people: People, config: Config
+def test_the_platforms_procfile_needs_but_a_redis_a_folder_and_a_port_and_ends_in_time_whatever_runs(
+    server: RedisServer, people: People, config: Config, tmp_path: Path
 ) -> None:
-    port = free_port()
+    port, shutdown = free_port(), 2
     environment = {
         "PATH": os.pathsep.join((str(Path(sys.executable).parent), "/usr/bin", "/bin")),
         "REDIS_URL": server.url,
         "PORT": str(port),
         # Another Redis may have its documents in this checkout, from `make run`.
         "PSTHREADS_DOCUMENTS": str(config.documents),
+        "PSTHREADS_PROCESSES": "psthreads.processes,tests.support.sample_processes",
+        "PSTHREADS_SHUTDOWN": str(shutdown),
     }
-    lines = (ROOT / "Procfile").read_text().splitlines()
+    lines = (ROOT / "deploy" / "dyno" / "Procfile").read_text().splitlines()
     commands = {name: command.strip() for name, _, command in (line.partition(":") for line in lines)}
     assert list(commands) == ["web", "worker"]
     with ExitStack() as stack:
@@ -362,6 +364,10 @@ def test_the_procfile_starts_the_same_with_nothing_but_a_redis_a_folder_and_a_po
             assert isinstance(started, RemoteThread)
             thread = client.wait(started.id, group="acme", timeout=30, poll=0.1)
             assert thread.status == Status.COMPLETED
+            mark = tmp_path / "mark"
+            client.start("stubborn", group="acme", member="manager", mark=str(mark))
+            wait_for(mark.exists)
+        # Platforms tell every program at once, those that ours have started too.
         for program in programs:
-            program.terminate()
-        assert [program.wait(30) for program in programs] == [0, 0]
+            os.killpg(program.pid, signal.SIGTERM)
+        assert [program.wait(shutdown + 5) for program in programs] == [0, 0]

@@ -96,7 +96,7 @@ def add_to(blueprint: Blueprint, services: Services) -> None:
 
     for action in _ACTIONS:
         endpoint = "member_" + action.path.replace("/", "_").replace("-", "_")
-        path = f"/dashboard/members/<member>/{action.path}"
+        path = "/dashboard/members/<member>/" + action.path
         view = _view_of(directory, action)
         blueprint.add_url_rule(path, endpoint, view, methods=["POST"])
 
