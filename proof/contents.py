@@ -12,7 +12,7 @@ from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-from proof.memory_redis import Hash, SortedSet, Stream, Value
+from proof.memory_values import Hash, SortedSet, Stream, Value
 from psthreads.domain.model import Status
 from psthreads.proving.rules import LEASES, TOMBSTONES, Record, record_of
 from psthreads.threads import jobs

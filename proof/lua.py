@@ -10,7 +10,8 @@ import lupa.lua51 as lupa  # type: ignore[import-untyped] # it has no types
 from redis._parsers.encoders import Encoder
 from redis.exceptions import NoScriptError, ResponseError
 
-from proof.memory_redis import Answer, MemoryRedis, RedisRefusal
+from proof.memory_redis import Answer, MemoryRedis
+from proof.memory_values import RedisRefusal
 
 # A record is decoded by a constructor that is made once for each text, and written with its fields in order, so that
 # the same record is always the same text.

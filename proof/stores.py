@@ -15,7 +15,7 @@ from redis.exceptions import ResponseError
 
 from proof.contents import START_TIME, Content, Contents
 from proof.lua import MemoryClient
-from proof.memory_redis import Value, Values
+from proof.memory_values import Value, Values
 from psthreads.database.scripts import SafeScript
 from psthreads.domain.config import Config
 from psthreads.domain.errors import Conflict
