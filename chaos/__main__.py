@@ -20,6 +20,7 @@ from chaos.clients import Clients
 from chaos.counting import COUNTS, Breach, Evidence
 from chaos.deck import WEIGHTS
 from chaos.history.steps import Steps
+from chaos.outcome import admit, as_stored, show, wait_for_the_last
 from chaos.scrapes import Scrapes
 from chaos.stalls import Stalls
 from chaos.storm import Storm
@@ -29,12 +30,9 @@ from chaos.world import World, wait_until
 from chaos.wrong_redis import EMPTY, OLDER, WrongRedis
 from psthreads.audit.entries import SETUP
 from psthreads.database.connection import connect
-from psthreads.domain.access import Group, Role
-from psthreads.domain.errors import ThreadNotFound
+from psthreads.domain.access import Group
 from psthreads.domain.model import Thread
-from psthreads.identity.directory import Directory
 from psthreads.threads.store import ThreadStore
-from psthreads.worker.horse.performance import persistently
 
 _STILL_SECONDS: Final = 60.0  # a thread is stuck when, after the storm, none has ended for so long
 _READY_SECONDS: Final = 60.0
@@ -66,9 +64,7 @@ def main() -> int:
             shutil.copytree(name, _KEPT, ignore=shutil.ignore_patterns("*.sock"))
     counts = Counter(breach.count for breach in breaches)
     figures |= {**{count: counts[count] for count in COUNTS}, "seconds": round(time.monotonic() - begun)}
-    width = max(map(len, figures))
-    for figure, value in figures.items():
-        print(f"  {figure:<{width}}  {value:g}")
+    show(figures)
     _TARGET.parent.mkdir(exist_ok=True)
     _TARGET.write_text(json.dumps({"seed": arguments.seed, **figures}, indent=2) + "\n")
     print(f"A promise was broken: seed {arguments.seed}, logs in {_KEPT}." if breaches else "Every promise was kept.")
@@ -106,10 +102,7 @@ def _blow(folder: Path, arguments: argparse.Namespace, names: Collection[str]) -
         connect(world.config.redis_url) as redis,
     ):
         store = ThreadStore(redis, world.config)
-        directory = Directory(redis).by(SETUP)
-        member, group = directory.add_member("storm", "a password for a storm"), directory.add_group("storm")
-        directory.set_membership(member, group, Role.MANAGER)
-        token = directory.create_token(member, "storm")
+        token, group = admit(redis)
         clients = Clients(
             world.address,
             token,
@@ -123,8 +116,8 @@ def _blow(folder: Path, arguments: argparse.Namespace, names: Collection[str]) -
         stalls = Stalls()
         scrapes = Scrapes(world.address)
         watch = Watch(store, clients, trails, world.config.documents, world.config.lost_after)
-        if not wait_until(lambda: len(world.workers()) == arguments.machines * arguments.workers, _READY_SECONDS):
-            raise TimeoutError("The workers did not start.")
+        count = arguments.machines * arguments.workers
+        wait_until(lambda: len(world.workers()) == count, _READY_SECONDS, "The workers did not start.")
         begun = time.monotonic()
         for part in (stalls, clients, watch, storm, scrapes):
             part.start()
@@ -132,7 +125,7 @@ def _blow(folder: Path, arguments: argparse.Namespace, names: Collection[str]) -
         wait_until(lambda: len(clients.seen.final) > 0.9 * arguments.threads, _READY_SECONDS + arguments.threads / 4)
         storm.end()
         scrapes.end()
-        _wait_for_the_last(store, clients)
+        wait_for_the_last(store, clients, _STILL_SECONDS)
         clients.end()
         watch.end()
         stalls.end()
@@ -140,7 +133,7 @@ def _blow(folder: Path, arguments: argparse.Namespace, names: Collection[str]) -
         print(f"  faults: {', '.join(f'{count} {name}' for name, count in storm.counts().most_common())}")
         if absent := set(names) - set(storm.counts()):
             print(f"  left out: {', '.join(sorted(absent))}")
-        threads = _as_stored(store, clients)
+        threads = as_stored(store, clients)
         evidence = Evidence(world.config, threads, clients, watch, executions(trails), storm.strikes, stalls)
         breaches = [*evidence.breaches(), *_of_lists(store, redis, threads, group)]
         wrong = scrapes.faults(threads.values(), len(clients.seen.kinds))
@@ -166,31 +159,6 @@ def _of_lists(store: ThreadStore, redis: Redis, threads: Mapping[str, Thread | N
         for key in (f"ps:slots:{group.id}", f"ps:slots:{group.id}:changes"):
             if redis.exists(key):
                 yield Breach("slots held", "", f"{key} is still there")
-
-
-def _as_stored(store: ThreadStore, clients: Clients) -> dict[str, Thread | None]:
-    """Return every accepted thread from the store, None for one that is missing; without those that were deleted."""
-    threads: dict[str, Thread | None] = {}
-    for thread_id in clients.seen.kinds:
-        try:
-            threads[thread_id] = persistently(lambda: store.fetch(thread_id))  # noqa: B023 (called at once)
-        except ThreadNotFound:
-            if thread_id not in clients.seen.deleted:
-                threads[thread_id] = None
-    return threads
-
-
-def _wait_for_the_last(store: ThreadStore, clients: Clients) -> None:
-    """Wait until every accepted thread has ended, or until none has for a while."""
-    left, since = len(clients.seen.kinds), time.monotonic()
-    while True:
-        threads = _as_stored(store, clients).values()
-        now = sum(1 for thread in threads if thread is not None and not thread.status.is_final)
-        if not now or time.monotonic() - since > _STILL_SECONDS:
-            return
-        if now != left:
-            left, since = now, time.monotonic()
-        time.sleep(0.2)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,8 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -46,6 +47,8 @@ class Seen:
     """When a thread that was to be cancelled was first seen to be."""
     deleted: set[str] = field(default_factory=set)
     """The threads that were deleted, or may have been."""
+    codes: Counter[int] = field(default_factory=Counter)
+    """How often each status code of HTTP was answered."""
     wrong: list[str] = field(default_factory=list)
     """Answers that nobody should get."""
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -73,7 +76,8 @@ class Reply:
 class Clients:
     """Clients with one member's token, which repeat each request until it is answered, and one that deletes threads.
 
-    They spread the starts over some seconds. No page of the API deletes, so that `delete` is the store's own.
+    They spread the starts, of processes of these `kinds`, over some seconds. No page of the API deletes, so that
+    `delete` is the store's own.
     """
 
     def __init__(
@@ -85,6 +89,7 @@ class Clients:
         seed: int,
         seconds: float,
         delete: Callable[[str], object] | None = None,
+        kinds: Collection[str] = tuple(KINDS),
     ) -> None:
         self._address = address
         self._headers = {"Authorization": f"Bearer {token}", "Accept": "application/json"}
@@ -93,6 +98,7 @@ class Clients:
         self._lull = 2 * _STARTERS * seconds / count
         self._calm = 2 * seconds / (_CANCELLED * count)
         self._seed = seed
+        self._kinds = sorted(kinds)
         self._delete_one = delete
         self._ended = threading.Event()
         self._give_up = float("inf")
@@ -110,6 +116,11 @@ class Clients:
         """Let all of them begin."""
         for thread in (*self._starters, *self._others):
             thread.start()
+
+    @property
+    def is_starting(self) -> bool:
+        """Return whether some threads were not accepted yet."""
+        return any(thread.is_alive() for thread in self._starters)
 
     def wait_for_starts(self) -> None:
         """Wait until every thread was accepted."""
@@ -143,10 +154,9 @@ class Clients:
         ]
 
     def _start_all(self, number: int, draw: random.Random) -> None:
-        kinds = sorted(KINDS)
         with requests.Session() as session:
             for _ in range(number, self._count, _STARTERS):
-                kind = draw.choice(kinds)
+                kind = draw.choice(self._kinds)
                 form = {"trail": str(self._trails), "seconds": f"{draw.uniform(*_SECONDS):.2f}"}
                 path = f"/members/storm/groups/storm/chaos/{kind}"
                 reply = self._ask(session, "POST", path, data=form, headers={"Idempotency-Key": uuid4().hex})
@@ -239,6 +249,8 @@ class Clients:
                 begun = self._pause()
                 continue
             ended = time.monotonic()
+            with self.seen.lock:
+                self.seen.codes[answer.status_code] += 1
             if answer.status_code in {200, 202}:
                 return Reply(answer.json(), answer.headers.get("ETag", ""), first, begun, ended)
             if may_be_gone and answer.status_code == 404:  # noqa: PLR2004 (RFC 9110)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -68,6 +69,21 @@ COUNTS: Final = (
 """What is counted; each must be 0."""
 
 
+def overlaps(executions: Iterable[Execution], kinds: Mapping[str, str]) -> Iterator[Breach]:
+    """Compare the executions of each thread, and those of all threads that exclude each other."""
+    rivals = defaultdict(list)
+    for run in executions:
+        # A start without an answer may have run, and have a kind that nobody knows.
+        is_exclusive = run.thread_id in kinds and KINDS[kinds[run.thread_id]].exclusive
+        rivals["exclusive" if is_exclusive else run.thread_id].append(run)
+    for runs in rivals.values():
+        for run, other in itertools.combinations(runs, 2):
+            if seconds := run.overlap(other):
+                whose = "the same thread" if other.thread_id == run.thread_id else f"thread {other.thread_id}"
+                sentence = f"process {run.pid} worked beside process {other.pid} of {whose} for {seconds:.2f} s"
+                yield Breach("overlap", run.thread_id, sentence)
+
+
 class Evidence:
     """The observations of all threads in one storm."""
 
@@ -96,7 +112,7 @@ class Evidence:
         """Return every broken promise about a thread, and every wrong answer."""
         yield from (Breach("wrong answers", "", sentence) for sentence in self._clients.seen.wrong)
         yield from self._of_the_store()
-        yield from self._overlaps()
+        yield from overlaps(self._executions, self._kinds)
         yield from self._of_files()
         yield from self._too_long()
         for misfit in misfits(self._clients.history.calls):
@@ -168,20 +184,6 @@ class Evidence:
 
     def _is_explained(self, thread: Thread) -> bool:
         return thread.message in {*_REASONS, _KINDS_REASONS.get(self._kinds[thread.id], "")}
-
-    def _overlaps(self) -> Iterator[Breach]:
-        """Compare the executions of each thread, and those of all threads that exclude each other."""
-        rivals = defaultdict(list)
-        for run in self._executions:
-            is_exclusive = KINDS[self._kinds[run.thread_id]].exclusive
-            rivals["exclusive" if is_exclusive else run.thread_id].append(run)
-        for runs in rivals.values():
-            for number, run in enumerate(runs):
-                for other in runs[number + 1 :]:
-                    if seconds := run.overlap(other):
-                        whose = "the same thread" if other.thread_id == run.thread_id else f"thread {other.thread_id}"
-                        sentence = f"process {run.pid} worked beside process {other.pid} of {whose} for {seconds:.2f} s"
-                        yield Breach("overlap", run.thread_id, sentence)
 
     def _of_files(self) -> Iterator[Breach]:
         for thread_id, sentence in self._watch.orphans.values():

@@ -1,7 +1,4 @@
-"""The programs that the storm goes through, each kept running by somebody who starts it again.
-
-Every supervisor stands for a machine: it has a way of its own to Redis, which can be cut, and can be forbidden to fork.
-"""
+"""The programs that the storms go through, each kept running by somebody who starts it again."""
 
 from __future__ import annotations
 
@@ -10,8 +7,8 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Final, Self
@@ -19,6 +16,7 @@ from typing import Final, Self
 import psutil
 
 from chaos.fork_limit import ForkLimit
+from chaos.network import HERE, Host
 from chaos.proxy import Proxy
 from chaos.trails import MACHINE, thread_of
 from psthreads.domain.config import Config
@@ -37,8 +35,9 @@ _LOG: Final = "PSTHREADS_CHAOS_LOG"
 class Program:
     """A program that is started again when it has died."""
 
-    def __init__(self, name: str, config: Config, command: Sequence[str], log: Path) -> None:
+    def __init__(self, name: str, config: Config, command: Sequence[str], log: Path, host: Host = HERE) -> None:
         self.name = name
+        self.host = host
         self._config = config
         self._command = command
         self._log = log
@@ -46,7 +45,7 @@ class Program:
 
     def start(self) -> None:
         """Start it; its output goes to the log."""
-        with self._log.open("ab") as log:
+        with self._log.open("ab") as log, self.host.entered():
             environment = {MACHINE: self.name, _LOG: str(self._log)}
             self.process = start(self._command, self._config, folder=ROOT, output=log, environment=environment)
 
@@ -121,41 +120,77 @@ class Machine(Program):
         self.fork_limit.set([*pids, *([self.process.pid] if self.process else [])], may_fork=may_fork)
 
 
-class World:
-    """Redis, a web process and supervisors with workers, on this machine. A context manager."""
+class Programs:
+    """A web process and some supervisors, each of which is started again when it has died. A context manager."""
 
-    def __init__(self, folder: Path, machines: int, workers: int, *, isolated: bool = False) -> None:
-        self.folder = folder
-        # The storm starts it again, and ends before it. Every step is kept, to be judged.
-        options = ("--aof-timestamp-enabled", "yes", "--auto-aof-rewrite-percentage", "0")
-        self.redis = RedisServer(folder / "redis", *options, tied=False)
-        self.config = Config(
-            redis_url=self.redis.url,
-            port=free_port(),
-            workers=workers,
-            group_threads=machines * workers,
-            documents=folder / "documents",
-            processes=("chaos.processes",),
-            grace=1,
-            heartbeat=0.5,
-            lost_after=3,
-            outage=2.5,
-            starts_per_member="off",
-            shutdown=2,
-            isolated=isolated,
-            metrics_token=MONITOR,
-        )
-        self.web = Program("web", self.config, WEB, folder / "web.log")
-        self.machines = [Machine(f"machine{number}", self.config, folder) for number in range(machines)]
+    def __init__(self, config: Config, web: Program, supervisors: Sequence[Program]) -> None:
+        self.config = config
+        self.web = web
         self.survivors: list[psutil.Process] = []
         """The processes that outlived the programs from which they came."""
+        self._all = (*supervisors, web)
+        self._is_kept = threading.Lock()  # held while somebody starts or stops them
         self._ended = threading.Event()
         self._keeper = threading.Thread(target=self._keep, name="keeper")
 
     @property
     def address(self) -> str:
         """Where the web process answers."""
-        return f"http://127.0.0.1:{self.config.port}"
+        return f"http://{self.config.host}:{self.config.port}"
+
+    @contextmanager
+    def stopped(self) -> Iterator[None]:
+        """Stop all of them, and start them again afterwards."""
+        with self._is_kept:
+            for program in self._all:
+                program.stop()
+            yield
+            for program in self._all:
+                program.start()
+
+    def __enter__(self) -> Self:
+        for program in reversed(self._all):
+            program.start()
+        self._keeper.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._keeper.join()
+        for program in self._all:
+            program.stop()
+        self.survivors = [process for program in self._all for process in program.family()]
+        for process in self.survivors:
+            strike(process.pid, signal.SIGKILL)
+
+    def _keep(self) -> None:
+        while not self._ended.wait(_POLL_SECONDS):
+            with self._is_kept:
+                for program in self._all:
+                    program.keep()
+
+
+class World(Programs):
+    """Redis, a web process and machines, on this computer. A context manager.
+
+    Every supervisor stands for a machine: it has a way of its own to Redis, which can be cut, and can be forbidden to
+    fork.
+    """
+
+    def __init__(self, folder: Path, machines: int, workers: int, *, isolated: bool = False) -> None:
+        # The storm starts it again, and ends before it. Every step is kept, to be judged.
+        options = ("--aof-timestamp-enabled", "yes", "--auto-aof-rewrite-percentage", "0")
+        self.redis = RedisServer(folder / "redis", *options, tied=False)
+        config = replace(
+            configured(folder, self.redis.url, machines, workers),
+            heartbeat=0.5,
+            lost_after=3,
+            outage=2.5,
+            isolated=isolated,
+            metrics_token=MONITOR,
+        )
+        self.machines = [Machine(f"machine{number}", config, folder) for number in range(machines)]
+        super().__init__(config, Program("web", config, WEB, folder / "web.log"), self.machines)
 
     def workers(self) -> list[psutil.Process]:
         """Return the worker processes that live now."""
@@ -176,29 +211,29 @@ class World:
         for machine in self.machines:
             machine.proxy.__enter__()
             machine.fork_limit.create()
-        for program in (self.web, *self.machines):
-            program.start()
-        self._keeper.start()
-        return self
+        return super().__enter__()
 
     def __exit__(self, *_: object) -> None:
-        self._ended.set()
-        self._keeper.join()
-        programs = (*self.machines, self.web)
-        for program in programs:
-            program.stop()
-        self.survivors = [process for program in programs for process in program.family()]
-        for process in self.survivors:
-            strike(process.pid, signal.SIGKILL)
+        super().__exit__()
         self.redis.stop()
         for machine in self.machines:
             machine.proxy.__exit__()
             machine.fork_limit.remove()
 
-    def _keep(self) -> None:
-        while not self._ended.wait(_POLL_SECONDS):
-            for program in (self.web, *self.machines):
-                program.keep()
+
+def configured(folder: Path, redis_url: str, machines: int, workers: int) -> Config:
+    """Return the settings of a storm of so many machines, with so many workers each."""
+    return Config(
+        redis_url=redis_url,
+        port=free_port(),
+        workers=workers,
+        group_threads=machines * workers,
+        documents=folder / "documents",
+        processes=("chaos.processes",),
+        grace=1,
+        starts_per_member="off",
+        shutdown=2,
+    )
 
 
 def kin(process: psutil.Process) -> list[psutil.Process]:
@@ -226,11 +261,13 @@ def strike(pid: int, number: signal.Signals) -> bool:
     return True
 
 
-def wait_until(condition: Callable[[], bool], seconds: float) -> bool:
-    """Wait for the condition, at most that long; returns whether it came true."""
+def wait_until(condition: Callable[[], bool], seconds: float, otherwise: str = "") -> bool:
+    """Wait for the condition, at most that long; return whether it came true, or raise TimeoutError with a sentence."""
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
+            if otherwise:
+                raise TimeoutError(otherwise)
             return False
         time.sleep(_POLL_SECONDS / 4)
     return True

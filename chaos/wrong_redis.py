@@ -22,13 +22,12 @@ from typing import Any, Final
 import requests
 
 from chaos.counting import Breach
+from chaos.outcome import admit
 from chaos.trails import executions
 from chaos.watch import contents
 from chaos.world import ROOT, World, wait_until
-from psthreads.audit.entries import SETUP
 from psthreads.database.connection import connect
 from psthreads.documents.installation import Installation
-from psthreads.domain.access import Role
 from psthreads.domain.errors import Unavailable
 from psthreads.domain.model import Status
 from psthreads.identity.directory import Directory
@@ -97,11 +96,7 @@ class WrongRedis:
 
     def _set_up(self) -> None:
         with connect(self._world.config.redis_url) as redis:
-            directory = Directory(redis).by(SETUP)
-            member = directory.add_member("storm", "a password for a storm", admin=True)
-            group = directory.add_group("storm")
-            directory.set_membership(member, group, Role.MANAGER)
-            self._token = directory.create_token(member, "storm")
+            self._token, _ = admit(redis, admin=True)
 
     def _compare(
         self, answers: _Answers, ended: dict[str, str], running: list[str], files: dict[str, dict[str, str]]

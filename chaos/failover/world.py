@@ -5,59 +5,49 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import threading
 import time
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Final, Self
 
 from redis.exceptions import RedisError
 
-from chaos.failover.replicated_redis import Node, ReplicatedRedis, wait_until
+from chaos.failover.partitions import HOSTS, Partition
+from chaos.failover.replicated_redis import Node, ReplicatedRedis
+from chaos.network import HERE, Network
 from chaos.proxy import Proxy
-from chaos.world import ROOT, Program
-from psthreads.domain.config import Config
-from psthreads.local.programs import SUPERVISOR, WEB, free_port
+from chaos.world import ROOT, Program, Programs, configured, wait_until
+from psthreads.local.programs import SUPERVISOR, WEB
 
-_KEEP_SECONDS: Final = 0.2
+_WORKERS: Final = 2
+_LEASE_SECONDS: Final = 4.0
 _LINK_SECONDS: Final = 20.0
 _MOVE_SECONDS: Final = 30.0
 _DEAD_SECONDS: Final = 1.0  # before somebody starts a dead primary again
 
 
-class FailoverWorld:
-    """Everything on this machine; `replicas` is PSTHREADS_REPLICAS. A context manager."""
+class FailoverWorld(Programs):
+    """A web process, two machines, a Redis with a replica, and three Sentinels; `replicas` is PSTHREADS_REPLICAS.
 
-    def __init__(self, folder: Path, replicas: int, machines: int = 2, workers: int = 2) -> None:
-        self.redis = ReplicatedRedis(folder / "redis")
-        self.config = Config(
-            redis_url=self.redis.url,
-            replicas=replicas,
-            port=free_port(),
-            workers=workers,
-            group_threads=machines * workers,
-            documents=folder / "documents",
-            processes=("chaos.processes",),
-            heartbeat=1,
-            starts_per_member="off",
-            shutdown=2,
-            grace=1,
+    With a network, each is on its own host of HOSTS, and the Sentinels on those of both Redis and the web process; else
+    all are on this computer. A context manager.
+    """
+
+    def __init__(self, folder: Path, replicas: int, network: Network | None = None) -> None:
+        self.network = network
+        web, first, second, *redis = network.hosts if network else [HERE] * len(HOSTS)
+        self.redis = ReplicatedRedis(folder / "redis", hosts=redis, sentinels=(web, *redis))
+        config = replace(
+            configured(folder, self.redis.url, 2, _WORKERS), replicas=replicas, host=web.address, heartbeat=1
         )
-        self._programs = [
-            Program("web", self.config, WEB, folder / "web.log"),
-            *(
-                Program(f"machine{number}", self.config, SUPERVISOR, folder / f"machine{number}.log")
-                for number in range(machines)
-            ),
+        if network:  # so that the longest partitions outlast them
+            config = replace(config, lost_after=_LEASE_SECONDS, outage=_LEASE_SECONDS)
+        supervisors = [
+            Program(name, config, SUPERVISOR, folder / f"{name}.log", host)
+            for name, host in (("machine0", first), ("machine1", second))
         ]
-        self._is_kept = threading.Lock()  # held while somebody starts or stops the programs
-        self._ended = threading.Event()
-        self._keeper = threading.Thread(target=self._keep, name="keeper")
-
-    @property
-    def address(self) -> str:
-        """Where the web process answers."""
-        return f"http://127.0.0.1:{self.config.port}"
+        super().__init__(config, Program("web", config, WEB, folder / "web.log", web), supervisors)
 
     # The faults. Each returns once a replica has become the primary, and says when it struck.
 
@@ -77,7 +67,7 @@ class FailoverWorld:
         """Kill the primary while its replica is so many seconds behind, and start it again as a replica."""
         primary, replica = self.redis.primary(), self.redis.replicas()[0]
         with Proxy(f"redis://127.0.0.1:{primary.port}") as link:
-            replica.ask("REPLICAOF", "127.0.0.1", _port(link))
+            replica.follow("127.0.0.1", _port(link))
             wait_until(lambda: _follows(replica, _port(link)), _LINK_SECONDS, "The replica does not use the link.")
             link.cut()
             time.sleep(behind)
@@ -87,7 +77,7 @@ class FailoverWorld:
         self._await_other(primary)
         time.sleep(_DEAD_SECONDS)
         primary.start()
-        primary.ask("REPLICAOF", "127.0.0.1", self.redis.primary().port)
+        primary.follow("127.0.0.1", self.redis.primary().port)
         return at
 
     def adopt(self) -> bool:
@@ -95,18 +85,25 @@ class FailoverWorld:
         checked = self._command("admin", "installation", "check")
         if "older than the documents" not in checked:
             return False
-        with self._is_kept:
-            for program in self._programs:
-                program.stop()
+        with self.stopped():
             # A worker that could not say goodbye counts as alive for as long as its record lasts.
             wait_until(
                 lambda: "belong together now" in self._command("admin", "installation", "adopt", "--yes"),
                 120,
                 "The installation cannot be adopted.",
             )
-            for program in self._programs:
-                program.start()
         return True
+
+    def separate(self, partition: Partition, seconds: float) -> float:
+        """Have hosts not hear each other for so long."""
+        if self.network is None:
+            raise RuntimeError("This world has no hosts")
+        at = time.monotonic()
+        for source, target in partition.ways:
+            self.network.cut(source, target)
+        time.sleep(seconds)
+        self.network.mend()
+        return at
 
     def _await_other(self, before: Node) -> None:
         def has_moved() -> bool:
@@ -130,29 +127,11 @@ class FailoverWorld:
 
     def __enter__(self) -> Self:
         self.redis.__enter__()
-        for program in self._programs:
-            program.start()
-        self._keeper.start()
-        return self
+        return super().__enter__()
 
     def __exit__(self, *_: object) -> None:
-        self._ended.set()
-        self._keeper.join()
-        for program in self._programs:
-            program.stop()
-            for process in program.family():
-                with suppress(ProcessLookupError):
-                    os.kill(process.pid, 9)
+        super().__exit__()
         self.redis.__exit__()
-
-    def _keep(self) -> None:
-        while not self._ended.wait(_KEEP_SECONDS):
-            if self._is_kept.acquire(blocking=False):
-                try:
-                    for program in self._programs:
-                        program.keep()
-                finally:
-                    self._is_kept.release()
 
 
 def _port(link: Proxy) -> int:
