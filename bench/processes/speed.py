@@ -26,7 +26,7 @@ from psthreads.authoring.context import Context
 from psthreads.authoring.parameter import Value
 from psthreads.authoring.plugins import load as load_processes
 from psthreads.database.connection import connect
-from psthreads.documents.layout import Documents
+from psthreads.documents.layout import open_storage
 from psthreads.domain.access import Group, Member
 from psthreads.domain.config import Config
 from psthreads.threads.engine import Engine
@@ -132,7 +132,7 @@ def measure() -> dict[str, float]:
     ratios: dict[str, float] = {}
     with redis_server() as config, connect(config.redis_url) as redis:
         for entry in ENTRIES:
-            folder = Documents(config.documents).group(GROUP)
+            folder = open_storage(config).group(GROUP)
             folder.create()
             inside = config.documents / "groups" / str(GROUP.id)
             shutil.rmtree(inside)
@@ -167,7 +167,7 @@ def run(redis: Redis, config: Config, name: str, values: dict[str, Value]) -> No
     thread = Engine(redis, config, store, registry).start(process, values, member=MEMBER, by=SETUP, group=GROUP)
     claim = store.claim(thread.id, "bench", "bench")
     assert claim is not None
-    root = Documents(config.documents)
+    root = open_storage(config, fence=_Ours())
     context = Context(
         thread_id=thread.id,
         member=MEMBER,
@@ -183,10 +183,20 @@ def run(redis: Redis, config: Config, name: str, values: dict[str, Value]) -> No
     context.start()
     try:
         process.function(context, **values)
+        root.settle()
     finally:
         context.clean_up()
         for report in context.close():
             store.report(thread.id, "bench", report)
+
+
+class _Ours:
+    """The fence of an execution that nobody gives up."""
+
+    def require_lease(self) -> None:
+        pass
+
+    require_ownership = require_lease
 
 
 def _ours(redis: Redis, config: Config, entry: Entry) -> float:

@@ -84,6 +84,11 @@ class Documents:
         """Yield the use of each group and kind, and None after each small step. Files that vanish are left out."""
         return measure(self._root)
 
+    def settle(self) -> None:
+        """Do as Storage: nothing is written late."""
+
+    abandon = settle
+
     @property
     def scratch(self) -> Path:
         """The folder for temporary files, on the same disk; created on demand."""

@@ -90,6 +90,20 @@ class StoreRecord:
     claims: int
 
 
+class Moves(Protocol):
+    """Moves of documents, an iterator: each with its two paths, and None or the error that is about it, in order.
+
+    A backend may be ahead of what was iterated over. Whoever does not iterate to the end calls `stop`, and goes on
+    until there are no more: then what has moved is told.
+    """
+
+    def __next__(self) -> tuple[tuple[str, str], Exception | None]:
+        """Return the next move that has ended."""
+
+    def stop(self) -> None:
+        """Begin with no further one: what is left to iterate over are those on their way."""
+
+
 class ReadableTree(Protocol):
     """Documents below one folder, to find and to read. Every path may have a leading slash or none.
 
@@ -146,8 +160,15 @@ class GroupDocuments(ReadableTree, Protocol):
     def kind(self, path: str) -> str:
         """Return "document", "folder", or "" for nothing; raises Conflict if a folder in the path is a document."""
 
+    def kind_each(self, paths: Iterable[str]) -> Iterator[tuple[str, str | Exception]]:
+        """Yield each path with what `kind` returns or raises; faster than `kind`."""
+
     def write(self, path: str, content: bytes) -> None:
-        """Write a document in one step, or replace it, and create missing folders. Raises Conflict for a folder."""
+        """Write a document in one step, or replace it, and create missing folders. Raises Conflict for a folder.
+
+        A backend may do that a little later. Whoever reads finds what was written. What fails then is raised by the
+        next write, by `sync`, before a result appears, or at the end of the process's function.
+        """
 
     def make_folder(self, path: str) -> bool:
         """Create a folder in an existing one; returns False if it exists. Raises Conflict if the path is a document."""
@@ -160,6 +181,9 @@ class GroupDocuments(ReadableTree, Protocol):
 
         A move that is stopped leaves the document in one place, or a whole copy in either. A further call then ends it.
         """
+
+    def move_each(self, moves: Iterable[tuple[str, str]]) -> Moves:
+        """Move each document to the path beside it, as `move`; faster than that."""
 
     def is_copy(self, path: str, to: str) -> bool:
         """Tell whether the document at `to` is the copy that a stopped move of the one at `path` has left."""
@@ -209,8 +233,16 @@ class MemberZone(Protocol):
     def read(self, path: str, most: int) -> bytes:
         """Return a file's first `most` bytes."""
 
+    def read_each(
+        self, documents: Iterable[Document], most: int
+    ) -> Iterator[tuple[Document, bytes | Exception | None]]:
+        """Do as ReadableTree."""
+
     def kind(self, path: str) -> str:
         """Return "document", "folder", or "" for nothing; raises Conflict if a folder in the path is a file."""
+
+    def kind_each(self, paths: Iterable[str]) -> Iterator[tuple[str, str | Exception]]:
+        """Yield each path with what `kind` returns or raises; faster than `kind`."""
 
     def write(
         self, path: str, most: int, sync: Callable[[int], None] = os.fsync, *, waits: bool = False
@@ -236,6 +268,9 @@ class MemberZone(Protocol):
         the number EXDEV if the zone and the group are on different disks: `copy_out` works there. One that is stopped
         leaves the file in one place, or a whole copy in either; a further call then ends it.
         """
+
+    def move_out_each(self, moves: Iterable[tuple[str, str]], documents: GroupDocuments, *, overwrite: bool) -> Moves:
+        """Do as `move_out` with each file and the path of its document; faster than that."""
 
     def copy_out(self, path: str, documents: GroupDocuments, to: str, *, overwrite: bool) -> None:
         """Do as `move_out` across disks: write a copy that appears in one step, then remove the file from the zone."""
@@ -337,6 +372,12 @@ class Storage(Protocol):
 
     def measure(self) -> Iterator[DiskUsage | None]:
         """Yield the use of each group and kind, and None after each small step."""
+
+    def settle(self) -> None:
+        """Wait for what is written a little later, and raise what failed."""
+
+    def abandon(self) -> None:
+        """Drop what is still to be written: each document is then the old or the new one, and none is on its way."""
 
     @property
     def scratch(self) -> Path:

@@ -265,7 +265,8 @@ class StorageFailed(Exception):
     left out because a store fails: the thread ends as failed.
     """
 
-    def __init__(self, url: str, reason: str) -> None:
+    def __init__(self, url: str, reason: str, key: str = "") -> None:
+        at = f" at {key}" if key else ""
         super().__init__(
-            f"The object store {url} failed: {reason}. Try again; `psthreads doctor` says what it can see."
+            f"The object store {url} failed{at}: {reason}. Try again; `psthreads doctor` says what it can see."
         )

@@ -23,14 +23,15 @@ from psthreads.authoring.parameter import Bounds
 from psthreads.authoring.process import Start
 from psthreads.authoring.registry import process
 from psthreads.documents.paths import composed
-from psthreads.documents.storage import Document, GroupDocuments, MemberZone
+from psthreads.documents.storage import GroupDocuments, MemberZone
 from psthreads.domain.errors import BadParameter, DocumentNotFound, PsthreadsError
 from psthreads.domain.model import Level, Outcome, Status
 from psthreads.processes import upload_request
 from psthreads.processes.endings import xml_test
+from psthreads.processes.moving import report_each
 from psthreads.processes.upload_request import LONGEST, UploadId
 from psthreads.processes.validate import bad_news, good_news
-from psthreads.processes.validation.validator import Notes, Validator
+from psthreads.processes.validation.validator import LARGEST_SENT, Notes, Validator
 from psthreads.processes.wording import many
 from psthreads.processes.xml.parsing import MOST_LOGGED
 
@@ -111,6 +112,8 @@ class _Load:
         self._skip_invalid = skip_invalid
         self._dry_run = dry_run
         self._replaced: set[str] = set()  # the paths of documents
+        self._loaded = 0
+        self._across: list[tuple[str, str]] = []  # what is on another disk, each with the path of its document
         base = _base(self._documents, folder)
         context.message("Looking at the loading zone")
         self._files = [
@@ -140,10 +143,18 @@ class _Load:
 
     def _load_all(self, invalid: int) -> Outcome | str:
         context = self._context
-        loaded = 0
-        with context.bar("progress", total=len(self._files)) as bar:
-            for path, document in bar.iter(self._files):
-                loaded += self._load(path, document.path)
+        pairs = [(path, document.path) for path, document in self._files]
+        with context.bar("progress", total=len(pairs)) as bar:
+
+            def report(path: str, to: str, error: Exception | None) -> None:
+                self._report_load(path, to, error)
+                bar.advance()
+
+            moves = self._zone.move_out_each(pairs, self._documents, overwrite=self._overwrite)
+            report_each(context, moves, report)
+            for path, to in self._across:
+                self._copy(path, to)
+        loaded = self._loaded
         context.message("Waiting for the disk")
         self._documents.sync()
         self._zone.remove_empty_folders()
@@ -192,13 +203,13 @@ class _Load:
         return count
 
     def _conflicts(self) -> Iterable[str]:
-        for path, document in self._files:
-            try:
-                kind = self._documents.kind(document.path)
-            except PsthreadsError as error:
-                yield f"{path} cannot be loaded: {error.message}"
-                continue
-            if kind == "folder":
+        kinds = self._documents.kind_each(document.path for _, document in self._files)
+        for (path, document), (_, kind) in zip(self._files, kinds, strict=True):
+            if isinstance(kind, PsthreadsError):
+                yield f"{path} cannot be loaded: {kind.message}"
+            elif isinstance(kind, Exception):
+                raise kind
+            elif kind == "folder":
                 yield f"{path} cannot be loaded: {document.path} is a folder."
             elif kind and not self._overwrite and not self._zone.is_copy(path, self._documents, document.path):
                 yield f"{path} cannot be loaded: {document.path} exists already."
@@ -226,10 +237,13 @@ class _Load:
         is_xml = xml_test(context)
         validator = Validator(context, _AsLoaded(self._documents, self._zone, sources))
         notes = Notes(context)
-        documents: list[tuple[Document, bytes | None]] = [
-            (document, None) for _, document in self._files if is_xml(document.path)
-        ]
-        with context.bar("validating", total=len(documents)) as bar:
+        files = [file for file in self._files if is_xml(file[1].path)]
+        contents = self._zone.read_each((replace(document, path=path) for path, document in files), LARGEST_SENT)
+        documents = (
+            (document, None if isinstance(data, Exception) else data)
+            for (_, document), (_, data) in zip(files, contents, strict=True)
+        )
+        with context.bar("validating", total=len(files)) as bar:
             for document, verdict in bar.iter(validator.verdicts(documents)):
                 path = document.path
                 if verdict is None:
@@ -243,26 +257,24 @@ class _Load:
                 else:
                     context.message(good_news(path, verdict))
 
-    def _load(self, path: str, to: str) -> bool:
-        """Move one file and report it, so that no interrupt comes between the two."""
-        context = self._context
+    def _report_load(self, path: str, to: str, error: Exception | None) -> None:
+        if isinstance(error, OSError) and error.errno == errno.EXDEV:
+            self._across.append((path, to))
+        elif error is not None:
+            reason = error.message if isinstance(error, PsthreadsError) else f"{cast('OSError', error).strerror}."
+            self._context.error(f"{path} was not loaded, and is still in the loading zone: {reason}")
+        else:
+            self._loaded += 1
+            self._context.message(f"Loaded {to}")
+
+    def _copy(self, path: str, to: str) -> None:
+        """Load a file from another disk, which takes a while: an interrupt is not put off."""
+        error: Exception | None = None
         try:
-            try:
-                with context.shield():
-                    self._zone.move_out(path, self._documents, to, overwrite=self._overwrite)
-                    context.message(f"Loaded {to}")
-            except OSError as error:
-                if error.errno != errno.EXDEV:
-                    raise
-                self._zone.copy_out(path, self._documents, to, overwrite=self._overwrite)
-                context.message(f"Loaded {to}")
-        except PsthreadsError as problem:
-            context.error(f"{path} was not loaded, and is still in the loading zone: {problem.message}")
-            return False
-        except OSError as error:
-            context.error(f"{path} was not loaded, and is still in the loading zone: {error.strerror}.")
-            return False
-        return True
+            self._zone.copy_out(path, self._documents, to, overwrite=self._overwrite)
+        except (PsthreadsError, OSError) as problem:
+            error = problem
+        self._report_load(path, to, error)
 
 
 class _AsLoaded:

@@ -21,6 +21,7 @@ import errno
 from collections.abc import Iterator
 from contextlib import suppress
 from enum import Enum, auto
+from itertools import groupby
 from typing import Annotated, Final, cast
 
 from psthreads.authoring.context import Context
@@ -32,6 +33,7 @@ from psthreads.documents.paths import MAX_DEPTH, MAX_NAME, MAX_PATH
 from psthreads.documents.storage import GroupDocuments, OnSkip
 from psthreads.domain.errors import BadParameter, Conflict, DocumentNotFound, PsthreadsError, UnsafePath
 from psthreads.domain.model import Level, Outcome, Status
+from psthreads.processes.moving import report_each
 
 _NAMED: Final = 5  # conflicts in one message
 
@@ -129,8 +131,13 @@ class _Move:
             for parent in _parents(self._target):
                 self._make_folder("", parent)
             with context.bar("progress", total=total) as bar:
-                for visit, path in _walk(self._folder, self._source, self._skip):
-                    self._move(visit, path, bar)
+                walk = _walk(self._folder, self._source, self._skip)
+                for are_documents, visits in groupby(walk, lambda visited: visited[0] is _Visit.DOCUMENT):
+                    if are_documents:
+                        self._move_documents((path for _, path in visits), bar)
+                        continue
+                    for visit, path in visits:
+                        self._visit_folder(visit, path, bar)
             is_complete = True
         finally:
             if not is_complete:
@@ -213,44 +220,45 @@ class _Move:
             if self._folder.make_folder(path):
                 self._new_folders.append((source, path))
 
-    def _move(self, visit: _Visit, path: str, bar: Bar) -> None:
+    def _move_documents(self, paths: Iterator[str], bar: Bar) -> None:
+        def report(path: str, _to: str, error: Exception | None) -> None:
+            if error is None:
+                self._moved_one(path, bar)
+            else:
+                self._report(path, error)
+
+        report_each(self._context, self._folder.move_each((path, self._new(path)) for path in paths), report)
+
+    def _visit_folder(self, visit: _Visit, path: str, bar: Bar) -> None:
         """Do what a visit needs and report it, so that no interrupt comes between the two."""
         with self._context.shield():
             try:
-                if not self._is_moved(visit, path):
-                    return
+                if visit is _Visit.ENTERING:
+                    self._make_folder(path, self._new(path))
+                elif self._folder.remove_folder(path):
+                    self._moved_one(path, bar)
+                else:
+                    self._context.log(f"Folder {path} stays, since it is not empty.", Level.WARN)
             except (PsthreadsError, OSError) as error:
                 self._report(path, error)
-                return
-            self._context.message(f"Moving {path}")
-            self._moved += 1
-            bar.advance()
-            bar.total = max(bar.total, bar.current)  # There may be new documents.
 
-    def _is_moved(self, visit: _Visit, path: str) -> bool:
-        """Do what a visit needs; returns whether a document or a folder is now at its new path."""
-        if visit is _Visit.DOCUMENT:
-            self._folder.move(path, self._new(path))
-            return True
-        if visit is _Visit.ENTERING:
-            self._make_folder(path, self._new(path))
-            return False
-        if self._folder.remove_folder(path):
-            return True
-        self._context.log(f"Folder {path} stays, since it is not empty.", Level.WARN)
-        return False
+    def _moved_one(self, path: str, bar: Bar) -> None:
+        self._context.message(f"Moving {path}")
+        self._moved += 1
+        bar.advance()
+        bar.total = max(bar.total, bar.current)  # There may be new documents.
 
-    def _report(self, path: str, error: PsthreadsError | OSError) -> None:
+    def _report(self, path: str, error: Exception) -> None:
         if _kind(self._folder, path) is None:
             self._context.warning(f"{path} was not moved: it is gone.")
         elif isinstance(error, DocumentNotFound):
             self._context.error(f"{path} was not moved: the folder for it does not exist.")
         elif isinstance(error, PsthreadsError):
             self._context.error(f"{path} was not moved: {error.message}")
-        elif error.errno == errno.EXDEV:
-            self._context.error(f"{path} was not moved: its new place is on another disk.")
-        else:
+        elif isinstance(error, OSError) and error.errno != errno.EXDEV:
             self._context.error(f"{path} was not moved: {error.strerror}.")
+        else:
+            self._context.error(f"{path} was not moved: its new place is on another disk.")
 
     def _skip(self, path: str, reason: str) -> None:
         self._skipped += 1

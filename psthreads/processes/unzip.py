@@ -17,6 +17,8 @@ repeated. Folders without files are not created.
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterable, Iterator
+from itertools import tee
 from typing import Annotated, Final, cast
 
 from psthreads.authoring.context import Context
@@ -128,8 +130,8 @@ def _is_acceptable(context: Context, archive: Archive, path: str, base: str, vac
         return False
     refused = {id(entry): reason for entry, reason in archive.refused()}
     count = 0
-    for entry in archive.entries:
-        reason = refused.get(id(entry)) or _conflict(vacancies, entry, f"{base}{entry.path}", path)
+    for entry, kind in vacancies.kinds(archive.entries, base):
+        reason = refused.get(id(entry)) or _conflict(entry, kind, f"{base}{entry.path}", path)
         if not reason:
             continue
         count += 1
@@ -156,20 +158,32 @@ class _Vacancies:
             self._highest[folder] = self.highest(folder) or ("" if self._zone.kind(folder) else folder)
         return self._highest[folder]
 
-    def kind(self, path: str) -> str:
-        """Return what is at a path, as `MemberZone.kind`."""
-        new_names_of(path)
-        return "" if self.highest(path) else self._zone.kind(path)
+    def kinds(self, entries: Iterable[ArchiveEntry], base: str) -> Iterator[tuple[ArchiveEntry, str | Exception]]:
+        """Yield each entry with what is at its path, as `MemberZone.kind` returns or raises it."""
+        ahead, entries = tee(entries)
+        looked_at = self._zone.kind_each(
+            path for path in (f"{base}{each.path}" for each in ahead) if self._may_be(path)
+        )
+        for entry in entries:
+            yield entry, next(looked_at)[1] if self._may_be(f"{base}{entry.path}") else ""
+
+    def _may_be(self, path: str) -> bool:
+        """Tell whether something may be at a path; also where that cannot be a path."""
+        try:
+            new_names_of(path)
+            return not self.highest(path)
+        except PsthreadsError:
+            return True
 
 
-def _conflict(vacancies: _Vacancies, entry: ArchiveEntry, path: str, archive: str) -> str:
-    """Return why an entry cannot have this path in the zone; empty if it can."""
+def _conflict(entry: ArchiveEntry, kind: str | Exception, path: str, archive: str) -> str:
+    """Return why an entry cannot have this path in the zone, where something is or not; empty if it can."""
     if path == archive:
         return "it has the name of the archive itself"
-    try:
-        kind = vacancies.kind(path)
-    except PsthreadsError as error:
-        return error.message
+    if isinstance(kind, PsthreadsError):
+        return kind.message
+    if isinstance(kind, Exception):
+        raise kind
     if kind == ("document" if entry.is_folder else "folder"):
         return f"there is a {'file' if entry.is_folder else 'folder'} of that name in the loading zone"
     return ""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -16,6 +16,8 @@ from psthreads.documents.fence import NO_FENCE, Fence
 from psthreads.documents.folders.document_tree import DocumentTree
 from psthreads.documents.folders.folder import Folder
 from psthreads.documents.paths import names_of, new_names_of
+from psthreads.documents.side_by_side import InOrder
+from psthreads.documents.storage import Moves
 from psthreads.domain.access import Group
 from psthreads.domain.errors import Conflict, DocumentNotFound
 from psthreads.system.syncing import sync_all
@@ -101,6 +103,10 @@ class GroupFolder(DocumentTree):
         except (FileNotFoundError, DocumentNotFound):
             return ""
 
+    def kind_each(self, paths: Iterable[str]) -> Iterator[tuple[str, str | Exception]]:
+        """Do as GroupDocuments, one by one."""
+        return InOrder(self.kind, paths)
+
     def make_folder(self, path: str) -> bool:
         """Create a folder in an existing one; returns False if it exists. Raises Conflict if the path is a document."""
         self.create()
@@ -154,6 +160,10 @@ class GroupFolder(DocumentTree):
                 return self.move(path, to)
             raise DocumentNotFound(path) from None
         return None
+
+    def move_each(self, moves: Iterable[tuple[str, str]]) -> Moves:
+        """Do as GroupDocuments, one by one: a rename takes no time."""
+        return InOrder(lambda each: self.move(*each), moves)
 
     def is_copy(self, path: str, to: str) -> bool:  # noqa: ARG002 (as GroupDocuments has it)
         """Return False: a rename leaves no copy."""

@@ -12,7 +12,7 @@ import re
 import secrets
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from typing import BinaryIO, Final, TypeVar
 
@@ -20,7 +20,8 @@ from psthreads.documents.folders.folder import Folder
 from psthreads.documents.folders.group_folder import GroupFolder
 from psthreads.documents.paths import TEMPORARY, names_of, printable
 from psthreads.documents.result_files import ResultFile
-from psthreads.documents.storage import Document, GroupDocuments, OnSkip, StagedFiles
+from psthreads.documents.side_by_side import InOrder
+from psthreads.documents.storage import Document, GroupDocuments, Moves, OnSkip, StagedFiles
 from psthreads.domain.errors import (
     BadParameter,
     Conflict,
@@ -112,6 +113,16 @@ class LoadingZone:
         """Return "document", "folder", or "" for nothing; raises Conflict if a folder in the path is a file."""
         return self._folder.kind(path)
 
+    def read_each(
+        self, documents: Iterable[Document], most: int
+    ) -> Iterator[tuple[Document, bytes | Exception | None]]:
+        """Do as MemberZone."""
+        return self._folder.read_each(documents, most)
+
+    def kind_each(self, paths: Iterable[str]) -> Iterator[tuple[str, str | Exception]]:
+        """Do as MemberZone, one by one."""
+        return self._folder.kind_each(paths)
+
     @contextmanager
     def write(
         self,
@@ -182,6 +193,10 @@ class LoadingZone:
                     source.move(name, target, new)
             except FileNotFoundError:
                 raise _absent(path) from None
+
+    def move_out_each(self, moves: Iterable[tuple[str, str]], documents: GroupDocuments, *, overwrite: bool) -> Moves:
+        """Do as MemberZone, one by one: a rename takes no time."""
+        return InOrder(lambda each: self.move_out(each[0], documents, each[1], overwrite=overwrite), moves)
 
     def copy_out(self, path: str, documents: GroupDocuments, to: str, *, overwrite: bool) -> None:
         """Do as `move_out` across disks: write a copy that appears in one step, then remove the file from the zone."""

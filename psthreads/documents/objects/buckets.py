@@ -9,6 +9,7 @@ from psthreads.documents.fence import NO_FENCE, Fence
 from psthreads.documents.folders.sweeping import Sweep
 from psthreads.documents.objects import sweeping
 from psthreads.documents.objects.client import ObjectStore
+from psthreads.documents.objects.late import LateWrites
 from psthreads.documents.objects.results import ResultObjects
 from psthreads.documents.objects.sweeping import OwnerlessObjects
 from psthreads.documents.objects.tree import ObjectTree
@@ -21,7 +22,8 @@ from psthreads.domain.model import SERVER_WIDE
 class Bucket:
     """All groups' documents, loading zones and results in an object store; see `Storage`.
 
-    `scratch` is a folder of this machine. `guard` and `fence` are as those of `Documents`.
+    `scratch` is a folder of this machine. `guard` and `fence` are as those of `Documents`. An execution, which has a
+    fence, writes behind.
     """
 
     def __init__(
@@ -35,6 +37,7 @@ class Bucket:
         self._scratch = scratch
         self._guard = guard
         self._fence = fence
+        self._late = LateWrites() if fence is not NO_FENCE else None
 
     def group(self, group: Group) -> ObjectTree:
         """Do as Storage."""
@@ -44,7 +47,7 @@ class Bucket:
         """Do as Storage."""
         self._guard()
         name = "server" if group_id == SERVER_WIDE else str(group_id)
-        return ResultObjects(self._store, f"results/{name}", self.scratch, self._fence, self._guard)
+        return ResultObjects(self._store, f"results/{name}", self.scratch, self._fence, self._guard, self._late)
 
     def loading_zone(self, group: Group, member_id: int) -> ObjectZone:
         """Do as Storage."""
@@ -66,6 +69,16 @@ class Bucket:
         """Do as Storage."""
         return sweeping.measure(self._store)
 
+    def settle(self) -> None:
+        """Do as Storage."""
+        if self._late is not None:
+            self._late.settle()
+
+    def abandon(self) -> None:
+        """Do as Storage."""
+        if self._late is not None:
+            self._late.abandon()
+
     @property
     def scratch(self) -> Path:
         """Do as Storage."""
@@ -74,4 +87,4 @@ class Bucket:
 
     def _tree(self, group: Group, root: str) -> ObjectTree:
         self._guard()
-        return ObjectTree(self._store, group, root, self._fence, self._guard)
+        return ObjectTree(self._store, group, root, self._fence, self._guard, self._late)

@@ -70,7 +70,7 @@ class ObjectStore:
         obstore reads the region and the credentials from AWS's variables.
         """
         self.url = url
-        self._endpoint = endpoint
+        self.endpoint = endpoint
         parts = urlsplit(url)
         self._bucket, self._prefix = parts.netloc, parts.path.strip("/")
         self._open: tuple[Any, Any] | None = None
@@ -167,7 +167,7 @@ class ObjectStore:
         if self._open is None:
             with suppress(FileNotFoundError, StorageFailed):
                 self.head("any")  # Now, so that its runtime is no thread that a process has left behind.
-        parts = urlsplit(self._endpoint or "https://")
+        parts = urlsplit(self.endpoint or "https://")
         port = parts.port or (_HTTPS if parts.scheme == "https" else _HTTP)
         for name in os.listdir("/proc/self/fd" if Path("/proc/self/fd").exists() else "/dev/fd"):  # noqa: PTH208
             with suppress(OSError):
@@ -187,7 +187,7 @@ class ObjectStore:
         except obs.exceptions.PreconditionError:
             raise OSError(116, "It has changed meanwhile", key) from None
         except (obs.exceptions.BaseError, OSError, ValueError) as error:
-            raise StorageFailed(self.url, _reason(error)) from None
+            raise StorageFailed(self.url, _reason(error), key) from None
 
     def _opened(self) -> tuple[Any, Any]:
         if _users and os.getpid() not in _users:
@@ -196,7 +196,7 @@ class ObjectStore:
                 "multiprocessing's start method 'spawn', or read the documents in the parent."
             )
         if self._open is None:
-            self._open = _open(self._bucket, self._prefix, self._endpoint)
+            self._open = _open(self._bucket, self._prefix, self.endpoint)
             _users.add(os.getpid())
         return self._open
 

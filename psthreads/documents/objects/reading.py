@@ -1,22 +1,12 @@
-"""Reading objects: one from any place, and many with a window of requests ahead."""
+"""Reading one object from any place."""
 
 from __future__ import annotations
 
 import io
-from collections import deque
-from collections.abc import Callable, Generator, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import BinaryIO, Final, TypeVar, cast
+from typing import BinaryIO, Final, cast
 
 from psthreads.documents.objects.client import ObjectStore, StoredObject
 
-T = TypeVar("T")
-R = TypeVar("R")
-
-WINDOW: Final = 24
-"""How many requests are on their way at once where many objects are read or written."""
-
-_BYTES_AHEAD: Final = 16 * 1024 * 1024
 _BUFFER: Final = 1024 * 1024
 
 
@@ -61,35 +51,3 @@ class ObjectReader(io.RawIOBase):
 def open_object(store: ObjectStore, stored: StoredObject) -> BinaryIO:
     """Open an object to read it from any place."""
     return cast("BinaryIO", io.BufferedReader(ObjectReader(store, stored), _BUFFER))
-
-
-def in_order(
-    work: Callable[[T], R], items: Iterable[T], size: Callable[[T], int]
-) -> Generator[tuple[T, R | Exception], None, None]:
-    """Yield each item with what the work returns or raises, in order; some of it is done ahead of its turn.
-
-    As many items are ahead as fit a bound of requests and one of bytes, by the `size` of each. The Python threads that
-    do it end with the iterator.
-    """
-    source = iter(items)
-    ahead: deque[tuple[T, Future[R]]] = deque()
-    bytes_ahead = 0
-    executor = ThreadPoolExecutor(WINDOW, thread_name_prefix="psthreads-store")
-    try:
-        while True:
-            while len(ahead) < 2 * WINDOW and (not ahead or bytes_ahead < _BYTES_AHEAD):
-                if (item := next(source, None)) is None:
-                    break
-                ahead.append((item, executor.submit(work, item)))
-                bytes_ahead += size(item)
-            if not ahead:
-                return
-            item, future = ahead.popleft()
-            try:
-                result: R | Exception = future.result()
-            except Exception as error:  # noqa: BLE001 (for the caller)
-                result = error
-            bytes_ahead -= size(item)
-            yield item, result
-    finally:
-        executor.shutdown(cancel_futures=True)

@@ -12,6 +12,7 @@ from typing import BinaryIO
 
 from psthreads.documents.fence import Fence
 from psthreads.documents.objects.client import ObjectStore, StoredObject
+from psthreads.documents.objects.late import LateWrites
 from psthreads.documents.objects.reading import open_object
 from psthreads.documents.result_files import ResultFile, check_filename, owner
 from psthreads.documents.storage import StoredResult
@@ -22,19 +23,26 @@ class ResultObjects:
     """The results of one group's threads, or of the threads on the whole server; see `Results`."""
 
     def __init__(
-        self, store: ObjectStore, root: str, scratch: Path, fence: Fence, guard: Callable[[], None] = lambda: None
+        self,
+        store: ObjectStore,
+        root: str,
+        scratch: Path,
+        fence: Fence,
+        guard: Callable[[], None] = lambda: None,
+        late: LateWrites | None = None,
     ) -> None:
         self._store = store
         self._root = root
         self._scratch = scratch
         self._fence = fence
         self._guard = guard
+        self._late = late
 
     def write(self, filename: str) -> PendingObject:
         """Do as Results."""
         check_filename(filename)
         self._guard()
-        return PendingObject(self._store, self._root, filename, self._scratch, self._fence)
+        return PendingObject(self._store, self._root, filename, self._scratch, self._fence, self._late)
 
     def open(self, filename: str) -> BinaryIO:
         """Do as Results."""
@@ -56,11 +64,20 @@ class ResultObjects:
 class PendingObject:
     """A result that is being written to the scratch space; see `WrittenResult`. A fork leaves it alone."""
 
-    def __init__(self, store: ObjectStore, root: str, filename: str, scratch: Path, fence: Fence) -> None:
+    def __init__(
+        self,
+        store: ObjectStore,
+        root: str,
+        filename: str,
+        scratch: Path,
+        fence: Fence,
+        late: LateWrites | None = None,
+    ) -> None:
         self._store = store
         self._key = f"{root}/{filename}"
         self._filename = filename
         self._fence = fence
+        self._late = late
         # The name begins with the thread's id, by which it is removed if the process is killed.
         self._path = scratch / f"{owner(filename) or 'result'}-{secrets.token_hex(8)}"
         self._file: ResultFile | None = None
@@ -92,6 +109,8 @@ class PendingObject:
         writer = self._store.writer(self._key)
         while chunk := file.read(1024 * 1024):
             writer.write(chunk)
+        if self._late is not None:  # A result says that the documents are there.
+            self._late.settle()
         self._fence.require_ownership()
         if self._store.find(self._key) is not None:
             # It is of an execution that was given up, or this one writes it again.

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-import errno
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from functools import partial
 from itertools import islice
 from typing import BinaryIO, Final
 
 from psthreads.documents.fence import Fence
 from psthreads.documents.objects.client import ObjectStore, StoredObject
+from psthreads.documents.objects.late import LARGEST, LateWrites, WaitingStore
 from psthreads.documents.objects.names import FOLDER, check_key, key_of, normal_of, objection
-from psthreads.documents.objects.reading import in_order, open_object
+from psthreads.documents.objects.reading import open_object
 from psthreads.documents.paths import composed, forms_of, names_of, new_names_of, printable
-from psthreads.documents.storage import Document, OnSkip, ignore_skip
+from psthreads.documents.side_by_side import WINDOW, InOrder, side_by_side
+from psthreads.documents.storage import Document, Moves, OnSkip, ignore_skip
 from psthreads.domain.access import Group
-from psthreads.domain.errors import Conflict, DocumentNotFound, StorageFailed
+from psthreads.domain.errors import Conflict, DocumentNotFound
 
 _SMALL: Final = 8 * 1024 * 1024  # bytes up to which a move sends the content, so that the store sees to "never replace"
+_one_large: Final = threading.Lock()  # held by a move that has more in memory than the window's others
 _CHUNK: Final = 8 * 1024 * 1024
 _NOT_A_DOCUMENT: Final = "The group's folder is not a document: give the path of a document."
 
@@ -26,13 +30,23 @@ class ObjectTree:
     """The documents of a group, all with keys below `root`; see `GroupDocuments`."""
 
     def __init__(
-        self, store: ObjectStore, group: Group, root: str, fence: Fence, guard: Callable[[], None] = lambda: None
+        self,
+        store: ObjectStore,
+        group: Group,
+        root: str,
+        fence: Fence,
+        guard: Callable[[], None] = lambda: None,
+        late: LateWrites | None = None,
     ) -> None:
         self.group = group
         self.store = store
         self.root = root
         self.fence = fence
         self.guard = guard
+        self._late = late
+        if late is not None:
+            self._prompt = ObjectTree(store, group, root, fence, guard)
+            self.store = WaitingStore(store, late)
         # What is no document: looked up once, since most files come with others of the same folder.
         self._folders: set[str] = set()
 
@@ -138,7 +152,7 @@ class ObjectTree:
     def read_each(
         self, documents: Iterable[Document], most: int
     ) -> Iterator[tuple[Document, bytes | Exception | None]]:
-        """Do as ReadableTree, with a window of requests ahead. Raises StorageFailed."""
+        """Do as ReadableTree, with a window of requests ahead."""
 
         def read(document: Document) -> bytes | None:
             if document.size > most:
@@ -148,10 +162,7 @@ class ObjectTree:
             except FileNotFoundError:
                 raise DocumentNotFound(document.path) from None
 
-        for document, data in in_order(read, documents, lambda document: min(document.size, most)):
-            if isinstance(data, StorageFailed):
-                raise data
-            yield document, data
+        return side_by_side(read, documents, lambda document: min(document.size, most))
 
     def open(self, path: str) -> BinaryIO:
         """Do as ReadableTree."""
@@ -184,23 +195,30 @@ class ObjectTree:
         self.guard()
 
     def write(self, path: str, content: bytes) -> None:
-        """Do as GroupDocuments."""
+        """Do as GroupDocuments. A small document is written behind, where the tree does that."""
+        self._check_new(path)
+        if self._late is not None and len(content) <= LARGEST:
+            return self._late.add(self.key(path), len(content), partial(self._prompt.write, path, bytes(content)))
         key = self.place(path)
         self.fence.require_lease()
-        self.store.put(key, content)
+        return self.store.put(key, content)
 
     def place(self, path: str) -> str:
         """Return the key of a document with this path, new or not. Raises Conflict and UnsafePath."""
+        names = self._check_new(path)
+        self._require_folders(names)
+        if self._has_folder(self.placed(path)):
+            raise Conflict(f"'{path}' is a folder: choose another path.")
+        return self.key(self.placed(path))
+
+    def _check_new(self, path: str) -> list[str]:
         names = new_names_of(path)
         if not names:
             raise Conflict(_NOT_A_DOCUMENT)
         check_key(path, names)
         self.fence.require_lease()
         self.guard()
-        self._require_folders(names)
-        if self._has_folder(self.placed(path)):
-            raise Conflict(f"'{path}' is a folder: choose another path.")
-        return self.key(self.placed(path))
+        return names
 
     def make_folder(self, path: str) -> bool:
         """Do as GroupDocuments."""
@@ -237,7 +255,15 @@ class ObjectTree:
         """Do as GroupDocuments: copy, then delete."""
         if not names_of(path):
             raise DocumentNotFound("/")
-        self.transfer(self.stored(path), to, overwrite=False)
+        self.transfer(self, path, to, overwrite=False)
+
+    def move_each(self, moves: Iterable[tuple[str, str]]) -> Moves:
+        """Do as GroupDocuments, side by side."""
+        return InOrder(lambda each: self.move(*each), moves, WINDOW)
+
+    def kind_each(self, paths: Iterable[str]) -> Iterator[tuple[str, str | Exception]]:
+        """Do as GroupDocuments, side by side."""
+        return side_by_side(self.kind, paths)
 
     def is_copy(self, path: str, to: str) -> bool:
         """Do as GroupDocuments."""
@@ -245,45 +271,63 @@ class ObjectTree:
             return self.is_same(self.stored(path), self.stored(to))
         return False
 
-    def transfer(self, source: StoredObject, to: str, *, overwrite: bool) -> None:
-        """Give an object of this store another key here, and remove the old one.
+    def transfer(self, origin: ObjectTree, path: str, to: str, *, overwrite: bool) -> None:
+        """Give a document of another tree, or of this one, another key here, and remove the old one.
 
         Raises Conflict for a folder at the new path, and, without `overwrite`, for another document.
         """
         key = self.place(to)
+        source, data = (origin.stored(path), None) if overwrite else origin.content(path)
+        conflict = Conflict(f"There is something at '{to}' already.")
         if key == source.key:
-            raise Conflict(f"There is something at '{to}' already.")
-        existing = None if overwrite else self._found(key)
-        if existing is None:
-            self.fence.require_lease()
-            self._copy(source, key, to, overwrite=overwrite)
-        elif not self.is_same(source, existing):
-            raise Conflict(f"There is something at '{to}' already.")
+            raise conflict
+        self.fence.require_lease()
+        is_taken = False
+        try:
+            if data is not None:
+                self.store.put(key, data, create=True)
+            elif overwrite or self._found(key) is None:
+                self.store.copy(source.key, key)
+            else:
+                is_taken = True
+        except FileNotFoundError:
+            raise DocumentNotFound(path) from None
+        except FileExistsError:
+            is_taken = True
+        if is_taken and ((existing := self._found(key)) is None or not self.is_same(source, existing)):
+            raise conflict
         self.fence.require_lease()
         # What has replaced the source meanwhile stays: it was not copied.
         if (now := self._found(source.key)) is not None and now.etag == source.etag:
             self.store.delete([source.key])
 
+    def content(self, path: str) -> tuple[StoredObject, bytes | None]:
+        """Return a document with its bytes, or None for one that is large. Raises DocumentNotFound."""
+        if path.isascii():
+            try:
+                stored, data = self.store.get(self.key(path), LARGEST)
+            except FileNotFoundError:
+                raise DocumentNotFound(self.normal(path)) from None
+        else:
+            stored, data = self.stored(path), None
+        if data is None and stored.size <= _SMALL:
+            with _one_large:
+                data = self.store.get_range(stored.key, 0, stored.size, stored.etag)
+        return stored, data
+
     def sync(self) -> None:
-        """Do nothing: what the store has acknowledged is stored."""
+        """Do as GroupDocuments: what the store has acknowledged is stored."""
+        if self._late is not None:
+            self._late.settle()
+
+    def beside(self, ending: str) -> ObjectTree:
+        """Return the tree whose root has this ending, too."""
+        store = self.store if self._late is None else self._prompt.store
+        return ObjectTree(store, self.group, f"{self.root}{ending}", self.fence, self.guard, self._late)
 
     def key(self, path: str) -> str:
         """Return the key of a path."""
         return key_of(self.root, names_of(path))
-
-    def _copy(self, source: StoredObject, key: str, to: str, *, overwrite: bool) -> None:
-        try:
-            if overwrite or source.size > _SMALL:
-                self.store.copy(source.key, key)
-                return
-            _, data = self.store.get(source.key, _SMALL)
-            if data is None:
-                raise OSError(errno.ESTALE, "It has changed meanwhile")
-            self.store.put(key, data, create=True)
-        except FileNotFoundError:
-            raise DocumentNotFound(source.key[len(self.root) :]) from None
-        except FileExistsError:
-            raise Conflict(f"There is something at '{to}' already.") from None
 
     def is_same(self, one: StoredObject, other: StoredObject) -> bool:
         """Tell whether two objects have the same content."""

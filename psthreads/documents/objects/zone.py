@@ -6,15 +6,17 @@ import os
 import re
 import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import BinaryIO, Final
 
 from psthreads.documents.objects.client import ObjectStore, StoredObject
+from psthreads.documents.objects.late import LARGEST
 from psthreads.documents.objects.names import FOLDER, objection
 from psthreads.documents.objects.tree import ObjectTree
 from psthreads.documents.paths import TEMPORARY, printable
-from psthreads.documents.storage import Document, GroupDocuments, OnSkip, StagedFiles
+from psthreads.documents.side_by_side import WINDOW, InOrder
+from psthreads.documents.storage import Document, GroupDocuments, Moves, OnSkip, StagedFiles
 from psthreads.domain.errors import BadParameter, Conflict, DocumentNotFound, NotFound, TooLarge, UnsafePath
 
 _UPLOAD_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -77,10 +79,7 @@ class ObjectZone:
             return self
         if not _UPLOAD_ID.fullmatch(upload_id):
             raise BadParameter("uploadid", "An uploadid has 1 to 64 letters, digits and . _ -: choose another one.")
-        tree = self._tree
-        return ObjectZone(
-            ObjectTree(tree.store, tree.group, f"{tree.root}~{upload_id}", tree.fence, tree.guard), upload_id
-        )
+        return ObjectZone(self._tree.beside(f"~{upload_id}"), upload_id)
 
     def walk(self, on_skip: OnSkip, after: str = "") -> Iterator[Document]:
         """Do as MemberZone."""
@@ -104,9 +103,19 @@ class ObjectZone:
         with _in_zone(path):
             return self._tree.read(path, most)
 
+    def read_each(
+        self, documents: Iterable[Document], most: int
+    ) -> Iterator[tuple[Document, bytes | Exception | None]]:
+        """Do as MemberZone."""
+        return self._tree.read_each(documents, most)
+
     def kind(self, path: str) -> str:
         """Do as MemberZone."""
         return self._tree.kind(path)
+
+    def kind_each(self, paths: Iterable[str]) -> Iterator[tuple[str, str | Exception]]:
+        """Do as MemberZone."""
+        return self._tree.kind_each(paths)
 
     @contextmanager
     def write(
@@ -138,6 +147,9 @@ class ObjectZone:
         local = staged.local_path(path)
         if local.is_dir():
             return False
+        if local.stat().st_size <= LARGEST:
+            self._tree.write(to, local.read_bytes())
+            return True
         key = self._tree.place(to)
         with local.open("rb") as file:
             self._store.upload(key, file)
@@ -145,7 +157,12 @@ class ObjectZone:
 
     def move_out(self, path: str, documents: GroupDocuments, to: str, *, overwrite: bool) -> None:
         """Do as MemberZone."""
-        _tree_of(documents).transfer(self._stored(path), to, overwrite=overwrite)
+        with _in_zone(path):
+            _tree_of(documents).transfer(self._tree, path, to, overwrite=overwrite)
+
+    def move_out_each(self, moves: Iterable[tuple[str, str]], documents: GroupDocuments, *, overwrite: bool) -> Moves:
+        """Do as MemberZone, side by side."""
+        return InOrder(lambda each: self.move_out(each[0], documents, each[1], overwrite=overwrite), moves, WINDOW)
 
     def copy_out(self, path: str, documents: GroupDocuments, to: str, *, overwrite: bool) -> None:
         """Do as `move_out`."""
@@ -159,7 +176,8 @@ class ObjectZone:
         return False
 
     def sync(self) -> None:
-        """Do nothing: what the store has acknowledged is stored."""
+        """Do as MemberZone."""
+        self._tree.sync()
 
     def remove(self, path: str) -> bool:
         """Do as MemberZone."""

@@ -27,6 +27,7 @@ from psthreads.authoring.reporting import ReportWriter
 from psthreads.database.connection import descriptors
 from psthreads.documents.installation import Installation
 from psthreads.documents.layout import connections, open_storage
+from psthreads.documents.storage import Storage
 from psthreads.domain.access import Group, Member
 from psthreads.domain.config import Config
 from psthreads.domain.errors import Unavailable, WrongInstallation
@@ -94,12 +95,12 @@ class Performer:
         """
         finish = partial(self._store.finish, claim.thread.id, claim.token)
         try:
-            context = self._context(claim, execution)
+            context, documents = self._context(claim, execution)
         except WrongInstallation as error:  # Its disk was unmounted since the thread was taken.
             refusal = Outcome(Status.FAILED, error.message)
             persistently(lambda: finish(refusal))
             return "", None
-        outcome = self._call(process, context, values, execution)
+        outcome = self._call(process, context, values, execution, documents)
         if end_leftovers(context):
             self._pipes.discard()  # What a program wrote after the function's end must not reach the next thread.
         context.stop_writing()
@@ -124,7 +125,7 @@ class Performer:
             persistently(lambda: finish(outcome, report=last))
         return left, None
 
-    def _context(self, claim: Claim, execution: Execution) -> Context:
+    def _context(self, claim: Claim, execution: Execution) -> tuple[Context, Storage]:
         thread = claim.thread
         group = Group(thread.group_id, thread.group_name) if thread.group_id != SERVER_WIDE else None
         fence = ExecutionFence(self._store, self._state, execution)
@@ -150,9 +151,11 @@ class Performer:
             traceparent=spans.span_of(thread),
         )
         guard.is_open = False
-        return context
+        return context, documents
 
-    def _call(self, process: Process, context: Context, values: dict[str, Any], execution: Execution) -> Outcome | None:
+    def _call(
+        self, process: Process, context: Context, values: dict[str, Any], execution: Execution, documents: Storage
+    ) -> Outcome | None:
         """Return how the process ended, None where the thread must be given back because its worker is stopping."""
         returned: Any = NOTHING
         error: BaseException | None = None
@@ -167,12 +170,14 @@ class Performer:
                     context.start()
                     with as_a_program(context, has_files=self._pristine.has_other_descriptors):
                         value = contextvars.Context().run(process.function, context, **values)
+                    documents.settle()
                     returned = value
                 finally:
                     if not context.is_own_process:
                         _end_fork()
                     context.stop_interrupts()
                     self._stop_request.end()
+                    documents.abandon()
                     context.clean_up()
                     os.environ.pop(trace_context.ENVIRONMENT, None)
                     self._context_of_call = None

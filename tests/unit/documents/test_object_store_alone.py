@@ -12,8 +12,8 @@ import pytest
 
 from psthreads.documents.objects.client import ObjectStore
 from psthreads.documents.objects.object_marker import ObjectMarker
-from psthreads.documents.objects.reading import in_order
 from psthreads.documents.objects.sweeping import OwnerlessObjects
+from psthreads.documents.side_by_side import side_by_side
 from psthreads.documents.storage import OWNERLESS_TICKS
 from psthreads.domain.errors import Conflict, GivenUp, NotFound, StorageFailed
 from tests.support.backends import bucket_at
@@ -168,15 +168,15 @@ def test_reading_ahead_takes_a_tenth_of_the_time_keeps_the_order_and_ends_with_i
     def work(number: int) -> int:
         time.sleep(0.1)  # the store's latency
         if number == 7:
-            raise ValueError(number)
+            raise OSError(number)
         return number
 
     before = threading.active_count()
     began = time.monotonic()
-    results = [result for _, result in in_order(work, range(48), lambda _: 1)]
+    results = [result for _, result in side_by_side(work, range(48), lambda _: 1)]
     assert time.monotonic() - began < 48 * 0.1 / 10
     assert [result for result in results if not isinstance(result, Exception)] == [*range(7), *range(8, 48)]
-    ahead = in_order(work, iter(range(1_000)), lambda _: 1 << 30)  # As many bytes as may be ahead are in one.
+    ahead = side_by_side(work, iter(range(1_000)), lambda _: 1 << 30)  # As many bytes as may be ahead are in one.
     assert next(ahead) == (0, 0)
     ahead.close()
     assert threading.active_count() == before

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from psthreads.authoring.context import Context
 from psthreads.authoring.process import Start
+from psthreads.documents.side_by_side import WINDOW
 from psthreads.domain.errors import BadParameter, Conflict, UnsafePath
 from psthreads.domain.model import Level, Status
 from psthreads.processes.load import load
@@ -169,47 +171,39 @@ def test_a_schema_that_is_loaded_along_counts_for_the_documents_beside_it(place:
     assert place.run(load).status is Status.COMPLETED
 
 
-@in_both("place")
-def test_a_document_that_comes_to_exist_meanwhile_is_not_overwritten(place: Place) -> None:
-    for name in ("a.xml", "b.xml", "c.xml"):
+def when_a_is_loaded(place: Place, act: Callable[[], object]) -> Callable[[Context], None]:
+    """Upload a.xml, z.xml and more files between them than are moved side by side; act once the first is loaded."""
+    for name in ("a.xml", *(f"m{number:02}.xml" for number in range(2 * WINDOW)), "z.xml"):
         place.upload(name)
 
-    def when_a_is_loaded(context: Context) -> None:
+    def listen(context: Context) -> None:
         say = context.message
 
         def message(text: str) -> None:
             say(text)
             if text == "Loaded /a.xml":
-                place.folder.write("b.xml", b"<theirs/>")
+                act()
 
         context.message = message  # type: ignore[method-assign]
 
-    outcome = place.run(load, when_a_is_loaded)
+    return listen
+
+
+@in_both("place")
+def test_a_document_that_comes_to_exist_meanwhile_is_not_overwritten(place: Place) -> None:
+    outcome = place.run(load, when_a_is_loaded(place, lambda: place.folder.write("z.xml", b"<theirs/>")))
     assert outcome.status is Status.FAILED
-    assert outcome.message == "Loaded 2 files; 1 could not be, as the log says."
+    assert outcome.message == f"Loaded {2 * WINDOW + 1} files; 1 could not be, as the log says."
     (told,) = place.lines()
-    assert told.startswith("/b.xml was not loaded, and is still in the loading zone: There is something at '/b.xml'")
-    assert place.folder.read("b.xml", 100) == b"<theirs/>"
-    assert set(place.files(place.zone_path)) == {"b.xml"}
+    assert told.startswith("/z.xml was not loaded, and is still in the loading zone: There is something at '/z.xml'")
+    assert place.folder.read("z.xml", 100) == b"<theirs/>"
+    assert set(place.files(place.zone_path)) == {"z.xml"}
 
 
 @in_both("place")
 def test_a_file_that_goes_from_the_zone_meanwhile_is_told(place: Place) -> None:
-    place.upload("a.xml")
-    place.upload("b.xml")
-
-    def when_a_is_loaded(context: Context) -> None:
-        say = context.message
-
-        def message(text: str) -> None:
-            say(text)
-            if text == "Loaded /a.xml":
-                place.zone.clear()
-
-        context.message = message  # type: ignore[method-assign]
-
-    assert place.run(load, when_a_is_loaded).status is Status.FAILED
-    assert "There is no file '/b.xml' in the loading zone" in place.lines()[0]
+    assert place.run(load, when_a_is_loaded(place, lambda: place.zone.remove("z.xml"))).status is Status.FAILED
+    assert "There is no file '/z.xml' in the loading zone" in place.lines()[0]
 
 
 def test_links_in_the_zone_and_in_the_group_are_not_followed(place: Place, tmp_path: Path) -> None:
