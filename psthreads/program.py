@@ -82,16 +82,20 @@ _SERVER: Final = click.Group()
 
 @_SERVER.command()
 @click.option("--once", is_flag=True, help="End after the first job.")
+@click.option("--reload", "reloads", is_flag=True, help="Start again when a file of your processes changes.")
 @click.option("--tied", is_flag=True, hidden=True)
-def run(*, once: bool, tied: bool) -> None:
+def run(*, once: bool, reloads: bool, tied: bool) -> None:
     """Run the whole service on this machine, with sample data.
 
     It makes a group with sample documents and a member for each role, and validates the documents as a client would.
     Data goes to the folder ./var. Without REDIS_URL it starts a Redis of its own.
+
+    With --reload, workers and web start again when a file of the modules in PSTHREADS_PROCESSES or of an installed
+    plug-in changes. Threads that run then are interrupted: restartable ones run again, others fail.
     """
     from psthreads.local.command import main
 
-    main(once=once, tied=tied)
+    main(once=once, tied=tied, reloads=reloads)
 
 
 @_SERVER.command()

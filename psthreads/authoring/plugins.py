@@ -45,6 +45,11 @@ def load_all(modules: Iterable[str]) -> Registry:
     return _load([*map(_of_setting, modules), *_of_plugins()])
 
 
+def modules_of_plugins() -> list[str]:
+    """Return the names of the modules that the installed plug-ins name, without importing them."""
+    return [point.module for point in entry_points(group=GROUP)]
+
+
 def _of_setting(module: str) -> _Source:
     return _Source(module, "named in PSTHREADS_PROCESSES", "correct it, or take it out of PSTHREADS_PROCESSES")
 

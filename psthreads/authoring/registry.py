@@ -74,7 +74,7 @@ def declared_in(modules: Iterable[str]) -> Iterator[Process]:
 def process(
     *,
     title: str,
-    route: str,
+    route: str = "",
     name: str = "",
     methods: tuple[str, ...] = ("POST",),
     role: Role = Role.CONTRIBUTOR,
@@ -90,7 +90,8 @@ def process(
 
     - `title` names a thread of the process, as in "Exporting {path} of {group}". Its placeholders are `{member}`,
       `{group}` and the parameters.
-    - `route` is below the prefix, and contains `{member}` and, for work on a group, `{group}`.
+    - `route` is below the prefix, and contains `{member}` and, for work on a group, `{group}`. Without one it is
+      made from the name: `/members/{member}/groups/{group}/NAME`.
     - `name` is by default the function's name with hyphens for underscores.
     - `role` is the least role that may start the process; only administrators start work on the whole server.
     - `time_limit` is in seconds, or 0 for the setting's default.
@@ -107,14 +108,15 @@ def process(
 
     def register(function: Callable[..., Any]) -> Process:
         process_name = name or getattr(function, "__name__", "").replace("_", "-")
+        path = route or f"/members/{{member}}/groups/{{group}}/{process_name}"
         try:
             process = Process(
                 name=process_name,
                 function=function,
                 title=title,
-                route=route,
+                route=path,
                 methods=methods,
-                scope=Scope.GROUP if "{group}" in route else Scope.SERVER,
+                scope=Scope.GROUP if "{group}" in path else Scope.SERVER,
                 role=role,
                 parameters=tuple(parameters_of(function)),
                 time_limit=time_limit,

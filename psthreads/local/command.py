@@ -21,23 +21,24 @@ class _Stop(BaseException):
     """Ctrl-C or SIGTERM. No KeyboardInterrupt: the code that watches a thread catches that."""
 
 
-def main(*, once: bool, tied: bool) -> NoReturn:
+def main(*, once: bool, tied: bool, reloads: bool) -> NoReturn:
     """Run until stopped, or with `once` until the main job has ended, and exit.
 
-    With `tied` this process is killed when its parent dies.
+    With `reloads` it starts the workers and the web process again when a file of the processes changes. With `tied`
+    this process is killed when its parent dies.
     """
     if tied:
         die_with_parent(os.getppid())
-    _leave(_guarded(once=once))
+    _leave(_guarded(once=once, reloads=reloads))
 
 
-def _guarded(*, once: bool) -> int:
+def _guarded(*, once: bool, reloads: bool) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         # Each line leaves at once, also into a pipe, and a locale without a name's letters is no error.
         sys.stdout.reconfigure(line_buffering=True, errors="backslashreplace")
     try:
         _listen()
-        return _run(once=once)
+        return _run(once=once, reloads=reloads)
     except _Stop:
         with suppress(OSError):
             print("\nStopped.")
@@ -52,13 +53,13 @@ def _guarded(*, once: bool) -> int:
     return 1
 
 
-def _run(*, once: bool) -> int:
+def _run(*, once: bool, reloads: bool) -> int:
     # Importing it takes a second, in which the signals must already be handled.
     from psthreads.local.machine import run  # noqa: PLC0415 (see above)
 
     with ExitStack() as stack:
         try:
-            return run(stack, once=once)
+            return run(stack, once=once, reloads=reloads)
         finally:
             _ignore_signals()
 

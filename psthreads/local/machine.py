@@ -5,22 +5,18 @@ from __future__ import annotations
 import fcntl
 import os
 import socket
-import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Final, NoReturn
 
-import requests
 from redis.exceptions import RedisError
 from rich.console import Console
 
 from psthreads.client import Client, Download, RemoteThread
-from psthreads.client.pinning import pin
 from psthreads.client.watch import watch
 from psthreads.database.connection import connect
 from psthreads.documents.installation import Installation
@@ -30,43 +26,41 @@ from psthreads.domain.errors import ConfigError, Unavailable
 from psthreads.domain.model import Status
 from psthreads.domain.redis_url import shown
 from psthreads.identity.directory import Directory
-from psthreads.local.programs import SUPERVISOR, WEB, start
+from psthreads.local.local_programs import LocalPrograms, relative
+from psthreads.local.process_files import ProcessFiles
 from psthreads.local.seed import ADMINISTRATOR, GROUP, Login, Seed
 from psthreads.local.server import RedisServer
 
 _SAMPLES: Final = Path(__file__).resolve().parent / "samples"  # in a checkout a link to those at its top
-_READY_SECONDS: Final = 60.0
-_LEAVE_SECONDS: Final = 10.0  # besides the time that a worker gives its thread to clean up
-_LOST_SECONDS: Final = 1.0
 _REDIS_SECONDS: Final = 5.0
 _POLL_SECONDS: Final = 0.1
 # The samples are checked within a tenth of a second: only frequent reports show the progress.
 _SHOWN_REPORTS: Final = 0.01
 _SHOWN_POLL: Final = 0.01
 _MEMBER: Final = "contributor"
+_RELOAD_SHUTDOWN: Final = 2.0
 
 
-def run(stack: ExitStack, *, once: bool) -> int:
+def run(stack: ExitStack, *, once: bool, reloads: bool = False) -> int:
     """Start everything, do the main job, and stay, or with `once` end; return the exit code.
+
+    With `reloads` workers and web start again when a file of the processes changes. What runs then has 2 s to end,
+    where the settings do not say otherwise.
 
     Leaving the stack ends all processes. Raises a PsthreadsError or an OSError when something cannot be started.
     """
     config = Config.from_env()
     var = _own_folder(stack)
     _check_port(config)
-    parts: dict[Path, Callable[[], bool]] = {}
+    redis_server: RedisServer | None = None
     if _is_set("REDIS_URL"):
         _check_redis(config)
         redis_name = "the Redis that REDIS_URL names"
     else:
-        server = stack.enter_context(RedisServer(var / "redis"))
-        config = replace(config, redis_url=server.url)
-        parts[server.log] = server.is_running
-        redis_name = f"a Redis of our own, data in {_relative(server.folder)}"
-    if not _is_set("PSTHREADS_DOCUMENTS"):
-        config = replace(config, documents=var / "documents")
-    if not _is_set("PSTHREADS_REPORT_INTERVAL"):
-        config = replace(config, report_interval=_SHOWN_REPORTS)
+        redis_server = stack.enter_context(RedisServer(var / "redis"))
+        config = replace(config, redis_url=redis_server.url)
+        redis_name = f"a Redis of our own, data in {relative(redis_server.folder)}"
+    config = _with_defaults(config, var, reloads=reloads)
     credentials = var / "credentials.json"
     with connect(config.redis_url) as redis:
         if (mismatch := Installation(redis, config, "this command").check(pair=False)) is not None:
@@ -77,31 +71,53 @@ def run(stack: ExitStack, *, once: bool) -> int:
         # Before anything can fail: the next start will not show them again.
         _print_passwords(logins)
 
-    def patience() -> float:
-        # A worker that has lost its Redis retries to store its thread's end: there is nothing to wait for.
-        has_redis = parts.get(var / "redis" / "redis.log", lambda: True)()
-        return config.shutdown + _LEAVE_SECONDS if has_redis else _LOST_SECONDS
-
-    processes: list[subprocess.Popen[bytes]] = []
-    stack.callback(_end, processes, patience)
     config = replace(config, documents=config.documents if config.store_url else config.documents.resolve())
-    for name, command in (("worker", SUPERVISOR), ("web", WEB)):
-        log = var / f"{name}.log"
-        processes.append(start(command, config, output=stack.enter_context(log.open("ab")), tied=True))
-        parts[log] = partial(_runs, processes[-1])
-    address = f"{'https' if config.certificate else 'http'}://{config.address}"
+    programs = LocalPrograms(config, var, redis_server)
+    stack.callback(programs.end)
+    files = ProcessFiles(config.processes) if reloads else None
     _stay_direct(config.host)
-    _await_ready(address, config.certificate, parts)
-    print(f"psthreads runs at {address} with {config.workers} workers and {redis_name}.")
-    print(f"Passwords and tokens are in {_relative(credentials)}.\n")
-    thread = _main_job(address, config.certificate, logins)
+    programs.begin()
+    programs.await_ready()
+    print(f"psthreads runs at {programs.address} with {config.workers} workers and {redis_name}.")
+    print(f"Passwords and tokens are in {relative(credentials)}.\n")
+    thread = _main_job(programs.address, config.certificate, logins)
     if once:
         return 0 if thread.status is Status.COMPLETED else 1
-    print(f"\nSee it in a browser at {address}/dashboard (sign in as '{ADMINISTRATOR}'), or go on with the README.")
+    dashboard = f"{programs.address}/dashboard (sign in as '{ADMINISTRATOR}')"
+    print(f"\nSee it in a browser at {dashboard}, or go on with the README.")
     print("Ctrl-C stops everything.")
+    return _stay(programs, files)
+
+
+def _stay(programs: LocalPrograms, files: ProcessFiles | None) -> NoReturn:
+    """Look after the programs until a signal. Raises ConfigError where one ends by itself."""
+    is_broken = False
     while True:
-        _check_parts(parts)
+        if files is not None and (changed := files.changes()):
+            print(f"\nChanged: {', '.join(map(relative, changed))}. Workers and web start again.")
+            programs.end()
+            programs.begin()
+            try:
+                programs.await_ready()
+            except ConfigError as error:
+                print(f"{error}\n  {programs.last_words()}\nChange a file to try again.")
+                is_broken = True
+            else:
+                print("Ready.")
+                is_broken = False
+        elif not is_broken:
+            programs.check()
         time.sleep(_POLL_SECONDS)
+
+
+def _with_defaults(config: Config, var: Path, *, reloads: bool) -> Config:
+    if not _is_set("PSTHREADS_DOCUMENTS"):
+        config = replace(config, documents=var / "documents")
+    if not _is_set("PSTHREADS_REPORT_INTERVAL"):
+        config = replace(config, report_interval=_SHOWN_REPORTS)
+    if reloads and not _is_set("PSTHREADS_SHUTDOWN"):
+        config = replace(config, shutdown=_RELOAD_SHUTDOWN)
+    return config
 
 
 def _is_set(name: str) -> bool:
@@ -151,51 +167,10 @@ def _check_redis(config: Config) -> None:
         ) from None
 
 
-def _runs(process: subprocess.Popen[bytes]) -> bool:
-    return process.poll() is None
-
-
-def _end(processes: list[subprocess.Popen[bytes]], patience: Callable[[], float]) -> None:
-    for process in processes:
-        process.terminate()
-    deadline = time.monotonic() + patience()
-    for process in processes:
-        try:
-            process.wait(max(0.0, deadline - time.monotonic()))
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-
 def _stay_direct(host: str) -> None:
     """Keep this process's requests to its own server away from any proxy that the environment names."""
     for name in ("no_proxy", "NO_PROXY"):
         os.environ[name] = ",".join(filter(None, (os.environ.get(name), host)))
-
-
-def _await_ready(address: str, certificate: str, parts: Mapping[Path, Callable[[], bool]]) -> None:
-    deadline = time.monotonic() + _READY_SECONDS
-    with requests.Session() as session:
-        if certificate:
-            pin(session, certificate)
-        while time.monotonic() < deadline:
-            _check_parts(parts)
-            try:
-                answer = session.get(f"{address}/readyz", timeout=5)
-                if answer.ok and " 0 workers" not in answer.text:
-                    return
-            except requests.RequestException:
-                pass
-            time.sleep(_POLL_SECONDS)
-    raise ConfigError(
-        f"The service did not start within {_READY_SECONDS:g} s: {' and '.join(map(_relative, parts))} may say why."
-    )
-
-
-def _check_parts(parts: Mapping[Path, Callable[[], bool]]) -> None:
-    for log, is_running in parts.items():
-        if not is_running():
-            raise ConfigError(f"One of the processes ended by itself: {_relative(log)} says why.")
 
 
 def _print_passwords(logins: Mapping[str, Login]) -> None:
@@ -216,7 +191,3 @@ def _main_job(address: str, certificate: str, logins: Mapping[str, Login]) -> Re
         thread = watch(client, started, GROUP, Console(), poll=_SHOWN_POLL)
         print(client.text("progress", thread.id, GROUP))
     return thread
-
-
-def _relative(path: Path) -> str:
-    return os.path.relpath(path)

@@ -51,7 +51,8 @@ class Service:
     """psthreads for Python code that shares its Redis and its documents: `Service.from_env().start("export", …)`.
 
     It trusts its caller, who says for whom things are done. One serves all threads of a program. Nothing is sent to
-    Redis before the first call. Every method raises Unavailable where Redis is away or takes no writes.
+    Redis before the first call. It is a context manager that closes it. Every method raises Unavailable where Redis is
+    away or takes no writes.
     """
 
     config: Config
@@ -101,6 +102,17 @@ class Service:
             quotas=Quotas(redis, config),
             users=Users(directory, f"program:{program}"),
         )
+
+    def close(self) -> None:
+        """Close the connections, and end those who follow. A program that ends need not do it."""
+        self.feed.close()
+        self.redis.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def start(
         self,

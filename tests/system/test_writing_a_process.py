@@ -47,7 +47,7 @@ def test_the_process_is_listed_run_downloaded_from_and_cancelled_by_real_program
     holds(running.type(block("run: measure")))
 
 
-@pytest.mark.parametrize("name", ["test", "harness"])
+@pytest.mark.parametrize("name", ["test", "harness", "questions"])
 def test_the_tests_of_the_page_pass(folder: Path, name: str) -> None:
     holds(Running(folder, 0).type(block(f"run: {name}")))
 

@@ -72,6 +72,17 @@ def test_a_route_without_a_group_is_for_the_whole_server() -> None:
     assert made.path(Member(1, "j.jones@x")) == "/members/j.jones@x/work"
 
 
+def test_a_route_may_be_left_out_and_is_made_from_the_name() -> None:
+    @process(title="Counting in {group}")
+    def count_words(context: Context) -> None:
+        """Counts."""
+
+    assert count_words.route == "/members/{member}/groups/{group}/count-words"
+    assert count_words.scope is Scope.GROUP
+    named = process(title="Counting", name="count_all")(count_words.function)
+    assert named.route == "/members/{member}/groups/{group}/count_all"
+
+
 def test_a_route_is_filled_in_with_the_member_and_the_group_if_there_is_one() -> None:
     made = declare(nothing)
     assert made.path(Member(1, "jjones"), Group(7, "acme")) == "/members/jjones/groups/acme/work"
@@ -89,7 +100,6 @@ MISTAKES: dict[str, dict[str, Any]] = {
     "'/members/{member}//work' must be a path": {"route": "/members/{member}//work"},
     "'/members/{member}/count/' must be a path": {"route": "/members/{member}/count/"},
     "'/members/{member}/<x>' must be a path": {"route": "/members/{member}/<x>"},
-    "'' must be a path": {"route": ""},
     "must contain {member}": {"route": "/groups/{group}/work"},
     "contains {group} more than once": {"route": "/members/{member}/groups/{group}/{group}"},
     "must not end in .xml or .json": {"route": "/members/{member}/work.json"},
