@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
 from psthreads.audit.entries import Origin
 from psthreads.domain.access import Group, Member, Role
-from psthreads.domain.errors import BadParameter, Conflict, GroupNotFound, MemberNotFound, NotAllowed
+from psthreads.domain.errors import BadParameter, Conflict, GroupNotFound, MemberNotFound, NotAllowed, NotFound
 from psthreads.identity.credentials import check_name_is_no_id
 from psthreads.identity.directory import Directory
 
@@ -85,9 +86,10 @@ class Users:
                 self._changes.set_membership(member, current[name].group, role)
         for name, membership in current.items():
             if name not in roles:
-                self._changes.remove_membership(member, membership.group)
+                with suppress(NotFound):  # Another process was faster.
+                    self._changes.remove_membership(member, membership.group)
+        self._seen.pop(user.member, None)  # The latest are the last.
         self._seen[user.member] = user, time.monotonic() + _FRESH_SECONDS
-        self._seen.move_to_end(user.member)
         while len(self._seen) > _MOST_REMEMBERED:
             self._seen.popitem(last=False)
 

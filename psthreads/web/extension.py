@@ -170,7 +170,7 @@ class _Mounted:
 
     def answer(self, environ: WSGIEnvironment) -> WSGIApplication | None:
         """Return what answers the request below the prefix; None for all others."""
-        path, prefix = environ["PATH_INFO"], self.host.prefix
+        path, prefix = environ.get("PATH_INFO", ""), self.host.prefix
         if path != prefix and not path.startswith(f"{prefix}/"):
             return None
         if self._process != os.getpid():
@@ -179,7 +179,7 @@ class _Mounted:
             self.services.request_counts.start()
         below = {
             **{name: value for name, value in environ.items() if not name.startswith(("werkzeug.request", "flask."))},
-            "SCRIPT_NAME": environ["SCRIPT_NAME"] + prefix,
+            "SCRIPT_NAME": environ.get("SCRIPT_NAME", "") + prefix,
             "PATH_INFO": path.removeprefix(prefix),
         }
 
