@@ -29,6 +29,7 @@ SCH_15: Final = "http://www.ascc.net/xml/schematron"
 
 _LARGEST: Final = 8 * 1024 * 1024  # bytes of one schema document
 _MOST_PARTS: Final = 500  # documents of one schema
+_BASE: Final = "{http://www.w3.org/XML/1998/namespace}base"
 _DEEPEST: Final = 16  # includes within includes
 _ID: Final = re.compile(rb"""[:"'\s]ID["'\s]|&#""")
 _ADVICE: Final = "put a copy there, and say in /schemas/catalog.xml what it stands for"
@@ -135,7 +136,7 @@ class Includer:
 
     def _target(self, path: str, element: etree._Element, ancestors: tuple[str, ...], parts: list[str]) -> str:
         """Return the path that an element includes, within the limits; `parts` collects the paths of the schema."""
-        target = self._locate(path, element.get("href", ""))
+        target = self._locate(_base(path, element), element.get("href", ""))
         parts.append(target)
         if target in ancestors or len(ancestors) > _DEEPEST or len(parts) > _MOST_PARTS:
             raise Unusable(f"{path} includes {target} in a circle, too deeply or too often")
@@ -255,6 +256,14 @@ def schema_of(parts: tuple[tuple[str, str], ...]) -> bytes:
     return etree.tostring(root)
 
 
+def _base(path: str, element: etree._Element) -> str:
+    """Return what references of an element in a document are relative to: the document, or as xml:base says."""
+    for each in (*reversed(list(element.iterancestors())), element):
+        if (base := each.get(_BASE)) is not None:
+            path = inside(path, base) + ("/" if base.endswith("/") else "")
+    return path
+
+
 def _components(element: etree._Element) -> Iterator[etree._Element]:
     for child in element:
         if child.tag == f"{{{RNG}}}div":
@@ -268,6 +277,9 @@ def _include(element: etree._Element, grammar: etree._Element) -> None:
     if grammar.tag != f"{{{RNG}}}grammar":
         raise Unusable(f"it includes '{plain(element.get('href', ''))}', which is not a grammar")
     overrides = {(component.tag, component.get("name")) for component in _components(element)}
+    for _, name in overrides - {(component.tag, component.get("name")) for component in _components(grammar)}:
+        what = f"the definition of '{plain(str(name))}'" if name else "the start"
+        raise Unusable(f"it overrides {what}, which '{plain(element.get('href', ''))}' does not have")
     for component in list(_components(grammar)):
         parent = component.getparent()
         if (component.tag, component.get("name")) in overrides and parent is not None:

@@ -18,7 +18,6 @@ from psthreads.processes.xml import xsd11
 from psthreads.processes.xml.catalogs.locating import Locator
 from psthreads.processes.xml.findings import SILENT, Finding, Places
 from psthreads.processes.xml.includes import RNG, SCH, SCH_15, XSD, Absent, Includer, schema_of
-from psthreads.processes.xml.namespaces import xsd_namespaces
 from psthreads.processes.xml.parsing import MOST_PROBLEMS, plain, refuse_shortage
 from psthreads.processes.xml.relaxng.schema import RelaxNgSchema
 from psthreads.processes.xml.schematron import Schematron
@@ -212,7 +211,7 @@ class Schemas:
         if actual not in _KINDS or kind not in {"", actual}:
             raise Unusable(f"it is not {_KINDS.get(kind, 'XML Schema, RELAX NG or Schematron')}")
         if actual == XSD:
-            return self._grammar(path, path, data, xsd_namespaces(root))
+            return self._grammar(path, path, data, _namespaces(root))
         if actual == RNG:
             return RelaxNgSchema(path, self._includer.rng(path, root))
         return self._schematron.rules(
@@ -245,6 +244,12 @@ def _sorted(schemas: list[Schema | Unusable]) -> tuple[list[Schema], list[str]]:
     """Return the schemas, and the reasons of those that are unusable."""
     unusable = [str(schema) for schema in schemas if isinstance(schema, Unusable)]
     return [schema for schema in schemas if not isinstance(schema, Unusable)], unusable
+
+
+def _namespaces(schema: etree._Element) -> frozenset[str]:
+    """Return the namespaces of an XML Schema: its own, and those that it imports."""
+    imports = schema.iterchildren(f"{{{XSD}}}import")
+    return frozenset({schema.get("targetNamespace", ""), *(each.get("namespace", "") for each in imports)})
 
 
 def _names_schemas(root: etree._Element) -> bool:
