@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import atexit
 import ctypes
+import gc
 import logging
 import logging.config
 import multiprocessing
@@ -178,6 +179,16 @@ def _slowly(mark: str, number: int) -> None:
         file.write(f"{number}\n")
 
 
+class _Cycle:
+    """Writes its number when Python's collector finds it."""
+
+    def __init__(self, mark: str, number: int) -> None:
+        self._itself, self._mark, self._number = self, mark, number
+
+    def __del__(self) -> None:
+        _slowly(self._mark, self._number)
+
+
 @process(title="Leaving {what}", route=_ROUTE + "leaving", time_limit=3)
 def leaving(context: Context, what: str, mark: str = "") -> Any:  # noqa: C901, PLR0912 (one case each)
     """Returns while something is left to do."""
@@ -211,6 +222,11 @@ def leaving(context: Context, what: str, mark: str = "") -> Any:  # noqa: C901, 
         case "file":
             _OPEN.append(Path(mark).open("w"))  # noqa: SIM115 (it is left open)
             _OPEN[0].write("0\n")
+        case "cycles":
+            cycles = [_Cycle(mark, number) for number in range(10)]
+            gc.collect()  # They are old by now.
+            cycles += [_Cycle(mark, number) for number in range(10, 20)]
+            cycles.clear()
         case "finalizer":
             _OPEN.append(tempfile.TemporaryDirectory(dir=mark))
         case "exception":

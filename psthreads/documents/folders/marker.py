@@ -32,6 +32,8 @@ class Marker:
         self.root = root.absolute()
         self.place = f"folder {self.root}"
         self._folder = self.root / _FOLDER
+        self._id_file = str(self._folder / _ID)
+        self._last_read: tuple[bytes | None, tuple[str, bool]] = None, ("", False)  # of that file, and what it says
 
     def read(self) -> StoreRecord | None:
         """Return the record, None for a store without one. Raises OSError also for one that is damaged."""
@@ -110,9 +112,18 @@ class Marker:
                 self.note_id(kind, highest)
 
     def _read(self) -> tuple[str, bool]:
+        # Each thread looks twice, and so without the cost of a file object, of a path and of reading JSON again.
+        fd = os.open(self._id_file, os.O_RDONLY | os.O_CLOEXEC)
         try:
-            record = json.loads(self._content(_ID))
-            return str(record["installation"]), bool(record["confirmed"])
+            content = os.read(fd, _LONGEST)
+        finally:
+            os.close(fd)
+        if content == self._last_read[0]:
+            return self._last_read[1]
+        try:
+            record = json.loads(content)
+            self._last_read = content, (str(record["installation"]), bool(record["confirmed"]))
+            return self._last_read[1]
         except (ValueError, KeyError, TypeError):
             raise OSError(f"{self._folder / _ID} is damaged") from None
 

@@ -168,7 +168,7 @@ class Performer:
                     self._context_of_call = context
                     self._stop_request.listen(execution.number, context)
                     context.start()
-                    with as_a_program(context, has_files=self._pristine.has_other_descriptors):
+                    with as_a_program(context, has_files=self._pristine.may_have_files):
                         value = contextvars.Context().run(process.function, context, **values)
                     documents.settle()
                     returned = value

@@ -202,6 +202,7 @@ class ProcessState:
         self._own = own
         self._before = [_kept(probe.read()) for probe in PROBES]
         own()  # It may open descriptors, and name those that are gone later.
+        self._numbers = _numbers()
         self._descriptors = self._open = _descriptors()
         self._threads = set(threading.enumerate())
         self._native_threads = _native_threads()
@@ -218,9 +219,14 @@ class ProcessState:
             left.append(sentence)
         return left
 
+    def may_have_files(self) -> bool:
+        """Return whether descriptors of other numbers are open than before, which is sooner seen than what they are."""
+        return _numbers() != self._numbers and self.has_other_descriptors()
+
     def has_other_descriptors(self) -> bool:
         """Return whether other files are open than before, or others by the same numbers."""
-        now = _descriptors()
+        numbers = _numbers()
+        now = _descriptors(numbers)
         if now == self._open:
             return False
         own = self._own()
@@ -228,7 +234,7 @@ class ProcessState:
             number: file for number, file in self._descriptors.items() if number not in own
         }:
             return True
-        self._open = now
+        self._numbers, self._open = numbers, now
         return False
 
     def _new_descriptors(self) -> str:
@@ -263,13 +269,22 @@ def _left(probe: Probe, before: Any) -> str:
         return probe.what
 
 
-def _descriptors() -> dict[int, tuple[int, ...]]:
-    """Return the open descriptors, with what they are; empty where the system does not tell."""
+def _numbers() -> list[int]:
+    """Return the numbers of the open descriptors, the list's own among them; none where the system does not tell."""
+    try:
+        return list(map(int, os.listdir("/proc/self/fd" if _IS_LINUX else "/dev/fd")))  # noqa: PTH208 (as above)
+    except OSError:
+        return []
+
+
+def _descriptors(numbers: list[int] | None = None) -> dict[int, tuple[int, ...]]:
+    """Return the descriptors of these numbers, or all, that are open, with what they are."""
     files: dict[int, tuple[int, ...]] = {}
-    with suppress(OSError):
-        for name in os.listdir("/proc/self/fd" if _IS_LINUX else "/dev/fd"):  # noqa: PTH208 (as above)
-            with suppress(OSError):  # The list's own descriptor is closed by now.
-                files[int(name)] = os.fstat(int(name))[1:3]
+    for number in _numbers() if numbers is None else numbers:
+        try:
+            files[number] = os.fstat(number)[1:3]
+        except OSError:  # The list's own descriptor is closed by now.
+            continue
     return files
 
 
