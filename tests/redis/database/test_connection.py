@@ -1,10 +1,11 @@
-"""The check of a connection that waits in the pool."""
+"""The client of Redis: the check of a connection that waits in the pool, lost connections and errors."""
 
 from __future__ import annotations
 
 import pytest
 from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import ResponseError
 
 from psthreads.database.connection import connect
 from psthreads.domain.config import Config
@@ -25,3 +26,17 @@ def test_a_connection_is_checked_for_what_its_server_has_sent_or_closed(redis: R
             wait_for(connection.can_read, 5)
         client.connection_pool.release(connection)
         assert client.client_id() != number
+
+
+def test_a_command_survives_the_loss_of_its_connection_and_an_error_leaves_it_open(
+    redis: Redis, config: Config
+) -> None:
+    with connect(config.redis_url, connections=1) as client:
+        lost = client.client_id()
+        redis.client_kill_filter(_id=str(lost))
+        assert client.set("text", "a")
+        number = client.client_id()
+        assert number != lost
+        with pytest.raises(ResponseError):
+            client.lpop("text")
+        assert (client.client_id(), client.get("text")) == (number, b"a")
