@@ -1,7 +1,8 @@
 """Compare verdicts on real documents: `python -m tools.differential FOLDER`.
 
 Validates all XML documents of a folder as if it was a group's, with its schemas and its catalog in `schemas/`, and by
-xmllint, jing and Xerces, as far as they are installed. Prints each disagreement, and how many answers were compared.
+xmllint, jing, Xerces and Saxon, as far as they are installed. Prints each disagreement, and how many answers were
+compared.
 Exits with 1 where there is a disagreement.
 """
 
@@ -18,7 +19,7 @@ from psthreads.processes.validation.verdict import Verdict, VerdictKind
 from tools.differential.engines import Answer, Engine, Kind, engines
 from tools.differential.ours import verdicts
 
-_KINDS: Final = {".xsd": Kind.XSD, ".rng": Kind.RNG, ".rnc": Kind.RNC, ".dtd": Kind.DTD}
+_KINDS: Final = {".xsd": Kind.XSD, ".rng": Kind.RNG, ".rnc": Kind.RNC, ".dtd": Kind.DTD, ".sch": Kind.SCH}
 
 _UNDECLARED: Final = re.compile(r"Entity .* not defined|ID .* already defined")
 

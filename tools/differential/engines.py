@@ -5,10 +5,12 @@ None of them may use the network. References are resolved by the catalog of the 
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -20,6 +22,7 @@ _SECONDS: Final = 60  # for a document
 _TOGETHER: Final = 200  # documents for one start of Java
 _UNUSABLE: Final = frozenset({2, 5, 6, 9})  # exits of xmllint: not the document, but the schema, or the memory
 _VALIDATE: Final = Path(__file__).with_name("Validate.java")
+_SCHEMATRON: Final = Path(__file__).with_name("schematron.py")
 
 
 class Answer(StrEnum):
@@ -39,6 +42,7 @@ class Kind(StrEnum):
     XSD = "XML Schema"
     RNG = "RELAX NG"
     RNC = "RELAX NG compact"
+    SCH = "Schematron"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +64,8 @@ def engines(catalog: Path | None) -> list[Engine]:
         installed.append(Engine("jing", frozenset({Kind.RNG, Kind.RNC}), _Jing(program, catalog).answers))
     if shutil.which("javac") and (program := shutil.which("java")):  # Only a JDK can run a source file.
         installed.append(Engine("Xerces", frozenset({Kind.DTD, Kind.XSD}), _Xerces(program, catalog).answers))
+    if importlib.util.find_spec("saxonche"):
+        installed.append(Engine("Saxon", frozenset({Kind.SCH}), _saxon))
     return installed
 
 
@@ -115,13 +121,21 @@ class _Xerces:
         properties = ["-Djavax.xml.accessExternalDTD=file", "-Djavax.xml.accessExternalSchema=file"]
         if self.catalog:
             properties += [f"-Djavax.xml.catalog.files={self.catalog.as_uri()}", "-Djavax.xml.catalog.resolve=continue"]
-        answers: list[Answer] = []
-        for batch in _batches(documents):
-            command = [self.program, *properties, str(_VALIDATE), str(schema or ""), *map(str, batch)]
-            lines = _run(command, len(batch))[1].splitlines()
-            is_complete = len(lines) == len(batch) and set(lines) <= {*Answer}
-            answers += [Answer(line) for line in lines] if is_complete else [Answer.UNKNOWN] * len(batch)
-        return answers
+        return _lines([self.program, *properties, str(_VALIDATE), str(schema or "")], documents)
+
+
+def _saxon(_kind: Kind, schema: Path | None, documents: Sequence[Path]) -> list[Answer]:
+    return _lines([sys.executable, str(_SCHEMATRON), str(schema)], documents)
+
+
+def _lines(command: Sequence[str], documents: Sequence[Path]) -> list[Answer]:
+    """Return the answers of a program that prints one for each document."""
+    answers: list[Answer] = []
+    for batch in _batches(documents):
+        lines = _run([*command, *map(str, batch)], len(batch))[1].splitlines()
+        is_complete = len(lines) == len(batch) and set(lines) <= {*Answer}
+        answers += [Answer(line) for line in lines] if is_complete else [Answer.UNKNOWN] * len(batch)
+    return answers
 
 
 def _answer(code: int) -> Answer:
