@@ -7,6 +7,7 @@ import shutil
 import signal
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from hypothesis import settings
 from redis import Redis
 
 from psthreads.authoring.plugins import load
-from psthreads.documents.layout import Documents
+from psthreads.documents.layout import open_storage
 from psthreads.documents.storage import GroupDocuments
 from psthreads.domain.access import Group
 from psthreads.domain.config import Config
@@ -73,8 +74,14 @@ def redis(server: RedisServer) -> Iterator[Redis]:
 
 
 @pytest.fixture
-def config(server: RedisServer, tmp_path: Path) -> Config:
-    return Config(
+def backend(request: pytest.FixtureRequest) -> str:
+    """Where documents are: in a folder, or in what `in_both` says."""
+    return str(getattr(request, "param", "folder"))
+
+
+@pytest.fixture
+def config(server: RedisServer, tmp_path: Path, backend: str, request: pytest.FixtureRequest) -> Config:
+    config = Config(
         redis_url=server.url,
         port=free_port(),
         workers=1,
@@ -87,6 +94,10 @@ def config(server: RedisServer, tmp_path: Path) -> Config:
         group_threads=4,
         report_interval=0.1,
     )
+    if backend == "folder":
+        return config
+    objects: ObjectServer = request.getfixturevalue("object_server")
+    return replace(config, documents=Path(objects.new_url()), endpoint=objects.endpoint, scratch=tmp_path / "scratch")
 
 
 @pytest.fixture(scope="session")
@@ -122,7 +133,7 @@ def app(redis: Redis, config: Config) -> Flask:
 
 @pytest.fixture
 def people(redis: Redis, config: Config) -> People:
-    return People(Directory(redis, QuickHashes()), Documents(config.documents))
+    return People(Directory(redis, QuickHashes()), open_storage(config))
 
 
 @pytest.fixture

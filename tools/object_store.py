@@ -33,21 +33,28 @@ _POLL_SECONDS: Final = 0.05
 
 
 class ObjectServer:
-    """A server in a process of its own, with one bucket. It dies with this process."""
+    """A server in a process of its own, with one bucket. It dies with this process.
+
+    With OBJECT_STORE in the environment, it is the one at that address, which has the bucket.
+    """
 
     def __init__(self, log: Path) -> None:
         self.port = free_port()
-        self.endpoint = f"http://127.0.0.1:{self.port}"
+        self._other = os.environ.get("OBJECT_STORE", "")
+        self.endpoint = self._other or f"http://127.0.0.1:{self.port}"
         self._log = log
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
+        if self._other:
+            return self
         command = [sys.executable, "-m", "tools.object_store", "serve", str(self.port), str(os.getpid())]
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603 (our own program)
                 command,
                 cwd=_CHECKOUT,
-                env={**os.environ, "PYTHONPATH": str(PACKAGES)},
+                # Parts of any size, so that tests need not send many megabytes.
+                env={**os.environ, "PYTHONPATH": str(PACKAGES), "S3_UPLOAD_PART_MIN_SIZE": "1"},
                 stdout=log,
                 stderr=log,
                 stdin=subprocess.DEVNULL,
@@ -69,12 +76,8 @@ class ObjectServer:
     @property
     def environment(self) -> dict[str, str]:
         """What a program needs to use the server, besides PSTHREADS_DOCUMENTS."""
-        return {
-            "AWS_ENDPOINT_URL": self.endpoint,
-            "AWS_ACCESS_KEY_ID": "local",
-            "AWS_SECRET_ACCESS_KEY": "local",
-            "AWS_REGION": "us-east-1",
-        }
+        local = {"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local", "AWS_REGION": "us-east-1"}
+        return {"AWS_ENDPOINT_URL": self.endpoint, **({} if self._other else local)}
 
     def new_url(self) -> str:
         """Return the address of a prefix that nobody has used."""

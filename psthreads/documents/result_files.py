@@ -5,6 +5,7 @@ A result's name contains the id of its thread: that decides who may download it,
 
 from __future__ import annotations
 
+import mimetypes
 import os
 import re
 from io import BufferedRandom, FileIO
@@ -55,6 +56,14 @@ def public_name(filename: str, thread_id: str) -> str:
     stem, dot, ending = filename.rpartition(".")
     name = f"{stem}-{thread_id}.{ending}" if dot else f"{filename}-{thread_id}"
     return name if owner(name) == thread_id else f"{filename}-{thread_id}"
+
+
+def media_type(filename: str) -> str:
+    """Return the media type of a result, with its charset where it is text, by the ending of its name."""
+    kind = mimetypes.guess_type(filename)[0] or "application/octet-stream"
+    if kind in {"text/xml", "application/xml"}:
+        return "application/xml;charset=utf-8"  # PageSeeder's clients read no other form.
+    return f"{kind}; charset=utf-8" if kind in {"text/html", "text/plain", "text/csv"} else kind
 
 
 def check_filename(filename: str) -> None:

@@ -331,6 +331,9 @@ class Results(Protocol):
     def find(self, filename: str) -> StoredResult:
         """Open a complete file for a download; raises as `open`."""
 
+    def link(self, filename: str, seconds: float) -> str:
+        """Return an address at which whoever has it gets the file for so many seconds; empty where there is none."""
+
 
 class Ownerless(Protocol):
     """The ownerless results that one sweep sees; the storage remembers the observations of earlier ones.

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from chaos.failing_store import FailingStore
 from psthreads.documents.layout import Documents
 from psthreads.documents.objects.buckets import Bucket
 from psthreads.documents.objects.client import ObjectStore
@@ -26,7 +27,7 @@ def storage_at(root: Path, request: pytest.FixtureRequest) -> Storage:
     return bucket_at(root, request.getfixturevalue("object_server"))
 
 
-def bucket_at(root: Path, server: ObjectServer) -> Bucket:
+def bucket_at(root: Path, server: ObjectServer | FailingStore) -> Bucket:
     """Return the storage in an object store that has a prefix for each path."""
     return Bucket(object_store(root, server.endpoint), root.parent / "scratch")
 

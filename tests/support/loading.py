@@ -10,9 +10,11 @@ from types import FrameType
 
 import pytest
 
+from chaos.failing_store import FailingStore
 from psthreads.authoring.context import Cancelled, Context
 from psthreads.authoring.process import Process
 from psthreads.documents.layout import Documents
+from psthreads.documents.objects.client import ObjectStore
 from psthreads.documents.objects.names import FOLDER
 from psthreads.documents.storage import Storage
 from psthreads.domain.access import Group, Member
@@ -28,7 +30,7 @@ MEMBER = Member(1, "jjones")
 class Place:
     """The folders on disk, and what the last run reported."""
 
-    def __init__(self, root: Path, server: ObjectServer | None = None) -> None:
+    def __init__(self, root: Path, server: ObjectServer | FailingStore | None = None) -> None:
         self.root = root
         self._store = object_store(root, server.endpoint) if server else None
         self.documents: Storage = bucket_at(root, server) if server else Documents(root)
@@ -124,5 +126,7 @@ def place_at(root: Path, request: pytest.FixtureRequest) -> Place:
 
 
 def is_untouched(config: Config) -> bool:
-    """Whether no loading zone has a file."""
+    """Whether no loading zone has a file, not even a part of one."""
+    if config.store_url:
+        return not list(ObjectStore(config.store_url, config.endpoint).each("loading"))
     return not list((config.documents / "loading").rglob("*.*"))

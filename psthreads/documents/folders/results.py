@@ -55,6 +55,10 @@ class ResultFolder:
         etag = f"{status.st_ino:x}-{status.st_mtime_ns:x}-{status.st_size:x}"
         return StoredResult(file, status.st_size, status.st_mtime, etag)
 
+    def link(self, filename: str, seconds: float) -> str:  # noqa: ARG002 (as Results has it)
+        """Return nothing: a folder has no addresses."""
+        return ""
+
 
 class PendingResult:
     """A result that is being written: a context manager with the file as its value.

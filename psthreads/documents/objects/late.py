@@ -12,7 +12,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, Final, TypeVar
 
-from psthreads.documents.objects.client import ObjectStore
+from psthreads.documents.objects.client import ObjectStore, StoredObject
 from psthreads.documents.paths import composed
 from psthreads.documents.side_by_side import BYTES_AHEAD, WINDOW, Helpers
 
@@ -88,6 +88,14 @@ class WaitingStore(ObjectStore):
     def _do(self, work: Callable[[Any, Any], T], key: str = "") -> T:
         self._late.wait_for(key)
         return self._store._do(work, key)  # noqa: SLF001 (it is of the same kind)
+
+    def _once(self, work: Callable[[Any, Any], T], key: str = "") -> T:
+        return self._store._once(work, key)  # noqa: SLF001 (as above)
+
+    def delete_version(self, stored: StoredObject) -> None:
+        """Do as ObjectStore, with the client of the store itself."""
+        self._late.wait_for(stored.key)
+        self._store.delete_version(stored)
 
 
 def _overlap(one: str, other: str) -> bool:

@@ -9,12 +9,13 @@ from io import FileIO
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO
+from urllib.parse import quote
 
 from psthreads.documents.fence import Fence
 from psthreads.documents.objects.client import ObjectStore, StoredObject
 from psthreads.documents.objects.late import LateWrites
 from psthreads.documents.objects.reading import open_object
-from psthreads.documents.result_files import ResultFile, check_filename, owner
+from psthreads.documents.result_files import ResultFile, check_filename, media_type, owner
 from psthreads.documents.storage import StoredResult
 from psthreads.domain.errors import NotFound
 
@@ -53,6 +54,11 @@ class ResultObjects:
         stored = self._stored(filename)
         etag = stored.etag.strip('"') or f"{stored.modified:x}-{stored.size:x}"
         return StoredResult(open_object(self._store, stored), stored.size, stored.modified / 1000, etag)
+
+    def link(self, filename: str, seconds: float) -> str:
+        """Do as Results."""
+        check_filename(filename)
+        return self._store.link(f"{self._root}/{filename}", seconds)
 
     def _stored(self, filename: str) -> StoredObject:
         check_filename(filename)
@@ -106,16 +112,20 @@ class PendingObject:
 
     def _send(self, file: ResultFile) -> None:
         file.seek(0)
-        writer = self._store.writer(self._key)
-        while chunk := file.read(1024 * 1024):
-            writer.write(chunk)
         if self._late is not None:  # A result says that the documents are there.
             self._late.settle()
+        # As a download of ours has them, for those who get it from the store.
+        headers = {
+            "Content-Type": media_type(self._filename),
+            "Content-Disposition": f"attachment; filename*=UTF-8''{quote(self._filename, safe='')}",
+        }
+        self._store.upload(self._key, file, self._require_ownership, headers)
+
+    def _require_ownership(self) -> None:
         self._fence.require_ownership()
         if self._store.find(self._key) is not None:
             # It is of an execution that was given up, or this one writes it again.
             self._fence.require_ownership()
-        writer.close()
 
     def discard(self) -> None:
         """Remove the file of the scratch space; a result that is complete stays."""

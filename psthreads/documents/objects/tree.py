@@ -298,8 +298,7 @@ class ObjectTree:
             raise conflict
         self.fence.require_lease()
         # What has replaced the source meanwhile stays: it was not copied.
-        if (now := self._found(source.key)) is not None and now.etag == source.etag:
-            self.store.delete([source.key])
+        self.store.delete_version(source)
 
     def content(self, path: str) -> tuple[StoredObject, bytes | None]:
         """Return a document with its bytes, or None for one that is large. Raises DocumentNotFound."""

@@ -11,7 +11,7 @@ from redis.exceptions import RedisError
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestedRangeNotSatisfiable
 
 from psthreads.database import refusals
-from psthreads.domain.errors import NotSignedIn, PsthreadsError, Unavailable
+from psthreads.domain.errors import NotSignedIn, PsthreadsError, StorageFailed, Unavailable
 from psthreads.domain.foreign import trace_of
 from psthreads.domain.model import clean
 from psthreads.web.http import origins, respond
@@ -32,6 +32,7 @@ _SENTENCES: Final = {
     416: "The file is not that long: ask for a part that there is, or for all of it.",
     500: "Something went wrong here; it was written to the server's log, with the id of this request: {request}.",
 }
+_NO_STORE: Final = "The documents' store does not answer, or refuses: try again in a few seconds."
 _REFUSED: Final = "Redis refused a command; the server's log says which and why."
 _log = logging.getLogger(__name__)
 
@@ -41,6 +42,7 @@ def install(app: Flask) -> None:
     app.register_error_handler(PsthreadsError, answer)
     app.register_error_handler(HTTPException, _http)
     app.register_error_handler(RedisError, _redis)
+    app.register_error_handler(StorageFailed, _storage)
     app.register_error_handler(Exception, _unexpected)
 
 
@@ -107,6 +109,11 @@ def _sentence(status: int) -> str:
 def _redis(error: RedisError) -> Response:
     _log.warning("Redis: %s", error)
     return answer(refusals.explain(error) or Unavailable(_REFUSED))
+
+
+def _storage(error: StorageFailed) -> Response:
+    _log.error("%s %s: %s", request.method, clean(request.path).replace("\n", " "), error)
+    return answer(Unavailable(_NO_STORE))
 
 
 def _unexpected(error: Exception) -> Response:

@@ -43,7 +43,7 @@ def test_a_move_that_is_stopped_after_its_copy_is_ended_by_the_next_and_loses_no
     for path, size in (("a.xml", 10), ("large.bin", 9 * 1024 * 1024)):
         place.folder.write(path, b"x" * size)
         with monkeypatch.context() as patch:
-            patch.setattr(objects, "delete", stop)
+            patch.setattr(objects, "delete_version", stop)
             with pytest.raises(KeyboardInterrupt):
                 place.folder.move(path, f"to/{path}")
         assert [place.folder.kind(each) for each in (path, f"to/{path}")] == ["document", "document"]
