@@ -89,8 +89,8 @@ bench-neighbours: $(VENV)/neighbours/.installed  ## install Celery, RQ, Dramatiq
 bench-check: $(VENV)/.dev  ## fail where a thread costs more trips, commands or bytes than at the last release; ACCEPT=1 notes what it costs now
 	@$(BIN)/python -m bench.check $(if $(ACCEPT),--accept)
 
-chaos: $(VENV)/.dev  ## kill, pause and cut off programs at random, and prove that nothing is lost; SEED=7 THREADS=2000 FAULTS="cut stall" DURATION=300 ISOLATED=1 FAILOVER=1 HOSTS=1
-	@$(BIN)/python -m $(if $(FAILOVER)$(HOSTS),chaos.failover,chaos) $(if $(SEED),--seed $(SEED)) $(if $(THREADS),--threads $(THREADS)) \
+chaos: $(VENV)/.dev $(if $(STORE),$(VENV)/object-store/.installed)  ## kill, pause and cut off programs at random, and prove that nothing is lost; SEED=7 THREADS=2000 FAULTS="cut stall" DURATION=300 ISOLATED=1 FAILOVER=1 HOSTS=1 STORE=s3
+	@$(BIN)/python -m $(if $(STORE),chaos.store,$(if $(FAILOVER)$(HOSTS),chaos.failover,chaos)) $(if $(SEED),--seed $(SEED)) $(if $(THREADS),--threads $(THREADS)) \
 		$(if $(FAULTS),--faults "$(FAULTS)") $(if $(DURATION),--seconds $(DURATION)) $(if $(ISOLATED),--isolated) $(if $(HOSTS),--hosts)
 
 prove: $(VENV)/.dev  ## search every order of events over the scripts that ship; FULL=1 for minutes, ONLY="a restart"

@@ -1,0 +1,1 @@
+"""A storm over documents in an object store that fails."""
