@@ -7,7 +7,7 @@ import os
 import pytest
 from redis import Redis
 
-from psthreads.documents.layout import Documents
+from psthreads.documents.layout import open_storage
 from psthreads.domain.config import Config
 from psthreads.threads.store import ThreadStore
 from tests.support.people import People
@@ -21,7 +21,7 @@ class Made:
 
     def __init__(self, people: People, config: Config, redis: Redis, store: ThreadStore) -> None:
         self.people = people
-        self.documents = Documents(config.documents)
+        self.documents = open_storage(config)
         self.thread = store.create(new_thread(redis, group=people.acme))
         self.name = f"result-{self.thread}.zip"
         self.write(CONTENT)

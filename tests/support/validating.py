@@ -7,14 +7,17 @@ from pathlib import Path
 import pytest
 
 from psthreads.authoring.context import Context
-from psthreads.documents.layout import Documents, GroupFolder
+from psthreads.documents.layout import Documents
+from psthreads.documents.storage import Storage
 from psthreads.domain.access import Group, Member
 from psthreads.domain.model import Level, Outcome, Status
 from psthreads.processes.bounded.files import Files
 from psthreads.processes.validate import validate
 from psthreads.processes.validation.validator import Validator
 from psthreads.processes.xml.checking import PLAIN, CheckOptions
+from tests.support.backends import bucket_at
 from tests.support.group_of_documents import Reports
+from tools.object_store import ObjectServer
 
 GROUP = Group(7, "acme")
 MEMBER = Member(1, "jjones")
@@ -47,10 +50,10 @@ def limited(monkeypatch: pytest.MonkeyPatch, *, seconds: float, memory: int) -> 
 class Running:
     """A group's folder, and the process run in it."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, server: ObjectServer | None = None) -> None:
         self.root = root
-        self.documents = Documents(root)
-        self.folder: GroupFolder = self.documents.group(GROUP)
+        self.documents: Storage = bucket_at(root, server) if server else Documents(root)
+        self.folder = self.documents.group(GROUP)
         self.inside = root / "groups" / "7"
         self.folder.create()
         self.reporter = Reports()
@@ -97,7 +100,7 @@ class Running:
         return status is Status.COMPLETED
 
 
-def with_secrets_outside(tmp_path: Path) -> Running:
+def with_secrets_outside(tmp_path: Path, server: ObjectServer | None = None) -> Running:
     """A group, and beside its folder documents and schemas that must not be read."""
     (tmp_path / "outside.xml").write_text(f"<p>{SECRET}</p>")
     (tmp_path / "outside.xsd").write_text(f'<xs:schema {XS}><xs:element name="out" type="xs:string"/></xs:schema>')
@@ -105,4 +108,4 @@ def with_secrets_outside(tmp_path: Path) -> Running:
         f'<grammar {RNG}><start><element name="note"><text/></element></start></grammar>'
     )
     (tmp_path / "outside.sch").write_text(f'<pattern {SCH}><rule context="p"><assert test="1"/></rule></pattern>')
-    return Running(tmp_path / "root")
+    return Running(tmp_path / "root", server)

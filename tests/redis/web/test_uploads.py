@@ -15,11 +15,12 @@ from lxml import etree
 from werkzeug.test import TestResponse
 
 from psthreads.audit.entries import SETUP
-from psthreads.documents.folders.loading_zone import LoadingZone
-from psthreads.documents.layout import Documents
+from psthreads.documents.layout import open_storage
+from psthreads.documents.storage import MemberZone
 from psthreads.domain.access import Role
 from psthreads.domain.config import Config
 from psthreads.web.http import uploads
+from tests.support.backends import in_both
 from tests.support.checkout import ROOT
 from tests.support.loading import is_untouched
 from tests.support.people import PASSWORD, People
@@ -36,8 +37,8 @@ def config(config: Config) -> Config:
 
 
 @pytest.fixture
-def zone(people: People, config: Config) -> LoadingZone:
-    return Documents(config.documents).loading_zone(people.acme, people.members["contributor"].id)
+def zone(people: People, config: Config) -> MemberZone:
+    return open_storage(config).loading_zone(people.acme, people.members["contributor"].id)
 
 
 class Uploader:
@@ -78,11 +79,12 @@ def raw(*parts: tuple[str, bytes]) -> dict[str, Any]:
     return {"data": body + b"--XX--\r\n", "content_type": "multipart/form-data; boundary=XX"}
 
 
-def all_of(zone: LoadingZone) -> dict[str, bytes]:
+def all_of(zone: MemberZone) -> dict[str, bytes]:
     return {found.path: zone.read(found.path, 1 << 20) for found in zone.walk(lambda *_: None)}
 
 
-def test_a_file_is_put_into_the_members_own_zone(upload: Uploader, zone: LoadingZone) -> None:
+@in_both("backend")
+def test_a_file_is_put_into_the_members_own_zone(upload: Uploader, zone: MemberZone) -> None:
     response = upload("PUT", f"{UPLOAD}?group=acme&filename=docs/ä.xml", data=b"<a/>")
     assert response.status_code == 201
     assert '<upload filename="docs/ä.xml" size="4" member=' in response.text
@@ -99,11 +101,12 @@ def test_a_group_can_be_named_by_its_id_and_administrators_use_every_group(
 ) -> None:
     for by in ("manager", "chief"):
         assert upload("PUT", f"{UPLOAD}?group={people.acme.id}&filename=a.xml", by, data=b"x").status_code == 201
-        assert Documents(config.documents).loading_zone(people.acme, people.members[by].id).count() == 1
+        assert open_storage(config).loading_zone(people.acme, people.members[by].id).count() == 1
 
 
 @pytest.mark.parametrize("in_query", [True, False])
-def test_a_form_puts_all_of_its_files(upload: Uploader, zone: LoadingZone, in_query: bool) -> None:  # noqa: FBT001
+@in_both("backend")
+def test_a_form_puts_all_of_its_files(upload: Uploader, zone: MemberZone, in_query: bool) -> None:  # noqa: FBT001
     files = [file("a.xml"), file("b.xml", b"x" * 70_000)]
     query, fields = ("?group=acme", {}) if in_query else ("", {"group": "acme"})
     response = upload("POST", UPLOAD + query, **form(**fields, file=files))
@@ -131,6 +134,7 @@ def test_a_filename_that_leads_elsewhere_is_refused(upload: Uploader, config: Co
     assert is_untouched(config)
 
 
+@in_both("backend")
 def test_what_is_missing_or_wrong_is_named(upload: Uploader, config: Config) -> None:
     late = raw(('name="f"; filename="a"', b"x"), ('name="group"', b"acme"))
     for status, code, sentence, method, query, more in (
@@ -158,6 +162,7 @@ def test_what_is_missing_or_wrong_is_named(upload: Uploader, config: Config) -> 
     assert is_untouched(config)
 
 
+@in_both("backend")
 def test_a_form_that_is_cut_off_leaves_nothing_of_any_file(upload: Uploader, config: Config) -> None:
     whole = raw(('name="f"; filename="a.xml"', b"<a/>"), ('name="f"; filename="b.xml"', b"<b/>" * 1_000))
     whole["data"] = whole["data"][:-500]
@@ -165,14 +170,16 @@ def test_a_form_that_is_cut_off_leaves_nothing_of_any_file(upload: Uploader, con
     assert is_untouched(config)
 
 
-def test_a_folder_is_not_replaced_by_a_file(upload: Uploader, zone: LoadingZone) -> None:
+@in_both("backend")
+def test_a_folder_is_not_replaced_by_a_file(upload: Uploader, zone: MemberZone) -> None:
     assert upload("PUT", f"{UPLOAD}?group=acme&filename=a/b.xml", data=b"x").status_code == 201
     assert upload("PUT", f"{UPLOAD}?group=acme&filename=a", data=b"x").status_code == 409
     assert upload("PUT", f"{UPLOAD}?group=acme&filename=a/b.xml/c", data=b"x").status_code == 409
     assert all_of(zone) == {"/a/b.xml": b"x"}
 
 
-def test_the_limit_is_exact_and_a_larger_file_leaves_nothing(upload: Uploader, zone: LoadingZone) -> None:
+@in_both("backend")
+def test_the_limit_is_exact_and_a_larger_file_leaves_nothing(upload: Uploader, zone: MemberZone) -> None:
     put = f"{UPLOAD}?group=acme&filename="
     assert upload("PUT", f"{put}fits", data=b"x" * MOST).status_code == 201
     assert upload("POST", f"{UPLOAD}?group=acme", **form(f=file("too", b"x" * MOST))).status_code == 201
@@ -193,7 +200,7 @@ def test_every_other_service_keeps_its_own_limit(upload: Uploader, config: Confi
     assert large.status_code == 413
 
 
-def test_a_body_that_says_to_be_a_form_is_still_taken_as_the_file(upload: Uploader, zone: LoadingZone) -> None:
+def test_a_body_that_says_to_be_a_form_is_still_taken_as_the_file(upload: Uploader, zone: MemberZone) -> None:
     for number, kind in enumerate(("application/x-www-form-urlencoded", "multipart/form-data; boundary=XX")):
         path = f"{UPLOAD}?group=acme&filename={number}"
         assert upload("PUT", path, data=b"group=other", content_type=kind).status_code == 201
@@ -215,7 +222,7 @@ def test_the_group_of_a_form_is_guarded_as_that_of_a_path(upload: Uploader, peop
     assert is_untouched(config)
 
 
-def test_a_session_uploads_only_with_its_own_token_in_a_header(app: Flask, people: People, zone: LoadingZone) -> None:
+def test_a_session_uploads_only_with_its_own_token_in_a_header(app: Flask, people: People, zone: MemberZone) -> None:
     client = app.test_client()
     token = _token(client.get("/sign-in").text)
     signed = client.post("/sign-in", data={"username": "contributor", "password": PASSWORD, "csrf_token": token})
@@ -232,7 +239,7 @@ def _token(page: str) -> str:
     return page.partition('name="csrf_token" value="')[2].partition('"')[0]
 
 
-def test_clearing_answers_how_many_files_there_were_below_every_prefix(upload: Uploader, zone: LoadingZone) -> None:
+def test_clearing_answers_how_many_files_there_were_below_every_prefix(upload: Uploader, zone: MemberZone) -> None:
     for prefix in ("", "/ps/service", "/ps/api"):
         for suffix in ("", ".xml", ".json"):
             for name in ("a", "b", "c/d"):
@@ -247,7 +254,8 @@ def test_clearing_answers_how_many_files_there_were_below_every_prefix(upload: U
             assert zone.count() == 0
 
 
-def test_only_an_administrator_clears_the_zone_of_somebody_else(upload: Uploader, zone: LoadingZone) -> None:
+@in_both("backend")
+def test_only_an_administrator_clears_the_zone_of_somebody_else(upload: Uploader, zone: MemberZone) -> None:
     upload("PUT", f"{UPLOAD}?group=acme&filename=a", data=b"x")
     path = "/members/contributor/groups/acme/loadingzone/clear"
     assert upload("POST", path, "manager").status_code == 403
@@ -258,6 +266,7 @@ def test_only_an_administrator_clears_the_zone_of_somebody_else(upload: Uploader
 
 
 @pytest.mark.parametrize("method", ["PUT", "POST"])
+@in_both("backend")
 def test_who_loses_the_role_while_a_file_arrives_leaves_none(
     upload: Uploader, people: People, config: Config, monkeypatch: pytest.MonkeyPatch, method: str
 ) -> None:

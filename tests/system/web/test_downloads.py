@@ -8,6 +8,7 @@ import pytest
 import requests
 
 from psthreads.domain.config import Config
+from tests.support.backends import in_both
 from tests.support.downloads import CONTENT, Made, made
 from tests.support.waiting import wait_for
 from tests.system.stack import web
@@ -31,6 +32,7 @@ def address(made: Made, config: Config) -> Iterator[str]:
         yield f"{base}/ps/member-resource/acme/{made.name}"
 
 
+@in_both("backend")
 def test_a_download_is_whole_or_goes_on_where_it_was_cut_off(made: Made, address: str) -> None:
     with requests.Session() as session:
         session.headers.update(made.people.bearer("contributor"))

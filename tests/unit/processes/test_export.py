@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import os
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from psthreads.authoring.context import Cancelled, Context
 from psthreads.authoring.process import Answer, Start
-from psthreads.documents.layout import Documents, GroupFolder
+from psthreads.documents.layout import Documents
 from psthreads.documents.result_files import owner
+from psthreads.documents.storage import Storage
 from psthreads.domain.access import Group
 from psthreads.domain.errors import BadParameter, DocumentNotFound, PsthreadsError, UnsafePath
 from psthreads.domain.model import Level
 from psthreads.processes.export import Selection, export
+from tests.support.backends import bucket_at, in_both, object_store
 from tests.support.full_disk import full_after
-from tests.support.group_of_documents import GROUP, MEMBER, THREAD, Reports
+from tests.support.group_of_documents import GROUP, MEMBER, THREAD, Reports, server_of
+from tools.object_store import ObjectServer
 
 SECRET = b"outside the group's folder"
 
@@ -26,10 +30,11 @@ SECRET = b"outside the group's folder"
 class Running:
     """A group's folder, and the process run in it."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, server: ObjectServer | None = None) -> None:
         self.root = root
-        self.documents = Documents(root)
-        self.folder: GroupFolder = self.documents.group(GROUP)
+        self.documents: Storage = bucket_at(root, server) if server else Documents(root)
+        self.folder = self.documents.group(GROUP)
+        self.server = server
         self.inside = root / "groups" / "7"
         self.results = root / "results" / "7"
         self.reporter = Reports()
@@ -66,17 +71,27 @@ class Running:
         (check,) = export.checks
         return check(Start(MEMBER, GROUP, self.folder, self.documents.scratch, export.read(values)))
 
-    def zip(self) -> zipfile.ZipFile:
-        (filename,) = self.results.iterdir()
-        return zipfile.ZipFile(filename)
+    @contextmanager
+    def zip(self) -> Iterator[zipfile.ZipFile]:
+        (filename,) = self.result_names()
+        with self.documents.results(GROUP.id).open(filename) as file, zipfile.ZipFile(file) as archive:
+            yield archive
+
+    def result_names(self) -> list[str]:
+        """The names of all results, incomplete ones too."""
+        if self.server is not None:
+            store = object_store(self.root, self.server.endpoint)
+            return [each.key.rpartition("/")[2] for each in store.each(f"results/{GROUP.id}")]
+        return [path.name for path in self.results.iterdir()] if self.results.exists() else []
 
 
 @pytest.fixture
-def run(tmp_path: Path) -> Running:
+def run(tmp_path: Path, request: pytest.FixtureRequest) -> Running:
     (tmp_path / "secret.xml").write_bytes(SECRET)
-    return Running(tmp_path / "root")
+    return Running(tmp_path / "root", server_of(request))
 
 
+@in_both("run")
 def test_a_thread_selects_packs_and_names_its_file(run: Running) -> None:
     run.fill(30)
     assert run.run() == "Exported 30 documents (120 bytes)"
@@ -125,6 +140,7 @@ def test_names_content_and_times_are_kept(run: Running) -> None:
 
 
 @pytest.mark.parametrize("count", [1, 20])
+@in_both("run")
 def test_up_to_twenty_documents_are_answered_at_once(run: Running, count: int) -> None:
     run.fill(count)
     answer = run.check()
@@ -134,7 +150,7 @@ def test_up_to_twenty_documents_are_answered_at_once(run: Running, count: int) -
     assert answer.path.parent == run.documents.scratch
     with zipfile.ZipFile(answer.path) as archive:
         assert len(archive.namelist()) == count
-    assert not run.results.exists()
+    assert run.result_names() == []
 
 
 def test_more_documents_or_too_large_ones_need_a_thread(run: Running) -> None:
@@ -146,6 +162,7 @@ def test_more_documents_or_too_large_ones_need_a_thread(run: Running) -> None:
     assert list(run.documents.scratch.iterdir()) == []
 
 
+@in_both("run")
 def test_patterns_decide_what_is_counted(run: Running) -> None:
     run.fill(30)
     run.fill(2, "pictures")
@@ -193,9 +210,10 @@ def test_what_cannot_be_exported_is_refused_before_and_in_the_thread(
     assert str(run.root) not in refused.value.message
     with pytest.raises(error):
         run.run(None, **values)
-    assert not run.results.exists()
+    assert run.result_names() == []
 
 
+@in_both("run")
 def test_an_empty_group_is_refused(run: Running) -> None:
     with pytest.raises(BadParameter):
         run.check()
@@ -279,11 +297,12 @@ def test_a_document_that_goes_or_becomes_a_link_meanwhile_is_a_warning(run: Runn
         assert archive.namelist() == ["documents/00002.psml"]
 
 
+@in_both("run")
 def test_a_cancel_leaves_no_file(run: Running) -> None:
     run.fill(3)
     with pytest.raises(Cancelled):
         run.run(when_packaging(run, lambda context: context.interrupt(Cancelled())))
-    assert not run.results.exists()
+    assert run.result_names() == []
 
     def later(context: Context) -> None:
         check, left = context.check, iter(range(2))
@@ -297,23 +316,25 @@ def test_a_cancel_leaves_no_file(run: Running) -> None:
 
     with pytest.raises(Cancelled):
         run.run(when_packaging(run, later))
-    assert list(run.results.iterdir()) == []
+    assert run.result_names() == []
 
 
+@in_both("run")
 def test_nothing_is_left_in_scratch_and_a_result_has_its_threads_id(run: Running) -> None:
     run.fill(3)
     run.run()
     assert list(run.documents.scratch.iterdir()) == []
-    assert [owner(path.name) for path in run.results.iterdir()] == [THREAD]
+    assert [owner(name) for name in run.result_names()] == [THREAD]
 
 
+@in_both("run")
 def test_a_document_that_grew_since_it_was_found_is_exported_whole(run: Running) -> None:
     run.fill(2)
     large = os.urandom(400_000)
 
     def grow(_: Context) -> None:
-        (run.inside / "documents/00000.psml").write_bytes(b"<grown/>")
-        (run.inside / "documents/00001.psml").write_bytes(large)
+        run.folder.write("documents/00000.psml", b"<grown/>")
+        run.folder.write("documents/00001.psml", large)
 
     run.run(when_packaging(run, grow))
     with run.zip() as archive:
@@ -321,11 +342,12 @@ def test_a_document_that_grew_since_it_was_found_is_exported_whole(run: Running)
         assert archive.read("documents/00001.psml") == large
 
 
+@in_both("run")
 def test_a_full_disk_fails_and_leaves_nothing(run: Running) -> None:
     run.fill(30, content=os.urandom(10_000))
     with pytest.raises(OSError, match="No space left"), full_after(150_000):
         run.run()
-    assert list(run.results.iterdir()) == []
+    assert run.result_names() == []
     assert list(run.documents.scratch.iterdir()) == []
 
 
@@ -334,6 +356,6 @@ def test_a_groups_name_is_made_fit_for_a_files_name(tmp_path: Path) -> None:
     run.folder.group = Group(7, "../é x/" * 50)
     run.fill(1)
     run.run()
-    (file,) = run.results.iterdir()
-    assert file.name.endswith(f"-export-{THREAD}.zip")
-    assert len(file.name) < 150
+    (name,) = run.result_names()
+    assert name.endswith(f"-export-{THREAD}.zip")
+    assert len(name) < 150

@@ -16,6 +16,8 @@ from psthreads.domain.model import Level, Outcome, Status
 from psthreads.processes.endings import is_xml
 from psthreads.processes.validate import validate
 from psthreads.processes.validation.validator import LARGEST_SENT
+from tests.support.backends import in_both
+from tests.support.group_of_documents import server_of
 from tests.support.validating import (
     GROUP,
     MEMBER,
@@ -33,10 +35,11 @@ from tests.support.validating import (
 
 
 @pytest.fixture
-def run(tmp_path: Path) -> Running:
-    return with_secrets_outside(tmp_path)
+def run(tmp_path: Path, request: pytest.FixtureRequest) -> Running:
+    return with_secrets_outside(tmp_path, server_of(request))
 
 
+@in_both("run")
 def test_a_valid_document_is_a_message_and_an_invalid_one_an_error_with_line_and_column(run: Running) -> None:
     run.write(schemas__note_xsd=NOTE_XSD)
     run.write(documents__a_psml="<note><p>1</p></note>", documents__b_psml="<note>\n<p>1</p>\n  <p>é</p><q/></note>")
@@ -62,6 +65,7 @@ def test_with_warn_the_same_are_warnings_and_the_thread_completes(run: Running) 
     assert run.reporter.lines(Level.ERROR) == []
 
 
+@in_both("run")
 def test_an_empty_group_completes_and_says_that_there_was_nothing(run: Running) -> None:
     assert run.run() == Outcome(Status.COMPLETED, "There was nothing to check: no XML document below /.")
     run.write(picture_png="not XML")
@@ -138,6 +142,7 @@ def test_several_schemas_named_for_namespaces_all_apply(run: Running) -> None:
     assert "line 2, column 1: " in run.errors("d.xml")[0]
 
 
+@in_both("run")
 def test_all_schemas_of_a_document_apply(run: Running) -> None:
     run.write(schemas__note_xsd=NOTE_XSD, schemas__note_rng=NOTE_RNG, schemas__note_sch=NOTE_SCH)
     run.write(a_xml="<note><p>-4</p><p>13</p></note>")
@@ -146,6 +151,7 @@ def test_all_schemas_of_a_document_apply(run: Running) -> None:
     assert len(run.errors("a.xml")) > 2
 
 
+@in_both("run")
 def test_a_schema_that_cannot_be_used_is_an_error_for_each_document_that_names_it(run: Running) -> None:
     run.write(broken_xsd="<xs:schema", empty_rng=f"<grammar {RNG}/>", text_xml="<text/>", no_xsd=f"<xs:nope {XS}/>")
     hrefs = ["broken.xsd", "text.xml", "no.xsd", ""]
@@ -157,6 +163,7 @@ def test_a_schema_that_cannot_be_used_is_an_error_for_each_document_that_names_i
     assert len(run.errors("d")) == len(hrefs) + 3
 
 
+@in_both("run")
 def test_schemas_are_made_of_parts_inside_the_group(run: Running) -> None:
     run.write(
         schemas__note_xsd=f'<xs:schema {XS}><xs:include schemaLocation="parts/p.xsd"/></xs:schema>',
@@ -202,6 +209,7 @@ def test_at_most_twenty_problems_of_a_document_are_told(run: Running) -> None:
     assert sum(report.errors for report in run.reporter.reports) == 1
 
 
+@in_both("run")
 def test_what_is_wrong_in_a_larger_document_is_found_at_its_line_and_column(run: Running) -> None:
     run.write(schemas__note_xsd=NOTE_XSD)
     many = "<p>1</p>\n" * 40_000
@@ -256,6 +264,7 @@ def test_a_large_document_that_goes_before_its_turn_is_a_warning(run: Running) -
     assert len(run.reporter.lines(Level.WARN)) == 1
 
 
+@in_both("run")
 def test_a_cancel_ends_it_between_two_documents(run: Running) -> None:
     run.write(a_xml="<a/>", b_xml="<b/>")
     context = run.context()
