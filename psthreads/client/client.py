@@ -263,7 +263,7 @@ class Client:
     def download(self, group: str | int, filename: str, to: Path) -> Path:
         """Save a result of the group to the file `to`, or to the folder `to` under its own name; see Download."""
         path = f"/ps/member-resource/{paths.segment('group', group)}/{paths.segment('file', filename)}"
-        return Download(self._transport.send("GET", _PREFIX.sub("", self.url) + path), filename).save(to)
+        return Download(self._transport.send("GET", _PREFIX.sub("", self.url) + path, follow=True), filename).save(to)
 
     def upload(self, group: str | int, file: Path, name: str = "") -> int:
         """Write a file to the member's loading zone in the group, and return its size in bytes.

@@ -119,6 +119,7 @@ class Transport:
         body: BinaryIO | None = None,
         headers: Mapping[str, str] | None = None,
         as_json: bool = False,
+        follow: bool = False,
         once: bool = False,
         hold: float = 0,
         patience: float | None = None,
@@ -127,6 +128,7 @@ class Transport:
 
         The content of a file in the answer is still to be read then.
 
+        With `follow`, a file that is at another address is read there, without credentials.
         A request with `once` is never retried. `hold` is the time that the server was asked to wait before it answers,
         and `patience` replaces that of all requests; both are in seconds. Raises ClientError when the server refuses
         or does not answer.
@@ -151,6 +153,8 @@ class Transport:
                     allow_redirects=False,
                     stream=True,
                 )
+                if follow and response.is_redirect:
+                    response = requests.get(response.headers["Location"], timeout=self._timeout, stream=True)
                 if response.ok and not response.is_redirect and is_file(response):
                     return response
                 _ = response.content

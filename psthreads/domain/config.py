@@ -36,6 +36,10 @@ _BUCKET: Final = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9.
 _ISSUER: Final = re.compile(r"(https://[^\s/?#@]+|http://(127\.0\.0\.1|localhost|\[::1\])(:\d+)?)(/[^\s?#]*)?\Z")
 
 
+_SHORTEST_LINK: Final = 10  # seconds
+_LONGEST_LINK: Final = 3_600
+
+
 def _setting(
     env: str,
     default: Any,
@@ -54,6 +58,13 @@ def _number(text: str) -> float:
     if not math.isfinite(number):
         raise ValueError("it must be finite")
     return number
+
+
+def _link_seconds(text: str) -> int:
+    seconds = int(text)
+    if seconds and not _SHORTEST_LINK <= seconds <= _LONGEST_LINK:
+        raise ValueError(f"it must be 0 for none, or {_SHORTEST_LINK} to {_LONGEST_LINK} seconds")
+    return seconds
 
 
 def _truth(text: str) -> bool:
@@ -161,6 +172,7 @@ class Config:
     endpoint: str = _setting("AWS_ENDPOINT_URL", "", str)
     scratch: Path = _setting("PSTHREADS_SCRATCH", Path("var/scratch"), Path)  # noqa: RUF009 (as above)
     scratch_bytes: int = _setting("PSTHREADS_SCRATCH_BYTES", 0, int, 0)
+    download_links: int = _setting("PSTHREADS_DOWNLOAD_LINKS", 0, _link_seconds)
     queue: str = _setting("PSTHREADS_QUEUE", "psthreads", str)
     processes: tuple[str, ...] = _setting("PSTHREADS_PROCESSES", ("psthreads.processes",), _words)
     xml_endings: tuple[str, ...] = _setting("PSTHREADS_XML_ENDINGS", (), _endings)

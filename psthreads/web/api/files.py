@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import mimetypes
 from typing import Final, cast
 
-from flask import Blueprint, Response, g, request
+from flask import Blueprint, Response, g, redirect, request
 from werkzeug.exceptions import RequestedRangeNotSatisfiable
 from werkzeug.utils import send_file
 
-from psthreads.documents.result_files import owner
+from psthreads.documents.result_files import media_type, owner
 from psthreads.domain import access
 from psthreads.domain.errors import NotFound, ThreadNotFound
 from psthreads.domain.model import Thread
 from psthreads.web.api.levels import ServiceLevel
 from psthreads.web.auth.guard import Guard
-from psthreads.web.http import respond
 from psthreads.web.http.operation import BYTES, IF_NONE_MATCH, RANGE, DeclaredResponse, Operation, Who, declares
 from psthreads.web.services import Services
 
-_TEXT: Final = frozenset({"text/html", "text/plain", "text/csv"})
-_XML: Final = frozenset({"text/xml", "application/xml"})
+_SENT: Final = frozenset({200, 206})
 
 
 def _download(who: Who) -> Operation:
@@ -28,6 +25,7 @@ def _download(who: Who) -> Operation:
     answers = {
         200: file,
         206: DeclaredResponse("The requested part of the file", file.media),
+        302: DeclaredResponse("The file is at another address for a while, to which no credentials belong"),
         304: DeclaredResponse("Nothing has changed"),
         412: DeclaredResponse("The file is not the one of If-Match or If-Unmodified-Since"),
         416: DeclaredResponse("The file is shorter than the requested range"),
@@ -78,8 +76,8 @@ def _not_found(filename: str) -> NotFound:
 
 def _send(services: Services, thread: Thread, filename: str) -> Response:
     """Send the file, or the range that an interrupted download still needs (RFC 9110, section 14)."""
-    result = services.documents.results(thread.group_id).find(filename)
-    kind = mimetypes.guess_type(filename)[0] or "application/octet-stream"
+    results = services.documents.results(thread.group_id)
+    result = results.find(filename)
     environ = dict(request.environ)
     if "HTTP_RANGE" in environ:
         environ.pop("wsgi.file_wrapper", None)  # gunicorn's cannot seek: it would read all before the range.
@@ -88,7 +86,7 @@ def _send(services: Services, thread: Thread, filename: str) -> Response:
     response = send_file(
         result.file,
         environ,
-        mimetype=kind,
+        mimetype="application/octet-stream",
         as_attachment=True,
         download_name=filename,
         conditional=False,
@@ -96,7 +94,7 @@ def _send(services: Services, thread: Thread, filename: str) -> Response:
         last_modified=result.modified,
         response_class=Response,
     )
-    response.content_type = respond.XML if kind in _XML else f"{kind}; charset=utf-8" if kind in _TEXT else kind
+    response.content_type = media_type(filename)
     response.content_length = result.size
     response.headers["Cache-Control"] = "private, no-cache"
     try:
@@ -104,4 +102,11 @@ def _send(services: Services, thread: Thread, filename: str) -> Response:
     except RequestedRangeNotSatisfiable:
         response.close()
         raise
+    # Stores do not know If-Range: parts of two versions could be put together.
+    is_plain = request.method == "GET" and response.status_code in _SENT and "If-Range" not in request.headers
+    seconds = services.config.download_links
+    if is_plain and seconds and (link := results.link(filename, seconds)):
+        response.close()
+        response = redirect(link)
+        response.headers["Cache-Control"] = "no-store"
     return cast("Response", response)
