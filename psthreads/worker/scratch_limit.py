@@ -18,11 +18,15 @@ _MIB: Final = 1024 * 1024
 
 
 class ScratchLimit:
-    """The limit, in bytes, 0 for none; and what the present thread was found to have in the scratch folder."""
+    """The limit, in bytes; and what the present thread was found to have in the scratch folder.
 
-    def __init__(self, folder: Path, limit: int) -> None:
+    Without a limit, 0, there is none; or, with `spares_disk`, it is half of what is free when a thread begins.
+    """
+
+    def __init__(self, folder: Path, limit: int, *, spares_disk: bool = False) -> None:
         self._folder = folder
         self._limit = limit
+        self._spares_disk = spares_disk and not limit
         self._thread_id = ""
         self._next = 0.0
         self.sentence = ""
@@ -30,6 +34,10 @@ class ScratchLimit:
     def begin(self, thread_id: str) -> None:
         """Begin another thread."""
         self._thread_id, self.sentence, self._next = thread_id, "", 0.0
+        if self._spares_disk:
+            with suppress(OSError):  # The thread itself will be told.
+                self._folder.mkdir(mode=0o750, parents=True, exist_ok=True)
+                self._limit = shutil.disk_usage(self._folder).free // 2
 
     def is_exceeded(self, now: float) -> bool:
         """Return whether the thread has more; `sentence` then says so."""

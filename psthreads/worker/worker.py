@@ -81,7 +81,7 @@ class ThreadWorker:
         self._heartbeat = HeartbeatThread(self._impatient, beats, self._rq, config.heartbeat, self._wakeup, state)
         self._pid = os.getpid()
         self._memory = memory_limit.MemoryLimit(config.memory)
-        self._scratch = ScratchLimit(scratch_of(config), config.scratch_bytes)
+        self._scratch = ScratchLimit(scratch_of(config), config.scratch_bytes, spares_disk=bool(config.store_url))
         self._room = ProcessRoom()
         self._horse_pid = 0  # also 0 where there is no horse
         self._stops = False
