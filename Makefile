@@ -29,7 +29,7 @@ server = { command -v valkey-server || command -v redis-server || \
 	"$$(grep . $(PIP_LOG) | tail -n 1)" >&2; exit 1; }
 
 .DEFAULT_GOAL := help
-.PHONY: help run server test test-again test-behind-nginx deploy-check test-fast browser screenshots cancels check imports format bench bench-check bench-neighbours chaos prove fuzz lint-api audit lock vendor clean
+.PHONY: help run server test test-again test-behind-nginx deploy-check container-check test-fast browser screenshots cancels check imports format bench bench-check bench-neighbours chaos prove fuzz lint-api audit lock vendor clean
 
 help:  ## say what the commands are
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -58,6 +58,9 @@ test-behind-nginx: $(VENV)/.dev  ## run the tests of the pages below a path behi
 
 deploy-check: $(VENV)/.dev  ## as root: run the page on systemd and nginx on a new Debian; apt-get install mmdebstrap systemd-container
 	@$(BIN)/python -m tools.deployed $(if $(MACHINE),--machine $(abspath $(MACHINE)))
+
+container-check: $(VENV)/.dev  ## as root: run the page on containers with podman; apt-get install podman netavark aardvark-dns runc mmdebstrap
+	@$(BIN)/python -m tools.contained $(if $(BASE),--base $(abspath $(BASE)))
 
 screenshots: $(VENV)/.dev  ## take pictures of every page into docs/images; OUT=/tmp/shots PAGES=thread,log
 	@$(BIN)/python -m tests.browser.screenshots $(if $(OUT),--out $(abspath $(OUT))) $(if $(PAGES),--pages $(PAGES))
