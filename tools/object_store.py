@@ -110,7 +110,7 @@ def run(arguments: list[str], environ: Mapping[str, str] = os.environ) -> int:
     folder.mkdir(mode=0o750, exist_ok=True)
     with ObjectServer(folder / "object-store.log") as server:
         environment = {**environ, **server.environment, "PSTHREADS_DOCUMENTS": f"s3://{BUCKET}/documents"}
-        print(f"An object store of moto's runs at {server.endpoint}; what is in it is gone at the end.")
+        print(f"An object store of moto's runs at {server.endpoint}; what is in it is gone at the end.", flush=True)
         command = [sys.executable, "-m", "psthreads", "run", *arguments]
         with subprocess.Popen(command, env=environment) as program:  # noqa: S603 (our own program)
             while True:

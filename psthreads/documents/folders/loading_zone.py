@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 import secrets
 import shutil
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from typing import BinaryIO, Final, TypeVar
 
@@ -20,22 +19,18 @@ from psthreads.documents.folders.folder import Folder
 from psthreads.documents.folders.group_folder import GroupFolder
 from psthreads.documents.paths import TEMPORARY, names_of, printable
 from psthreads.documents.result_files import ResultFile
-from psthreads.documents.side_by_side import InOrder
-from psthreads.documents.storage import Document, GroupDocuments, Moves, OnSkip, StagedFiles
+from psthreads.documents.storage import Document, GroupDocuments, OnSkip, StagedFiles
+from psthreads.documents.zones import ABANDONED, Zone, absent, in_zone
 from psthreads.domain.errors import (
-    BadParameter,
     Conflict,
     DocumentNotFound,
     NotFound,
     PsthreadsError,
     TooLarge,
-    UnsafePath,
 )
 
 T = TypeVar("T")
 
-_UPLOAD_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
-_ABANDONED: Final = 24 * 3600  # seconds; no upload takes so long
 _TRIES: Final = 100  # to write into a new folder that others remove again and again while it is empty
 
 
@@ -63,65 +58,27 @@ class FileArrival:
         sync(self._file.fileno())
 
 
-class LoadingZone:
+class LoadingZone(Zone[GroupFolder]):
     """One member's files for one group. Paths are relative to the zone.
 
     Every method that takes a path raises UnsafePath if the path is invalid or could lead outside, and NotFound if
     nothing is there.
     """
 
-    def __init__(self, folder: GroupFolder, upload_id: str = "") -> None:
-        self._folder = folder
-        self.upload_id = upload_id
-
-    def of_upload(self, upload_id: str) -> LoadingZone:
-        """Return the member's loading zone for this upload alone, or this one for an empty id. Raises BadParameter."""
-        if not upload_id:
-            return self
-        if not _UPLOAD_ID.fullmatch(upload_id):
-            raise BadParameter("uploadid", "An uploadid has 1 to 64 letters, digits and . _ -: choose another one.")
-        return LoadingZone(self._folder.beside(upload_id), upload_id)
+    WIDTH = 0
 
     def walk(self, on_skip: OnSkip, after: str = "") -> Iterator[Document]:
         """Yield every file in the zone, as `GroupFolder.walk` yields documents, or those that come after this path."""
         last = tuple(names_of(after))
-        return (file for file in self._folder.walk("", on_skip) if not last or tuple(names_of(file.path)) > last)
-
-    def count(self) -> int:
-        """Count the files of a walk."""
-        return self._folder.count()
+        return (file for file in self._tree.walk("", on_skip) if not last or tuple(names_of(file.path)) > last)
 
     def resolve(self, path: str) -> str:
         """Return the normal form of a file's path, such as "/books.zip"; raises NotFound for a folder, too."""
-        with _in_zone(path):
-            normal = self._folder.resolve(path)
-            if self._folder.is_folder(normal):
+        with in_zone(path):
+            normal = self._tree.resolve(path)
+            if self._tree.is_folder(normal):
                 raise DocumentNotFound(path)
             return normal
-
-    def open(self, path: str) -> BinaryIO:
-        """Open a file to read it."""
-        with _in_zone(path):
-            return self._folder.open(path)
-
-    def read(self, path: str, most: int) -> bytes:
-        """Return a file's first `most` bytes."""
-        with _in_zone(path):
-            return self._folder.read(path, most)
-
-    def kind(self, path: str) -> str:
-        """Return "document", "folder", or "" for nothing; raises Conflict if a folder in the path is a file."""
-        return self._folder.kind(path)
-
-    def read_each(
-        self, documents: Iterable[Document], most: int
-    ) -> Iterator[tuple[Document, bytes | Exception | None]]:
-        """Do as MemberZone."""
-        return self._folder.read_each(documents, most)
-
-    def kind_each(self, paths: Iterable[str]) -> Iterator[tuple[str, str | Exception]]:
-        """Do as MemberZone, one by one."""
-        return self._folder.kind_each(paths)
 
     @contextmanager
     def write(
@@ -137,11 +94,7 @@ class LoadingZone:
         Nothing is left of it if the block raises. `sync` writes a descriptor's data to the disk. Raises UnsafePath if
         the path is not relative, and Conflict if it is a folder.
         """
-        if not path or path.startswith("/") or path.endswith("/"):
-            reason = "it must be the path of a file in the loading zone, such as docs/a.xml"
-            raise UnsafePath(printable(path), reason, "filename")
-        if self.kind(path) == "folder":
-            raise Conflict(f"'{printable(path)}' is a folder in the loading zone: choose another filename.")
+        self._check_new(path)
         try:
             with ExitStack() as stack:
                 file = self._place(path, lambda folder, name: stack.enter_context(folder.write(name, sync)))
@@ -192,11 +145,7 @@ class LoadingZone:
                 else:
                     source.move(name, target, new)
             except FileNotFoundError:
-                raise _absent(path) from None
-
-    def move_out_each(self, moves: Iterable[tuple[str, str]], documents: GroupDocuments, *, overwrite: bool) -> Moves:
-        """Do as MemberZone, one by one: a rename takes no time."""
-        return InOrder(lambda each: self.move_out(each[0], documents, each[1], overwrite=overwrite), moves)
+                raise absent(path) from None
 
     def copy_out(self, path: str, documents: GroupDocuments, to: str, *, overwrite: bool) -> None:
         """Do as `move_out` across disks: write a copy that appears in one step, then remove the file from the zone."""
@@ -219,10 +168,6 @@ class LoadingZone:
         """Return False: a rename leaves no copy."""
         return False
 
-    def sync(self) -> None:
-        """Wait until everything written to the zone is on the disk, and would survive a power cut."""
-        self._folder.sync()
-
     def remove(self, path: str) -> bool:
         """Remove a file and the folders that are then empty; returns whether the file existed."""
         try:
@@ -233,10 +178,6 @@ class LoadingZone:
         self._prune(path)
         return True
 
-    def clear(self) -> int:
-        """Remove every file and folder, except a file that is still being written; returns the number of files."""
-        return self.clear_measured()[0]
-
     def clear_measured(self) -> tuple[int, int]:
         """Clear the zone; returns the number of files and their bytes."""
         return self._clear(files=True)
@@ -246,23 +187,23 @@ class LoadingZone:
         self._clear(files=False)
 
     def _regular(self, path: str) -> tuple[Folder, str]:
-        with _in_zone(path):
-            folder, name = self._folder.parent(path)
+        with in_zone(path):
+            folder, name = self._tree.parent(path)
             os.close(folder.open_regular(name, path))
             return folder, name
 
     def _place(self, path: str, put: Callable[[Folder, str], T]) -> T:
         for _ in range(_TRIES - 1):
             with suppress(FileNotFoundError, DocumentNotFound):
-                return put(*self._folder.place(path))
-        return put(*self._folder.place(path))
+                return put(*self._tree.place(path))
+        return put(*self._tree.place(path))
 
     def _prune(self, path: str) -> None:
         """Remove the empty folders above a file that does not exist."""
         *names, _ = names_of(path)
         levels: list[tuple[str, str, tuple[int, int]]] = []
         with suppress(OSError, PsthreadsError):
-            folder, _ = self._folder.parent("any")
+            folder, _ = self._tree.parent("any")
             for name in names:
                 levels.append((folder.stored(name), folder.path, folder.identity))
                 folder = folder.enter(name)
@@ -273,7 +214,7 @@ class LoadingZone:
     def _clear(self, *, files: bool) -> tuple[int, int]:
         removed = size = 0
         try:
-            root, _ = self._folder.parent("any")
+            root, _ = self._tree.parent("any")
         except (OSError, PsthreadsError):
             return 0, 0
         for folder, names in root.below():
@@ -287,13 +228,13 @@ class LoadingZone:
                         count = self._unlink(folder, name)
                         removed, size = removed + count, size + count * length
         if self.upload_id:  # There may be any number of these, which quotas count by their files.
-            self._folder.remove_if_empty()
+            self._tree.remove_if_empty()
         return removed, size
 
     def _unlink(self, folder: Folder, name: str) -> int:
         """Remove one file, unless it is still being written; returns how many visible files that removed."""
         is_hidden = name.startswith(TEMPORARY)
-        if is_hidden and time.time() - folder.stat(name).st_mtime < _ABANDONED:
+        if is_hidden and time.time() - folder.stat(name).st_mtime < ABANDONED:
             return 0
         os.unlink(name, dir_fd=folder.fd)
         return 0 if is_hidden else 1
@@ -314,15 +255,6 @@ def _folder_of(documents: GroupDocuments) -> GroupFolder:
 
 
 @contextmanager
-def _in_zone(path: str) -> Iterator[None]:
-    """Turn DocumentNotFound into a NotFound that names the loading zone."""
-    try:
-        yield
-    except DocumentNotFound:
-        raise _absent(path) from None
-
-
-@contextmanager
 def _conflicts(to: str) -> Iterator[None]:
     """Turn the errors of a rename to this path into Conflict."""
     try:
@@ -331,7 +263,3 @@ def _conflicts(to: str) -> Iterator[None]:
         raise Conflict(f"There is something at '{to}' already.") from None
     except IsADirectoryError:
         raise Conflict(f"'{to}' is a folder.") from None
-
-
-def _absent(path: str) -> NotFound:
-    return NotFound(f"There is no file '{printable(path)}' in the loading zone: upload it first.")

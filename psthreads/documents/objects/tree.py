@@ -319,10 +319,10 @@ class ObjectTree:
         if self._late is not None:
             self._late.settle()
 
-    def beside(self, ending: str) -> ObjectTree:
-        """Return the tree whose root has this ending, too."""
+    def beside(self, mark: str) -> ObjectTree:
+        """Return a tree of the same group next to this one, whose root ends with a mark."""
         store = self.store if self._late is None else self._prompt.store
-        return ObjectTree(store, self.group, f"{self.root}{ending}", self.fence, self.guard, self._late)
+        return ObjectTree(store, self.group, f"{self.root}~{mark}", self.fence, self.guard, self._late)
 
     def key(self, path: str) -> str:
         """Return the key of a path."""

@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import os
-import re
 import secrets
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import BinaryIO, Final
+from typing import Final
 
 from psthreads.documents.objects.client import ObjectStore, StoredObject
 from psthreads.documents.objects.late import LARGEST
 from psthreads.documents.objects.names import FOLDER, objection
 from psthreads.documents.objects.tree import ObjectTree
-from psthreads.documents.paths import TEMPORARY, printable
-from psthreads.documents.side_by_side import WINDOW, InOrder
-from psthreads.documents.storage import Document, GroupDocuments, Moves, OnSkip, StagedFiles
-from psthreads.domain.errors import BadParameter, Conflict, DocumentNotFound, NotFound, TooLarge, UnsafePath
+from psthreads.documents.paths import TEMPORARY
+from psthreads.documents.side_by_side import WINDOW
+from psthreads.documents.storage import Document, GroupDocuments, OnSkip, StagedFiles
+from psthreads.documents.zones import ABANDONED, Zone, in_zone
+from psthreads.domain.errors import NotFound, TooLarge
 
-_UPLOAD_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
-_ABANDONED: Final = 24 * 3600 * 1000  # milliseconds; no upload takes so long
 _BATCH: Final = 1_000
 
 
@@ -65,57 +63,22 @@ class ObjectArrival:
             self._waits = False
 
 
-class ObjectZone:
+class ObjectZone(Zone[ObjectTree]):
     """One member's files for one group; see `MemberZone`."""
 
-    def __init__(self, tree: ObjectTree, upload_id: str = "") -> None:
-        self._tree = tree
-        self._store = tree.store
-        self.upload_id = upload_id
+    WIDTH = WINDOW
 
-    def of_upload(self, upload_id: str) -> ObjectZone:
-        """Do as MemberZone."""
-        if not upload_id:
-            return self
-        if not _UPLOAD_ID.fullmatch(upload_id):
-            raise BadParameter("uploadid", "An uploadid has 1 to 64 letters, digits and . _ -: choose another one.")
-        return ObjectZone(self._tree.beside(f"~{upload_id}"), upload_id)
+    @property
+    def _store(self) -> ObjectStore:
+        return self._tree.store
 
     def walk(self, on_skip: OnSkip, after: str = "") -> Iterator[Document]:
         """Do as MemberZone."""
         return self._tree.walk("", on_skip, after)
 
-    def count(self) -> int:
-        """Do as MemberZone."""
-        return self._tree.count()
-
     def resolve(self, path: str) -> str:
         """Do as MemberZone."""
         return self._stored(path).key[len(self._tree.root) :]
-
-    def open(self, path: str) -> BinaryIO:
-        """Do as MemberZone."""
-        with _in_zone(path):
-            return self._tree.open(path)
-
-    def read(self, path: str, most: int) -> bytes:
-        """Do as MemberZone."""
-        with _in_zone(path):
-            return self._tree.read(path, most)
-
-    def read_each(
-        self, documents: Iterable[Document], most: int
-    ) -> Iterator[tuple[Document, bytes | Exception | None]]:
-        """Do as MemberZone."""
-        return self._tree.read_each(documents, most)
-
-    def kind(self, path: str) -> str:
-        """Do as MemberZone."""
-        return self._tree.kind(path)
-
-    def kind_each(self, paths: Iterable[str]) -> Iterator[tuple[str, str | Exception]]:
-        """Do as MemberZone."""
-        return self._tree.kind_each(paths)
 
     @contextmanager
     def write(
@@ -127,11 +90,7 @@ class ObjectZone:
         waits: bool = False,
     ) -> Iterator[ObjectArrival]:
         """Do as MemberZone. `sync` is not used."""
-        if not path or path.startswith("/") or path.endswith("/"):
-            reason = "it must be the path of a file in the loading zone, such as docs/a.xml"
-            raise UnsafePath(printable(path), reason, "filename")
-        if self.kind(path) == "folder":
-            raise Conflict(f"'{printable(path)}' is a folder in the loading zone: choose another filename.")
+        self._check_new(path)
         key = self._tree.place(path)
         hidden = f"{self._tree.root}/{TEMPORARY}{secrets.token_hex(8)}"
         arrival = ObjectArrival(self._store, hidden if waits else key, most)
@@ -157,12 +116,8 @@ class ObjectZone:
 
     def move_out(self, path: str, documents: GroupDocuments, to: str, *, overwrite: bool) -> None:
         """Do as MemberZone."""
-        with _in_zone(path):
+        with in_zone(path):
             _tree_of(documents).transfer(self._tree, path, to, overwrite=overwrite)
-
-    def move_out_each(self, moves: Iterable[tuple[str, str]], documents: GroupDocuments, *, overwrite: bool) -> Moves:
-        """Do as MemberZone, side by side."""
-        return InOrder(lambda each: self.move_out(each[0], documents, each[1], overwrite=overwrite), moves, WINDOW)
 
     def copy_out(self, path: str, documents: GroupDocuments, to: str, *, overwrite: bool) -> None:
         """Do as `move_out`."""
@@ -175,10 +130,6 @@ class ObjectZone:
             return tree.is_same(self._stored(path), tree.stored(to))
         return False
 
-    def sync(self) -> None:
-        """Do as MemberZone."""
-        self._tree.sync()
-
     def remove(self, path: str) -> bool:
         """Do as MemberZone."""
         try:
@@ -188,14 +139,10 @@ class ObjectZone:
         self._store.delete([stored.key])
         return True
 
-    def clear(self) -> int:
-        """Do as MemberZone."""
-        return self.clear_measured()[0]
-
     def clear_measured(self) -> tuple[int, int]:
         """Do as MemberZone."""
         removed = size = 0
-        recent = time.time() * 1000 - _ABANDONED
+        recent = (time.time() - ABANDONED) * 1000
         for page in self._store.pages(self._tree.root):
             due = [each for each in page if not self._is_hidden(each) or each.modified < recent]
             self._store.delete([each.key for each in due])
@@ -213,7 +160,7 @@ class ObjectZone:
         return objection(stored.key[len(self._tree.root) :]) == " "
 
     def _stored(self, path: str) -> StoredObject:
-        with _in_zone(path):
+        with in_zone(path):
             return self._tree.stored(path)
 
 
@@ -221,12 +168,3 @@ def _tree_of(documents: GroupDocuments) -> ObjectTree:
     if not isinstance(documents, ObjectTree):
         raise TypeError("A zone in an object store moves its files to documents in one")
     return documents
-
-
-@contextmanager
-def _in_zone(path: str) -> Iterator[None]:
-    """Turn DocumentNotFound into a NotFound that names the loading zone."""
-    try:
-        yield
-    except DocumentNotFound:
-        raise NotFound(f"There is no file '{printable(path)}' in the loading zone: upload it first.") from None
