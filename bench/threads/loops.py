@@ -137,7 +137,9 @@ def _statistics(redis: Redis) -> dict[str, tuple[int, int]]:
 
 
 def _listings(redis: Redis) -> int:
-    return sum(_size(redis, key) for pattern in ("ps:threads:*", "ps:tombstones") for key in redis.scan_iter(pattern))
+    return sum(
+        _size(redis, key) for pattern in ("ps:threads:*", "ps:tombstones", "ps:ids") for key in redis.scan_iter(pattern)
+    )
 
 
 def _size(redis: Redis, key: bytes) -> int:

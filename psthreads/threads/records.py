@@ -58,8 +58,8 @@ _NEWER: Final = "A newer version of psthreads wrote this thread, and this server
 _DAMAGED: Final = "The record of this thread cannot be read ({}): an administrator can cancel and delete it."
 
 
-Kind = Status | Literal["active", "finished"]
-"""The kind of a listing: one status, all that are not final, or all that are."""
+Kind = Status | Literal["active", "finished", "all"]
+"""The kind of a listing: one status, all that are not final, all that are, or every thread."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,8 @@ from psthreads.domain.model import Status
 from psthreads.threads import jobs, leases, records
 
 # Those that only read; reports, whose lines may be lost with a worker, too; and what a janitor does again.
-_UNCONFIRMED: Final = frozenset(("find", "list", "log", "overview", "survey", "report", "lead", "recover", "unblock"))
+_READERS: Final = frozenset(("find", "find_ids", "list", "log", "overview", "survey"))
+_UNCONFIRMED: Final = _READERS | {"report", "lead", "recover", "unblock"}
 _LUA_TYPES: Final = {str: "string", int: "number", bool: "boolean"}
 
 

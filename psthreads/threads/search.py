@@ -22,9 +22,11 @@ from psthreads.threads.scripts import ThreadScripts
 
 _SLICE: Final = 250  # threads in one step of a search: few enough not to hold up Redis
 _SCANNED: Final = 2_000
+_ID: Final = re.compile(r"[0-9a-f]{8,32}\Z", re.IGNORECASE)
 _CURSOR: Final = re.compile(r"([0-9]{1,16})-([0-9a-f]{32})\Z")
 _SHOWN: Final = 8
 _STEPS: Final = 4  # of a duration's length in an octave, as lua/common.lua counts them
+_STATES: Final = frozenset({"active", "finished", "all"})
 _ENDS: Final = tuple(status for status in Status if status.is_final)
 
 
@@ -33,7 +35,8 @@ class ThreadQuery:
     """The threads to find: of a group, a member or a process, where these are given.
 
     `since` and `till` are milliseconds since the epoch, 0 for no bound: of the acceptance of active threads, and of the
-    end of final ones. `text` is searched in names and messages, without regard to case.
+    end of final ones. `text` is searched in names and messages, without regard to case; an id, or its first eight
+    characters or more, finds its thread.
     """
 
     kind: Kind = "active"
@@ -110,6 +113,18 @@ class ThreadSearch:
 
         Raises BadParameter for an `after` that no search has returned.
         """
+        if not after and is_id(query.text) and (threads := self._with_id(query, size)):
+            return ThreadSearchResult(threads, "", len(threads), 0)
+        return self._scan(query, after, size, look_at)
+
+    def _with_id(self, query: ThreadQuery, size: int) -> tuple[Thread, ...]:
+        """Return the matching threads whose ids begin with the text, which costs the same however many are stored."""
+        flat = self._run("find_ids", query.text.lower(), size)
+        threads = (parse_thread(key.decode(), raw) for key, raw in _pairs(flat) if _matches(query, key, raw))
+        latest = query.till or math.inf
+        return tuple(self._annotate(each) for each in threads if query.since <= (each.ended or each.created) <= latest)
+
+    def _scan(self, query: ThreadQuery, after: str, size: int, look_at: int) -> ThreadSearchResult:
         listings, is_exact = _listings(query)
         threads: list[Thread] = []
         total, scanned, score, has_more = 0, 0, 0, True
@@ -131,13 +146,13 @@ class ThreadSearch:
                     break
                 score = int(at)
                 after = f"{score}-{thread_id.decode()}"
-                if _matches(query, raw):
+                if _matches(query, thread_id, raw):
                     threads.append(self._annotate(parse_thread(thread_id.decode(), raw)))
         stopped_early = has_more and len(threads) < size
         return ThreadSearchResult(
             threads=tuple(threads),
             after=after if has_more else "",
-            total=total if is_exact else None,
+            total=total if is_exact and query.kind != "all" else None,  # Some that have expired may still be listed.
             looked_back_to=score if stopped_early else 0,
         )
 
@@ -165,13 +180,18 @@ class ThreadSearch:
         )
 
 
+def is_id(text: str) -> bool:
+    """Return whether a text may be the id of a thread, or the beginning of one: eight hexadecimal digits or more."""
+    return _ID.match(text) is not None
+
+
 def _listings(query: ThreadQuery) -> tuple[list[tuple[str, str]], bool]:
     """Return the listings that each hold all that can match, and whether the first one holds nothing else.
 
     A listing is a pair of scope and kind. The first is the whole server's or the group's.
     """
     kind = query.kind
-    state = kind if kind in {"active", "finished"} else "finished" if Status(kind).is_final else "active"
+    state = kind if kind in _STATES else "finished" if Status(kind).is_final else "active"
     listings = [("server" if query.group_id == SERVER_WIDE else str(query.group_id), str(kind))]
     if query.member_id is not None:
         listings.append((f"member:{query.member_id}", state))
@@ -180,18 +200,20 @@ def _listings(query: ThreadQuery) -> tuple[list[tuple[str, str]], bool]:
     return listings, len(listings) == 1 and not query.text
 
 
-def _matches(query: ThreadQuery, raw: bytes) -> bool:
+def _matches(query: ThreadQuery, thread_id: bytes, raw: bytes) -> bool:
     try:
-        return _meta_matches(query, json.loads(raw))
+        return _meta_matches(query, thread_id.decode(), json.loads(raw))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         # A record that cannot be read is shown wherever it may belong, but not as what somebody has searched.
         return query.member_id is None and not query.process and not query.text
 
 
-def _meta_matches(query: ThreadQuery, meta: Mapping[str, Any]) -> bool:
+def _meta_matches(query: ThreadQuery, thread_id: str, meta: Mapping[str, Any]) -> bool:
     # Most of the threads that a search looks at do not match: no whole thread is made of them.
     status = Status(meta["status"])
-    if query.kind not in {"active", "finished"} and status is not Status(query.kind):
+    if query.kind != "all" and (
+        status.is_final != (query.kind == "finished") if query.kind in _STATES else status is not Status(query.kind)
+    ):
         return False
     if query.group_id != SERVER_WIDE and meta["groupid"] != query.group_id:
         return False
@@ -200,7 +222,9 @@ def _meta_matches(query: ThreadQuery, meta: Mapping[str, Any]) -> bool:
     if query.process and meta["process"] != query.process:
         return False
     text = query.text.casefold()
-    return not text or text in meta["name"].casefold() or text in meta.get("message", "").casefold()
+    if not text or text in meta["name"].casefold() or text in meta.get("message", "").casefold():
+        return True
+    return is_id(text) and thread_id.startswith(text)
 
 
 def _cursor(after: str) -> tuple[str, str]:

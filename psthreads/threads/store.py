@@ -41,6 +41,8 @@ their version.
 """
 _ACCESS: Final = "ps:access"
 _TOMBSTONES: Final = "ps:tombstones"
+_IDS: Final = "ps:ids"
+_AT_ONCE: Final = 1_000  # tombstones to remove in one step
 _RESULT_FIELD: Final = "returned"  # of the job's hash, as in lua/finish.lua; RQ has a field `result` of its own
 
 
@@ -311,9 +313,13 @@ class ThreadStore(Executions):
         return int(seconds) * 1000
 
     def forget_tombstones(self, until: int) -> None:
-        """Remove the tombstones that were due at this time of Redis, in ms."""
+        """Remove the tombstones that were due at this time of Redis, in ms, and forget their ids."""
         with translate_errors():
-            self._redis.zremrangebyscore(_TOMBSTONES, "-inf", until)
+            while ids := self._redis.zrange(_TOMBSTONES, "-inf", until, byscore=True, offset=0, num=_AT_ONCE):
+                with self._redis.pipeline() as pipeline:
+                    pipeline.zrem(_IDS, *ids)
+                    pipeline.zrem(_TOMBSTONES, *ids)
+                    pipeline.execute()
 
     def existing(self, thread_ids: Collection[str]) -> set[str]:
         """Return those of the ids that belong to a stored thread, in one round trip."""

@@ -34,6 +34,8 @@ PICTURES = (
     Picture("overview", "/dashboard"),
     Picture("threads", "/dashboard/threads"),
     Picture("finished", "/dashboard/threads?status=finished"),
+    Picture("all", "/dashboard/threads?status=all"),
+    Picture("failures", "/dashboard/failures"),
     Picture("waiting", "/dashboard/threads/{waiting}"),
     Picture("thread", "/dashboard/threads/{running}"),
     Picture("cancelling", "/dashboard/threads/{cancelling}"),

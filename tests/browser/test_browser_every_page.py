@@ -65,6 +65,7 @@ def places(site: Site, store: ThreadStore) -> list[Place]:
     server_wide = site.start("server-wide", by="chief", group=None)
     base = "/dashboard/groups/acme"
     paths = ["", "/threads", "/threads?status=finished", "/threads?text=%3Cimg", "/threads?status=failed&text=nothing"]
+    paths += ["/threads?status=all", "/failures"]
     paths += [f"/threads/{thread}" for thread in (ended, validated, exported, failed, running, waiting)]
     paths += [f"/threads/{thread}/log" for thread in (ended, validated, running)]
     paths += [
@@ -171,9 +172,12 @@ def test_axe_finds_nothing_on_questions_answers_and_errors(site: Site, new_page:
         assert page.evaluate("document.documentElement.scrollWidth") <= 360
 
     page.goto("/dashboard/threads")
-    page.get_by_role("button", name="Cancel selected").click()
+    expect(page.get_by_role("button", name="Cancel selected")).to_be_hidden()
+    page.evaluate("document.getElementById('bulk').requestSubmit()")
     is_good("No threads selected")
     page.goto("/dashboard/threads")
+    assert page.locator("tbody tr").first.bounding_box()["height"] < 90  # type: ignore[index] # two lines, and a message
+    page.locator("[data-pick]").first.check()
     page.get_by_label("All matching threads").check()
     page.get_by_role("button", name="Cancel selected").click()
     is_good("Cancel 3 threads?")
@@ -257,7 +261,7 @@ def test_everything_is_done_by_keyboard(site: Site, page: Page, store: ThreadSto
                 return
         pytest.fail(f"{name} cannot be reached")
 
-    tab_to("Name or message")
+    tab_to("Name, message or ID")
     page.keyboard.type("counting")
     page.keyboard.press("Enter")
     expect(page).to_have_url(re.compile("text=counting"))

@@ -5,7 +5,7 @@
 
 local JOB, QUEUE, TAKEN, STARTED = @JOB@, @QUEUE@, @TAKEN@, @STARTED@
 local LEASES, QUEUED, WAITING, FEED, ACCESS = 'ps:leases', 'ps:queued', 'ps:waiting', 'ps:feed', 'ps:access'
-local TOMBSTONES = 'ps:tombstones'
+local TOMBSTONES, IDS = 'ps:tombstones', 'ps:ids'
 local FEED_LENGTH = 10000
 local HOUR, DAY, KEPT_DAYS = 3600000, 86400000, 8
 local STATUSES, FINAL = @STATUSES@, @FINAL@
@@ -113,8 +113,10 @@ local function enter(scopes, kind, id, score, ends)
   end
 end
 
--- Return the keys that a listing is read from: `finished` threads of the server or a group are in three.
+-- Return the keys that a listing is read from: `finished` threads of the server or a group are in three, and `all` are
+-- those with the active ones.
 local function keys_of(scope, kind)
+  if kind == 'all' then return {index(scope, 'active'), unpack(keys_of(scope, 'finished'))} end
   if kind ~= 'finished' or string.find(scope, ':', 1, true) then return {index(scope, kind)} end
   local keys = {}
   for _, status in ipairs(STATUSES) do

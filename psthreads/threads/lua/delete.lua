@@ -15,6 +15,7 @@ if damaged[id] then
 end
 count_logged(meta, -((meta.log_head_bytes or 0) + (meta.log_tail_bytes or 0)))
 redis.call('DEL', JOB .. id, head_of(id), tail_of(id))
+redis.call('ZREM', IDS, id)
 bury(id, clock())
 audit('thread.delete', cjson.decode(ARGV[2]), id, meta)
 -- Its followers look, and find that it does not exist.

@@ -18,6 +18,7 @@ append(id, meta, {now .. 'I' .. 'Accepted from ' .. args.username})
 local why = must_wait(meta)
 if why then enqueue_in_group(id, meta, why) end
 local raw = change(id, meta, 'initialised', now, {unpack(ARGV, 2)})
+redis.call('ZADD', IDS, 0, id)
 count(meta, 'started', now)
 audit('thread.start', args.origin, id, meta)
 redis.call('SADD', @QUEUES@, QUEUE)

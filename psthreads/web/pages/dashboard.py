@@ -12,10 +12,10 @@ from psthreads.web.auth.guard import Guard
 from psthreads.web.http import headers
 from psthreads.web.pages import overview, zone
 from psthreads.web.pages.scope import GROUP, SERVER
-from psthreads.web.pages.threads import listing, log, start, thread
+from psthreads.web.pages.threads import failures, listing, log, start, thread
 from psthreads.web.services import Services
 
-_SECTIONS: Final = (overview, listing, thread, log, start)
+_SECTIONS: Final = (overview, listing, failures, thread, log, start)
 
 
 def make_blueprints(services: Services, guard: Guard) -> Iterator[tuple[Blueprint, str]]:

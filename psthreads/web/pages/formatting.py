@@ -19,7 +19,7 @@ _STATUS_WORDS: Final[Mapping[str, str]] = {Status.INITIALISED: "Waiting", Status
 
 
 def status_word(status: str) -> str:
-    """Return the word that pages show for a status of the API, or for `active` or `finished`."""
+    """Return the word that pages show for a status of the API, or for another kind of a list."""
     return _STATUS_WORDS.get(status, status.capitalize())
 
 

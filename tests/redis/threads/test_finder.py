@@ -390,3 +390,46 @@ def test_a_list_of_threads_with_much_xml_is_bounded(search: ThreadSearch, store:
         assert 3_000_000 < sum(len(thread.xml) for thread in threads) < 4_300_000
         assert threads[0].xml == xml
         assert not threads[-1].xml
+
+
+def test_an_id_or_its_beginning_finds_its_thread_however_many_are_newer(
+    redis: Redis, store: ThreadStore, search: ThreadSearch
+) -> None:
+    old = made(redis, store, end=Status.FAILED)
+    for _ in range(10):
+        made(redis, store)
+    for text in (old, old[:8], old[:9].upper()):
+        assert ids(search.find(ThreadQuery("all", text=text), look_at=1)) == [old]
+    assert ids(search.find(ThreadQuery("active", text=old))) == []
+    assert ids(search.find(ThreadQuery("all", PRESS.id, text=old))) == []
+    assert ids(search.find(ThreadQuery("all", since=store.fetch(old).ended + 1, text=old))) == []
+    assert ids(search.find(ThreadQuery("all", text=old[:7]))) == []
+    # One that an earlier version accepted stands in no list of ids.
+    redis.delete("ps:ids")
+    assert ids(search.find(ThreadQuery("all", text=old), look_at=1)) == [old]
+    assert ids(search.find(ThreadQuery("all", text=old[:8]))) == [old]
+
+
+def test_an_id_is_forgotten_with_its_thread(redis: Redis, store: ThreadStore, search: ThreadSearch) -> None:
+    deleted, expired, kept = (made(redis, store, end=Status.COMPLETED) for _ in range(3))
+    store.delete(deleted, BY)
+    redis.delete(f"rq:job:{expired}")
+    assert ids(search.find(ThreadQuery("all", text=expired[:8]))) == []
+    redis.zadd("ps:tombstones", {expired: 1})
+    store.forget_tombstones(2)
+    assert redis.zrange("ps:ids", 0, -1) == [kept.encode()]
+
+
+def test_all_are_those_that_have_ended_and_those_that_have_not(
+    redis: Redis, store: ThreadStore, search: ThreadSearch
+) -> None:
+    ends = [made(redis, store, end=status) for status in (Status.FAILED, Status.COMPLETED)]
+    active = made(redis, store)
+    elsewhere = made(redis, store, group=PRESS)
+    assert every(search, ThreadQuery("all"), size=2) == [elsewhere, active, *reversed(ends)]
+    assert every(search, ThreadQuery("all", ACME.id), size=1) == [active, *reversed(ends)]
+    assert every(search, ThreadQuery("all", member_id=JONES.id, process="count", text="thread"), size=3) == [
+        elsewhere,
+        active,
+        *reversed(ends),
+    ]

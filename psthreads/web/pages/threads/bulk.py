@@ -1,7 +1,8 @@
-"""Cancelling, killing or deleting many threads: a confirmation page first, then the result for each thread."""
+"""Cancelling, killing, deleting or restarting many threads: first a confirmation page, then the result for each."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -9,20 +10,32 @@ from typing import Final
 from flask import Blueprint, g, render_template, request
 
 from psthreads.authoring.parameter import Parameter
+from psthreads.authoring.process import Answer
 from psthreads.domain import access
-from psthreads.domain.errors import BadParameter, Conflict, NotAllowed, ThreadNotFound, Unavailable
+from psthreads.domain.errors import (
+    BadParameter,
+    Conflict,
+    NotAllowed,
+    PsthreadsError,
+    ThreadNotFound,
+    TooManyRequests,
+    Unavailable,
+)
 from psthreads.domain.model import Status, Thread, is_thread_id
+from psthreads.web.api import starts
 from psthreads.web.http.audit_origin import request_origin
 from psthreads.web.http.parameters import value_of
 from psthreads.web.pages.formatting import status_word
 from psthreads.web.pages.threads import filters
+from psthreads.web.pages.threads.again import start_again
 from psthreads.web.services import Services
 
 LIMIT: Final = 1_000
 """How many threads one action can change."""
 
 _LOOK_AT: Final = 10_000
-_ACT: Final = Parameter("act", str, "cancel", choices=("cancel", "kill", "delete"))
+_ACT: Final = Parameter("act", str, "cancel", choices=("cancel", "kill", "delete", "again"))
+_LONGEST: Final = 20.0  # seconds that starts may take: their checks may read documents
 
 
 @dataclass(slots=True)
@@ -87,11 +100,12 @@ class _BulkAction:
         self._services = services
         self._name = name
         self._by = request_origin()
+        self._until = time.monotonic() + _LONGEST
         self._results: dict[str, Result] = {}
 
     def run(self, threads: Sequence[Thread]) -> list[Result]:
         """Change each thread and return the results, bad ones first."""
-        change = self._delete if self._name == "delete" else self._cancel
+        change = {"delete": self._delete, "again": self._start_again}.get(self._name, self._cancel)
         for number, thread in enumerate(threads):
             try:
                 change(thread)
@@ -99,10 +113,13 @@ class _BulkAction:
                 self._add(thread, "not found; deleted or expired", is_bad=True)
             except Conflict:
                 self._add(thread, "not finished; cancel it first", is_bad=True)
-            except Unavailable:
+            except (Unavailable, TooManyRequests) as problem:
+                reason = "the database is unavailable" if isinstance(problem, Unavailable) else problem.message
                 for rest in threads[number:]:
-                    self._add(rest, "not changed, because the database is unavailable; try again", is_bad=True)
+                    self._add(rest, f"not changed ({reason.rstrip('.')}); try again", is_bad=True)
                 break
+            except PsthreadsError as problem:
+                self._add(thread, f"not started: {problem.message}", is_bad=True)
         return sorted(self._results.values(), key=lambda result: not result.is_bad)
 
     def _cancel(self, thread: Thread) -> None:
@@ -118,6 +135,17 @@ class _BulkAction:
     def _delete(self, thread: Thread) -> None:
         self._services.store.delete(thread.id, self._by)
         self._add(thread, "deleted", is_bad=False)
+
+    def _start_again(self, thread: Thread) -> None:
+        if time.monotonic() > self._until:
+            raise TooManyRequests(f"these starts took longer than {_LONGEST:g} s", 1)
+        # The form's key with the thread's: a form that is sent twice starts each thread once.
+        result = start_again(self._services, thread, f"{starts.form_key()}-{thread.id}")
+        if isinstance(result, Answer):
+            result.path.unlink()
+            self._add(thread, "done at once, without a thread; open it to get its file", is_bad=True)
+        else:
+            self._add(result, "started again", is_bad=False)
 
     def _add(self, thread: Thread, outcome: str, *, is_bad: bool) -> None:
         self._results.setdefault(outcome, Result(outcome, is_bad)).threads.append(thread)

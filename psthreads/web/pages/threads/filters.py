@@ -15,10 +15,10 @@ from psthreads.domain.errors import BadParameter, GroupNotFound, MemberNotFound,
 from psthreads.domain.model import SERVER_WIDE, Status
 from psthreads.identity.directory import Directory
 from psthreads.threads.records import Kind
-from psthreads.threads.search import ThreadQuery
+from psthreads.threads.search import ThreadQuery, is_id
 from psthreads.web.pages import scope
 
-KINDS: Final = ("active", "finished", *(str(status) for status in Status))
+KINDS: Final = ("active", "finished", "all", *(str(status) for status in Status))
 _NAMES: Final = ("status", "process", "group", "member", "since", "until", "text")
 _TEXT: Final = Parameter("text", str, "", Bounds(greatest=200))
 _NO_MEMBER: Final = -1
@@ -34,13 +34,13 @@ class Filters:
 
     @property
     def kind(self) -> str:
-        """The status, `active` or `finished`."""
+        """The status, `active`, `finished` or `all`."""
         return str(self.query.kind)
 
     @property
     def is_finished(self) -> bool:
         """Whether the list holds finished threads."""
-        return self.kind == "finished" or (self.kind != "active" and Status(self.kind).is_final)
+        return self.kind == "finished" or (self.kind not in {"active", "all"} and Status(self.kind).is_final)
 
     @property
     def are_set(self) -> bool:
@@ -54,10 +54,18 @@ class Filters:
             del values["status"]
         return scope.page("threads", **values)
 
+    @property
+    def failures_url(self) -> str:
+        """The address of the failures by cause, with these filters."""
+        return scope.page(
+            "failures", **{name: value for name, value in self.values.items() if value and name != "status"}
+        )
 
-def read(directory: Directory, registry: Registry) -> Filters:
-    """Return the filters in the request's query or form."""
+
+def read(directory: Directory, registry: Registry, status: str = "") -> Filters:
+    """Return the filters in the request's query or form; with a `status`, of a page that shows this one alone."""
     values = {name: request.values.get(name, "").strip() for name in _NAMES}
+    values["status"] = status or values["status"]
     problems: dict[str, str] = {}
 
     def checked(name: str, convert: Callable[[str], Any], default: Any) -> Any:
@@ -87,7 +95,8 @@ def read(directory: Directory, registry: Registry) -> Filters:
         values["group"], group_id = "", g.caller.group.id
     else:
         group_id = checked("group", group, SERVER_WIDE)
-    values["status"] = checked("status", _status, "active")
+    # Whoever looks for an id wants its thread, whatever became of it.
+    values["status"] = checked("status", _status, "all" if is_id(values["text"]) else "active")
     query = ThreadQuery(
         kind=cast("Kind", values["status"]),
         group_id=group_id,

@@ -11,20 +11,21 @@ from flask import Blueprint, g, redirect, render_template
 from werkzeug.wrappers import Response as AnyResponse
 
 from psthreads.authoring.parameter import Value, as_text
-from psthreads.authoring.process import Answer, Process
+from psthreads.authoring.process import Answer
 from psthreads.domain import access
-from psthreads.domain.errors import MemberNotFound
 from psthreads.domain.masking import MASK, Masker
-from psthreads.domain.model import Thread
+from psthreads.domain.model import LogPage, Status, Thread
 from psthreads.web.api import starts
 from psthreads.web.auth.guard import Guard
 from psthreads.web.http import respond
 from psthreads.web.http.audit_origin import request_origin
 from psthreads.web.pages import scope
 from psthreads.web.pages.formatting import duration, pluralize, status_word
+from psthreads.web.pages.threads.again import may_start, start_again
 from psthreads.web.services import Services
 
 _TAIL: Final = 12
+_LONGEST_TRACE: Final = 8_000  # characters; the log has the whole
 _STALLED_MS: Final = 10_000  # without a report
 _SILENT_MS: Final = 5_000  # healthy workers send heartbeats more often
 
@@ -38,16 +39,18 @@ def add_to(blueprint: Blueprint, services: Services, guard: Guard) -> None:
         target = services.store.with_result(guard.thread(thread))
         process = services.registry.find(target.process)
         now = int(time.time() * 1000)
+        log = services.store.log(target.id, -_TAIL, _TAIL)
         return render_template(
             "thread.html",
             thread=target,
-            log=services.store.log(target.id, -_TAIL, _TAIL),
+            log=log,
+            trace=_trace(target, log) if access.sees_details(g.caller) else "",
             bars=[(bar, _time_left(target, bar, now)) for bar in respond.bars(target)],
             results=respond.results(target),
             result=json.dumps(json.loads(target.result), indent=2, ensure_ascii=False) if target.result else "",
             parameters=_visible(services.store.values(target.id), mask),
             history=list(_timeline(target, now)),
-            may_start=process is not None and _may_start(process),
+            may_start=process is not None and may_start(process),
             may_delete=target.status.is_final and access.may_delete(g.caller),
         )
 
@@ -59,28 +62,7 @@ def add_to(blueprint: Blueprint, services: Services, guard: Guard) -> None:
 
     @blueprint.post("/threads/<thread>/again")
     def again(thread: str, **_: str) -> AnyResponse:
-        target = guard.thread(thread)
-        process = starts.process_of(services, target.process, may_start=_may_start)
-        result = starts.begin(
-            services,
-            process,
-            process.read(process.texts(services.store.values(target.id))),
-            member=_member_of(target),
-            group=services.directory.find_group(str(target.group_id)) if target.group_name else None,
-            key=starts.form_key(),
-        )
-        return follow(result)
-
-    def _member_of(target: Thread) -> access.Member:
-        """Return the member to start for: the same one for an administrator, otherwise the caller."""
-        caller: access.Member = g.caller.member
-        if not caller.admin or caller.id == target.member_id:
-            return caller
-        try:
-            member = services.directory.find_member(str(target.member_id))
-        except MemberNotFound:
-            return caller
-        return member if access.may_act_as(g.caller, member) else caller
+        return follow(start_again(services, guard.thread(thread), starts.form_key()))
 
 
 def follow(result: Thread | Answer) -> AnyResponse:
@@ -90,8 +72,12 @@ def follow(result: Thread | Answer) -> AnyResponse:
     return redirect(scope.page("thread", thread=result.id), 303)
 
 
-def _may_start(process: Process) -> bool:
-    return access.may_start(g.caller, process.role)
+def _trace(thread: Thread, log: LogPage) -> str:
+    """Return the traceback of a thread's failure, or as much of its end as a page carries."""
+    if thread.status is not Status.FAILED:
+        return ""
+    trace = next((event.detail for event in reversed(log.events) if event.detail), "")
+    return trace if len(trace) <= _LONGEST_TRACE else f"…\n{trace[-_LONGEST_TRACE:]}"
 
 
 def _time_left(thread: Thread, bar: respond.BarView, now: int) -> str:
