@@ -7,6 +7,7 @@
    data-hold="form"         a live part that pauses while boxes of that form are ticked
    data-live[="thread id"]  gets the event `changed` when any thread, or that one, changes; htmx then fetches it again
    data-select-all="form"   ticks all boxes with data-pick of that form; data-count="form" shows how many are ticked
+   data-suggest="URL"       a field whose datalist gets the names that begin with what is typed
    data-back                an error page of an unavailable server: it reloads when the server is back
 
    Other scripts get every event of the stream, as `stream` on the document with {kind, data}. */
@@ -249,6 +250,24 @@
     if (box.dataset.selectAll) for (const each of boxes(box.dataset.selectAll)) each.checked = box.checked;
     document.querySelectorAll('[data-select-all]').forEach(count);
     for (const part of document.querySelectorAll('[data-hold]')) refresh(part); // unless it is still paused
+  });
+
+  // Fields that suggest names while somebody types: the browser shows those of the field's datalist.
+
+  let suggesting = 0;
+
+  document.addEventListener('input', ({ target }) => {
+    if (!target.dataset?.suggest) return;
+    clearTimeout(suggesting);
+    suggesting = setTimeout(async () => {
+      const address = new URL(target.dataset.suggest, location.href);
+      address.searchParams.set('prefix', target.value);
+      try {
+        const answer = await fetch(address);
+        const names = answer.ok && !answer.redirected ? await answer.json() : [];
+        target.list.replaceChildren(...names.map((value) => Object.assign(document.createElement('option'), { value })));
+      } catch { /* Without suggestions the field works as well. */ }
+    }, 150);
   });
 
   // The menu closes on Escape and on a click elsewhere.

@@ -62,6 +62,16 @@ class Parameter:
         is_unbounded = self.kind is str and not self.choices and self.bounds.greatest is None
         return _MAX_CHARACTERS if is_unbounded else self.bounds.greatest
 
+    @property
+    def range(self) -> str:
+        """The declared bounds in words, such as "from 1 to 10" or "at most 20 characters"; empty if there are none."""
+        least, greatest, of = self.bounds.least, self.bounds.greatest, "" if self.kind is str else 0
+        if least is None or (self.kind is str and least <= 1):
+            return "" if greatest is None else f"at most {_amount(greatest, of)}"
+        if greatest is None:
+            return f"at least {_amount(least, of)}"
+        return f"from {_number(least)} to {_amount(greatest, of)}"
+
     def read(self, text: str) -> Value:
         """Convert a request's text to a value; raises BadParameter if the text is invalid."""
         value = self._convert(text)

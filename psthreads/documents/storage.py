@@ -145,8 +145,11 @@ class ReadableTree(Protocol):
     def is_folder(self, path: str) -> bool:
         """Tell whether the path is a folder, and not a document."""
 
-    def entries(self, path: str, on_skip: OnSkip = ignore_skip) -> list[tuple[str, bool]]:
-        """Return the names of a folder's documents and folders, sorted in reverse, each with whether it is a folder."""
+    def entries(self, path: str, on_skip: OnSkip = ignore_skip, most: int | None = None) -> list[tuple[str, bool]]:
+        """Return the names of a folder's documents and folders, sorted in reverse, each with whether it is a folder.
+
+        With `most`, return some of them where the folder has more.
+        """
 
 
 class GroupDocuments(ReadableTree, Protocol):

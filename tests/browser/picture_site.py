@@ -152,6 +152,7 @@ def shown() -> Iterator[tuple[Site, dict[str, str]]]:
                 redis_url=server.url,
                 port=free_port(),
                 workers=_WORKERS,
+                group_threads=_WORKERS,
                 documents=folder / "documents",
                 processes=("psthreads.processes", "tests.support.sample_processes", "tests.browser.picture_processes"),
                 grace=2,

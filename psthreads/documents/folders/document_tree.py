@@ -151,9 +151,9 @@ class DocumentTree:
         normal = "/" + "/".join(names)
         return not names or self._is_folder(self._enter(names[:-1], normal), names[-1], normal)
 
-    def entries(self, path: str, on_skip: OnSkip = ignore_skip) -> list[tuple[str, bool]]:
+    def entries(self, path: str, on_skip: OnSkip = ignore_skip, most: int | None = None) -> list[tuple[str, bool]]:
         """Return the names of a folder's documents and folders, sorted in reverse, each with whether it is a folder."""
-        return self._enter(names_of(path), path).list(on_skip)
+        return self._enter(names_of(path), path).list(on_skip, most)
 
     def parent(self, path: str) -> tuple[Folder, str]:
         """Return the folder that a path is in, which must exist, and the name in it, which need not."""

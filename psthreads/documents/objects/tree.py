@@ -94,7 +94,7 @@ class ObjectTree:
         except DocumentNotFound:
             return ""
 
-    def entries(self, path: str, on_skip: OnSkip = ignore_skip) -> list[tuple[str, bool]]:
+    def entries(self, path: str, on_skip: OnSkip = ignore_skip, most: int | None = None) -> list[tuple[str, bool]]:
         """Do as ReadableTree."""
         names, normal = normal_of(path)
         folders, stored = self.store.level(key_of(self.root, names))
@@ -104,7 +104,7 @@ class ObjectTree:
         documents = [each.key.rpartition("/")[2] for each in stored]
         entries = [*((name, True) for name in folders), *((name, False) for name in documents)]
         kept: dict[str, bool] = {}
-        for name, is_folder in entries:
+        for name, is_folder in entries[:most]:
             if reason := objection(f"{base}/{name}"):
                 if reason.strip():
                     on_skip(printable(f"{base}/{name}"), reason)

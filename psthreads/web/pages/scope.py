@@ -67,6 +67,11 @@ def layout() -> str:
     return "fragment.html" if "HTTP_HX_REQUEST" in request.environ else "base.html"
 
 
+def suggestions(kind: str) -> str:
+    """Return the address that suggests names of `groups` or `members` to administrators, empty for others."""
+    return url_for("pages.names", kind=kind) if access.may_use_server(g.caller) else ""
+
+
 def form_key() -> str:
     """Return a new idempotency key: a form that is sent twice starts one thread."""
     return uuid4().hex
@@ -76,6 +81,7 @@ GLOBALS: Final[Mapping[str, Callable[..., Any]]] = {
     "here": here,
     "page": page,
     "form_key": form_key,
+    "suggestions": suggestions,
     "share": respond.share,
     "service": service,
     "section": section,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
-from flask import Blueprint, Response, g, redirect, render_template, url_for
+from flask import Blueprint, Response, g, jsonify, redirect, render_template, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
 from psthreads.domain import access
@@ -18,6 +18,7 @@ from psthreads.web.pages import forms
 from psthreads.web.pages.people import group
 from psthreads.web.services import Services
 
+_SUGGESTED: Final = 10
 _MESSAGES: Final = {"removed": "Group removed."}
 
 
@@ -33,6 +34,13 @@ def add_changes_to(blueprint: Blueprint, services: Services) -> None:
     """Add what changes groups, and the pages of one group's members."""
     directory = services.directory
     group.add_to(blueprint, services)
+
+    @blueprint.get("/dashboard/names")
+    def names() -> Response:
+        prefix = forms.argument("prefix").strip().removeprefix("~")
+        if forms.argument("kind") == "groups":
+            return jsonify([each.name for each in directory.find_groups(prefix, size=_SUGGESTED).items])
+        return jsonify([each.member.username for each in directory.find_members(prefix, size=_SUGGESTED).items])
 
     @blueprint.post("/dashboard/groups")
     def group_add() -> AnyResponse:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Final
 
 from flask import Blueprint, Response, g, render_template, request
@@ -26,15 +26,16 @@ from psthreads.domain.masking import Masker
 from psthreads.web.api import starts
 from psthreads.web.auth.guard import Guard
 from psthreads.web.pages import scope
+from psthreads.web.pages.threads import browse
 from psthreads.web.pages.threads.thread import follow, looks_secret
 from psthreads.web.services import Services
 
-_OWN_FIELDS: Final = frozenset({"csrf_token", "group", "key", "like", "member"})
+_OWN_FIELDS: Final = frozenset({"csrf_token", "group", "key", "like", "member"}) | browse.FIELDS
 
 
 def add_to(blueprint: Blueprint, services: Services, guard: Guard) -> None:
     """Add the list of processes and the form of each."""
-    mask = Masker(services.config.mask)
+    form = _Form(services)
 
     @blueprint.get("/start")
     def start(**_: str) -> str:
@@ -44,13 +45,17 @@ def add_to(blueprint: Blueprint, services: Services, guard: Guard) -> None:
     def start_process(process: str, **_: str) -> str:
         target = starts.process_of(services, process, may_start=_may_start)
         problems = {name: UnknownParameter(name, _wires(target)).message for name in _unknown(target, request.args)}
-        return form(target, {**_defaults(target), **_like(services, guard, mask, target), **request.args}, problems)
+        return form.page(
+            target, {**_defaults(target), **_like(services, guard, form.mask, target), **request.args}, problems
+        )
 
     @blueprint.post("/start/<process>")
     def start_now(process: str, **_: str) -> AnyResponse:
         target = starts.process_of(services, process, may_start=_may_start)
-        values = _values(target)
+        values = _values(target, form.secrets(target))
         try:
+            if request.form.get(browse.FOR) in browse.browsable(target):
+                return Response(form.browsed(target, values))
             if (name := next(_unknown(target, request.form), None)) is not None:
                 raise UnknownParameter(name, _wires(target))
             group, member = _group(services, target), _member(services)
@@ -61,14 +66,23 @@ def add_to(blueprint: Blueprint, services: Services, guard: Guard) -> None:
             raise
         except IdempotencyConflict:
             sentence = "This form has already started a thread with other values. Send it again to start another one."
-            return Response(form(target, {**request.form, **values}, {"": sentence}), 422)
+            return Response(form.page(target, {**request.form, **values}, {"": sentence}), 422)
         except PsthreadsError as problem:
-            page = form(target, {**request.form, **values}, {_field_of(problem): problem.message})
+            page = form.page(target, {**request.form, **values}, {_field_of(problem): problem.message})
             headers = {"Retry-After": str(problem.retry_after)} if isinstance(problem, TooManyRequests) else None
             return Response(page, problem.status, headers)
         return follow(result)
 
-    def form(process: Process, values: Mapping[str, str], problems: Mapping[str, str]) -> str:
+
+class _Form:
+    """The form of a process. What is typed into the field of a secret is not shown again."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self.mask = Masker(services.config.mask)
+
+    def page(self, process: Process, values: Mapping[str, str], problems: Mapping[str, str]) -> str:
+        """Return the page with these values, and these problems beside their fields."""
         fields = {"", "group", "member", *(parameter.wire for parameter in process.parameters)}
         return render_template(
             "start-process.html",
@@ -76,8 +90,21 @@ def add_to(blueprint: Blueprint, services: Services, guard: Guard) -> None:
             values=values,
             problems=problems,
             other_problems=[sentence for name, sentence in problems.items() if name not in fields],
+            secrets=self.secrets(process),
+            browsable=browse.browsable(process),
             needs_group=process.scope is Scope.GROUP and not scope.in_group(),
         )
+
+    def browsed(self, process: Process, values: Mapping[str, str]) -> str:
+        """Return the page of a folder, or the form with what was chosen there. Raises as `_group` does."""
+        if browse.CHOSEN in request.form:
+            chosen = {request.form[browse.FOR]: request.form[browse.CHOSEN]}
+            return self.page(process, {**request.form, **values, **chosen}, {})
+        return browse.page(self._services, process, _group(self._services, process), self.secrets(process))
+
+    def secrets(self, process: Process) -> set[str]:
+        """Return the names of the parameters that have the name of a secret."""
+        return {each.wire for each in process.parameters if each.kind is str and looks_secret(self.mask, each.wire, "")}
 
 
 def _wires(process: Process) -> list[str]:
@@ -100,12 +127,15 @@ def _like(services: Services, guard: Guard, mask: Masker, process: Process) -> d
     return {name: text for name, text in texts.items() if not looks_secret(mask, name, text)}
 
 
-def _values(process: Process) -> dict[str, str]:
-    """Return the parameters in the form. Browsers leave out an unticked box; an empty field means the default."""
+def _values(process: Process, secrets: Collection[str]) -> dict[str, str]:
+    """Return the parameters in the form. Browsers leave out an unticked box; an empty field means the default.
+
+    An empty text is one, but a secret's field is empty because its default is not shown.
+    """
     values: dict[str, str] = {}
     for parameter in process.parameters:
         text = request.form.get(parameter.wire, "false" if parameter.kind is bool else "")
-        if text or parameter.default is None or parameter.kind is str:
+        if text or parameter.default is None or (parameter.kind is str and parameter.wire not in secrets):
             values[parameter.wire] = text
     return values
 
