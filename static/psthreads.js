@@ -8,6 +8,8 @@
    data-live[="thread id"]  gets the event `changed` when any thread, or that one, changes; htmx then fetches it again
    data-select-all="form"   ticks all boxes with data-pick of that form; data-count="form" shows how many are ticked
    data-suggest="URL"       a field whose datalist gets the names that begin with what is typed
+   data-ago, data-since     a time since which the part says what has gone by; it ticks
+   data-copy="id"           a button, hidden without this script, that copies the text of that part
    data-back                an error page of an unavailable server: it reloads when the server is back
 
    Other scripts get every event of the stream, as `stream` on the document with {kind, data}. */
@@ -105,6 +107,7 @@
   });
   document.addEventListener('htmx:before:swap', (event) => {
     const { ctx, tasks } = event.detail;
+    for (const task of tasks) localise(task.fragment);
     if (ctx.response.status >= 400) return;
     trouble('request', '');
     if (ctx.response.raw.redirected) {
@@ -252,6 +255,59 @@
     for (const part of document.querySelectorAll('[data-hold]')) refresh(part); // unless it is still paused
   });
 
+  // Times. The server writes UTC: the reader's own time stands before it. What has gone by since a time ticks.
+
+  const UNITS = [[86400, 'd', 3600, 'h'], [3600, 'h', 60, 'min'], [60, 'min', 1, 's']];
+
+  function localise(root) {
+    for (const time of root.querySelectorAll('time[datetime]')) {
+      const date = new Date(time.dateTime);
+      if (!date.getTimezoneOffset()) continue;
+      const own = new Date(date - date.getTimezoneOffset() * 60000).toISOString().slice(0, 19).replace('T', ' ');
+      const utc = time.title || time.textContent;
+      const text = `${own} (${utc.slice(0, 10) === own.slice(0, 10) ? utc.slice(11) : utc})`;
+      if (time.title) time.title = text; else time.textContent = text;
+    }
+  }
+
+  function span(seconds) {
+    const [step, unit, less, lesser] = UNITS.find(([step]) => seconds >= step) ?? [1, 's', 1, 's'];
+    const rest = Math.floor(seconds % step / less);
+    return `${Math.floor(seconds / step)} ${unit}${rest ? ` ${rest} ${lesser}` : ''}`;
+  }
+
+  function tick() {
+    if (document.hidden) return;
+    for (const clock of document.querySelectorAll('[data-ago], [data-since]')) {
+      const isAgo = 'ago' in clock.dataset;
+      const at = isAgo ? Date.parse(clock.dateTime) : Number(clock.dataset.since);
+      const seconds = Math.max(0, Math.floor((Date.now() - ahead - at) / 1000));
+      const text = !isAgo ? span(seconds) : seconds < 5 ? 'just now' : `${span(seconds).split(' ', 2).join(' ')} ago`;
+      if (clock.textContent !== text) clock.textContent = text;
+    }
+  }
+
+  let ahead = 0; // milliseconds by which this clock is ahead of the server's
+
+  // Buttons that copy a secret.
+
+  async function copy(button) {
+    const secret = document.getElementById(button.dataset.copy);
+    try {
+      await navigator.clipboard.writeText(secret.textContent);
+      say('Copied', 'good');
+    } catch { // Only pages by HTTPS may use the clipboard: what is selected is copied by hand.
+      getSelection().selectAllChildren(secret);
+      say('Selected: copy it with the keyboard', 'warn');
+    }
+    clearTimeout(clearing);
+    clearing = setTimeout(() => { if (!troubles.size) say('', ''); }, 3000);
+  }
+
+  document.addEventListener('click', ({ target }) => {
+    if (target.dataset?.copy) copy(target);
+  });
+
   // Fields that suggest names while somebody types: the browser shows those of the field's datalist.
 
   let suggesting = 0;
@@ -309,6 +365,10 @@
 
   document.addEventListener('DOMContentLoaded', () => {
     document.querySelectorAll('[data-select-all]').forEach(count);
+    ahead = Date.now() - Number(document.body.dataset.now);
+    localise(document);
+    setInterval(tick, 1000);
+    for (const button of document.querySelectorAll('[data-copy]')) button.hidden = false;
     if (document.querySelector('[data-back]')) setTimeout(back, RETRY);
     else if (!document.querySelector('[data-live]')) sessionStorage.removeItem(RELOADED);
     const following = document.querySelector('[data-stream]');

@@ -309,8 +309,10 @@ class Directory:
     def tokens(self, member: Member) -> tuple[TokenInfo, ...]:
         """Return the member's tokens that have not expired, oldest first."""
         tokens = (
-            TokenInfo(name.decode(), int(created), int(expires), read_token_scope((token_scope or b"").decode()))
-            for name, created, expires, token_scope in self._run("tokens", member.id)
+            TokenInfo(
+                name.decode(), int(created), int(expires), read_token_scope((scope or b"").decode()), int(used or 0)
+            )
+            for name, created, expires, scope, used in self._run("tokens", member.id)
         )
         return tuple(sorted(tokens, key=attrgetter("created", "name")))
 

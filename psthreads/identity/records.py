@@ -41,6 +41,8 @@ class TokenInfo:
     created: int
     expires: int
     token_scope: TokenScope | None = None
+    used: int = 0
+    """When it was last used, accurate to a minute."""
 
 
 @dataclass(frozen=True, slots=True)

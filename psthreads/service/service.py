@@ -60,6 +60,7 @@ class Service:
     directory: Directory
     throttles: Throttles
     scripts: ThreadScripts
+    crew: CrewWatch
     store: ThreadStore
     engine: Engine
     feed: Feed
@@ -82,7 +83,8 @@ class Service:
         """Return the service for these settings. `program` says in messages and in the audit what uses it."""
         redis = connect(config.redis_url)
         scripts = ThreadScripts(redis, config)
-        store = ThreadStore(redis, config, scripts, watch=CrewWatch(redis, config.queue))
+        crew = CrewWatch(redis, config.queue)
+        store = ThreadStore(redis, config, scripts, watch=crew)
         throttles = Throttles(redis, config)
         installation = Installation(redis, config, program)
         directory = Directory(redis, throttles=throttles, config=config, seen=lambda: installation.seen)
@@ -93,6 +95,7 @@ class Service:
             directory=directory,
             throttles=throttles,
             scripts=scripts,
+            crew=crew,
             store=store,
             engine=Engine(redis, config, store, registry),
             feed=Feed(redis, store),

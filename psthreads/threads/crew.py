@@ -83,24 +83,37 @@ def look(redis: Redis, config: Config) -> Crew:
 
 
 class CrewWatch:
-    """Tells for waiting threads whether any worker is alive; asks Redis every two seconds at most."""
+    """Tells whether any worker is alive, for pages and waiting threads; asks Redis every two seconds at most."""
 
     def __init__(self, redis: Redis, queue: str) -> None:
         self._redis = redis
         self._queue = queue
         self._due = float("-inf")
-        self._is_gone = False
+        self._gone_since: float | None = None
 
     def annotate(self, thread: Thread) -> Thread:
         """Return the thread; one that has waited for some seconds says so where no worker runs."""
         waits_ms = time.time() * 1000 - thread.created
         if thread.status is not Status.INITIALISED or thread.is_damaged or waits_ms < _PATIENCE_MS:
             return thread
-        if time.monotonic() >= self._due:
-            self._due = time.monotonic() + _KNOWN_SECONDS
-            with suppress(Unavailable):
-                self._is_gone = not count(self._redis, self._queue)
-        return replace(thread, message=NO_WORKER, is_unattended=True) if self._is_gone else thread
+        self._look()
+        return thread if self._gone_since is None else replace(thread, message=NO_WORKER, is_unattended=True)
+
+    def is_gone(self) -> bool:
+        """Return whether no worker has been alive for some seconds, as far as Redis could be asked."""
+        self._look()
+        return self._gone_since is not None and time.monotonic() - self._gone_since >= _PATIENCE_MS / 1000
+
+    def _look(self) -> None:
+        now = time.monotonic()
+        if now < self._due:
+            return
+        self._due = now + _KNOWN_SECONDS
+        with suppress(Unavailable):
+            if count(self._redis, self._queue):
+                self._gone_since = None
+            elif self._gone_since is None:
+                self._gone_since = now
 
 
 def count(redis: Redis, queue: str) -> int:

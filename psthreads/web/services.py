@@ -17,6 +17,7 @@ from psthreads.identity.directory import Directory
 from psthreads.identity.quotas import Quotas
 from psthreads.identity.throttles import Throttles
 from psthreads.service.service import Service
+from psthreads.threads.crew import CrewWatch
 from psthreads.threads.engine import Engine
 from psthreads.threads.feed import Feed
 from psthreads.threads.janitor import Janitor
@@ -41,6 +42,7 @@ class Services:
     security_log: Audit
     throttles: Throttles
     store: ThreadStore
+    crew: CrewWatch
     search: ThreadSearch
     engine: Engine
     feed: Feed
@@ -68,6 +70,7 @@ class Services:
             redis=redis,
             directory=service.directory,
             audit=Audit(redis),
+            crew=service.crew,
             security_log=Audit(redis, REFUSED_KEY),
             throttles=service.throttles,
             store=store,

@@ -9,7 +9,7 @@ from psthreads.authoring.parameter import Bounds
 from psthreads.authoring.registry import process
 
 
-@process(route="/members/{member}/groups/{group}/sealed")
+@process(title="Sealed", route="/members/{member}/groups/{group}/sealed")
 def sealed(
     context: Context,
     password: Annotated[str, "of the other server"],

@@ -15,7 +15,7 @@
 -- ps:kept:<id>         hash of a member: group id, or 'all' -> until when accepted threads may begin without the right
 -- ps:groups-by-name:<id>  sorted set of a member: names of its groups; ps:members-by-name:<id> of a group: of members
 -- ps:access            counter: the version of who may do what
--- ps:token:<sha256>    hash: member, name or client, reach (the scope), created, expires
+-- ps:token:<sha256>    hash: member, name or client, reach (the scope), created, expires, used (when last, by the minute)
 -- ps:tokens-of:<id>    hash of a member: name of the token -> its SHA-256
 -- ps:client:<id>       hash: member, name, secret (SHA-256), reach (the scope), created
 -- ps:clients-of:<id>   hash of a member: name of the client -> its id

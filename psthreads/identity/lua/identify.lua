@@ -8,9 +8,9 @@
 -- where a password from this network was right lately. With a field, returns {line, its value}.
 if is_behind(ARGV[4]) then return redis.error_reply('BEHIND another or an older Redis') end
 local kind, claim = ARGV[1], ARGV[2]
-local id, scope, stamp, key
+local id, scope, stamp, key, used
 if kind == 'token' then
-  id, scope = unpack(redis.call('HMGET', TOKEN .. claim, 'member', 'reach'))
+  id, scope, used = unpack(redis.call('HMGET', TOKEN .. claim, 'member', 'reach', 'used'))
 elseif kind == 'password' then
   claim, key = string.match(claim, '^(%S*) (.*)$')
   id = redis.call('HGET', NAMES.member, claim)
@@ -23,6 +23,9 @@ if not id then return false end
 local member = redis.call('HMGET', record('member', id), 'username', 'admin', 'stamp', 'password', 'until', 'failures')
 if not member[1] then return false end
 if kind == 'session' and (member[3] ~= stamp or redis.call('EXISTS', ENDED .. key) == 1) then return false end
+
+-- A Redis that takes no writes still identifies.
+if kind == 'token' and clock() - (tonumber(used) or 0) >= 60000 then redis.pcall('HSET', TOKEN .. claim, 'used', clock()) end
 
 local group, name, role
 if ARGV[3] ~= '' then

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from typing import Final
 
 from flask import Request, g, request, url_for
@@ -12,7 +13,7 @@ from werkzeug.datastructures import ImmutableMultiDict
 from psthreads.authoring.process import Process
 from psthreads.domain import access
 from psthreads.domain.access import Caller, Role
-from psthreads.domain.errors import NotAllowed, NotSignedIn, ThreadNotFound
+from psthreads.domain.errors import NotAllowed, NotSignedIn, ThreadNotFound, Unavailable
 from psthreads.domain.model import Thread, is_thread_id
 from psthreads.identity.credentials import Credential, Password, Session, Token, Vouched
 from psthreads.identity.directory import Directory
@@ -71,6 +72,12 @@ class Guard:
 
     def anyone(self) -> None:
         """Allow everybody, signed in or not. Explicit, so that no blueprint is open by mistake."""
+
+    def visitor(self) -> None:
+        """Allow everybody, on a page that has the menu for those who are signed in."""
+        if "HTTP_AUTHORIZATION" not in request.environ:
+            with suppress(NotSignedIn, NotAllowed, Unavailable):
+                self._identify()
 
     def member(self) -> None:
         """Allow members."""

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 from uuid import uuid4
 
-from flask import g, request, url_for
+from flask import current_app, g, request, url_for
 
 from psthreads.domain import access
 from psthreads.web.http import respond
 from psthreads.web.http.routing import here
+from psthreads.web.services import Services
 
 SERVER: Final = "server-pages"
 GROUP: Final = "group-pages"
@@ -67,6 +69,17 @@ def layout() -> str:
     return "fragment.html" if "HTTP_HX_REQUEST" in request.environ else "base.html"
 
 
+def now_ms() -> int:
+    """Return the server's time in milliseconds since the epoch, which pages show and scripts compare with theirs."""
+    return int(time.time() * 1000)
+
+
+def lacks_workers() -> bool:
+    """Return whether no worker is alive, so that nothing that waits begins. It asks Redis every two seconds at most."""
+    services: Services = current_app.extensions["psthreads"]
+    return services.crew.is_gone()
+
+
 def suggestions(kind: str) -> str:
     """Return the address that suggests names of `groups` or `members` to administrators, empty for others."""
     return url_for("pages.names", kind=kind) if access.may_use_server(g.caller) else ""
@@ -82,6 +95,8 @@ GLOBALS: Final[Mapping[str, Callable[..., Any]]] = {
     "page": page,
     "form_key": form_key,
     "suggestions": suggestions,
+    "now_ms": now_ms,
+    "lacks_workers": lacks_workers,
     "share": respond.share,
     "service": service,
     "section": section,

@@ -78,8 +78,8 @@ def test_a_path_is_chosen_among_the_groups_documents_and_the_form_loses_nothing(
     assert texts(nowhere, "//*[@role='alert']") != []
     chosen = fields_of(press(fields_of(page), "browse.chosen", "/reports/june.xml"))
     assert chosen["path"] == "/reports/june.xml"
-    assert {name: value for name, value in chosen.items() if name not in {"path", "csrf_token"}} == {
-        name: value for name, value in form.items() if name not in {"path", "csrf_token"}
+    assert {name: value for name, value in chosen.items() if name not in {"path", "csrf_token", "key"}} == {
+        name: value for name, value in form.items() if name not in {"path", "csrf_token", "key"}
     }
     # What the field holds is where it begins; a document's folder, where it is one.
     page = press({**form, "path": "/reports/june.xml"}, "browse.for", "path")

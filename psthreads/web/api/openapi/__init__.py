@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from flask import Blueprint, Response, current_app, render_template, request
+from markupsafe import Markup
 
 from psthreads.web.api.openapi.document import document, refusals
 from psthreads.web.api.openapi.routes import TAGS, described, tag_of
@@ -37,14 +38,15 @@ def make_blueprint(services: Services, home: Path, guard: Guard) -> Blueprint:
         return Response(text(request.root_path), mimetype=JSON)
 
     @lru_cache(maxsize=_PREFIXES)
-    def page(_root: str) -> str:
-        # The same for everybody, since nobody is signed in here: made once, it costs a stranger's request nothing.
+    def reference(_root: str) -> Markup:
+        # The same for everybody: made once, it costs a stranger's request nothing.
         items = described(current_app, services)
         groups = {tag: [item for item in items if tag_of(item) == tag] for tag in TAGS}
-        return render_template("api.html", groups=groups, refused=refusals, name=TAGS, Who=Who)
+        return Markup(render_template("_api.html", groups=groups, refused=refusals, name=TAGS, Who=Who))  # noqa: S704 # nosec B704 (the template escapes)
 
     @blueprint.get("/api")
     def api() -> Response:
-        return headers.as_page(Response(page(request.root_path)))
+        guard.visitor()
+        return headers.as_page(Response(render_template("api.html", reference=reference(request.root_path))))
 
     return blueprint

@@ -23,24 +23,26 @@ _MESSAGES: Final = {"removed": "Group removed."}
 
 
 def add_to(blueprint: Blueprint, services: Services) -> None:
-    """Add the list of groups."""
+    """Add the list of groups, and the suggestions of names for forms."""
 
     @blueprint.get("/dashboard/groups")
     def groups() -> str:
         return _list(services.directory)
+
+    @blueprint.get("/dashboard/names")
+    def names() -> Response:
+        prefix = forms.argument("prefix").strip().removeprefix("~")
+        if forms.argument("kind") == "groups":
+            return jsonify([each.name for each in services.directory.find_groups(prefix, size=_SUGGESTED).items])
+        return jsonify(
+            [each.member.username for each in services.directory.find_members(prefix, size=_SUGGESTED).items]
+        )
 
 
 def add_changes_to(blueprint: Blueprint, services: Services) -> None:
     """Add what changes groups, and the pages of one group's members."""
     directory = services.directory
     group.add_to(blueprint, services)
-
-    @blueprint.get("/dashboard/names")
-    def names() -> Response:
-        prefix = forms.argument("prefix").strip().removeprefix("~")
-        if forms.argument("kind") == "groups":
-            return jsonify([each.name for each in directory.find_groups(prefix, size=_SUGGESTED).items])
-        return jsonify([each.member.username for each in directory.find_members(prefix, size=_SUGGESTED).items])
 
     @blueprint.post("/dashboard/groups")
     def group_add() -> AnyResponse:

@@ -111,7 +111,7 @@ def _timeline(thread: Thread, now: int) -> Iterator[dict[str, Any]]:
         note = f"after {waited}, by worker {thread.worker[:8]}"
         yield {"what": "Started", "ms": thread.started, "kind": "running", "note": note}
     elif not thread.status.is_final:
-        yield {"what": "Waiting", "when": f"{duration(now - thread.created)} so far", "kind": "later"}
+        yield {"what": "Waiting", "since": thread.created, "now": now, "kind": "later"}
     if thread.cancelled_by:
         yield {
             "what": f"Cancel requested by {thread.cancelled_by}",
@@ -126,4 +126,4 @@ def _timeline(thread: Thread, now: int) -> Iterator[dict[str, Any]]:
     elif thread.started:
         silence = now - thread.heard
         note = f"last heartbeat {duration(silence)} ago" if silence > _SILENT_MS else ""
-        yield {"what": "Running", "when": f"{duration(now - thread.started)} so far", "note": note, "kind": "later"}
+        yield {"what": "Running", "since": thread.started, "now": now, "note": note, "kind": "later"}
