@@ -266,7 +266,8 @@
       const own = new Date(date - date.getTimezoneOffset() * 60000).toISOString().slice(0, 19).replace('T', ' ');
       const utc = time.title || time.textContent;
       const text = `${own} (${utc.slice(0, 10) === own.slice(0, 10) ? utc.slice(11) : utc})`;
-      if (time.title) time.title = text; else time.textContent = text;
+      if (time.title) time.title = text; else time.textContent = text.replace(/ (?!\()/g, '\u00a0');
+      time.classList.add('local'); // It may break between the two times.
     }
   }
 

@@ -172,6 +172,7 @@ class Pages:
         still: bool = True,
         javascript: bool = True,
         tolerant: bool = False,
+        timezone: str = "UTC",
     ) -> Page:
         """A page for which paths begin at the site.
 
@@ -186,7 +187,7 @@ class Pages:
             java_script_enabled=javascript,
             ignore_https_errors=True,
             locale="en-GB",
-            timezone_id="UTC",
+            timezone_id=timezone,
         )
         self._contexts.append(context)
         _watch(context, self._address)

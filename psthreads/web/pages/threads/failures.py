@@ -23,7 +23,7 @@ _LOOK_AT: Final = 1_000  # threads: what one request costs at most
 _MOST_CAUSES: Final = 60
 _LONGEST_TEXT: Final = 200  # characters that the list's search takes
 _SHORTEST_TEXT: Final = 4
-_VARIABLE: Final = re.compile(r"""'[^']*'|"[^"]*"|“[^”]*”|\S*/\S+|\b(?=\w*\d)[0-9a-f]{8,}\b|\d+""")
+_VARIABLE: Final = re.compile(r"""'[^']*'|"[^"]*"|“[^”]*”|\S*/\S+|\b(?=\w*\d)[0-9a-f]{8,}\b|\d+(?:[.,]\d+)*""")
 _PLACE: Final = "…"
 
 
