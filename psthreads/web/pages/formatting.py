@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from markupsafe import escape
+from markupsafe import Markup, escape
 
 from psthreads.domain.model import Status
 
@@ -68,6 +68,11 @@ def size(count: float) -> str:
     return f"{count:,.1f} {unit}"
 
 
+def breakable(path: str) -> Markup:
+    """Return the path with places at which a line may break, after its slashes."""
+    return Markup("/<wbr>").join(path.split("/"))
+
+
 def html_size(text: str) -> int:
     """Return how many bytes the text takes in a page, where a character can take up to six."""
     return len(escape(text).encode())
@@ -95,5 +100,6 @@ FILTERS: Final[Mapping[str, Callable[..., Any]]] = {
     "pluralize": pluralize,
     "size": size,
     "short": short,
+    "breakable": breakable,
 }
 """The filters of templates, by name."""

@@ -65,7 +65,7 @@ def page(services: Services, process: Process, group: Group | None, hidden: Coll
         except (PsthreadsError, TimeoutError) as error:
             slow = f"The folder {at} cannot be listed within {_SECONDS:g} s: type the path."
             problem = problem or (slow if isinstance(error, TimeoutError) else error.message)
-    base = f"/{at.strip('/')}".rstrip("/")
+    base = "/".join(["", *filter(None, at.split("/"))])
     rows, free = [], _MAX_BYTES
     for name, is_folder in sorted(entries, key=lambda entry: (not entry[1], entry[0])):
         free -= _ROW_BYTES + 2 * formatting.html_size(f"{base}/{name}")
@@ -79,7 +79,7 @@ def page(services: Services, process: Process, group: Group | None, hidden: Coll
         wire=wire,
         current=current,
         at=base or "/",
-        parent=base.rpartition("/")[0] or "/",
+        parent=base and (base.rpartition("/")[0] or "/"),
         rows=rows,
         has_more=len(rows) < len(entries) or len(entries) == _MOST,
         problem=problem if go else "",
