@@ -55,7 +55,7 @@ def test_a_new_secret_can_be_copied_and_a_token_says_when_it_was_last_used(
         f"{page}/tokens",
         data={"csrf_token": token_in(browser.get(page).text), "name": "laptop", "expires": "1d", "read": "true"},
     ).text
-    (secret,) = texts(made, "//code[@id='secret-1']")
+    (secret,) = texts(made, "//span[@id='secret-1']")
     assert texts(made, "//button[@data-copy='secret-1']") == ["Copy Token"]
     assert texts(browser.get(page).text, "//tr[td='laptop']/td[@data-label='Last used']") == ["Never"]
     headers = {"Authorization": f"Bearer {secret}"}
