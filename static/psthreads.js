@@ -6,6 +6,7 @@
    data-every="ms"          a live part that is refreshed at least this often, instead of every 15 s
    data-hold="form"         a live part that pauses while boxes of that form are ticked
    data-live[="thread id"]  gets the event `changed` when any thread, or that one, changes; htmx then fetches it again
+   data-live="timer"        is fetched again every 15 s alone
    data-select-all="form"   ticks all boxes with data-pick of that form; data-count="form" shows how many are ticked
    data-suggest="URL"       a field whose datalist gets the names that begin with what is typed
    data-ago, data-since     a time since which the part says what has gone by; it ticks
@@ -85,7 +86,7 @@
   }
 
   function changed(thread) {
-    for (const part of document.querySelectorAll('[data-live]')) {
+    for (const part of document.querySelectorAll('[data-live]:not([data-live="timer"])')) {
       if (!part.dataset.live || !thread || part.dataset.live === thread) refresh(part);
     }
   }
@@ -366,7 +367,8 @@
 
   document.addEventListener('DOMContentLoaded', () => {
     document.querySelectorAll('[data-select-all]').forEach(count);
-    ahead = Date.now() - Number(document.body.dataset.now);
+    const arrived = performance.getEntriesByType('navigation')[0]?.responseStart ?? performance.now();
+    ahead = performance.timeOrigin + arrived - Number(document.body.dataset.now);
     localise(document);
     setInterval(tick, 1000);
     for (const button of document.querySelectorAll('[data-copy]')) button.hidden = false;
