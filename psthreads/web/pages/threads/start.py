@@ -35,7 +35,7 @@ _OWN_FIELDS: Final = frozenset({"csrf_token", "group", "key", "like", "member"})
 
 def add_to(blueprint: Blueprint, services: Services, guard: Guard) -> None:
     """Add the list of processes and the form of each."""
-    form = _Form(services)
+    form = _StartForm(services)
 
     @blueprint.get("/start")
     def start(**_: str) -> str:
@@ -74,7 +74,7 @@ def add_to(blueprint: Blueprint, services: Services, guard: Guard) -> None:
         return follow(result)
 
 
-class _Form:
+class _StartForm:
     """The form of a process. What is typed into the field of a secret is not shown again."""
 
     def __init__(self, services: Services) -> None:
