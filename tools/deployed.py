@@ -45,8 +45,14 @@ def commands(page: Path) -> str:
     return "".join(line for line in lines if not line.startswith("apt-get install"))
 
 
+def copy_checkout(folder: Path) -> None:
+    """Copy what a new checkout has into a folder that does not exist yet."""
+    made = (".git", ".venv", "var", "build", "node_modules", "__pycache__", "*.egg-info", ".*_cache", ".hypothesis")
+    shutil.copytree(ROOT, folder, symlinks=True, ignore=shutil.ignore_patterns(*made))
+
+
 def make_machine(machine: Path, suite: str) -> None:
-    """Make a Debian with systemd and what the page installs, and put the checkout's files into it."""
+    """Make a Debian with systemd and what the page installs."""
     subprocess.run([find_program("mmdebstrap"), "--variant=apt", f"--include={PACKAGES}", suite, machine], check=True)
 
 
@@ -66,16 +72,14 @@ def locked_for(machine: Path) -> str:
 
 
 def put_in(machine: Path, script: str) -> None:
-    """Put the checkout's files, its wheel and the locked packages into the machine, and the script to run."""
-    checkout, wheels = machine / "srv" / "try" / "checkout", machine / "srv" / "try" / "wheels"
-    shutil.copytree(ROOT / "deploy", checkout / "deploy")
-    shutil.copy(ROOT / "requirements.lock", checkout)
+    """Put the checkout and the locked packages into the machine, and the script to run."""
+    place = machine / "srv" / "try"
+    copy_checkout(place / "checkout")
+    (place / "own.lock").write_text(locked_for(machine))
+    own_lock = ["--require-hashes", "-r", str(place / "own.lock")]
     pip = [sys.executable, "-m", "pip", "--quiet"]
-    subprocess.run([*pip, "wheel", "--no-deps", "--wheel-dir", checkout, ROOT], check=True)
-    (machine / "srv" / "try" / "own.lock").write_text(locked_for(machine))
-    own_lock = ["--require-hashes", "-r", str(machine / "srv" / "try" / "own.lock")]
-    subprocess.run([*pip, "download", "--no-deps", "--dest", wheels, *own_lock], check=True)
-    (machine / "srv" / "try" / "page.sh").write_text(script)
+    subprocess.run([*pip, "download", "--no-deps", "--dest", place / "wheels", *own_lock], check=True)
+    (place / "page.sh").write_text(script)
     (machine / "etc" / "pip.conf").write_text("[global]\nno-index = true\nfind-links = /srv/try/wheels\n")
     units = machine / "etc" / "systemd" / "system"
     (units / "page.service").write_text(_UNIT)
