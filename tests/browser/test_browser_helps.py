@@ -5,13 +5,11 @@ from __future__ import annotations
 import re
 
 from playwright.sync_api import expect
-from redis import Redis
 
 from psthreads.threads.store import ThreadStore
 from psthreads.web.pages.formatting import ago, duration
 from tests.browser.browser import Pages, Site, sign_in
-from tests.support.leaves import ended
-from tests.support.threads import new_thread
+from tests.support.waiting import wait_for
 
 SHOW = """seconds => new Promise(resolve => {
     const at = Date.now() - 1000 * seconds;
@@ -28,9 +26,10 @@ SHOW = """seconds => new Promise(resolve => {
 
 
 def test_clocks_tick_in_the_words_of_the_server_and_times_are_the_readers(
-    site: Site, new_page: Pages, redis: Redis, store: ThreadStore
+    site: Site, new_page: Pages, store: ThreadStore
 ) -> None:
-    over = ended(store, store.create(new_thread(redis, group=site.people.acme)))
+    over = site.start("count", to=1)
+    wait_for(lambda: store.fetch(over).status.is_final)
     page = new_page(width=360, timezone="Australia/Sydney")
     sign_in(page, site, "chief", "/dashboard/threads")
     for seconds in (0, 8, 58, 3_599, 90_061):
