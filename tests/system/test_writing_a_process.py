@@ -82,7 +82,7 @@ def test_the_plugin_of_the_page_can_be_installed_and_is_found(folder: Path, tmp_
 
 def test_every_block_of_code_is_one_that_is_run() -> None:
     blocks = re.findall(r"^(.*)\n```(\w+)\n", TEXT, re.MULTILINE)
-    assert len(blocks) == len(FILES) + 4
+    assert len(blocks) == len(FILES) + 5
     assert all(re.fullmatch(r"<!-- (?:file: \S+|run: \w+|start) -->", marker) for marker, _ in blocks)
 
 
