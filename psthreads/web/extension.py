@@ -143,10 +143,12 @@ class Psthreads:
     def url(self, thread: Thread | None = None) -> str:
         """Return the path of a thread's page, or of the first page; in a request, below its SCRIPT_NAME."""
         root = f"{request.root_path if has_request_context() else ''}{self._prefix}"
+        paths = self._mounted.application.url_map.bind("", script_name=root)
         if thread is None:
-            return f"{root}/"
-        group = f"/groups/{thread.group_name}" if thread.group_name else ""
-        return f"{root}/dashboard{group}/threads/{thread.id}"
+            return paths.build("pages.home")
+        if thread.group_name:
+            return paths.build("group-pages.thread", {"group": thread.group_name, "thread": thread.id})
+        return paths.build("server-pages.thread", {"thread": thread.id})
 
     def _user(self) -> User | None:
         return self._identify() if has_request_context() else None
