@@ -18,6 +18,7 @@ from psthreads.threads.scripts import ThreadScripts
 from psthreads.threads.search import ThreadQuery, ThreadSearch, ThreadSearchResult
 from psthreads.threads.store import ThreadStore
 from tests.support.threads import ACME, BY, JONES, new_thread, start
+from tests.support.waiting import wait_for
 
 PRESS = Group(8, "press")
 
@@ -35,6 +36,18 @@ def made(redis: Redis, store: ThreadStore, *, end: Status | None = None, message
         assert store.claim(new.id, "t", "w")
         store.finish(new.id, "t", Outcome(end, message))
     return new.id
+
+
+def made_later(redis: Redis, store: ThreadStore, **more: Any) -> str:
+    """The same, in another millisecond than all before it."""
+    now = _milliseconds(redis)
+    wait_for(lambda: _milliseconds(redis) > now)
+    return made(redis, store, **more)
+
+
+def _milliseconds(redis: Redis) -> int:
+    seconds, microseconds = redis.time()
+    return int(seconds) * 1_000 + int(microseconds) // 1_000
 
 
 def ids(found: ThreadSearchResult) -> list[str]:
@@ -423,9 +436,9 @@ def test_an_id_is_forgotten_with_its_thread(redis: Redis, store: ThreadStore, se
 def test_all_are_those_that_have_ended_and_those_that_have_not(
     redis: Redis, store: ThreadStore, search: ThreadSearch
 ) -> None:
-    ends = [made(redis, store, end=status) for status in (Status.FAILED, Status.COMPLETED)]
-    active = made(redis, store)
-    elsewhere = made(redis, store, group=PRESS)
+    ends = [made_later(redis, store, end=status) for status in (Status.FAILED, Status.COMPLETED)]
+    active = made_later(redis, store)
+    elsewhere = made_later(redis, store, group=PRESS)
     assert every(search, ThreadQuery("all"), size=2) == [elsewhere, active, *reversed(ends)]
     assert every(search, ThreadQuery("all", ACME.id), size=1) == [active, *reversed(ends)]
     assert every(search, ThreadQuery("all", member_id=JONES.id, process="count", text="thread"), size=3) == [

@@ -74,10 +74,10 @@ def post(browser: FlaskClient, path: str, **fields: str) -> TestResponse:
 
 
 def everything(people: People, redis: Redis) -> object:
-    """All that is stored of members and groups, but for what each sign-in changes."""
+    """All that is stored of members and groups, but for what each sign-in and each request with a token changes."""
     names = sorted(redis.keys("ps:member:*") + redis.keys("ps:group:*") + redis.keys("ps:memberships:*"))
     return [(name, redis.hgetall(name)) for name in names], [
-        people.directory.tokens(member) for member in people.directory.members()
+        [replace(token, used=0) for token in people.directory.tokens(member)] for member in people.directory.members()
     ]
 
 

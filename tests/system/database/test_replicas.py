@@ -132,7 +132,7 @@ def test_a_worker_begins_no_thread_and_takes_no_next_one_before_a_replica_has_it
     config = replace(config, lost_after=20)
     store = ThreadStore(redis, config)
     engine = Engine(redis, config, store, load(config.processes))
-    mark, until = tmp_path / "mark", tmp_path / "until"
+    mark, next_mark, until = tmp_path / "mark", tmp_path / "next", tmp_path / "until"
     with supervisor(config):
         wait_for(lambda: crew.count(redis, config.queue) == 1)
         proxy.cut()
@@ -149,14 +149,14 @@ def test_a_worker_begins_no_thread_and_takes_no_next_one_before_a_replica_has_it
         proxy.cut()
         until.touch()
         with pytest.raises(NotReplicated):
-            start(engine, "count")
+            start(engine, "waiting", mark=str(next_mark), until=str(until))
         ended(store, thread)
         redis_time = redis.time()[0]
         wait_for(lambda: redis.time()[0] >= redis_time + 2)
-        waiting = store.page(Status.INITIALISED).threads
-        assert [each.process for each in waiting] == ["count"]
+        (following,) = store.page(Status.INPROGRESS).threads
+        assert not next_mark.exists()
         proxy.mend()
-        assert ended(store, waiting[0]).status is Status.COMPLETED
+        assert ended(store, following).status is Status.COMPLETED
         final = store.fetch(thread.id)
         assert (final.status, final.message, final.restarts) == (Status.COMPLETED, "Saw it through", 0)
         # Heartbeats said that the thread had ended: its horse was not killed for that.
@@ -197,6 +197,6 @@ def test_every_script_waits_for_replicas_but_those_that_promise_nothing(redis: R
     ]
     promises = {"start", "claim", "beat", "finish", "abandon", "cancel", "delete", "distrust", "revoke_token", "link"}
     assert promises.isdisjoint(unconfirmed)
-    assert len(unconfirmed) == 9 + 16
+    assert len(unconfirmed) == 9 + 17
     others = ThreadScripts(redis, replace(config, replicas=0))
     assert not any(isinstance(script, ConfirmedScript) for script in others._scripts.values())

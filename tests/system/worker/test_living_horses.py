@@ -172,6 +172,7 @@ def test_a_thread_whose_horse_died_before_it_knew_of_it_runs(
 ) -> None:
     with Proxy(config.redis_url) as proxy, supervisor(replace(config, redis_url=proxy.url)):
         (pid,) = messages(engine, store, "nothing")
+        wait_for(lambda: redis.info("clients")["blocked_clients"])  # It knows that its thread has ended.
         proxy.cut_answers()
         thread = start(engine, "nothing")
         wait_for(lambda: not redis.llen("rq:queue:psthreads"))
