@@ -48,7 +48,7 @@ class Seen:
     deleted: set[str] = field(default_factory=set)
     """The threads that were deleted, or may have been."""
     codes: Counter[int] = field(default_factory=Counter)
-    """How often each status code of HTTP was answered."""
+    """The number of answers by status code of HTTP."""
     wrong: list[str] = field(default_factory=list)
     """Answers that nobody should get."""
     lock: threading.Lock = field(default_factory=threading.Lock)

@@ -34,7 +34,7 @@ class FailingStore:
         self.choice = choice
         self.stall_seconds = stall_seconds
         self.counts: Counter[str] = Counter()
-        """How many requests came, under an empty name, and how many failed in each way."""
+        """The number of requests, under an empty name, and of those that failed in each way."""
         self.lock = threading.Lock()
         self.ended = threading.Event()
         self.target = urlsplit(target)

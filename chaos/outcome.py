@@ -1,4 +1,4 @@
-"""What a storm asks of the store: who may start threads, and what became of those that were accepted."""
+"""The questions of a storm to the store: who may start threads, and what became of those that were accepted."""
 
 from __future__ import annotations
 

@@ -135,7 +135,7 @@ class Programs:
 
     @property
     def address(self) -> str:
-        """Where the web process answers."""
+        """The address of the web process."""
         return f"http://{self.config.host}:{self.config.port}"
 
     @contextmanager

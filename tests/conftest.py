@@ -75,7 +75,7 @@ def redis(server: RedisServer) -> Iterator[Redis]:
 
 @pytest.fixture
 def backend(request: pytest.FixtureRequest) -> str:
-    """Where documents are: in a folder, or in what `in_both` says."""
+    """The place of the documents: a folder, or in what `in_both` says."""
     return str(getattr(request, "param", "folder"))
 
 

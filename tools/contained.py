@@ -51,8 +51,8 @@ def environment(folder: Path) -> dict[str, str]:
     limits = ["nproc=10000:10000", *([f"nofile={files}:{files}"] if files != resource.RLIM_INFINITY else [])]
     # pip in the build has what pip here has: a company's own index, and its certificates.
     said = [sys.executable, "-m", "pip", "config", "list"]
-    found = subprocess.run(said, stdout=subprocess.PIPE, text=True, check=True).stdout
-    settings = dict(re.findall(r"^(?:global|:env:)\.([a-z-]+)='(.*)'$", found, re.MULTILINE))
+    lines = subprocess.run(said, stdout=subprocess.PIPE, text=True, check=True).stdout
+    settings = dict(re.findall(r"^(?:global|:env:)\.([a-z-]+)='(.*)'$", lines, re.MULTILINE))
     volumes = [f"{folder}/pip.conf:/etc/pip.conf:ro"]
     if certificates := settings.get("cert"):
         volumes.append(f"{certificates}:{_CERTIFICATES}:ro")

@@ -53,14 +53,18 @@ class Memory:
         if key not in self._objects:
             return 404, {}, b""
         data, etag = self._objects[key]
-        known = {"ETag": etag, "Last-Modified": _LAST_MODIFIED}
+        common = {"ETag": etag, "Last-Modified": _LAST_MODIFIED}
         if headers.get("if-match", etag) != etag:
             return 412, {}, b""
         if asked := headers.get("range", ""):
             first, _, last = asked.removeprefix("bytes=").partition("-")
             end = min(int(last), len(data) - 1)
-            return 206, {**known, "Content-Range": f"bytes {first}-{end}/{len(data)}"}, data[int(first) : end + 1]
-        return 200, known, data
+            return (
+                206,
+                {**common, "Content-Range": f"bytes {first}-{end}/{len(data)}"},
+                data[int(first) : end + 1],
+            )
+        return 200, common, data
 
     def _put(self, key: str, query: Mapping[str, str], headers: Mapping[str, str], body: bytes) -> Answer:
         if "uploadId" in query:

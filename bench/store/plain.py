@@ -1,4 +1,4 @@
-"""What each process does, as a plain loop of boto3: one request after the other. It prints the seconds that took.
+"""Each process's work as a plain loop of boto3: one request after the other. It prints the seconds that took.
 
 moto needs boto3, so that it is where `make run STORE=s3` and `make test` put moto.
 """

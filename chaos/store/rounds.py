@@ -33,7 +33,7 @@ _REASONS: Final = ("Killed by signal 9", WORKER_LOST, "Worker restarted", CUT_OF
 _DONE_BEFORE: Final = re.compile(r"no longer in the loading zone|There was nothing to load|does not exist|is absent")
 _IS_THERE: Final = re.compile(r"already, and nothing is overwritten")
 COUNTS: Final = ("lost", "half", "twice", "wrong results", "wrong ends", "wrong answers", "stuck", "left behind")
-"""What is counted; each must be 0."""
+"""The breaches that are counted; each must be 0."""
 
 
 def content_of(path: str) -> bytes:
@@ -47,14 +47,14 @@ def content_of(path: str) -> bytes:
 
 
 class Ledger:
-    """What was promised, and every breach of it."""
+    """The promises, and every breach of them."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.breaches: list[tuple[str, str]] = []
         self.counts: Counter[str] = Counter()
         self.documents: dict[str, str] = {}
-        """Where each document has to be at the end, and by which name its content is known."""
+        """The path of each document at the end, by the name of its content."""
         self.results: dict[str, bytes] = {}
         """The results by their addresses, as they were when they were first downloaded."""
 

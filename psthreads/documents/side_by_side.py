@@ -15,10 +15,10 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 WINDOW: Final = 24
-"""How many requests are on their way at once where many objects are read or written."""
+"""The number of requests on their way at once where many objects are read or written."""
 
 BYTES_AHEAD: Final = 16 * 1024 * 1024
-"""How many bytes are in memory for them."""
+"""The most bytes in memory for them."""
 
 OF_ONE: Final = (PsthreadsError, OSError)
 """The errors that are about one item. Whatever else the work raises is raised when the item's turn comes."""

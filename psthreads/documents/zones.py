@@ -1,4 +1,4 @@
-"""What loading zones of both backends have in common: a zone is a tree of documents like a group's own."""
+"""Loading zones, as far as both backends agree: a zone is a tree of documents like a group's own."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Zone(Generic[Tree]):
     """One member's files for one group; see `MemberZone`. A backend adds what changes them."""
 
     WIDTH: ClassVar[int]
-    """How many files are moved side by side, 0 where a move takes no time."""
+    """The number of files moved side by side, 0 where a move takes no time."""
 
     def __init__(self, tree: Tree, upload_id: str = "") -> None:
         self._tree = tree

@@ -42,7 +42,7 @@ class TokenInfo:
     expires: int
     token_scope: TokenScope | None = None
     used: int = 0
-    """When it was last used, accurate to a minute."""
+    """The time of its last use, accurate to a minute."""
 
 
 @dataclass(frozen=True, slots=True)

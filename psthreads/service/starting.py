@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from psthreads.service.service import Service
 
 CheckResult = Answer | PsthreadsError | None
-"""What a check of a process returns, or raises to refuse the start."""
+"""The result of a check of a process: None to go on, an answer in place of a thread, or an error that refuses."""
 
 Check = Callable[[], CheckResult]
 

@@ -1,4 +1,4 @@
-"""What scripts add to pages: clocks, the reader's own time, names while one types, and secrets that are copied."""
+"""Scripts of pages: clocks, the reader's own time, names while one types, and secrets that are copied."""
 
 from __future__ import annotations
 

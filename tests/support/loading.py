@@ -126,7 +126,7 @@ def place_at(root: Path, request: pytest.FixtureRequest) -> Place:
 
 
 def is_untouched(config: Config) -> bool:
-    """Whether no loading zone has a file, not even a part of one."""
+    """Return whether no loading zone has a file, not even a part of one."""
     if config.store_url:
         return not list(ObjectStore(config.store_url, config.endpoint).each("loading"))
     return not list((config.documents / "loading").rglob("*.*"))

@@ -63,7 +63,7 @@ class ObjectWriter(Protocol):
 
 
 class _MayPass(StorageFailed):
-    """What may go better the next time."""
+    """Errors after which a request may be repeated."""
 
 
 class ObjectStore:

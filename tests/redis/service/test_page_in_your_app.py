@@ -1,4 +1,4 @@
-"""What docs/in-your-app.md has people write works."""
+"""The code on docs/in-your-app.md works."""
 
 from __future__ import annotations
 

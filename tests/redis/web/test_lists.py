@@ -1,4 +1,4 @@
-"""What lists of threads show of each, and what can be done with many of them at once."""
+"""Lists of threads: the figures of each, and actions on many at once."""
 
 from __future__ import annotations
 

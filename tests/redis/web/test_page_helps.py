@@ -1,4 +1,4 @@
-"""What every page helps with: that no worker runs, a first step where there is nothing yet, the menu, and secrets."""
+"""Help on every page: that no worker runs, a first step where there is nothing yet, the menu, and secrets."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from tests.support.people import People
 def test_everybody_is_told_on_every_page_that_no_worker_runs(
     app: Flask, people: People, signed: Signed, redis: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told = "//*[@id='crew']"
+    notice = "//*[@id='crew']"
     client = signed("contributor")
     pages = ("/dashboard/groups/acme", "/dashboard/groups/acme/threads", "/dashboard/account", "/dashboard/groups")
     monkeypatch.setattr("psthreads.threads.crew._PATIENCE_MS", 60_000)
-    assert texts(client.get(pages[0]).text, told) == [""]  # A server that starts waits for its workers first.
+    assert texts(client.get(pages[0]).text, notice) == [""]  # A server that starts waits for its workers first.
     monkeypatch.setattr("psthreads.threads.crew._PATIENCE_MS", 0)
     for page in pages:
-        assert texts(client.get(page).text, told)[0].startswith("No worker is running."), page
+        assert texts(client.get(page).text, notice)[0].startswith("No worker is running."), page
     assert "Tell an administrator" in client.get(pages[0]).text
-    assert "psthreads worker" in texts(signed("chief").get("/dashboard/threads").text, told)[0]
-    assert texts(client.get(pages[1], headers={"HX-Request": "true"}).text, told) != [""]
+    assert "psthreads worker" in texts(signed("chief").get("/dashboard/threads").text, notice)[0]
+    assert texts(client.get(pages[1], headers={"HX-Request": "true"}).text, notice) != [""]
     redis.sadd("rq:workers:psthreads", "rq:worker:w")
     redis.hset("rq:worker:w", "state", "idle")
     app.extensions["psthreads"].crew._due = 0.0
-    assert texts(client.get(pages[0]).text, told) == [""]
+    assert texts(client.get(pages[0]).text, notice) == [""]
     assert CrewWatch(redis, "psthreads").is_gone() is False
 
 

@@ -158,13 +158,13 @@ def test_a_load_and_a_move_that_are_cancelled_report_each_document_that_has_move
         place.upload(f"d/{number:02}.xml")
     assert place.run_and_cancel(load, 0.15) or place.folder.count() == 40
     loaded = {f"/d/{name}" for name in (each.rpartition("/")[2] for each in place.files(place.group_path))}
-    told = {line.removeprefix("Loaded ") for report in place.reports for line in (e.message for e in report.lines)}
-    assert loaded == {each for each in told if each.startswith("/d/")}
+    reported = {line.removeprefix("Loaded ") for report in place.reports for line in (e.message for e in report.lines)}
+    assert loaded == {each for each in reported if each.startswith("/d/")}
     place.run(load)
     place.run_and_cancel(move, 0.15, path="/d", destination="/e")
     moved = {each for each in place.files(place.group_path) if each.startswith("e/")}
-    told = {line.message for report in place.reports for line in report.lines}
-    assert moved == {f"e/{each.rpartition('/')[2]}" for each in told if each.startswith("Moving /d/")}
+    messages = {line.message for report in place.reports for line in report.lines}
+    assert moved == {f"e/{each.rpartition('/')[2]}" for each in messages if each.startswith("Moving /d/")}
     assert place.zone.count() == 0
     assert place.folder.count() == 40
     assert MEMBER.id == 1

@@ -17,7 +17,7 @@ _MOST_STEPS: Final = 500_000
 
 
 class Kind(Enum):
-    """What a pattern is made of its parts by."""
+    """The way in which a pattern is made of its parts."""
 
     EMPTY = auto()
     NOT_ALLOWED = auto()
@@ -122,12 +122,12 @@ class Algebra:
 
     def replaced(self, pattern: Pattern, by: Callable[[Leaf], Pattern]) -> Pattern:
         """Return a pattern with each leaf replaced."""
-        known: dict[Pattern, Pattern] = {}
+        replaced: dict[Pattern, Pattern] = {}
 
         def replace(each: Pattern) -> Pattern:
-            if each not in known:
-                known[each] = self._replaced(each, by, replace)
-            return known[each]
+            if each not in replaced:
+                replaced[each] = self._replaced(each, by, replace)
+            return replaced[each]
 
         return replace(pattern)
 

@@ -41,7 +41,7 @@ _PARAMETERS: Final = frozenset(
 )
 _MOST_PARAMETERS: Final = 50
 _SPACE: Final = re.compile(r"[ \t\r\n]+")
-_MOST_KNOWN: Final = 4_096
+_MOST_ANSWERS: Final = 4_096
 _LONGEST_KNOWN: Final = 200
 
 Namespaces = dict[str | None, str]
@@ -54,20 +54,20 @@ class ValueType:
     def __init__(self, test: Callable[[str, Namespaces], bool], *, needs_namespaces: bool = False) -> None:
         self.needs_namespaces = needs_namespaces
         self._test = test
-        self._known: dict[str, bool] = {}
+        self._answers: dict[str, bool] = {}
 
     def allows(self, text: str, namespaces: Callable[[], Namespaces]) -> bool:
         """Tell whether a text is of this type; `namespaces` returns those of its place."""
         if self.needs_namespaces:
             return self._test(text, namespaces())
-        known = self._known.get(text)
-        if known is None:
-            known = self._test(text, {})
+        is_allowed = self._answers.get(text)
+        if is_allowed is None:
+            is_allowed = self._test(text, {})
             if len(text) <= _LONGEST_KNOWN:
-                if len(self._known) >= _MOST_KNOWN:
-                    self._known.clear()
-                self._known[text] = known
-        return known
+                if len(self._answers) >= _MOST_ANSWERS:
+                    self._answers.clear()
+                self._answers[text] = is_allowed
+        return is_allowed
 
 
 def words(text: str) -> list[str]:

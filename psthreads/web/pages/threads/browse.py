@@ -54,9 +54,9 @@ def page(services: Services, process: Process, group: Group | None, hidden: Coll
         raise TypeError("Only a process of a group has parameters that can be browsed")
     wire, go = request.form[FOR], request.form.get("browse.go", "").strip()
     current = request.form.get(wire, "")
-    asked = request.form.get("browse.at") or go or current or "/"
+    folder = request.form.get("browse.at") or go or current or "/"
     problem, entries, at = "", [], "/"
-    for at in dict.fromkeys((asked, asked.rstrip("/").rpartition("/")[0] or "/", "/")):
+    for at in dict.fromkeys((folder, folder.rstrip("/").rpartition("/")[0] or "/", "/")):
         try:
             entries = _entries(services, group, at)
             break

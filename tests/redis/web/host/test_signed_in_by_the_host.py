@@ -113,11 +113,11 @@ def test_every_address_of_every_page_leads_below_the_prefix_or_back_home(host: H
         seen.add(shape)
         answer = browser.get(path, headers=PAGE)
         assert answer.status_code < 400, f"{path}: {answer.text}"
-        found = ADDRESS.findall(answer.text) if answer.mimetype == "text/html" else []
+        addresses = ADDRESS.findall(answer.text) if answer.mimetype == "text/html" else []
         if answer.status_code in {302, 303}:
-            found = [("href", answer.headers["Location"])]
+            addresses = [("href", answer.headers["Location"])]
         answer.close()
-        for attribute, address in found:
+        for attribute, address in addresses:
             place = urlsplit(urljoin("http://localhost", address)).path
             assert place.startswith("/jobs/") or place == "/", f"{address} on {path}"
             if attribute != "action" and place != "/":
