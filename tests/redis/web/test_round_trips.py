@@ -59,7 +59,9 @@ def test_progress_costs_two_round_trips_at_most_and_a_list_three(
                 before = trips.count
                 assert client.get(path, headers=headers).status_code == 200
                 costs[kind].add(trips.count - before)
-    assert costs == {"progress": {1}, "list": {2}, "logs": {2}}
+    listing = costs.pop("list")
+    assert listing <= {2, 3}  # Once in a while it looks who works.
+    assert costs == {"progress": {1}, "logs": {2}}
 
 
 def test_a_start_costs_three_round_trips(app: Flask, people: People, trips: Trips) -> None:
