@@ -1,4 +1,4 @@
-"""Claims about a Redis and a documents' folder that belong together, and about what happens where they do not."""
+"""Claims about a Redis and documents that belong together, and about what happens where they do not."""
 
 from __future__ import annotations
 
@@ -30,6 +30,7 @@ from psthreads.threads.file_sweeper import FileSweeper
 from psthreads.threads.janitor import Janitor
 from psthreads.threads.store import ThreadStore
 from psthreads.web.app import create_app
+from tests.support.backends import in_both
 from tests.support.command_line import operate
 from tests.support.people import People
 from tests.support.services import COUNT
@@ -73,6 +74,7 @@ def old_result(root: Path, thread_id: str) -> Path:
 # The start.
 
 
+@in_both("backend")
 def test_a_new_redis_and_a_new_folder_get_one_id_and_keep_it(
     redis: Redis, config: Config, installation: Installation
 ) -> None:
@@ -122,6 +124,7 @@ def test_a_crash_while_the_id_is_made_is_mended_by_the_next_start(
     assert marker.read() == replace(stored, is_confirmed=True)
 
 
+@in_both("backend")
 def test_an_installation_of_an_older_version_gets_its_id_once(redis: Redis, config: Config, people: People) -> None:
     people.acme_folder.write("/a.xml", b"<a/>")
     assert other(config).check() is None
@@ -161,6 +164,7 @@ def test_no_result_is_removed_because_redis_is_another(
     assert file.exists()
 
 
+@in_both("backend")
 def test_a_flushed_redis_is_noticed_by_processes_that_run(
     redis: Redis, config: Config, installation: Installation, store: ThreadStore
 ) -> None:
@@ -172,6 +176,7 @@ def test_a_flushed_redis_is_noticed_by_processes_that_run(
     assert not redis.exists("ps:installation")  # Nobody gives it an id by itself.
 
 
+@in_both("backend")
 def test_ids_of_groups_and_members_are_not_given_again_by_a_new_redis(
     redis: Redis, config: Config, people: People
 ) -> None:
@@ -274,6 +279,7 @@ def test_a_folder_that_cannot_be_read_is_named(redis: Redis, config: Config, ins
 # Redis goes back in time.
 
 
+@in_both("backend")
 def test_an_older_redis_is_noticed_by_those_who_run_and_by_those_who_start(
     redis: Redis, config: Config, installation: Installation
 ) -> None:
@@ -292,6 +298,7 @@ def test_an_older_redis_is_noticed_by_those_who_run_and_by_those_who_start(
     assert redis.dump("ps:installation") == older
 
 
+@in_both("backend")
 def test_the_web_shows_nothing_of_an_older_redis_or_of_another(
     redis: Redis, config: Config, people: People, installation: Installation, store: ThreadStore
 ) -> None:
@@ -311,6 +318,7 @@ def test_the_web_shows_nothing_of_an_older_redis_or_of_another(
         redis.restore("ps:installation", 0, now, replace=True)
 
 
+@in_both("backend")
 def test_a_worker_claims_nothing_in_an_older_redis_and_loses_what_it_runs(
     redis: Redis, config: Config, installation: Installation
 ) -> None:
@@ -327,6 +335,7 @@ def test_a_worker_claims_nothing_in_an_older_redis_and_loses_what_it_runs(
     assert store.fetch(queued).status is Status.INITIALISED
 
 
+@in_both("backend")
 def test_a_heartbeat_sees_how_far_redis_has_come(redis: Redis, config: Config, installation: Installation) -> None:
     store = ThreadStore(redis, config, installation=installation)
     running = store.create(new_thread(redis))
@@ -380,6 +389,7 @@ def test_a_janitor_that_sees_other_files_leaves_the_lead_to_one_that_sees_the_ri
     assert Janitor.has_leader(redis)
 
 
+@in_both("backend")
 def test_a_copy_from_a_moment_before_a_claim_is_older_for_all(
     redis: Redis, config: Config, installation: Installation
 ) -> None:
@@ -405,6 +415,7 @@ def test_a_copy_from_a_moment_before_a_claim_is_older_for_all(
 # The operator's word.
 
 
+@in_both("backend")
 def test_adopting_ends_what_may_have_run_and_queues_again_what_may_restart(
     redis: Redis, config: Config, installation: Installation, store: ThreadStore
 ) -> None:
@@ -427,6 +438,7 @@ def test_adopting_ends_what_may_have_run_and_queues_again_what_may_restart(
     assert other(config).check(count=True) is None
 
 
+@in_both("backend")
 def test_a_new_redis_is_adopted_unless_its_groups_would_get_the_files_of_others(
     redis: Redis, config: Config, people: People
 ) -> None:
