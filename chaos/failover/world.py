@@ -23,7 +23,8 @@ from psthreads.local.programs import SUPERVISOR, WEB
 _WORKERS: Final = 2
 _LEASE_SECONDS: Final = 4.0
 _LINK_SECONDS: Final = 20.0
-_MOVE_SECONDS: Final = 30.0
+_MOVE_SECONDS: Final = 60.0
+_ASK_AGAIN_SECONDS: Final = 5.0  # A failover under way takes less.
 _DEAD_SECONDS: Final = 1.0  # before somebody starts a dead primary again
 
 
@@ -55,12 +56,14 @@ class FailoverWorld(Programs):
         """Have the Sentinels exchange the two, as an operator would."""
         before = self.redis.primary()
         at = time.monotonic()
-        while True:
+
+        def has_moved() -> bool:
+            # They refuse for a while after a failover, and give up one that they accepted where no replica answers.
             with suppress(RedisError):
                 self.redis.fail_over()
-                break
-            time.sleep(0.5)  # They refuse for a while after a failover.
-        self._await_other(before)
+            return wait_until(lambda: self._has_moved(before), _ASK_AGAIN_SECONDS)
+
+        wait_until(has_moved, _MOVE_SECONDS, "No replica became the primary, however often it was asked for.")
         return at
 
     def kill_primary(self, behind: float) -> float:
@@ -74,7 +77,7 @@ class FailoverWorld(Programs):
             at = time.monotonic()
             primary.kill()
             link.close()
-        self._await_other(primary)
+        wait_until(lambda: self._has_moved(primary), _MOVE_SECONDS, "No replica became the primary.")
         time.sleep(_DEAD_SECONDS)
         primary.start()
         primary.follow("127.0.0.1", self.redis.primary().port)
@@ -105,13 +108,10 @@ class FailoverWorld(Programs):
         self.network.mend()
         return at
 
-    def _await_other(self, before: Node) -> None:
-        def has_moved() -> bool:
-            with suppress(RedisError):
-                return self.redis.primary() is not before
-            return False
-
-        wait_until(has_moved, _MOVE_SECONDS, "No replica became the primary.")
+    def _has_moved(self, before: Node) -> bool:
+        with suppress(RedisError):
+            return self.redis.primary() is not before
+        return False
 
     def _command(self, *words: str) -> str:
         ran = subprocess.run(  # noqa: S603 (our own program)
