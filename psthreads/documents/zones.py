@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import BinaryIO, ClassVar, Final, Generic, Protocol, Self, TypeVar
@@ -28,7 +29,7 @@ class ZoneTree(GroupDocuments, Protocol):
 Tree = TypeVar("Tree", bound=ZoneTree)
 
 
-class Zone(Generic[Tree]):
+class Zone(ABC, Generic[Tree]):
     """One member's files for one group; see `MemberZone`. A backend adds what changes them."""
 
     WIDTH: ClassVar[int]
@@ -74,9 +75,9 @@ class Zone(Generic[Tree]):
         """Do as MemberZone."""
         return self._tree.kind_each(paths)
 
+    @abstractmethod
     def move_out(self, path: str, documents: GroupDocuments, to: str, *, overwrite: bool) -> None:
         """Do as MemberZone."""
-        raise NotImplementedError
 
     def move_out_each(self, moves: Iterable[tuple[str, str]], documents: GroupDocuments, *, overwrite: bool) -> Moves:
         """Do as MemberZone."""
@@ -90,9 +91,9 @@ class Zone(Generic[Tree]):
         """Do as MemberZone."""
         return self.clear_measured()[0]
 
+    @abstractmethod
     def clear_measured(self) -> tuple[int, int]:
         """Do as MemberZone."""
-        raise NotImplementedError
 
     def _check_new(self, path: str) -> None:
         """Raise UnsafePath or Conflict where no file can have this path."""
