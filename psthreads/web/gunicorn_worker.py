@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from functools import partial
+from functools import cache, partial
 from typing import Any, Final
 
 import gevent
 from gevent.server import StreamServer
 from gevent.socket import wait_read
 from gunicorn.http import errors, wsgi
+from gunicorn.http.message import Request
+from gunicorn.http.parser import RequestParser
 from gunicorn.util import write_nonblock
 from gunicorn.workers.ggevent import GeventWorker
 from markupsafe import escape
@@ -17,6 +19,7 @@ from markupsafe import escape
 from psthreads.domain.config import Config
 from psthreads.domain.model import clean
 from psthreads.web.connections import Connections, PlainSocket, SlowClient, TLSSocket, accept
+from psthreads.web.http.headers import CONSTANT
 
 MOST_CONNECTIONS: Final = 2_000
 """The most connections of a web process."""
@@ -102,7 +105,13 @@ class _Settings:
 class _Response(wsgi.Response):  # type: ignore[misc] # as above
     """An answer whose head leaves together with the beginning of its body: one system call, and one packet."""
 
+    def process_headers(self, headers: list[tuple[str, str]]) -> None:
+        """Take the headers, of which those of every answer need no check."""
+        super().process_headers([each for each in headers if each not in CONSTANT])
+        self.headers += [each for each in headers if each in CONSTANT]
+
     def write(self, data: bytes) -> None:
+        """Send a part of the body, the first one with the head."""
         if self.headers_sent:
             super().write(data)
             return
@@ -121,7 +130,19 @@ class _Pieces(list[bytes]):
     sendall = list.append
 
 
-wsgi.Response = _Response  # gunicorn has no setting for it.
+class _PlainRequest(Request):  # type: ignore[misc] # as above
+    """A request of which no header says who sends it or by which scheme: PSTHREADS_PROXIES does, in the application."""
+
+    def _peer_trusted_for_forwarded(self) -> tuple[dict[str, str], list[str]]:
+        return {}, []  # gunicorn would parse the address of the client for it.
+
+
+_environ = cache(wsgi.base_environ)
+
+# gunicorn has no settings for them.
+wsgi.Response = _Response
+wsgi.base_environ = lambda config: {**_environ(config)}
+RequestParser.mesg_class = _PlainRequest
 
 
 class Acceptor(StreamServer):  # type: ignore[misc] # gevent has no types

@@ -26,6 +26,9 @@ _ALWAYS: Final = (("X-Content-Type-Options", "nosniff"), ("Cross-Origin-Resource
 # Without includeSubDomains: the other names below this domain may belong to others.
 _TLS: Final = ("Strict-Transport-Security", "max-age=31536000")
 
+CONSTANT: Final = frozenset((*_DEFAULTS, *_ALWAYS, _TLS))
+"""The headers that are added, as they are in every answer."""
+
 
 class Headers:
     """WSGI middleware that adds the headers: no sniffing, frames or scripts, no caching unless the answer says so."""
