@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
 import json
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -30,17 +30,21 @@ MEASUREMENTS: Mapping[str, Callable[[], dict[str, float]]] = {
 
 def main() -> None:
     """Run the measurements that the arguments name, or all; print and write the figures."""
-    names = sys.argv[1:] or list(MEASUREMENTS)
+    parser = argparse.ArgumentParser(prog="python -m bench", description="Measure, and write the figures.")
+    parser.add_argument("names", nargs="*", metavar="name", help=f"{', '.join(MEASUREMENTS)}; all without one")
+    names = parser.parse_args().names
+    if unknown := [name for name in names if name not in MEASUREMENTS]:
+        parser.error(f"there is no measurement '{unknown[0]}', only {', '.join(MEASUREMENTS)}")
     target = Path("var/bench.json")
-    figures: dict[str, float] = json.loads(target.read_text()) if sys.argv[1:] and target.exists() else {}
-    for name in names:
-        print(f"\n{name}")
+    target.parent.mkdir(exist_ok=True)
+    figures: dict[str, float] = json.loads(target.read_text()) if names and target.exists() else {}
+    for name in names or MEASUREMENTS:
+        print(f"\n{name}", flush=True)
         measured = MEASUREMENTS[name]()
         for figure, value in measured.items():
             print(f"  {figure:<44} {value:10.3f}")
         figures |= measured
-    target.parent.mkdir(exist_ok=True)
-    target.write_text(json.dumps(figures, indent=2) + "\n")
+        target.write_text(json.dumps(figures, indent=2) + "\n")  # Each is kept, whatever becomes of the next.
     print(f"\nWritten to {target}.")
 
 

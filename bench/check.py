@@ -6,6 +6,7 @@ Only what hardly depends on the machine is measured: trips to Redis, commands in
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
 from collections.abc import Mapping
@@ -54,8 +55,11 @@ def accept(measured: Mapping[str, float], path: Path = EXPECTED) -> None:
 
 def main() -> int:
     """Measure, and compare or accept; return the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m bench.check", description="Compare with the last release.")
+    parser.add_argument("--accept", action="store_true", help="note what a thread costs now as a release's")
+    arguments = parser.parse_args()
     measured = cost.measure_cheap()
-    if "--accept" in sys.argv:
+    if arguments.accept:
         accept(measured)
     return compare(measured, json.loads(EXPECTED.read_text()))
 
