@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import math
 import threading
-from typing import Any, cast
+from typing import cast
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
@@ -25,21 +24,14 @@ from redis import Redis
 from psthreads.audit.entries import Origin
 from psthreads.domain.config import Config
 from psthreads.domain.errors import Conflict, ThreadNotFound
-from psthreads.domain.model import Level, Line, Outcome, Ownership, Report, Status, Thread
+from psthreads.domain.model import Level, Line, Outcome, Ownership, Report, Status
 from psthreads.threads.leases import LeaseEntry
 from psthreads.threads.store import ThreadStore
+from tests.support.thread_rules import ThreadRules
 from tests.support.threads import ACME, new_thread
 
 _FINAL = [status for status in Status if status.is_final]
 _RUNNING = [status for status in Status if status.is_running]
-
-# From each status, those that may follow.
-TRANSITIONS = {
-    # A running thread goes back to `initialised` only when it is queued again after a lost worker.
-    Status.INITIALISED: {Status.INPROGRESS, *_FINAL},
-    **{status: {Status.INITIALISED, *_RUNNING, *_FINAL} for status in _RUNNING},
-    **{status: set() for status in _FINAL},
-}
 
 
 class Execution:
@@ -64,9 +56,7 @@ class Threads(RuleBasedStateMachine):
         self.redis.flushall()
         config = Config(redis_url=self.url, log_events=100, restarts=2, group_threads=2)
         self.clients = [ThreadStore(Redis.from_url(self.url), config) for _ in range(3)]
-        self.seen: dict[str, Thread] = {}
-        self.asked: set[str] = set()
-        self.deleted: set[str] = set()
+        self.judge = ThreadRules(self.redis, self.clients[0])
         self.owner: dict[str, str] = {}
         self.count = 0
 
@@ -89,14 +79,14 @@ class Threads(RuleBasedStateMachine):
     def claim(self, client: int, thread_id: str) -> object:
         self.count += 1
         token = f"token{self.count}"
-        before, waits = self.clients[client].fetch(thread_id), self._meta(thread_id).get("waits")
+        before, waits = self.clients[client].fetch(thread_id), self.judge.meta(thread_id).get("waits")
         claim = self.clients[client].claim(thread_id, token, "worker")
         if claim is None:
             return multiple()
         assert before.status is Status.INITIALISED
         assert not waits, "a thread ran before its group's turn"
         assert thread_id not in self.owner, "two executions own a thread"
-        assert thread_id not in self.asked, "a cancelled thread began to run"
+        assert thread_id not in self.judge.cancelled, "a cancelled thread began to run"
         assert claim.thread == self.clients[client].fetch(thread_id)
         total = self.clients[client].log(thread_id).total
         again = self.clients[client].claim(thread_id, token, "worker")  # its answer was lost, it is sent again
@@ -111,7 +101,7 @@ class Threads(RuleBasedStateMachine):
         """What mostly happens, so that what happens to running threads is tried often, too."""
         thread_id = cast("str", self.start(client, restartable, in_group, exclusive=False))
         execution = self.claim(client, thread_id)
-        if self._meta(thread_id).get("waits"):
+        if self.judge.meta(thread_id).get("waits"):
             return multiple()
         assert isinstance(execution, Execution)
         return execution
@@ -124,7 +114,7 @@ class Threads(RuleBasedStateMachine):
         thread_id, store = execution.thread_id, self.clients[client]
         before = store.fetch(thread_id)
         if store.claim(thread_id, execution.token, "worker") is not None:
-            assert thread_id not in self.asked, "a cancelled thread began to run"
+            assert thread_id not in self.judge.cancelled, "a cancelled thread began to run"
             if before.status is Status.INITIALISED:  # It was queued again meanwhile, and nobody else has taken it.
                 assert self.owner.setdefault(thread_id, execution.token) == execution.token
             assert self.owner.get(thread_id) == execution.token, "two executions own a thread"
@@ -144,8 +134,8 @@ class Threads(RuleBasedStateMachine):
             assert self.owner.pop(thread_id) == execution.token
             after = store.fetch(thread_id)
             assert after.restarts == before.restarts
-            assert after.status is (Status.CANCELLED if thread_id in self.asked else Status.INITIALISED)
-            assert verdict == ("cancelled" if thread_id in self.asked else "requeued")
+            assert after.status is (Status.CANCELLED if thread_id in self.judge.cancelled else Status.INITIALISED)
+            assert verdict == ("cancelled" if thread_id in self.judge.cancelled else "requeued")
             assert verdict == "cancelled" or self.redis.lindex("rq:queue:psthreads", 0) == thread_id.encode()
 
     @rule(
@@ -270,7 +260,7 @@ class Threads(RuleBasedStateMachine):
         if before.status.is_final:
             assert after == before
         else:
-            self.asked.add(thread_id)
+            self.judge.cancelled.add(thread_id)
             assert after.cancelling or after.status is Status.CANCELLED
             assert after.cancelled_by == "somebody"
 
@@ -284,7 +274,7 @@ class Threads(RuleBasedStateMachine):
             assert store.fetch(thread_id) == before
             return thread_id
         store.delete(thread_id, Origin("somebody"))
-        self.deleted.add(thread_id)
+        self.judge.deleted.add(thread_id)
         assert not store.claim(thread_id, "late", "worker")
         assert not store.recover(thread_id)
         assert store.declare_lost(LeaseEntry(thread_id, b"0"), math.inf) == ""
@@ -296,7 +286,7 @@ class Threads(RuleBasedStateMachine):
     def _is_gone(self, client: int, execution: Execution) -> bool:
         """Whether the thread was deleted; if so, nothing of it can be written any more."""
         thread_id, token, store = execution.thread_id, execution.token, self.clients[client]
-        if thread_id not in self.deleted:
+        if thread_id not in self.judge.deleted:
             return False
         assert not store.claim(thread_id, token, "worker")
         assert store.report(thread_id, token, Report(1000)) is Ownership.DISOWNED
@@ -314,90 +304,28 @@ class Threads(RuleBasedStateMachine):
 
     @invariant()
     def holds(self) -> None:
-        if not hasattr(self, "redis"):
-            return
-        store = self.clients[0]
-        places = self._places()
-        assert places.keys() <= set(self._all()), "a thread that is gone is listed"
-        assert not self.deleted & set(self._all()), "a deleted thread came back"
-        assert not {each for each in self.deleted if self.redis.exists(f"ps:log:{each}", f"ps:log:{each}:tail")}
-        for thread_id in self._all():
-            now, then = store.fetch(thread_id), self.seen.get(thread_id)
-            if then is not None and then.status.is_final:
-                assert now == then, "a final thread changed"
-            elif then is not None and now.status is not then.status:
-                # Several changes may lie between two looks, but none leads out of a final status.
-                assert now.status in TRANSITIONS[then.status]
-            if thread_id in self.asked and now.status.is_final:
-                assert now.status is Status.CANCELLED, "a thread that was to be cancelled ended otherwise"
-                assert now.message == "Cancelled by somebody"
-            assert places.get(thread_id, set()) == self._expected_places(now)
-            page = store.log(thread_id, 1, 5_000)
-            numbers = [event.seq for event in page.events]
-            missing = range(51, 50 + page.dropped)  # the gap's last number stands for the whole gap
-            assert numbers == [number for number in range(1, page.total + 1) if number not in missing]
-            self.seen[thread_id] = now
-        self._turns_are_kept()
-
-    def _turns_are_kept(self) -> None:
-        """A group has no more threads on the way than it may, and none waits that need not."""
-        live = {each: meta for each in self._all() if (meta := self._meta(each))["status"] not in _FINAL}
-        of_group = {each: meta for each, meta in live.items() if meta["groupid"] == ACME.id}
-        admitted = {each for each, meta in of_group.items() if not meta.get("waits")}
-        changing = {each for each in admitted if of_group[each].get("exclusive")}
-        slots = f"ps:slots:{ACME.id}"
-        assert {each.decode() for each in cast("set[bytes]", self.redis.smembers(slots))} == admitted
-        assert {each.decode() for each in cast("set[bytes]", self.redis.smembers(f"{slots}:changes"))} == changing
-        assert len(admitted) <= 2
-        assert len(changing) <= 1
-        if len(admitted) < 2:
-            waiting = [meta for each, meta in of_group.items() if each not in admitted]
-            assert not [meta for meta in waiting if not meta.get("exclusive") or not changing]
-        assert not any(meta.get("waits") for meta in live.values() if meta["groupid"] != ACME.id)
-
-    def _meta(self, thread_id: str) -> dict[str, Any]:
-        return dict(json.loads(cast("bytes", self.redis.hget(f"rq:job:{thread_id}", "meta"))))
+        if hasattr(self, "judge"):
+            self.judge.hold()
 
     def teardown(self) -> None:
-        if not hasattr(self, "redis"):
+        if not hasattr(self, "judge"):
             return
         # Whatever happened: with workers and a janitor, every thread ends.
         store = self.clients[0]
-        for attempt in range(5 + len(self._all())):  # one at least has its turn each time
+        for attempt in range(5 + len(self.judge.ids())):  # one at least has its turn each time
             self.redis.zunionstore("ps:leases", {"ps:leases": 0})  # every lease has run out
             self.reap(0)
-            for thread_id in self._all():
+            for thread_id in self.judge.ids():
                 token = f"last{attempt}"
                 if store.claim(thread_id, token, "worker"):
                     store.finish(thread_id, token, Outcome(Status.COMPLETED, "done"))
-        for thread_id in self._all():
+        for thread_id in self.judge.ids():
             assert store.fetch(thread_id).status.is_final
         self.holds()
         assert not self.redis.exists("ps:leases", "ps:queued", "ps:waiting", f"ps:slots:{ACME.id}")
         for client in self.clients:
             client._redis.close()
         self.redis.close()
-
-    def _all(self) -> list[str]:
-        return [key.removeprefix("rq:job:") for key in self._keys("rq:job:*")]
-
-    def _keys(self, pattern: str) -> list[str]:
-        return [key.decode() for key in cast("list[bytes]", self.redis.keys(pattern))]
-
-    def _places(self) -> dict[str, set[str]]:
-        """For each thread the listings that it stands in."""
-        found: dict[str, set[str]] = {}
-        for key in self._keys("ps:threads:*"):
-            for thread_id in cast("list[bytes]", self.redis.zrange(key, 0, -1)):
-                found.setdefault(thread_id.decode(), set()).add(key)
-        return found
-
-    def _expected_places(self, thread: Thread) -> set[str]:
-        scopes = ["server"] if thread.group_id == -1 else ["server", str(thread.group_id)]
-        kind = "finished" if thread.status.is_final else "active"
-        others = {f"ps:threads:member:{thread.member_id}:{kind}", f"ps:threads:process:{thread.process}:{kind}"}
-        kinds = (thread.status,) if thread.status.is_final else (kind, thread.status)
-        return {f"ps:threads:{scope}:{name}" for scope in scopes for name in kinds} | others
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 
 from psthreads.domain.model import Status, clean
 from psthreads.testing import run
-from tests.support.odd_processes import ODD_ERRORS, failing, telling
+from tests.support.odd_objects import ODD_ERRORS, failing, telling
 
 
 @pytest.mark.parametrize("how", ODD_ERRORS)

@@ -50,7 +50,7 @@ class Server:
 
 @pytest.fixture
 def server(config: Config, people: People) -> Iterator[Server]:
-    config = replace(config, processes=("tests.support.odd_processes",), check_limit=1.5)
+    config = replace(config, processes=("tests.support.odd_objects",), check_limit=1.5)
     with web(config) as program:
         yield Server(config, people, program)
 

@@ -13,7 +13,7 @@ from psthreads.domain.config import Config
 from psthreads.domain.model import Status
 from psthreads.threads.engine import Engine
 from psthreads.threads.store import ThreadStore
-from tests.support.odd_processes import ODD_ERRORS
+from tests.support.odd_objects import ODD_ERRORS
 from tests.support.threads import ended, start
 from tests.support.waiting import wait_for
 from tests.system.stack import Program, worker
@@ -21,7 +21,7 @@ from tests.system.stack import Program, worker
 
 @pytest.fixture
 def config(config: Config) -> Config:
-    return replace(config, processes=("tests.support.odd_processes",))
+    return replace(config, processes=("tests.support.odd_processes", "tests.support.odd_objects"))
 
 
 @pytest.fixture

@@ -1,0 +1,38 @@
+"""Threads in any status, and lists of those that a search returns."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from redis import Redis
+
+from psthreads.domain.model import Outcome, Status
+from psthreads.threads.records import NewThread
+from psthreads.threads.search import ThreadQuery, ThreadSearch, ThreadSearchResult
+from psthreads.threads.store import ThreadStore
+from tests.support.threads import new_thread
+
+
+def made(redis: Redis, store: ThreadStore, *, end: Status | None = None, message: str = "done", **more: Any) -> str:
+    base = {name: more.pop(name) for name in ("group", "name") if name in more}
+    new: NewThread = replace(new_thread(redis, **base), **more)
+    store.create(new)
+    if end is not None:
+        assert store.claim(new.id, "t", "w")
+        store.finish(new.id, "t", Outcome(end, message))
+    return new.id
+
+
+def ids(found: ThreadSearchResult) -> list[str]:
+    return [thread.id for thread in found.threads]
+
+
+def every(search: ThreadSearch, wanted: ThreadQuery, **more: int) -> list[str]:
+    """All pages, one after the other."""
+    seen, after = [], ""
+    while True:
+        found = search.find(wanted, after, **more)
+        seen += ids(found)
+        if not (after := found.after):
+            return seen
