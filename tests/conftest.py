@@ -18,6 +18,7 @@ from hypothesis import settings
 from redis import Redis
 
 from psthreads.authoring.plugins import load
+from psthreads.documents.installation import Installation
 from psthreads.documents.layout import open_storage
 from psthreads.documents.storage import GroupDocuments
 from psthreads.domain.access import Group
@@ -116,6 +117,14 @@ def object_server() -> Iterator[ObjectServer]:
 @pytest.fixture
 def store(redis: Redis, config: Config) -> ThreadStore:
     return ThreadStore(redis, config)
+
+
+@pytest.fixture
+def installation(redis: Redis, config: Config) -> Installation:
+    """Redis and the documents, which belong together from now on."""
+    made = Installation(redis, config, "test")
+    assert made.check() is None
+    return made
 
 
 @pytest.fixture

@@ -22,6 +22,7 @@ from psthreads.threads import file_sweeper
 from psthreads.threads.file_sweeper import FileSweeper
 from psthreads.threads.janitor import Janitor
 from psthreads.threads.store import ThreadStore
+from tests.support.backends import StoredFiles, in_both
 from tests.support.people import People
 from tests.support.threads import BY, new_thread
 from tests.support.waiting import wait_for
@@ -69,10 +70,8 @@ def disk(config: Config) -> Disk:
 
 
 @pytest.fixture
-def installation(redis: Redis, config: Config) -> Installation:
-    made = Installation(redis, config, "test")
-    made.check()
-    return made
+def files(config: Config) -> StoredFiles:
+    return StoredFiles(config)
 
 
 @pytest.fixture
@@ -95,31 +94,33 @@ def ended(redis: Redis, store: ThreadStore) -> str:
     return thread_id
 
 
+@in_both("backend")
 def test_results_are_removed_with_their_thread_and_not_before(
-    disk: Disk, sweeper: FileSweeper, running: str, ended: str, redis: Redis, store: ThreadStore
+    files: StoredFiles, sweeper: FileSweeper, running: str, ended: str, redis: Redis, store: ThreadStore
 ) -> None:
     kept = [
-        disk.put(f"results/7/a-{running}.zip", 40 * DAY),
-        disk.put(f"results/7/a-{ended}.zip", 40 * DAY),
-        disk.put(f"results/server/a-{uuid4().hex}.zip", 50 * MINUTE),
-        disk.put("results/7/of-nobody.zip", 40 * DAY),
+        files.put(f"results/7/a-{running}.zip", 40 * DAY),
+        files.put(f"results/7/a-{ended}.zip", 40 * DAY),
+        files.put(f"results/server/a-{uuid4().hex}.zip", 50 * MINUTE),
+        files.put("results/7/of-nobody.zip", 40 * DAY),
     ]
     assert sweeper.sweep() == 0
-    assert all(path.exists() for path in kept)
+    assert all(map(files.has, kept))
     expire(redis, ended)
     deleted = store.create(new_thread(redis))
     store.cancel(deleted, BY)
-    gone = [kept[1], *(disk.put(f"results/{group}/a-{deleted}.zip", 0) for group in ("7", "8", "server"))]
+    gone = [kept[1], *(files.put(f"results/{group}/a-{deleted}.zip") for group in ("7", "8", "server"))]
     store.delete(deleted, BY)
     assert sweeper.sweep() == len(gone)
-    assert not any(path.exists() for path in gone)
-    assert all(path.exists() for path in set(kept) - set(gone))
+    assert not any(map(files.has, gone))
+    assert all(map(files.has, set(kept) - set(gone)))
 
 
+@in_both("backend")
 def test_a_missing_record_alone_removes_nothing_for_days(
-    disk: Disk, sweeper: FileSweeper, ended: str, running: str, redis: Redis, installation: Installation
+    files: StoredFiles, sweeper: FileSweeper, ended: str, running: str, redis: Redis, installation: Installation
 ) -> None:
-    files = [disk.put(f"results/7/a-{thread_id}.zip", 400 * DAY) for thread_id in (ended, running, uuid4().hex)]
+    results = [files.put(f"results/7/a-{thread_id}.zip", 400 * DAY) for thread_id in (ended, running, uuid4().hex)]
     redis.delete(f"rq:job:{ended}", f"rq:job:{running}", "ps:tombstones")
     for days in (1, 3, 2):
         assert sweeper.sweep() == 0
@@ -127,13 +128,14 @@ def test_a_missing_record_alone_removes_nothing_for_days(
     assert sweeper.sweep() == 0
     pass_ticks(redis, installation, DAY)
     assert sweeper.sweep() == 3
-    assert not any(file.exists() for file in files)
+    assert not any(map(files.has, results))
 
 
+@in_both("backend")
 def test_a_result_that_gets_its_thread_back_begins_anew(
-    disk: Disk, sweeper: FileSweeper, ended: str, redis: Redis, installation: Installation
+    files: StoredFiles, sweeper: FileSweeper, ended: str, redis: Redis, installation: Installation
 ) -> None:
-    file = disk.put(f"results/7/a-{ended}.zip", 400 * DAY)
+    result = files.put(f"results/7/a-{ended}.zip", 400 * DAY)
     record = redis.dump(f"rq:job:{ended}")
     assert record is not None
     for _ in range(2):
@@ -142,19 +144,20 @@ def test_a_result_that_gets_its_thread_back_begins_anew(
         pass_ticks(redis, installation, 6 * DAY)
         redis.restore(f"rq:job:{ended}", 0, record)
         assert sweeper.sweep() == 0
-    assert file.exists()
+    assert files.has(result)
 
 
+@in_both("backend")
 def test_what_was_ownerless_for_another_redis_is_not_for_this_one(
-    disk: Disk, sweeper: FileSweeper, config: Config, redis: Redis, installation: Installation
+    files: StoredFiles, sweeper: FileSweeper, config: Config, redis: Redis, installation: Installation
 ) -> None:
-    file = disk.put(f"results/7/a-{uuid4().hex}.zip", 400 * DAY)
+    result = files.put(f"results/7/a-{uuid4().hex}.zip", 400 * DAY)
     assert sweeper.sweep() == 0
     pass_ticks(redis, installation, 8 * DAY)
     Installation(redis, config, "operator").adopt()
     assert installation.check() is None
     assert sweeper.sweep() == 0
-    assert file.exists()
+    assert files.has(result)
 
 
 def test_tombstones_are_removed_once_they_were_heeded(
@@ -223,6 +226,7 @@ def test_a_sweep_follows_no_link(disk: Disk, sweeper: FileSweeper, tmp_path: Pat
     assert outside.exists()
 
 
+@in_both("backend")
 def test_a_sweep_of_nothing_removes_nothing(sweeper: FileSweeper) -> None:
     assert sweeper.sweep() == 0
 
@@ -269,19 +273,20 @@ def test_what_is_there_of_many_ids_is_asked_in_one_round_trip(store: ThreadStore
     assert store.existing([]) == set()
 
 
+@in_both("backend")
 def test_the_leading_janitor_sweeps_in_the_background_and_a_download_is_gone(
     app: Flask,
     people: People,
-    disk: Disk,
+    files: StoredFiles,
     config: Config,
     redis: Redis,
     store: ThreadStore,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     thread_id = store.create(new_thread(redis, group=people.acme))
-    file = disk.put(f"results/{people.acme.id}/a-{thread_id}.zip", 2 * HOUR)
+    result = files.put(f"results/{people.acme.id}/a-{thread_id}.zip", 2 * HOUR)
     client = app.test_client(use_cookies=False)
-    address, headers = f"/ps/member-resource/acme/{file.name}", people.bearer("contributor")
+    address, headers = f"/ps/member-resource/acme/a-{thread_id}.zip", people.bearer("contributor")
     assert client.get(address, headers=headers, buffered=True).data == b"content"
     expire(redis, thread_id)
     redis.zadd("ps:tombstones", {thread_id: 1})
@@ -291,6 +296,6 @@ def test_the_leading_janitor_sweeps_in_the_background_and_a_download_is_gone(
     janitor = Janitor(redis, config, store)
     janitor.start()
     try:
-        wait_for(lambda: not file.exists())
+        wait_for(lambda: not files.has(result))
     finally:
         janitor.stop()
