@@ -6,7 +6,7 @@ import click
 
 from psthreads.admin.shell import redis, say
 from psthreads.documents.installation import Installation
-from psthreads.documents.storage import StorageMarker
+from psthreads.documents.marker import Marker
 from psthreads.domain.config import Config
 from psthreads.domain.errors import Conflict
 from psthreads.identity.directory import Directory
@@ -70,7 +70,7 @@ def adopt(*, same_groups: bool) -> None:
         say(f"Threads that may have run since: {count:,} {verdict}.")
 
 
-def _refuse_clashes(directory: Directory, marker: StorageMarker) -> None:
+def _refuse_clashes(directory: Directory, marker: Marker) -> None:
     kinds = (("group", [each.id for each in directory.groups()]), ("member", [each.id for each in directory.members()]))
     for kind, ids in kinds:
         highest = marker.highest(kind)

@@ -26,7 +26,7 @@ from redis import Redis
 
 from psthreads.database.installation import InstallationRecord, RedisRecord
 from psthreads.documents.layout import open_marker
-from psthreads.documents.storage import NUMBERED, StorageMarker, StoreRecord
+from psthreads.documents.marker import NUMBERED, Marker, StoreRecord
 from psthreads.domain.config import Config
 from psthreads.domain.errors import NotReplicated, Unavailable, WrongInstallation
 from psthreads.system.thread_pool import off_the_loop
@@ -66,7 +66,7 @@ class Installation:
     It can be used by many Python threads at once.
     """
 
-    def __init__(self, redis: Redis, config: Config, program: str, marker: StorageMarker | None = None) -> None:
+    def __init__(self, redis: Redis, config: Config, program: str, marker: Marker | None = None) -> None:
         self.marker = marker or open_marker(config)
         self._record = InstallationRecord(redis, config, program)
         self._lock = threading.Lock()
@@ -269,7 +269,7 @@ class Installation:
         )
 
 
-def _unreadable(marker: StorageMarker, error: OSError) -> Mismatch:
+def _unreadable(marker: Marker, error: OSError) -> Mismatch:
     reason = error.strerror or str(error)
     return Mismatch(
         "The documents' folder cannot be used.",

@@ -13,17 +13,18 @@ from typing import Final
 from psthreads.documents.fence import NO_FENCE, Fence
 from psthreads.documents.folders.group_folder import GroupFolder
 from psthreads.documents.folders.loading_zone import LoadingZone
-from psthreads.documents.folders.marker import Marker
-from psthreads.documents.folders.ownerless import OwnerlessFolder
+from psthreads.documents.folders.records import FolderRecords
 from psthreads.documents.folders.results import ResultFolder
-from psthreads.documents.folders.sweeping import Sweep
-from psthreads.documents.folders.usage import measure
+from psthreads.documents.folders.sweeping import Sweep, sizes
+from psthreads.documents.marker import Marker
 from psthreads.documents.objects.apart import MarkerApart
 from psthreads.documents.objects.buckets import Bucket
 from psthreads.documents.objects.client import ObjectStore, require_client
-from psthreads.documents.objects.object_marker import ObjectMarker
+from psthreads.documents.objects.records import ObjectRecords
+from psthreads.documents.records import Records
 from psthreads.documents.result_files import ResultFile
-from psthreads.documents.storage import DiskUsage, Document, IdFilter, Ownerless, Storage, StorageMarker
+from psthreads.documents.storage import Document, Storage
+from psthreads.documents.sweeping import DiskUsage, SweepRules, measure
 from psthreads.domain.access import Group
 from psthreads.domain.config import Config
 from psthreads.domain.model import SERVER_WIDE
@@ -53,6 +54,7 @@ class Documents:
 
     def __init__(self, root: Path, guard: Callable[[], None] = lambda: None, fence: Fence = NO_FENCE) -> None:
         self._root = root
+        self.records: Records = FolderRecords(root)
         self._guard = guard
         self._fence = fence
 
@@ -70,19 +72,13 @@ class Documents:
         """Return a member's loading zone for a group; it need not exist yet."""
         return LoadingZone(self._folder(group, self._root / "loading" / str(group.id) / str(member_id)))
 
-    def sweep(
-        self, existing: IdFilter, unfinished: IdFilter, buried: IdFilter, ownerless: Ownerless, longest: float
-    ) -> Iterator[int]:
-        """Remove results of threads that are gone, and temporary files of those that ended, in steps; see `Sweep`."""
-        return Sweep(self._root, existing, unfinished, buried, ownerless, longest).steps()
-
-    def ownerless(self, installation: str, ticks: int) -> Ownerless:
-        """Return what the store remembers of ownerless results. Raises OSError."""
-        return OwnerlessFolder(self._root, installation, ticks)
+    def sweep(self, rules: SweepRules) -> Iterator[int]:
+        """Do as Storage."""
+        return Sweep(self._root, rules).steps()
 
     def measure(self) -> Iterator[DiskUsage | None]:
-        """Yield the use of each group and kind, and None after each small step. Files that vanish are left out."""
-        return measure(self._root)
+        """Do as Storage."""
+        return measure(self.records, lambda path: sizes(self._root / path))
 
     def settle(self) -> None:
         """Do as Storage: nothing is written late."""
@@ -109,16 +105,16 @@ def open_storage(config: Config, guard: Callable[[], None] = lambda: None, fence
     return Documents(config.documents, guard, fence)
 
 
-def open_marker(config: Config, *, forks: bool = False) -> StorageMarker:
+def open_marker(config: Config, *, forks: bool = False) -> Marker:
     """Return what the storage of these settings knows of the installation.
 
     `forks` is for a process that forks others which use the storage, as it does not itself.
     """
     if not config.store_url:
-        return Marker(config.documents)
+        return Marker(FolderRecords(config.documents))
     if forks:
         return MarkerApart(config.store_url, config.endpoint)
-    return ObjectMarker(_object_store(config.store_url, config.endpoint))
+    return Marker(ObjectRecords(_object_store(config.store_url, config.endpoint)))
 
 
 def scratch_of(config: Config) -> Path:

@@ -18,30 +18,20 @@ What holds in every one:
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Final, Protocol
+from typing import BinaryIO, Protocol
 
+from psthreads.documents.records import Records
 from psthreads.documents.result_files import ResultFile
+from psthreads.documents.sweeping import DiskUsage, SweepRules
 from psthreads.domain.access import Group
-
-KINDS: Final = ("groups", "loading", "results")
-"""The kinds of files that are counted: documents, loading zones and results."""
-
-NUMBERED: Final = ("group", "member")
-"""What has ids that documents and zones are named after."""
 
 OnSkip = Callable[[str, str], None]
 """Called with the path of a file or folder that a walk leaves out, and the reason as the end of a sentence."""
-
-IdFilter = Callable[[Collection[str]], set[str]]
-"""Returns those of the given thread ids that meet a condition."""
-
-OWNERLESS_TICKS: Final = 7 * 86_400
-"""For how many ticks, about seconds of a running service, a result must be ownerless before it is removed."""
 
 
 def ignore_skip(path: str, reason: str) -> None:
@@ -58,16 +48,6 @@ class Document:
 
 
 @dataclass(frozen=True, slots=True)
-class DiskUsage:
-    """The number of files of one kind that a group has, and their bytes."""
-
-    group_id: int
-    kind: str
-    files: int
-    size: int
-
-
-@dataclass(frozen=True, slots=True)
 class StoredResult:
     """A complete result, open to read from any place. `modified` is in seconds since the epoch, `etag` a version."""
 
@@ -75,19 +55,6 @@ class StoredResult:
     size: int
     modified: float
     etag: str
-
-
-@dataclass(frozen=True, slots=True)
-class StoreRecord:
-    """The marker as the storage has it: the installation's id, whether Redis has it for certain, and the ticks it had.
-
-    `claims` is how many threads workers had taken when Redis was last found to be an older copy.
-    """
-
-    id: str
-    is_confirmed: bool
-    ticks: int
-    claims: int
 
 
 class Moves(Protocol):
@@ -338,21 +305,11 @@ class Results(Protocol):
         """Return an address at which whoever has it gets the file for so many seconds; empty where there is none."""
 
 
-class Ownerless(Protocol):
-    """The ownerless results that one sweep sees; the storage remembers the observations of earlier ones.
-
-    An observation counts for one installation only. Methods raise OSError.
-    """
-
-    def due(self, thread_ids: Collection[str]) -> set[str]:
-        """Note that these threads are unknown to Redis; return those that have been for OWNERLESS_TICKS."""
-
-    def end(self) -> None:
-        """Forget results that were ownerless in an earlier sweep, and not in this one."""
-
-
 class Storage(Protocol):
     """All groups' documents, loading zones and results."""
+
+    records: Records
+    """The storage's own records."""
 
     def group(self, group: Group) -> GroupDocuments:
         """Return a group's documents, which need not exist yet."""
@@ -363,18 +320,11 @@ class Storage(Protocol):
     def loading_zone(self, group: Group, member_id: int) -> MemberZone:
         """Return a member's loading zone for a group; it need not exist yet."""
 
-    def sweep(
-        self, existing: IdFilter, unfinished: IdFilter, buried: IdFilter, ownerless: Ownerless, longest: float
-    ) -> Iterator[int]:
+    def sweep(self, rules: SweepRules) -> Iterator[int]:
         """Remove results of threads that are gone, and temporary files of those that ended, in small steps.
 
-        Yields the number of removed files after each. `existing` returns the ids of threads that exist, `unfinished`
-        those of threads that may still write, and `buried` those with a tombstone that is due. `longest` is in seconds:
-        no file without a thread's id is written for longer.
+        Yields the number of removed files after each.
         """
-
-    def ownerless(self, installation: str, ticks: int) -> Ownerless:
-        """Return what the storage remembers of ownerless results. Raises OSError."""
 
     def measure(self) -> Iterator[DiskUsage | None]:
         """Yield the use of each group and kind, and None after each small step."""
@@ -388,37 +338,3 @@ class Storage(Protocol):
     @property
     def scratch(self) -> Path:
         """A folder of this machine for temporary files; created on demand."""
-
-
-class StorageMarker(Protocol):
-    """The storage's marker of the installation. Methods raise OSError where it cannot be read or written."""
-
-    place: str
-    """What it is and where, for messages: "folder /srv/documents"."""
-
-    def read(self) -> StoreRecord | None:
-        """Return the record, None for a storage without one. Raises OSError also for one that is damaged."""
-
-    def is_of(self, installation: str) -> bool:
-        """Tell whether the storage is of this installation, as far as it was looked at within a few seconds."""
-
-    def create(self) -> None:
-        """Give the storage a new id, not yet confirmed, unless it has one: of two at once, one wins."""
-
-    def replace(self, installation: str) -> None:
-        """Give the storage this id, confirmed, whatever it had."""
-
-    def note_ticks(self, ticks: int, claims: int = 0) -> None:
-        """Note how far Redis's counts have come. After a power failure they may be older numbers."""
-
-    def has_files(self) -> bool:
-        """Return whether the storage holds anything of a group, whichever."""
-
-    def highest(self, kind: str) -> int:
-        """Return the highest id of a "group" or "member" that was noted, 0 for none."""
-
-    def note_id(self, kind: str, number: int) -> None:
-        """Note that this id of a "group" or "member" is in use."""
-
-    def note_ids_of_folders(self) -> None:
-        """Note the highest ids that documents and zones are named after. Looks at all groups and zones."""

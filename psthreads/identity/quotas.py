@@ -14,7 +14,7 @@ from typing import Any, Final
 from redis import Redis
 
 from psthreads.database.connection import translate_errors
-from psthreads.documents.storage import DiskUsage
+from psthreads.documents.sweeping import DiskUsage
 from psthreads.domain.access import Group
 from psthreads.domain.config import DAY, Config
 from psthreads.domain.errors import QuotaReached

@@ -16,6 +16,7 @@ from typing import Final
 
 from psthreads.documents.installation import Installation
 from psthreads.documents.layout import open_storage
+from psthreads.documents.sweeping import Ownerless, SweepRules
 from psthreads.domain.config import DAY, Config
 from psthreads.domain.errors import ThreadNotFound
 from psthreads.identity.quotas import Quotas
@@ -62,10 +63,9 @@ class FileSweeper:
         self._installation.require()
         if self._steps is None:
             self._begun = self._store.time()
-            ownerless = self._documents.ownerless(self._installation.id, self._installation.ticks)
-            filters = (self._existing, self._unfinished, self._store.buried)
-            steps = self._documents.sweep(*filters, ownerless, self._longest)
-            self._steps, self._removed = chain(steps, self._measure()), 0
+            ownerless = Ownerless(self._documents.records, self._installation.id, self._installation.ticks)
+            rules = SweepRules(self._existing, self._unfinished, self._store.buried, ownerless, self._longest)
+            self._steps, self._removed = chain(self._documents.sweep(rules), self._measure()), 0
         until = time.monotonic() + seconds
         try:
             for removed in self._steps:

@@ -1,8 +1,4 @@
-"""Sweeps the documents' disk: removes the results of threads that are gone, and leftover temporary files.
-
-A result goes by the tombstone that its thread's end or deletion left, or after it was ownerless for days. A sweep is
-done in small steps, so that its caller can do other work between them.
-"""
+"""Sweeps and measures the documents' disk, in steps so small that its caller can do other work between them."""
 
 from __future__ import annotations
 
@@ -10,7 +6,7 @@ import os
 import shutil
 import stat
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -21,7 +17,7 @@ from typing import Final
 from psthreads.documents.folders.folder import Folder
 from psthreads.documents.paths import TEMPORARY
 from psthreads.documents.result_files import owner
-from psthreads.documents.storage import IdFilter, Ownerless
+from psthreads.documents.sweeping import SweepRules
 from psthreads.system.thread_pool import off_the_loop
 
 _MINUTE: Final = 60
@@ -31,19 +27,10 @@ _BATCH: Final = 500  # names in one step
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
-    """One sweep of the documents' disk.
-
-    `existing` returns the ids of threads that exist, `unfinished` those of threads that may still write, and `buried`
-    those with a tombstone that is due. `ownerless` remembers since when the others are gone. `longest` is in seconds:
-    no file without a thread's id is written for longer.
-    """
+    """One sweep of the documents' disk."""
 
     root: Path
-    existing: IdFilter
-    unfinished: IdFilter
-    buried: IdFilter
-    ownerless: Ownerless
-    longest: float
+    rules: SweepRules
 
     def steps(self) -> Iterator[int]:
         """Sweep once; yields the number of removed files and folders after each small step.
@@ -55,7 +42,7 @@ class Sweep:
         yield from self._sweep_folder(self.root / "tmp", are_results=False)
         for kind in ("groups", "loading"):
             yield from self._sweep_tree(self.root / kind)
-        self.ownerless.end()
+        self.rules.ownerless.end()
 
     def temporary(self, path: Path) -> Iterator[int]:
         """Sweep a folder for temporary files alone, as `steps` does."""
@@ -71,21 +58,11 @@ class Sweep:
         with scan:
             while names := [entry.name for entry in islice(scan, _BATCH)]:
                 results = {name for name in names if are_results and not name.startswith(TEMPORARY)}
-                orphans = {name: owner(name) or "" for name in _names_not_in(self.existing, results)}
-                due = self._due(set(orphans.values()))
-                finished = _names_not_in(self.unfinished, set(names) - results)
+                due, finished = self.rules.due(results), self.rules.finished(set(names) - results)
                 for name in names:
-                    age = _age(folder, name)
-                    is_due = orphans.get(name) in due if name in results else self._is_stale(name, age, finished)
-                    if is_due:
+                    if name in due or (name not in results and self._is_stale(name, _age(folder, name), finished)):
                         yield _remove(folder, name)
                 yield 0
-
-    def _due(self, orphans: set[str]) -> set[str]:
-        if not orphans:
-            return orphans
-        buried = self.buried(orphans)
-        return buried | self.ownerless.due(orphans - buried)
 
     def _is_stale(self, name: str, age: float, finished: set[str]) -> bool:
         """Tell whether a temporary file is useless; `finished` are the names of those whose threads have ended."""
@@ -94,7 +71,7 @@ class Sweep:
         if owner(name) is not None:
             return False
         # A file that is sent in place of a thread belongs to one request, and no request lasts an hour.
-        return age > (_HOUR if name.startswith("export-") else self.longest)
+        return age > (_HOUR if name.startswith("export-") else self.rules.longest)
 
     def _sweep_tree(self, root: Path) -> Iterator[int]:
         """Sweep hidden files and folders, at any depth."""
@@ -117,10 +94,20 @@ class Sweep:
                         elif entry.is_dir(follow_symlinks=False):
                             paths.append((*path, entry.name))
                     yield 0
-            finished = _names_not_in(self.unfinished, hidden)
+            finished = self.rules.finished(hidden)
             for name in hidden:
                 if self._is_stale(name, _age(folder, name), finished):
                     yield _remove(folder, name)
+
+
+def sizes(root: Path) -> Iterator[list[int]]:
+    """Yield the bytes of all files below a folder, in small steps. Files that vanish meanwhile are left out."""
+    with suppress(OSError):
+        for folder, names in Folder.at(root).below():
+            files = iter([name for name, is_folder in names if not is_folder])
+            yield []
+            while batch := list(islice(files, _BATCH)):
+                yield [size for name in batch if (size := _size(folder, name)) is not None]
 
 
 def _names(path: Path) -> list[str]:
@@ -128,14 +115,6 @@ def _names(path: Path) -> list[str]:
         return sorted(entry.name for entry in path.iterdir())
     except OSError:
         return []
-
-
-def _names_not_in(matching: IdFilter, names: Collection[str]) -> set[str]:
-    """Return the names with the id of a thread that does not meet the condition."""
-    ids = {name: thread_id for name in names if (thread_id := owner(name)) is not None}
-    others = set(ids.values())
-    others -= matching(others) if others else others
-    return {name for name, thread_id in ids.items() if thread_id in others}
 
 
 def _age(folder: Folder, name: str) -> float:
@@ -155,3 +134,11 @@ def _remove(folder: Folder, name: str) -> int:
             os.unlink(name, dir_fd=folder.fd)
         return 1
     return 0
+
+
+def _size(folder: Folder, name: str) -> int | None:
+    with suppress(OSError):
+        status = folder.stat(name)
+        if stat.S_ISREG(status.st_mode):
+            return status.st_size
+    return None

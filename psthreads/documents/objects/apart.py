@@ -1,4 +1,4 @@
-"""The store's record for a worker, which forks horses: the client of the store does not survive a fork.
+"""The store's marker for a worker, which forks horses: the client of the store does not survive a fork.
 
 So a worker asks in a child that ends with the answer. It asks when it starts, and before it forks a horse.
 """
@@ -7,65 +7,26 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from dataclasses import astuple
-from typing import Any, NoReturn
+from typing import Concatenate, NoReturn, ParamSpec, TypeVar, cast
 
+from psthreads.documents.marker import Marker, StoreRecord
 from psthreads.documents.objects.client import ObjectStore
-from psthreads.documents.objects.object_marker import ObjectMarker
-from psthreads.documents.storage import StoreRecord
+from psthreads.documents.objects.records import ObjectRecords
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
-class MarkerApart:
-    """The store's record, read and written by a child for each question; see `StorageMarker`."""
+def _apart(method: Callable[Concatenate[Marker, P], R]) -> Callable[Concatenate[Marker, P], R]:
+    """Return a method that does the same in a child, and raises the OSError that it raises there."""
 
-    def __init__(self, url: str, endpoint: str) -> None:
-        self.place = f"object store {url}"
-        self._url = url
-        self._endpoint = endpoint
-
-    def read(self) -> StoreRecord | None:
-        """Do as StorageMarker."""
-        fields = self._ask("read")
-        return None if fields is None else StoreRecord(*fields)
-
-    def is_of(self, installation: str) -> bool:
-        """Do as StorageMarker."""
-        return bool(self._ask("is_of", installation))
-
-    def create(self) -> None:
-        """Do as StorageMarker."""
-        self._ask("create")
-
-    def replace(self, installation: str) -> None:
-        """Do as StorageMarker."""
-        self._ask("replace", installation)
-
-    def note_ticks(self, ticks: int, claims: int = 0) -> None:
-        """Do as StorageMarker."""
-        self._ask("note_ticks", ticks, claims)
-
-    def has_files(self) -> bool:
-        """Do as StorageMarker."""
-        return bool(self._ask("has_files"))
-
-    def highest(self, kind: str) -> int:
-        """Do as StorageMarker."""
-        return int(self._ask("highest", kind))
-
-    def note_id(self, kind: str, number: int) -> None:
-        """Do as StorageMarker."""
-        self._ask("note_id", kind, number)
-
-    def note_ids_of_folders(self) -> None:
-        """Do as StorageMarker."""
-        self._ask("note_ids_of_folders")
-
-    def _ask(self, method: str, *arguments: str | int) -> Any:
-        """Return what the method of an ObjectMarker returns in a child. Raises OSError."""
+    def ask(marker: Marker, /, *args: P.args, **kwargs: P.kwargs) -> R:
         answers, child_answers = os.pipe()
         pid = os.fork()
         if pid == 0:
-            self._answer(child_answers, method, arguments)
+            _answer(child_answers, lambda: method(marker, *args, **kwargs))
         os.close(child_answers)
         with os.fdopen(answers, "rb") as file:
             data = file.read()
@@ -73,17 +34,37 @@ class MarkerApart:
         value, reason = json.loads(data) if data else (None, "its client crashed")
         if reason:
             raise OSError(5, reason)
-        return value
+        return cast("R", StoreRecord(*value) if isinstance(value, list) else value)
 
-    def _answer(self, answers: int, method: str, arguments: tuple[str | int, ...]) -> NoReturn:
-        code = 1
+    return ask
+
+
+def _answer(answers: int, work: Callable[[], object]) -> NoReturn:
+    code = 1
+    try:
         try:
-            try:
-                value = getattr(ObjectMarker(ObjectStore(self._url, self._endpoint)), method)(*arguments)
-                answer = (astuple(value) if isinstance(value, StoreRecord) else value, "")
-            except OSError as error:
-                answer = (None, error.strerror or str(error))
-            os.write(answers, json.dumps(answer).encode())
-            code = 0
-        finally:
-            os._exit(code)
+            value = work()
+            answer = (astuple(value) if isinstance(value, StoreRecord) else value, "")
+        except OSError as error:
+            answer = (None, error.strerror or str(error))
+        os.write(answers, json.dumps(answer).encode())
+        code = 0
+    finally:
+        os._exit(code)
+
+
+class MarkerApart(Marker):
+    """The marker in an object store, read and written by a child for each question."""
+
+    def __init__(self, url: str, endpoint: str) -> None:
+        super().__init__(ObjectRecords(ObjectStore(url, endpoint)))  # The client begins in the child.
+
+    read = _apart(Marker.read)
+    is_of = _apart(Marker.is_of)
+    create = _apart(Marker.create)
+    replace = _apart(Marker.replace)
+    note_ticks = _apart(Marker.note_ticks)
+    has_files = _apart(Marker.has_files)
+    highest = _apart(Marker.highest)
+    note_id = _apart(Marker.note_id)
+    note_ids_of_folders = _apart(Marker.note_ids_of_folders)

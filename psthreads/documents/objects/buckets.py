@@ -10,11 +10,12 @@ from psthreads.documents.folders.sweeping import Sweep
 from psthreads.documents.objects import sweeping
 from psthreads.documents.objects.client import ObjectStore
 from psthreads.documents.objects.late import LateWrites
+from psthreads.documents.objects.records import ObjectRecords
 from psthreads.documents.objects.results import ResultObjects
-from psthreads.documents.objects.sweeping import OwnerlessObjects
 from psthreads.documents.objects.tree import ObjectTree
 from psthreads.documents.objects.zone import ObjectZone
-from psthreads.documents.storage import DiskUsage, IdFilter, Ownerless
+from psthreads.documents.records import Records
+from psthreads.documents.sweeping import DiskUsage, SweepRules, measure
 from psthreads.domain.access import Group
 from psthreads.domain.model import SERVER_WIDE
 
@@ -34,6 +35,7 @@ class Bucket:
         fence: Fence = NO_FENCE,
     ) -> None:
         self._store = store
+        self.records: Records = ObjectRecords(store)
         self._scratch = scratch
         self._guard = guard
         self._fence = fence
@@ -53,21 +55,14 @@ class Bucket:
         """Do as Storage."""
         return ObjectZone(self._tree(group, f"loading/{group.id}/{member_id}"))
 
-    def sweep(
-        self, existing: IdFilter, unfinished: IdFilter, buried: IdFilter, ownerless: Ownerless, longest: float
-    ) -> Iterator[int]:
+    def sweep(self, rules: SweepRules) -> Iterator[int]:
         """Do as Storage, and sweep the scratch space of this machine."""
-        local = Sweep(self._scratch, existing, unfinished, buried, ownerless, longest)
-        yield from local.temporary(self._scratch)
-        yield from sweeping.sweep(self._store, existing, buried, ownerless, longest)
-
-    def ownerless(self, installation: str, ticks: int) -> OwnerlessObjects:
-        """Do as Storage."""
-        return OwnerlessObjects(self._store, installation, ticks)
+        yield from Sweep(self._scratch, rules).temporary(self._scratch)
+        yield from sweeping.sweep(self._store, rules)
 
     def measure(self) -> Iterator[DiskUsage | None]:
         """Do as Storage."""
-        return sweeping.measure(self._store)
+        return measure(self.records, lambda path: sweeping.sizes(self._store, path))
 
     def settle(self) -> None:
         """Do as Storage."""

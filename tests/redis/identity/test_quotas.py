@@ -10,12 +10,13 @@ from redis import Redis
 
 from psthreads.admin import doctor
 from psthreads.audit.entries import SETUP
-from psthreads.documents.folders.usage import measure
+from psthreads.documents.layout import open_storage
 from psthreads.domain.config import Config
 from psthreads.domain.model import Level, Line, Outcome, Report, Status
 from psthreads.identity.quotas import Quotas
 from psthreads.threads.store import ThreadStore
 from psthreads.web.app import create_app
+from tests.support.backends import StoredFiles, in_both
 from tests.support.forms import sign_in
 from tests.support.people import People
 from tests.support.threads import new_thread
@@ -53,16 +54,20 @@ def test_what_a_full_log_drops_is_not_counted(redis: Redis, config: Config, peop
     assert Quotas(redis, config).uses(people.acme.id)[0].used <= 110_000
 
 
-def test_the_disk_is_measured_group_by_group(config: Config, redis: Redis, people: People) -> None:
-    root = config.documents
-    for name, size in (("groups/1/a/b.txt", 10), ("loading/1/7/c/d.txt", 20), ("results/1/e.zip", 30)):
-        path = root / name.replace("/1/", f"/{people.acme.id}/", 1)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(b"x" * size)
-    (root / "results" / "server").mkdir()
-    (path.parent / "link").symlink_to("/etc")
-    Quotas(redis, config).record(usage for usage in measure(root) if usage)
-    uses = {use.what: use.used for use in Quotas(redis, config).uses(people.acme.id)}
+@in_both("backend")
+def test_the_files_are_measured_group_by_group(config: Config, redis: Redis, people: People) -> None:
+    files, group = StoredFiles(config), people.acme.id
+    for path, size in (
+        (f"groups/{group}/a/b.txt", 10),
+        (f"loading/{group}/7/c/d.txt", 20),
+        (f"results/{group}/e.zip", 30),
+    ):
+        files.put(path, content=b"x" * size)
+    files.put("results/server/f.zip")
+    if not config.store_url:
+        (config.documents / "results" / str(group) / "link").symlink_to("/etc")
+    Quotas(redis, config).record(usage for usage in open_storage(config).measure() if usage)
+    uses = {use.what: use.used for use in Quotas(redis, config).uses(group)}
     assert (uses["results"], uses["loading zones"], uses["files"]) == (30, 20, 3)
     assert [use.used for use in Quotas(redis, config).uses(people.other.id)] == [0, 0, 0, 0]
 
@@ -91,7 +96,7 @@ def test_nothing_starts_in_a_group_that_has_used_up_its_quota(
     (results / "a.zip").write_bytes(b"zip")
     logged(store, redis, people, 1_000)
     quotas = Quotas(redis, config)
-    quotas.record(usage for usage in measure(config.documents) if usage)
+    quotas.record(usage for usage in open_storage(config).measure() if usage)
     client = create_app(config).test_client()
     refused = client.post(START, headers=people.bearer("contributor"))
     assert (refused.status_code, f"PSTHREADS_{setting.upper()}" in refused.text) == (507, True)

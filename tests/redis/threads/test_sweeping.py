@@ -15,6 +15,7 @@ from redis import Redis
 
 from psthreads.documents.installation import Installation
 from psthreads.documents.layout import Documents
+from psthreads.documents.sweeping import Ownerless, SweepRules
 from psthreads.domain.config import Config
 from psthreads.domain.model import Outcome, Status
 from psthreads.identity.quotas import Quotas
@@ -259,9 +260,8 @@ def test_a_sweep_is_done_in_steps_that_keep_nobody_waiting(disk: Disk) -> None:
         asked.append(len(ids))
         return set(ids)
 
-    (disk.root / ".psthreads").mkdir()
     documents = Documents(disk.root)
-    steps = documents.sweep(existing, existing, existing, documents.ownerless("", 0), DAY)
+    steps = documents.sweep(SweepRules(existing, existing, existing, Ownerless(documents.records, "", 0), DAY))
     next(steps)
     assert asked == [500]
     assert sum(steps) == 0

@@ -10,11 +10,10 @@ from typing import NoReturn
 
 import pytest
 
+from psthreads.documents.marker import Marker
 from psthreads.documents.objects.client import ObjectStore
-from psthreads.documents.objects.object_marker import ObjectMarker
-from psthreads.documents.objects.sweeping import OwnerlessObjects
+from psthreads.documents.objects.records import ObjectRecords
 from psthreads.documents.side_by_side import side_by_side
-from psthreads.documents.storage import OWNERLESS_TICKS
 from psthreads.domain.errors import Conflict, GivenUp, NotFound, StorageFailed
 from tests.support.backends import bucket_at
 from tests.support.loading import GROUP, Place
@@ -94,51 +93,6 @@ def test_a_result_is_whole_or_absent_and_that_of_a_lost_execution_is_absent(
         bucket.group(GROUP).write("a.xml", b"")
 
 
-def test_two_that_mark_a_new_store_at_once_agree_on_one_id(objects: ObjectStore) -> None:
-    first, second = ObjectMarker(objects), ObjectMarker(objects)
-    assert first.read() is None
-    first.create()
-    second.create()
-    record = second.read()
-    assert record is not None
-    assert first.read() == record
-    assert not record.is_confirmed
-    first.replace("ab" * 16)
-    assert (second.is_of(record.id), ObjectMarker(objects).is_of("ab" * 16)) == (True, True)
-    for number in (3, 11, 7):
-        first.note_id("group", number)
-    first.note_ticks(70, 5)
-    record = second.read()
-    assert record is not None
-    assert (second.highest("group"), second.highest("member"), record.ticks, record.claims) == (11, 0, 70, 5)
-
-
-def test_a_sweep_removes_results_by_tombstone_or_after_seven_days_and_nothing_else(
-    place: Place, objects: ObjectStore
-) -> None:
-    ids = {name: f"{number}" * 32 for number, name in enumerate(("kept", "buried", "unknown"), start=4)}
-    for thread_id in ids.values():
-        objects.put(f"results/7/a-{thread_id}.txt", b"a")
-    place.folder.write("a.xml", b"")
-
-    def sweep(ticks: int) -> set[str]:
-        ownerless = OwnerlessObjects(objects, "ab" * 16, ticks)
-        known, buried = {ids["kept"]}, {ids["buried"]}
-        list(
-            place.documents.sweep(
-                lambda each: set(each) & known, lambda _: set(), lambda each: set(each) & buried, ownerless, 60
-            )
-        )
-        return {each.key[len("results/7/a-") :][0] for each in objects.each("results")}
-
-    assert sweep(100) == {"4", "6"}
-    assert sweep(100 + OWNERLESS_TICKS - 1) == {"4", "6"}
-    assert sweep(100 + OWNERLESS_TICKS) == {"4"}
-    assert place.folder.count() == 1
-    usage = {each.kind: each.files for each in place.documents.measure() if each is not None}
-    assert usage == {"groups": 1, "results": 1}
-
-
 def test_a_store_that_does_not_answer_is_no_fault_of_a_document(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "local")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "local")
@@ -147,7 +101,7 @@ def test_a_store_that_does_not_answer_is_no_fault_of_a_document(monkeypatch: pyt
     with pytest.raises(StorageFailed, match=r"s3://psthreads/nobody failed"):
         store.head("a")
     with pytest.raises(OSError, match="failed"):
-        ObjectMarker(store).read()
+        Marker(ObjectRecords(store)).read()
 
 
 def test_a_fork_is_told_that_it_cannot_use_the_store(objects: ObjectStore) -> None:
