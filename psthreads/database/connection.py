@@ -5,12 +5,11 @@ from __future__ import annotations
 import select
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
-from redis import BlockingConnectionPool, Connection, Redis
+from redis import Connection, Redis
 from redis.backoff import ExponentialBackoff
 from redis.connection import parse_url
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -19,6 +18,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
 from psthreads.database import refusals
+from psthreads.database.pool import LeanPool
 from psthreads.database.sentinels import PrimaryPool, connections_to_primary
 from psthreads.domain.errors import ConfigError, StoreRefuses, Unavailable
 from psthreads.domain.redis_url import sentinels
@@ -64,8 +64,7 @@ def connect(url: str, connections: int = 64, answer_seconds: float = _ANSWER_SEC
         to_primary = _quick_to_check(_self_closing(connections_to_primary(kind)))
         return _LeanClient.from_pool(PrimaryPool(address, kind, answer_seconds, connection_class=to_primary, **options))
     own = _quick_to_check(_self_closing(kind))
-    pool = BlockingConnectionPool(connection_class=own, **options)  # type: ignore[no-untyped-call] # as above
-    return _LeanClient.from_pool(pool)
+    return _LeanClient.from_pool(LeanPool(connection_class=own, **options))  # type: ignore[no-untyped-call] # as above
 
 
 class _LeanClient(Redis):
@@ -183,15 +182,20 @@ def memory(redis: Redis) -> Memory:
     return Memory(values.get("used_memory", 0), values.get("maxmemory", 0))
 
 
-@contextmanager
-def translate_errors() -> Iterator[None]:
+def translate_errors() -> AbstractContextManager[None]:
     """Raise Unavailable, with the reason as its message, for errors of redis-py that are not our own mistakes."""
-    try:
-        yield
-    except RedisError as error:
-        if (problem := refusals.explain(error)) is None:
-            raise
-        raise problem from error
+    return _TRANSLATION
+
+
+class _Translation(AbstractContextManager[None]):
+    """What `translate_errors` returns; one for all, since each command enters it."""
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if isinstance(error, RedisError) and (problem := refusals.explain(error)) is not None:
+            raise problem from error
+
+
+_TRANSLATION: Final = _Translation()
 
 
 def _self_closing(kind: type[Any]) -> type[Any]:

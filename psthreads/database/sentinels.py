@@ -7,7 +7,6 @@ from typing import Any, Final
 
 from redis import Redis, SSLConnection
 from redis.backoff import NoBackoff
-from redis.connection import BlockingConnectionPool
 from redis.retry import Retry
 from redis.sentinel import (
     MasterNotFoundError,
@@ -17,6 +16,7 @@ from redis.sentinel import (
     SentinelManagedSSLConnection,
 )
 
+from psthreads.database.pool import LeanPool
 from psthreads.domain.redis_url import SentinelAddress
 
 _SENTINEL_SECONDS: Final = 1.0  # for one that does not answer, before the next is asked
@@ -38,7 +38,7 @@ def connections_to_primary(kind: type[Any]) -> type[Any]:
     return ToPrimary
 
 
-class PrimaryPool(SentinelConnectionPool, BlockingConnectionPool):
+class PrimaryPool(SentinelConnectionPool, LeanPool):
     """A bounded pool of connections to the primary of the moment. Those to an earlier one close."""
 
     def __init__(self, address: SentinelAddress, kind: type[Any], answer_seconds: float, **options: Any) -> None:
@@ -51,12 +51,12 @@ class PrimaryPool(SentinelConnectionPool, BlockingConnectionPool):
         """Take a connection back; close it where it leads to a primary that there was before."""
         if (connection.host, connection.port) != self.master_address:
             connection.disconnect()
-        BlockingConnectionPool.release(self, connection)  # type: ignore[no-untyped-call] # redis-py's own
+        LeanPool.release(self, connection)
 
     def owns_connection(self, connection: Any) -> bool:
         """Return whether the connection was made by this process."""
         # SentinelConnectionPool disowns those to an earlier primary, and would keep each of them in a list for ever.
-        return bool(BlockingConnectionPool.owns_connection(self, connection))
+        return bool(LeanPool.owns_connection(self, connection))
 
 
 class Discovery:

@@ -21,10 +21,10 @@ class Role(Enum):
 
     def allows(self, minimum: Role) -> bool:
         """Return whether this role is the minimum or a higher one."""
-        return _ORDER[self] >= _ORDER[minimum]
+        return _ORDER[self._value_] >= _ORDER[minimum._value_]
 
 
-_ORDER = {role: position for position, role in enumerate(Role)}
+_ORDER = {role.value: position for position, role in enumerate(Role)}  # not by role: its hash is no text's
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from typing import Any, Final
 from redis import Redis
 from redis.exceptions import RedisError
 
-_FORWARDED: Final = ("HTTP_X_FORWARDED_FOR", "HTTP_X_FORWARDED_PROTO", "HTTP_FORWARDED")
+_FORWARDED: Final = frozenset(("HTTP_X_FORWARDED_FOR", "HTTP_X_FORWARDED_PROTO", "HTTP_FORWARDED"))
 _DIRECT: Final = ("/healthz", "/readyz", "/metrics")  # Probes and monitors come without the proxy.
 _KEY: Final = "ps:forwarding"
 _KEPT_SECONDS: Final = 86_400
@@ -62,7 +62,7 @@ class Forwarding:
 
     def look(self, environ: Mapping[str, Any]) -> None:
         """Note where a request lacks the headers that it should have, or has those that it should not."""
-        is_forwarded = any(name in environ for name in _FORWARDED)
+        is_forwarded = not _FORWARDED.isdisjoint(environ)
         if is_forwarded is (self._fault is ForwardingFault.MISSING) or environ["PATH_INFO"].endswith(_DIRECT):
             return
         if (now := time.monotonic()) < self._again_at:

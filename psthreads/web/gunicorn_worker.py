@@ -19,7 +19,7 @@ from markupsafe import escape
 from psthreads.domain.config import Config
 from psthreads.domain.model import clean
 from psthreads.web.connections import Connections, PlainSocket, SlowClient, TLSSocket, accept
-from psthreads.web.http.headers import CONSTANT
+from psthreads.web.http import headers, respond
 
 MOST_CONNECTIONS: Final = 2_000
 """The most connections of a web process."""
@@ -44,6 +44,7 @@ _SENTENCES: Final = {
     501: "The body's Transfer-Encoding is not supported: send it with a Content-Length, or chunked.",
     503: "This server has as many connections as it may: try again in a few seconds.",
 }
+_SOUND: Final = headers.CONSTANT | respond.CONSTANT
 _STATUSES: Final[tuple[tuple[type[BaseException], int], ...]] = (
     (SlowClient, 408),
     (errors.LimitRequestLine, 414),
@@ -105,10 +106,10 @@ class _Settings:
 class _Response(wsgi.Response):  # type: ignore[misc] # as above
     """An answer whose head leaves together with the beginning of its body: one system call, and one packet."""
 
-    def process_headers(self, headers: list[tuple[str, str]]) -> None:
-        """Take the headers, of which those of every answer need no check."""
-        super().process_headers([each for each in headers if each not in CONSTANT])
-        self.headers += [each for each in headers if each in CONSTANT]
+    def process_headers(self, fields: list[tuple[str, str]]) -> None:
+        """Take the headers, of which those that many answers have need no check."""
+        super().process_headers([each for each in fields if each not in _SOUND])
+        self.headers += [each for each in fields if each in _SOUND]
 
     def write(self, data: bytes) -> None:
         """Send a part of the body, the first one with the head."""

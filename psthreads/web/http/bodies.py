@@ -128,8 +128,9 @@ def check() -> None:
     """
     environ: WSGIEnvironment = request.environ
     method: str = environ["REQUEST_METHOD"].upper()
-    for key, name in _OVERRIDES.items():
-        if environ.get(key, method).upper() != method:
+    for key in _OVERRIDES.keys() & environ.keys():
+        if environ[key].upper() != method:
+            name = _OVERRIDES[key]
             raise BadParameter(name, f"The method is not taken from {name}: send the request with that method itself.")
     has_body = environ.get("CONTENT_LENGTH", "0") not in {"", "0"} or "HTTP_TRANSFER_ENCODING" in environ
     if method not in {"GET", "HEAD"}:

@@ -6,18 +6,22 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from xml.sax.saxutils import escape  # nosec B406 (it parses nothing)
 
-from flask import Response, current_app, g, request
+from flask import Request, Response, current_app, g, request
 from jinja2 import Environment
 from lxml import etree
 from markupsafe import Markup
+from werkzeug.datastructures import Headers
 
 from psthreads.documents.result_files import owner
 from psthreads.domain.errors import PsthreadsError
 from psthreads.domain.model import Event, LogPage, Thread, ThreadPage, clean, iso
 from psthreads.web.http.routing import API_PREFIX
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
 
 XML: Final = "application/xml;charset=utf-8"
 """The media type of XML, without a blank: PageSeeder's Java client finds the charset by exactly `;charset=`."""
@@ -37,9 +41,21 @@ _LINKS: Final = {
 
 
 _REVALIDATED: Final = {
-    kind: [*links.items(), ("Vary", "Accept"), ("Cache-Control", "private, no-cache")] for kind, links in _LINKS.items()
+    kind: [("Content-Type", kind), *links.items(), ("Vary", "Accept"), ("Cache-Control", "private, no-cache")]
+    for kind, links in _LINKS.items()
 }
 """The headers of an answer that may be cached, and is revalidated each time."""
+
+CONSTANT: Final = frozenset(header for headers in _REVALIDATED.values() for header in headers)
+"""Those headers, which many answers have."""
+
+
+class _Whole(Response):
+    """An answer with its whole body, its length and addresses in ASCII, so that its headers leave as they are."""
+
+    def get_wsgi_headers(self, environ: WSGIEnvironment) -> Headers:  # noqa: ARG002 (as Werkzeug calls it)
+        """Return the headers; Werkzeug would copy them, and look at each."""
+        return self.headers
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +84,12 @@ def progress(thread: Thread, headers: Mapping[str, str], *, is_unchanged: bool) 
     wants_json = _wants_json()
     kind = _JSON if wants_json else XML
     # A weak tag (RFC 9110, section 8.8.1): the time of the last heartbeat does not count.
-    every = [*_REVALIDATED[kind], ("ETag", f'W/"{_tag(thread, wants_json=wants_json)}"'), *headers.items()]
+    every = Headers()
+    every[:] = (*_REVALIDATED[kind], ("ETag", f'W/"{_tag(thread, wants_json=wants_json)}"'), *headers.items())
     if is_unchanged:
         return Response(status=304, headers=every)
     text = json.dumps(describe(thread)) if wants_json else _rendered(current_app.jinja_env, thread)
-    return Response(text, headers=every, content_type=kind)
+    return _Whole(text, headers=every)
 
 
 def is_unchanged(thread: Thread) -> bool:
@@ -241,12 +258,13 @@ def results(thread: Thread) -> list[str]:
 def _wants_json() -> bool:
     if suffix := g.get("suffix"):
         return bool(suffix == "json")
-    accept: str = request.environ.get("HTTP_ACCEPT", "")
-    if request.path.startswith(_API):
-        return "xml" not in accept or request.accept_mimetypes.best_match([_JSON, *_XMLS]) == _JSON
+    current: Request = request._get_current_object()  # type: ignore[attr-defined] # noqa: SLF001 (as Flask's documentation has it)
+    accept: str = current.environ.get("HTTP_ACCEPT", "")
+    if current.path.startswith(_API):
+        return "xml" not in accept or current.accept_mimetypes.best_match([_JSON, *_XMLS]) == _JSON
     if "json" not in accept:  # The common case, without parsing.
-        return request.path.endswith(".json") and request.url_rule is None
-    return request.accept_mimetypes.best_match([*_XMLS, _JSON]) == _JSON
+        return current.path.endswith(".json") and current.url_rule is None
+    return current.accept_mimetypes.best_match([*_XMLS, _JSON]) == _JSON
 
 
 @lru_cache(maxsize=512)
@@ -266,10 +284,9 @@ def _json(content: Any, status: int = 200, headers: Mapping[str, str] | None = N
 
 
 def _answer(text: str, status: int, headers: Mapping[str, str] | None, kind: str) -> Response:
-    response = Response(text, status, headers=_LINKS[kind], content_type=kind)
-    if headers:
-        response.headers.update(headers)
-    return response
+    every = Headers()
+    every[:] = (("Content-Type", kind), *{**_LINKS[kind], **(headers or {})}.items())
+    return _Whole(text, status, headers=every)
 
 
 def describe(thread: Thread) -> dict[str, Any]:

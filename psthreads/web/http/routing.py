@@ -70,14 +70,37 @@ class Application(Flask):
         super().__init__(*arguments, **options)
         self._routes: dict[tuple[str, str], tuple[Any, Any]] = {}
         self._paths: dict[tuple[object, ...], str] = {}
-        self.url_value_preprocessor(_take_suffix)
+        self._checks: dict[str | None, tuple[Callable[[], ResponseReturnValue | None], ...]] = {}
 
     def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
         """Return the function, as it is: none here is a coroutine, and Flask would look at each in every request."""
         return func
 
+    def preprocess_request(self) -> ResponseReturnValue | None:
+        """Run what the application and the blueprint have to run before the view, which is looked up once for each.
+
+        Keeps a path's .xml or .json out of the views' arguments, and notes the route for the monitors.
+        """
+        current = request._get_current_object()  # type: ignore[attr-defined] # noqa: SLF001 (as Flask's documentation has it)
+        current.environ[ENDPOINT] = current.endpoint or ""
+        if current.view_args and "suffix" in current.view_args:
+            g.suffix = current.view_args.pop("suffix")
+        name = current.blueprint
+        checks = self._checks.get(name)
+        if checks is None:
+            functions: Any = self.before_request_funcs  # None is a coroutine.
+            names = dict.fromkeys((None, name))
+            checks = self._checks[name] = tuple(each for key in names for each in functions.get(key, ()))
+        for check in checks:
+            if (answer := check()) is not None:
+                return answer
+        return None
+
     def dispatch_request(self) -> ResponseReturnValue:
         """Answer the request, once its guard has let it in and its parameters are ones that the route may get."""
+        environ = request.environ
+        if not (environ.get("QUERY_STRING") or environ.get("CONTENT_TYPE")):
+            return super().dispatch_request()  # Most requests have no parameters.
         ignored = self.unknown_parameters.check() if self.unknown_parameters else []
         answer = super().dispatch_request()
         ignored += g.get("ignored_fields", [])
@@ -126,13 +149,6 @@ def add_service(
     """Add a route that also answers with .xml or .json at the end of its path, and then in that format."""
     for suffix in ("", ".<any(xml, json):suffix>"):
         blueprint.add_url_rule(rule + suffix, endpoint, view, methods=methods)
-
-
-def _take_suffix(endpoint: str | None, values: dict[str, str] | None) -> None:
-    """Keep a path's .xml or .json out of the views' arguments, and note the route for the monitors."""
-    request.environ[ENDPOINT] = endpoint or ""
-    if values is not None and "suffix" in values:
-        g.suffix = values.pop("suffix")
 
 
 class PathParameters:

@@ -61,8 +61,6 @@ class UnknownParameters:
     def check(self) -> list[str]:
         """Return the names that the current request's route ignores. Raises UnknownParameter, and BadParameter."""
         environ = request.environ
-        if not (environ.get("QUERY_STRING") or environ.get("CONTENT_TYPE")):
-            return []  # Most requests have none, and parsing takes its time.
         has_form = request.mimetype in {FORM, MULTIPART}
         if request.url_rule is None or not (environ.get("QUERY_STRING") or has_form) or request.blueprint == _EXEMPT:
             return []

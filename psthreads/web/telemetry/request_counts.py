@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
@@ -42,7 +43,7 @@ class RequestCounts:
 
     def add(self, part: str, method: str, status: int, seconds: float) -> None:
         """Count a request."""
-        step = next((step for step, limit in enumerate(LIMITS) if seconds < limit), len(LIMITS))
+        step = bisect_right(LIMITS, seconds)
         self._counts[part, method if method in _METHODS else "other", status, step] += 1
 
     def start(self) -> None:
