@@ -22,11 +22,10 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import BinaryIO, Protocol
 
 from psthreads.documents.records import Records
-from psthreads.documents.result_files import ResultFile
+from psthreads.documents.results import Results
 from psthreads.documents.sweeping import DiskUsage, SweepRules
 from psthreads.domain.access import Group
 
@@ -45,16 +44,6 @@ class Document:
     path: str
     size: int
     modified: int
-
-
-@dataclass(frozen=True, slots=True)
-class StoredResult:
-    """A complete result, open to read from any place. `modified` is in seconds since the epoch, `etag` a version."""
-
-    file: BinaryIO
-    size: int
-    modified: float
-    etag: str
 
 
 class Moves(Protocol):
@@ -269,40 +258,6 @@ class StagedFiles(Protocol):
 
     def local_path(self, path: str) -> Path:
         """Return where a file is on this machine."""
-
-
-class WrittenResult(Protocol):
-    """A result that is being written: a context manager with the file as its value."""
-
-    def __enter__(self) -> ResultFile:
-        """Open the file."""
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Give the file its name where the block raised nothing; else nothing is left of it."""
-
-    def discard(self) -> None:
-        """Remove an incomplete file; a complete one stays."""
-
-
-class Results(Protocol):
-    """The results of one group's threads, or of the threads on the whole server."""
-
-    def write(self, filename: str) -> WrittenResult:
-        """Return a block that writes a file: it appears with this name if the block ends without an exception.
-
-        What a lost execution writes replaces nothing. Raises UnsafePath for a name that no result can have.
-        """
-
-    def open(self, filename: str) -> BinaryIO:
-        """Open a complete file to read it. Raises UnsafePath for an invalid name, and NotFound."""
-
-    def find(self, filename: str) -> StoredResult:
-        """Open a complete file for a download; raises as `open`."""
-
-    def link(self, filename: str, seconds: float) -> str:
-        """Return an address at which whoever has it gets the file for so many seconds; empty where there is none."""
 
 
 class Storage(Protocol):
