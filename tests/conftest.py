@@ -18,9 +18,9 @@ from hypothesis import settings
 from redis import Redis
 
 from psthreads.authoring.plugins import load
+from psthreads.documents.group_documents import GroupDocuments
 from psthreads.documents.installation import Installation
 from psthreads.documents.layout import open_storage
-from psthreads.documents.storage import GroupDocuments
 from psthreads.domain.access import Group
 from psthreads.domain.config import Config
 from psthreads.identity.directory import Directory

@@ -22,9 +22,10 @@ from psthreads.authoring.capture.streams import OutputCapture
 from psthreads.authoring.elements import Bar, ReportedElement, check_name
 from psthreads.authoring.interrupts import Cancelled, Interrupted, Interrupts, ShutDown, TimedOut
 from psthreads.authoring.reporting import FLUSH_LINES, Outbox, Reporter, ReportWriter
+from psthreads.documents.group_documents import GroupDocuments
 from psthreads.documents.result_files import ResultFile, public_name
 from psthreads.documents.results import Results
-from psthreads.documents.storage import GroupDocuments, MemberZone
+from psthreads.documents.zones import MemberZone
 from psthreads.domain.access import Group, Member
 from psthreads.domain.foreign import error_text
 from psthreads.domain.masking import Masker

@@ -12,7 +12,8 @@ from urllib.parse import quote
 
 from psthreads.authoring.parameter import Parameter, Value, as_text
 from psthreads.authoring.returned import is_deferred
-from psthreads.documents.storage import GroupDocuments, MemberZone
+from psthreads.documents.group_documents import GroupDocuments
+from psthreads.documents.zones import MemberZone
 from psthreads.domain.access import Group, Member, Role
 from psthreads.domain.errors import MissingParameter
 

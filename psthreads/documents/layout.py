@@ -16,6 +16,7 @@ from psthreads.documents.folders.loading_zone import LoadingZone
 from psthreads.documents.folders.records import FolderRecords
 from psthreads.documents.folders.results import ResultFolder
 from psthreads.documents.folders.sweeping import Sweep, sizes
+from psthreads.documents.group_documents import Document
 from psthreads.documents.marker import Marker
 from psthreads.documents.objects.apart import MarkerApart
 from psthreads.documents.objects.buckets import Bucket
@@ -23,7 +24,7 @@ from psthreads.documents.objects.client import ObjectStore, require_client
 from psthreads.documents.objects.records import ObjectRecords
 from psthreads.documents.records import Records
 from psthreads.documents.result_files import ResultFile
-from psthreads.documents.storage import Document, Storage
+from psthreads.documents.storage import Storage
 from psthreads.documents.sweeping import DiskUsage, SweepRules, measure
 from psthreads.domain.access import Group
 from psthreads.domain.config import Config

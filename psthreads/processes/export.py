@@ -21,8 +21,8 @@ from typing import Annotated, BinaryIO, Final, cast
 from psthreads.authoring.context import Context
 from psthreads.authoring.process import Answer, Start
 from psthreads.authoring.registry import process
+from psthreads.documents.group_documents import Document, GroupDocuments
 from psthreads.documents.paths import composed
-from psthreads.documents.storage import Document, GroupDocuments
 from psthreads.domain.errors import BadParameter, DocumentNotFound, PsthreadsError, UnsafePath
 from psthreads.processes.archives.names import suits_windows
 from psthreads.processes.archives.zip_writer import SMALL, ZipWriter

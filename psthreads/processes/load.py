@@ -22,8 +22,9 @@ from psthreads.authoring.context import Context
 from psthreads.authoring.parameter import Bounds
 from psthreads.authoring.process import Start
 from psthreads.authoring.registry import process
+from psthreads.documents.group_documents import GroupDocuments
 from psthreads.documents.paths import composed
-from psthreads.documents.storage import GroupDocuments, MemberZone
+from psthreads.documents.zones import MemberZone
 from psthreads.domain.errors import BadParameter, DocumentNotFound, PsthreadsError
 from psthreads.domain.model import Level, Outcome, Status
 from psthreads.processes import upload_request

@@ -29,8 +29,8 @@ from psthreads.authoring.elements import Bar
 from psthreads.authoring.parameter import Bounds
 from psthreads.authoring.process import Start
 from psthreads.authoring.registry import process
+from psthreads.documents.group_documents import GroupDocuments, OnSkip
 from psthreads.documents.paths import MAX_DEPTH, MAX_NAME, MAX_PATH
-from psthreads.documents.storage import GroupDocuments, OnSkip
 from psthreads.domain.errors import BadParameter, Conflict, DocumentNotFound, PsthreadsError, UnsafePath
 from psthreads.domain.model import Level, Outcome, Status
 from psthreads.processes.moving import report_each

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from psthreads.authoring.context import Context
-from psthreads.documents.storage import Moves
+from psthreads.documents.group_documents import Moves
 from psthreads.domain.errors import StorageFailed
 
 

@@ -28,7 +28,7 @@ from typing import Annotated, Final, cast
 from psthreads.authoring.context import Context
 from psthreads.authoring.process import Start
 from psthreads.authoring.registry import process
-from psthreads.documents.storage import GroupDocuments
+from psthreads.documents.group_documents import GroupDocuments
 from psthreads.domain.errors import BadParameter, Conflict, DocumentNotFound, UnsafePath
 from psthreads.domain.model import Outcome, Status
 from psthreads.processes.archives.zip_writer import ZipWriter

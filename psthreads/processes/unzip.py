@@ -26,7 +26,7 @@ from psthreads.authoring.parameter import Bounds
 from psthreads.authoring.process import Start
 from psthreads.authoring.registry import process
 from psthreads.documents.paths import new_names_of, printable
-from psthreads.documents.storage import MemberZone
+from psthreads.documents.zones import MemberZone
 from psthreads.domain.errors import NotFound, PsthreadsError
 from psthreads.domain.model import Level, Outcome, Status
 from psthreads.processes.archives.entries import Archive, ArchiveEntry, Damaged

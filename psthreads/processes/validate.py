@@ -26,7 +26,7 @@ from typing import Annotated, Final, cast
 from psthreads.authoring.context import Context
 from psthreads.authoring.process import Start
 from psthreads.authoring.registry import process
-from psthreads.documents.storage import Document, GroupDocuments
+from psthreads.documents.group_documents import Document, GroupDocuments
 from psthreads.domain.model import Level, Outcome, Status
 from psthreads.processes.endings import xml_test
 from psthreads.processes.validation.report import Findings, Summary

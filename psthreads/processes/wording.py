@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from psthreads.authoring.context import Context
-from psthreads.documents.storage import OnSkip
+from psthreads.documents.group_documents import OnSkip
 from psthreads.domain.access import Group
 
 

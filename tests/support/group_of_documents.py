@@ -14,10 +14,11 @@ import pytest
 from psthreads.authoring.context import Cancelled, Context
 from psthreads.authoring.outcome import NOTHING, conclude
 from psthreads.authoring.process import Process, Start
+from psthreads.documents.group_documents import GroupDocuments
 from psthreads.documents.layout import Documents
 from psthreads.documents.objects.names import FOLDER
 from psthreads.documents.paths import TEMPORARY
-from psthreads.documents.storage import GroupDocuments, Storage
+from psthreads.documents.storage import Storage
 from psthreads.domain.access import Group, Member
 from psthreads.domain.model import Level, Outcome, Ownership, Report
 from tests.support.backends import bucket_at, object_store

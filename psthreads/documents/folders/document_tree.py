@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from psthreads.documents.folders.folder import LINK, OTHER, Folder
+from psthreads.documents.group_documents import Document, OnSkip, ignore_skip
 from psthreads.documents.paths import PLAIN, composed, names_of
-from psthreads.documents.storage import Document, OnSkip, ignore_skip
 from psthreads.domain.errors import DocumentNotFound, PsthreadsError, UnsafePath
 
 
@@ -26,11 +26,11 @@ class DocumentTree:
 
     @staticmethod
     def normal(path: str) -> str:
-        """Return the normal form of a path, which need not exist."""
+        """Do as ReadableTree."""
         return "/" + "/".join(names_of(path))
 
     def resolve(self, path: str) -> str:
-        """Return the normal form of the path of an existing document or folder, such as "/documents/a.psml"."""
+        """Do as ReadableTree."""
         names = names_of(path)
         if not names:
             return "/"
@@ -40,7 +40,7 @@ class DocumentTree:
         return f"{folder.path}/{folder.stored(names[-1])}"
 
     def placed(self, path: str) -> str:
-        """Return the normal form of a path: what exists as it is stored, and the rest as it would be created."""
+        """Do as ReadableTree."""
         names: list[str] = []
         folder: Folder | None = None
         with suppress(FileNotFoundError):
@@ -58,7 +58,7 @@ class DocumentTree:
         return os.fdopen(self._regular(path), "rb")
 
     def read(self, path: str, most: int) -> bytes:
-        """Return a document's first `most` bytes; faster than `open`."""
+        """Do as ReadableTree."""
         fd = self._regular(path)
         try:
             data = os.read(fd, most)
@@ -109,7 +109,7 @@ class DocumentTree:
     def read_each(
         self, documents: Iterable[Document], most: int
     ) -> Iterator[tuple[Document, bytes | Exception | None]]:
-        """Yield the documents with their bytes, None for more than `most`, or the error that reading raised."""
+        """Do as ReadableTree."""
         with self._keeping_folder():
             for document in documents:
                 try:
@@ -142,11 +142,11 @@ class DocumentTree:
             self._last_folder = None
 
     def count(self, path: str = "", where: Callable[[str], bool] | None = None) -> int:
-        """Count the documents of a walk, or those of them whose name `where` accepts."""
+        """Do as ReadableTree."""
         return sum(1 for _, name in self._files(path, ignore_skip) if where is None or where(name))
 
     def is_folder(self, path: str) -> bool:
-        """Tell whether the path is a folder, and not a document."""
+        """Do as ReadableTree."""
         names = names_of(path)
         normal = "/" + "/".join(names)
         return not names or self._is_folder(self._enter(names[:-1], normal), names[-1], normal)

@@ -16,9 +16,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Final, Self
 
+from psthreads.documents.group_documents import OnSkip
 from psthreads.documents.paths import FORBIDDEN, FORBIDDEN_NAME, MAX_PATH, TEMPORARY, composed, forms_of, printable
 from psthreads.documents.result_files import ResultFile
-from psthreads.documents.storage import OnSkip
 from psthreads.domain.errors import DocumentNotFound, UnsafePath
 from psthreads.system.renaming import rename_to_new
 

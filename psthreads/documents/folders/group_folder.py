@@ -15,9 +15,9 @@ from typing import Final
 from psthreads.documents.fence import NO_FENCE, Fence
 from psthreads.documents.folders.document_tree import DocumentTree
 from psthreads.documents.folders.folder import Folder
+from psthreads.documents.group_documents import Moves
 from psthreads.documents.paths import names_of, new_names_of
 from psthreads.documents.side_by_side import InOrder
-from psthreads.documents.storage import Moves
 from psthreads.domain.access import Group
 from psthreads.domain.errors import Conflict, DocumentNotFound
 from psthreads.system.syncing import sync_all
@@ -26,10 +26,9 @@ _NOT_A_DOCUMENT: Final = "The group's folder is not a document: give the path of
 
 
 class GroupFolder(DocumentTree):
-    """A group's documents. Paths are relative to the group's folder; a leading slash changes nothing.
+    """A group's documents in a folder.
 
-    Every method that takes a path raises UnsafePath if the path is invalid or could lead outside, and DocumentNotFound
-    if nothing is there. `guard` is called before the folder is created, and raises where its disk is not mounted.
+    `guard` is called before the folder is created, and raises where its disk is not mounted.
     """
 
     def __init__(
@@ -89,7 +88,7 @@ class GroupFolder(DocumentTree):
         return folder, folder.stored(names[-1])
 
     def kind(self, path: str) -> str:
-        """Return "document", "folder", or "" for nothing; raises Conflict if a folder in the path is a document."""
+        """Do as GroupDocuments."""
         names = new_names_of(path)
         normal = "/" + "/".join(names)
         try:
@@ -108,7 +107,7 @@ class GroupFolder(DocumentTree):
         return InOrder(self.kind, paths)
 
     def make_folder(self, path: str) -> bool:
-        """Create a folder in an existing one; returns False if it exists. Raises Conflict if the path is a document."""
+        """Do as GroupDocuments."""
         self.create()
         if not names_of(path):
             return False
@@ -122,7 +121,7 @@ class GroupFolder(DocumentTree):
         return True
 
     def remove_folder(self, path: str) -> bool:
-        """Remove an empty folder; returns False if it is not empty. Raises OSError if it cannot be removed."""
+        """Do as GroupDocuments."""
         if not names_of(path):
             return False
         parent, name = self.parent(path)
@@ -135,10 +134,7 @@ class GroupFolder(DocumentTree):
         return True
 
     def move(self, path: str, to: str) -> None:
-        """Move a document into an existing folder, in one step that never replaces anything.
-
-        Raises Conflict if the new path exists, and OSError if the file system refuses.
-        """
+        """Do as GroupDocuments, in one step. Raises OSError if the file system refuses."""
         if not (names := names_of(path)):
             raise DocumentNotFound("/")
         if not (new_names := names_of(to)):

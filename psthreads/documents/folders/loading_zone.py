@@ -17,10 +17,10 @@ from typing import BinaryIO, Final, TypeVar
 
 from psthreads.documents.folders.folder import Folder
 from psthreads.documents.folders.group_folder import GroupFolder
+from psthreads.documents.group_documents import Document, GroupDocuments, OnSkip
 from psthreads.documents.paths import TEMPORARY, names_of, printable
 from psthreads.documents.result_files import ResultFile
-from psthreads.documents.storage import Document, GroupDocuments, OnSkip, StagedFiles
-from psthreads.documents.zones import ABANDONED, Zone, absent, in_zone
+from psthreads.documents.zones import ABANDONED, MemberZone, StagedFiles, absent, in_zone
 from psthreads.domain.errors import (
     Conflict,
     DocumentNotFound,
@@ -58,22 +58,19 @@ class FileArrival:
         sync(self._file.fileno())
 
 
-class LoadingZone(Zone[GroupFolder]):
-    """One member's files for one group. Paths are relative to the zone.
+class LoadingZone(MemberZone):
+    """One member's files for one group in a folder."""
 
-    Every method that takes a path raises UnsafePath if the path is invalid or could lead outside, and NotFound if
-    nothing is there.
-    """
-
+    _tree: GroupFolder
     WIDTH = 0
 
     def walk(self, on_skip: OnSkip, after: str = "") -> Iterator[Document]:
-        """Yield every file in the zone, as `GroupFolder.walk` yields documents, or those that come after this path."""
+        """Do as MemberZone."""
         last = tuple(names_of(after))
         return (file for file in self._tree.walk("", on_skip) if not last or tuple(names_of(file.path)) > last)
 
     def resolve(self, path: str) -> str:
-        """Return the normal form of a file's path, such as "/books.zip"; raises NotFound for a folder, too."""
+        """Do as MemberZone."""
         with in_zone(path):
             normal = self._tree.resolve(path)
             if self._tree.is_folder(normal):
@@ -89,11 +86,7 @@ class LoadingZone(Zone[GroupFolder]):
         *,
         waits: bool = False,  # noqa: ARG002 (as MemberZone has it)
     ) -> Iterator[FileArrival]:
-        """Write a file of at most `most` bytes; it appears, or replaces another, when the block ends.
-
-        Nothing is left of it if the block raises. `sync` writes a descriptor's data to the disk. Raises UnsafePath if
-        the path is not relative, and Conflict if it is a folder.
-        """
+        """Do as MemberZone."""
         self._check_new(path)
         try:
             with ExitStack() as stack:
@@ -108,11 +101,7 @@ class LoadingZone(Zone[GroupFolder]):
             raise
 
     def take(self, staged: StagedFiles, path: str, to: str) -> bool:
-        """Move a file, or a whole folder, from a temporary folder into the zone, in one step.
-
-        A file replaces the one with that path. Returns False, and moves nothing, for a folder that cannot be moved
-        so: there is something at its path, or the two are on different disks.
-        """
+        """Do as MemberZone: by a rename, which a folder refuses where there is one, or between two disks."""
         local = staged.local_path(path)
         source, old = Folder.at(local.parent), local.name
 
@@ -131,11 +120,7 @@ class LoadingZone(Zone[GroupFolder]):
         return self._place(to, move)
 
     def move_out(self, path: str, documents: GroupDocuments, to: str, *, overwrite: bool) -> None:
-        """Make a file of the zone a document of the group, in one step.
-
-        Raises Conflict if the document's path is a folder, or, without `overwrite`, if it exists. Raises OSError with
-        the number EXDEV if the zone and the group are on different disks: `copy_out` works there.
-        """
+        """Do as MemberZone: by a rename."""
         source, name = self._regular(path)
         target, new = _folder_of(documents).place(to)
         with _conflicts(to):
@@ -148,7 +133,7 @@ class LoadingZone(Zone[GroupFolder]):
                 raise absent(path) from None
 
     def copy_out(self, path: str, documents: GroupDocuments, to: str, *, overwrite: bool) -> None:
-        """Do as `move_out` across disks: write a copy that appears in one step, then remove the file from the zone."""
+        """Do as MemberZone."""
         folder = _folder_of(documents)
         target, new = folder.place(to)
         temporary = f"{TEMPORARY}{secrets.token_hex(8)}"
@@ -169,7 +154,7 @@ class LoadingZone(Zone[GroupFolder]):
         return False
 
     def remove(self, path: str) -> bool:
-        """Remove a file and the folders that are then empty; returns whether the file existed."""
+        """Do as MemberZone."""
         try:
             folder, name = self._regular(path)
             os.unlink(name, dir_fd=folder.fd)
@@ -179,11 +164,11 @@ class LoadingZone(Zone[GroupFolder]):
         return True
 
     def clear_measured(self) -> tuple[int, int]:
-        """Clear the zone; returns the number of files and their bytes."""
+        """Do as MemberZone."""
         return self._clear(files=True)
 
     def remove_empty_folders(self) -> None:
-        """Remove the folders that contain nothing."""
+        """Do as MemberZone."""
         self._clear(files=False)
 
     def _regular(self, path: str) -> tuple[Folder, str]:

@@ -10,13 +10,13 @@ from itertools import islice
 from typing import BinaryIO, Final
 
 from psthreads.documents.fence import Fence
+from psthreads.documents.group_documents import Document, Moves, OnSkip, ignore_skip
 from psthreads.documents.objects.client import ObjectStore, StoredObject
 from psthreads.documents.objects.late import LARGEST, LateWrites, WaitingStore
 from psthreads.documents.objects.names import FOLDER, check_key, key_of, normal_of, objection
 from psthreads.documents.objects.reading import open_object
 from psthreads.documents.paths import composed, forms_of, names_of, new_names_of, printable
 from psthreads.documents.side_by_side import WINDOW, InOrder, side_by_side
-from psthreads.documents.storage import Document, Moves, OnSkip, ignore_skip
 from psthreads.domain.access import Group
 from psthreads.domain.errors import Conflict, DocumentNotFound
 

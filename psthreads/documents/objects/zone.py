@@ -9,14 +9,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Final
 
+from psthreads.documents.group_documents import Document, GroupDocuments, OnSkip
 from psthreads.documents.objects.client import ObjectStore, StoredObject
 from psthreads.documents.objects.late import LARGEST
 from psthreads.documents.objects.names import FOLDER, objection
 from psthreads.documents.objects.tree import ObjectTree
 from psthreads.documents.paths import TEMPORARY
 from psthreads.documents.side_by_side import WINDOW
-from psthreads.documents.storage import Document, GroupDocuments, OnSkip, StagedFiles
-from psthreads.documents.zones import ABANDONED, Zone, in_zone
+from psthreads.documents.zones import ABANDONED, MemberZone, StagedFiles, in_zone
 from psthreads.domain.errors import NotFound, TooLarge
 
 _BATCH: Final = 1_000
@@ -63,9 +63,10 @@ class ObjectArrival:
             self._waits = False
 
 
-class ObjectZone(Zone[ObjectTree]):
-    """One member's files for one group; see `MemberZone`."""
+class ObjectZone(MemberZone):
+    """One member's files for one group as objects below a prefix."""
 
+    _tree: ObjectTree
     WIDTH = WINDOW
 
     @property

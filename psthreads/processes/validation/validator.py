@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import Final
 
 from psthreads.authoring.context import Context
-from psthreads.documents.storage import Document
+from psthreads.documents.group_documents import Document
 from psthreads.domain.errors import PsthreadsError
 from psthreads.processes.bounded.child import SECONDS, BoundedChild, Death, WorkRequest
 from psthreads.processes.bounded.files import Files

@@ -15,7 +15,7 @@ from typing import Final
 from flask import Blueprint, Response, g, request
 
 from psthreads.authoring.parameter import Bounds, Parameter
-from psthreads.documents.storage import MemberZone
+from psthreads.documents.zones import MemberZone
 from psthreads.domain.errors import BadParameter, MissingParameter
 from psthreads.system.thread_pool import Pool
 from psthreads.web.api.starts import acting_member

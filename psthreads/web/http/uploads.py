@@ -17,7 +17,7 @@ from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 from werkzeug.sansio.multipart import Data, Epilogue, Field, File, MultipartDecoder, NeedData
 
 from psthreads.documents.paths import composed, names_of
-from psthreads.documents.storage import Arrival, MemberZone
+from psthreads.documents.zones import Arrival, MemberZone
 from psthreads.domain.errors import BadParameter, MissingParameter, NoSpace, PsthreadsError, TooLarge
 from psthreads.system.thread_pool import off_the_loop
 from psthreads.web.http import bodies

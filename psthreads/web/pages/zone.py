@@ -10,7 +10,8 @@ from typing import Final, TypeVar
 from flask import Blueprint, Response, after_this_request, g, redirect, render_template, request
 from werkzeug.wrappers import Response as AnyResponse
 
-from psthreads.documents.storage import Document, MemberZone
+from psthreads.documents.group_documents import Document
+from psthreads.documents.zones import MemberZone
 from psthreads.domain import access
 from psthreads.domain.errors import (
     GroupNotFound,

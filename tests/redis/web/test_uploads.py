@@ -16,7 +16,7 @@ from werkzeug.test import TestResponse
 
 from psthreads.audit.entries import SETUP
 from psthreads.documents.layout import open_storage
-from psthreads.documents.storage import MemberZone
+from psthreads.documents.zones import MemberZone
 from psthreads.domain.access import Role
 from psthreads.domain.config import Config
 from psthreads.web.http import uploads

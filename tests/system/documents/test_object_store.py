@@ -20,8 +20,9 @@ from typing import Any
 import pytest
 import requests
 
+from psthreads.documents.group_documents import ignore_skip
 from psthreads.documents.layout import open_storage
-from psthreads.documents.storage import Storage, ignore_skip
+from psthreads.documents.storage import Storage
 from psthreads.domain.config import Config
 from psthreads.domain.model import Status
 from psthreads.identity.directory import Directory

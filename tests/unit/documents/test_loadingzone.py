@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from psthreads.documents.storage import MemberZone
+from psthreads.documents.zones import MemberZone
 from psthreads.domain.errors import Conflict, NotFound, PsthreadsError, TooLarge, UnsafePath
 from tests.support.backends import in_both
 from tests.support.loading import GROUP, MEMBER, Place, place_at

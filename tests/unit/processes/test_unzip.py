@@ -15,7 +15,7 @@ import pytest
 from psthreads.authoring.context import Cancelled, Context
 from psthreads.authoring.process import Start
 from psthreads.documents.paths import TEMPORARY
-from psthreads.documents.storage import StagedFiles
+from psthreads.documents.zones import StagedFiles
 from psthreads.domain.errors import MissingParameter, NotFound, UnsafePath
 from psthreads.domain.model import Level, Status
 from psthreads.processes.archives import entries as _entries

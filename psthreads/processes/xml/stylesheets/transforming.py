@@ -8,7 +8,7 @@ from itertools import starmap
 from typing import Final
 
 from psthreads.authoring.context import Context
-from psthreads.documents.storage import Document
+from psthreads.documents.group_documents import Document
 from psthreads.processes.bounded.child import SECONDS, BoundedChild, Death, WorkRequest
 from psthreads.processes.bounded.inside import Inside
 from psthreads.processes.xml.stylesheets.choice import CompiledStylesheet, compiled

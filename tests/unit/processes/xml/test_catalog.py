@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from lxml import etree
 
+from psthreads.documents.group_documents import GroupDocuments
 from psthreads.documents.layout import Documents
-from psthreads.documents.storage import GroupDocuments
 from psthreads.domain.access import Group
 from psthreads.processes.bounded.inside import Unusable
 from psthreads.processes.publish import publish
