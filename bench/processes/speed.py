@@ -13,7 +13,6 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from statistics import median
 
@@ -160,6 +159,11 @@ def measure() -> dict[str, float]:
 
 def run(redis: Redis, config: Config, name: str, values: dict[str, Value]) -> None:
     """Run a process of GROUP to its end in this operating system process, its reports written to the store."""
+    begun(redis, config, name, values)()
+
+
+def begun(redis: Redis, config: Config, name: str, values: dict[str, Value]) -> Callable[[], None]:
+    """Start a thread of GROUP and claim it; return what a worker then does to run it to its end."""
     store = ThreadStore(redis, config)
     registry = load_processes(config.processes)
     process = registry.find(name)
@@ -167,27 +171,31 @@ def run(redis: Redis, config: Config, name: str, values: dict[str, Value]) -> No
     thread = Engine(redis, config, store, registry).start(process, values, member=MEMBER, by=SETUP, group=GROUP)
     claim = store.claim(thread.id, "bench", "bench")
     assert claim is not None
-    root = open_storage(config, fence=_Ours())
-    context = Context(
-        thread_id=thread.id,
-        member=MEMBER,
-        group=GROUP,
-        folder=root.group(GROUP),
-        results=root.results(GROUP.id),
-        scratch=root.scratch,
-        reporter=ToStore(store, thread.id, "bench"),
-        loading_zone=root.loading_zone(GROUP, MEMBER.id),
-        redis_time=claim.redis_time,
-        interval=config.report_interval,
-    )
-    context.start()
-    try:
-        process.function(context, **values)
-        root.settle()
-    finally:
-        context.clean_up()
-        for report in context.close():
-            store.report(thread.id, "bench", report)
+
+    def work() -> None:
+        root = open_storage(config, fence=_Ours())
+        context = Context(
+            thread_id=thread.id,
+            member=MEMBER,
+            group=GROUP,
+            folder=root.group(GROUP),
+            results=root.results(GROUP.id),
+            scratch=root.scratch,
+            reporter=ToStore(store, thread.id, "bench"),
+            loading_zone=root.loading_zone(GROUP, MEMBER.id),
+            redis_time=claim.redis_time,
+            interval=config.report_interval,
+        )
+        context.start()
+        try:
+            process.function(context, **values)
+            root.settle()
+        finally:
+            context.clean_up()
+            for report in context.close():
+                store.report(thread.id, "bench", report)
+
+    return work
 
 
 class _Ours:
@@ -202,7 +210,8 @@ class _Ours:
 def _ours(redis: Redis, config: Config, entry: Entry) -> float:
     load_processes(config.processes)  # as a worker does before it forks
     shutil.rmtree(config.documents / "results", ignore_errors=True)
-    seconds = in_child(partial(run, redis, config, entry.process, entry.values))
+    # Starting and claiming are the web's and the supervisor's work, and the plain command has nothing like them.
+    seconds = in_child(begun(redis, config, entry.process, entry.values))
     redis.flushall()
     return seconds
 

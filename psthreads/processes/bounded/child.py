@@ -33,8 +33,8 @@ SECONDS: Final = 30.0
 MEMORY: Final = 1024 * 1024 * 1024
 """The bytes that a child may need in addition to those it starts with, where the thread may have twice as many."""
 
-_MOST_AHEAD: Final = 96  # pieces of work that are sent before their turn
-_BYTES_AHEAD: Final = 256 * 1024
+_MOST_AHEAD: Final = 256  # pieces of work that are sent before their turn
+_BYTES_AHEAD: Final = 512 * 1024
 _CHUNK: Final = 256 * 1024
 _LOOK_SECONDS: Final = 0.1  # at the child's deadline
 # Of the address space that a thread's processes may have, which is twice their memory.
@@ -122,7 +122,9 @@ class BoundedChild(Generic[T]):
         self._ahead = 0
         pending: deque[_Piece[T]] = deque()
         while True:
-            if new := self._more(len(pending), source):
+            # In quarters, so that the child has some while the answers to others are worked on.
+            has_space = len(pending) <= _MOST_AHEAD * 3 // 4 and self._ahead <= _BYTES_AHEAD * 3 // 4
+            if has_space and (new := self._more(len(pending), source)):
                 pending += new
                 self._send(new)
             if not pending:
@@ -150,10 +152,8 @@ class BoundedChild(Generic[T]):
                 self._wait()
 
     def _more(self, count: int, source: Iterator[WorkRequest[T]]) -> list[_Piece[T]]:
-        """Return further pieces of work, once half of the `count` ahead are done."""
+        """Return further pieces of work, beside the `count` ahead."""
         new: list[_Piece[T]] = []
-        if count > _MOST_AHEAD // 2 or self._ahead > _BYTES_AHEAD // 2:
-            return new
         while count + len(new) < _MOST_AHEAD and self._ahead < _BYTES_AHEAD and (request := next(source, None)):
             new.append(_Piece(request))
             self._ahead += new[-1].size
@@ -164,6 +164,7 @@ class BoundedChild(Generic[T]):
             self.start()
         parts = [[b"%d" % piece.request.size, *piece.request.fields] for piece in pieces]
         self._outgoing.append(memoryview(frames.pack(frames.REQUESTS, frames.put_together(parts))))
+        self._write()  # Now: the child is to work on it while the caller works on the answers that are here.
 
     def _bury(self, pending: Iterable[_Piece[T]]) -> None:
         """Note the reason for the piece of work that the dead child was at, and give the others to another child."""
@@ -243,14 +244,7 @@ class BoundedChild(Generic[T]):
             poll.register(self._requests, select.POLLOUT)
         events = dict(poll.poll(1000 * self._patience()))
         if self._requests in events:
-            try:
-                self._outgoing[0] = self._outgoing[0][os.write(self._requests, self._outgoing[0]) :]
-                if not self._outgoing[0]:
-                    self._outgoing.popleft()
-            except BlockingIOError:
-                pass
-            except BrokenPipeError:  # What it has answered is still to be read.
-                self._outgoing.clear()
+            self._write()
         if self._responses in events:
             data = os.read(self._responses, _CHUNK)
             if not data:
@@ -259,6 +253,18 @@ class BoundedChild(Generic[T]):
         elif not events and (stage := self._board.read()).deadline and stage.deadline < time.monotonic():
             self._overdue = stage
             raise EOFError
+
+    def _write(self) -> None:
+        """Write as much as the pipe takes."""
+        try:
+            while self._outgoing:
+                self._outgoing[0] = self._outgoing[0][os.write(self._requests, self._outgoing[0]) :]
+                if not self._outgoing[0]:
+                    self._outgoing.popleft()
+        except BlockingIOError:
+            pass
+        except BrokenPipeError:  # What it has answered is still to be read.
+            self._outgoing.clear()
 
     def _patience(self) -> float:
         deadline = self._board.read().deadline

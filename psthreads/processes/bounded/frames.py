@@ -45,8 +45,9 @@ Frame = tuple[bytes, list[bytes]]
 
 def pack(kind: bytes, fields: Sequence[bytes]) -> bytes:
     """Return a frame as bytes."""
-    sizes = b"".join(_SIZE.pack(len(field)) for field in fields)
-    return b"".join((_HEAD.pack(kind, len(fields), len(sizes) + sum(map(len, fields))), sizes, *fields))
+    sizes = list(map(len, fields))
+    table = struct.pack(f"<{len(sizes)}I", *sizes)
+    return b"".join((_HEAD.pack(kind, len(sizes), len(table) + sum(sizes)), table, *fields))
 
 
 def read(exactly: Callable[[int], bytes]) -> Frame:
@@ -54,11 +55,11 @@ def read(exactly: Callable[[int], bytes]) -> Frame:
     kind, count, size = _HEAD.unpack(exactly(_HEAD.size))
     if size > LARGEST or count * _SIZE.size > size:
         raise ValueError("This is no frame")
-    data = memoryview(exactly(size))
+    data = exactly(size)
     at = count * _SIZE.size
     fields = []
-    for (length,) in _SIZE.iter_unpack(data[:at]):
-        fields.append(bytes(data[at : at + length]))
+    for length in struct.unpack_from(f"<{count}I", data):
+        fields.append(data[at : at + length])
         at += length
     if at != size:
         raise ValueError("This is no frame")

@@ -92,7 +92,7 @@ class Inside:
             for size, *fields in frames.taken_apart(self._waiting.popleft()):
                 self._board.begin(CHECK, self.seconds + max(0, int(size) - _LARGE) / _BYTES_A_SECOND)
                 self._keep(self._answer(work, fields))
-            self._flush()
+            self._hand_over()
 
     def _answer(self, work: Work, fields: list[bytes]) -> Sequence[bytes]:
         try:
@@ -101,14 +101,17 @@ class Inside:
             raise
         except Exception as error:  # noqa: BLE001 (whatever a library raises, it is about this piece of work only)
             answer = (frames.FAILED, f"{type(error).__name__}: {_short(error).decode()}".encode())
-        self._board.rest()
         return answer
 
     def _keep(self, answer: Sequence[bytes]) -> None:
         self._answers.append(answer)
         self._kept += sum(map(len, answer))
         if self._kept > _BYTES_KEPT or time.monotonic() - self._sent > _SECONDS_KEPT:
-            self._flush()
+            self._hand_over()
+
+    def _hand_over(self) -> None:
+        self._board.rest()
+        self._flush()
 
     def _flush(self) -> None:
         if self._answers:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from io import BytesIO
 from typing import Final
 
@@ -60,7 +60,7 @@ class Checker:
         includer = Includer(files, self._locator.reference, lambda data, path: self._reader.read(data, path).root)
         self._inclusions = Inclusions(self._reader, self._locator, Includer(files))
         self._schemas = Schemas(files, self._locator, includer, self._steps, options.phase)
-        self._sieves: dict[etree.XMLSchema | None, Sieve] = {}
+        self._sieve_of = lru_cache(maxsize=_MOST_SIEVES)(self._sieve)
 
     def verdict(self, path: str, size: int, data: bytes | None = None) -> Verdict:
         """Return the verdict on a document, with at most MOST_PROBLEMS + 1 problems for each schema.
@@ -85,21 +85,17 @@ class Checker:
         if (self._locator.has_catalog or self._options.xinclude) and b"xmlns" in data:
             return None  # The catalog may have a schema for the namespace, or something is to be included.
         name = _parsing.plain_root(data)
-        schemas = self._schemas.of_root(name) if name else None
-        if schemas is None or len(schemas) > 1:
-            return None
-        compiled = None
-        if schemas:
-            compiled = schemas[0].streaming if isinstance(schemas[0], Grammar) else None
-            if compiled is None:
-                return None
-        if compiled not in self._sieves:
-            if len(self._sieves) >= _MOST_SIEVES:
-                self._sieves.clear()
-            self._sieves[compiled] = Sieve(compiled)
-        if not self._sieves[compiled].passes(data):
-            return None
-        return Verdict(schemas=tuple(schema.path for schema in schemas))
+        sieve, verdict = self._sieve_of(name) if name else (None, None)
+        return verdict if sieve is not None and sieve.passes(data) else None
+
+    def _sieve(self, name: str) -> tuple[Sieve | None, Verdict]:
+        """Return the sieve for documents with a root element of this name, if one suffices, and the verdict of it."""
+        schemas = self._schemas.of_root(name)
+        verdict = Verdict(schemas=tuple(schema.path for schema in schemas or ()))
+        if not schemas:
+            return None if schemas is None else Sieve(None), verdict
+        compiled = schemas[0].streaming if len(schemas) == 1 and isinstance(schemas[0], Grammar) else None
+        return Sieve(compiled) if compiled is not None else None, verdict
 
     def _in_memory(self, data: bytes, path: str) -> Verdict:
         reading = self._reader.read(data, path)

@@ -108,7 +108,7 @@ class Schemas:
 
     def of_root(self, name: str) -> list[Schema] | None:
         """Return the group's schemas for a root element's local name; None if one of them is unusable."""
-        schemas, unusable = _sorted(self._of_group(name))
+        schemas, unusable = self._of_group(name)
         return None if unusable else schemas
 
     def of(self, root: etree._Element, path: str) -> Applicable:
@@ -148,7 +148,7 @@ class Schemas:
         notes.append(f"the schema '{plain(href)}' could not be had: {reason}")
         return ""
 
-    def _find(self, name: str) -> list[Schema | Unusable]:
+    def _find(self, name: str) -> tuple[list[Schema], list[str]]:
         schemas: list[Schema | Unusable] = []
         for kind, ending in ((XSD, "xsd"), (RNG, "rng"), (RNG, "rnc"), (SCH, "sch")):
             path = f"{FOLDER}/{name[:_LONGEST_NAME]}.{ending}"
@@ -160,11 +160,12 @@ class Schemas:
                 schemas.append(Unusable(error.message))
             else:
                 schemas.append(self._compiled(kind, (("", path),)))
-        return schemas
+        return _sorted(schemas)
 
     def _choose(self, namespace: str, name: str) -> Applicable:
         """Return the group's schemas for root elements of a namespace, by its catalog and by their name."""
-        schemas, unusable = _sorted(self._of_group(name))
+        schemas, reasons = self._of_group(name)
+        unusable = list(reasons)
         suitable = [schema for schema in schemas if schema.is_for(namespace)]
         notes = [
             f"the schema {schema.path} is not for elements {_of(namespace)}"

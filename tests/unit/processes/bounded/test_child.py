@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ctypes
+import mmap
 import os
 import signal
 import socket
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -20,6 +22,7 @@ from psthreads.processes.bounded.child import BoundedChild, Death, WorkRequest
 from psthreads.processes.bounded.inside import Inside, Unusable
 from psthreads.processes.validate import validate
 from tests.support.group_of_documents import GroupOfDocuments
+from tests.support.waiting import wait_for
 
 SECONDS = 0.3
 MEMORY = 128 * 1024 * 1024
@@ -154,6 +157,25 @@ def test_answers_come_in_the_order_of_the_work(group: GroupOfDocuments) -> None:
 def test_more_work_than_a_pipe_holds_goes_through_in_both_directions(group: GroupOfDocuments) -> None:
     texts = [f"{number}" * 200_000 for number in range(10)]
     assert results(group, *(f"echo {text}" for text in texts)) == texts
+
+
+def test_it_is_at_work_while_the_caller_looks_at_each_answer(group: GroupOfDocuments) -> None:
+    begun = mmap.mmap(-1, 8)
+
+    class Counting(Obedient):
+        def answer(self, _: list[bytes]) -> Sequence[bytes]:
+            begun[:] = (int.from_bytes(begun[:]) + 1).to_bytes(8)
+            return [b"done"]
+
+    def is_ahead(number: int) -> bool:
+        return number == 1_000 or int.from_bytes(begun[:]) > number
+
+    context = group.context()
+    child: BoundedChild[int] = BoundedChild(context, group.folder, Counting)
+    for number, _ in child.answers(WorkRequest(number, (), 0) for number in range(1, 1_001)):
+        wait_for(partial(is_ahead, number), 5)
+    context.clean_up()
+    context.close()
 
 
 @pytest.mark.parametrize(
