@@ -35,6 +35,8 @@ class FailingStore:
         self.stall_seconds = stall_seconds
         self.counts: Counter[str] = Counter()
         """The number of requests, under an empty name, and of those that failed in each way."""
+        self.on_their_way = 0
+        """The number of requests that the store may still get, or is still carrying out."""
         self.lock = threading.Lock()
         self.ended = threading.Event()
         self.target = urlsplit(target)
@@ -81,8 +83,17 @@ class _Handler(BaseHTTPRequestHandler):
     def log_message(self, *_: object) -> None:
         """Say nothing."""
 
-    def _pass(self) -> None:
+    def _serve(self) -> None:
         proxy = self.server.proxy
+        with proxy.lock:
+            proxy.on_their_way += 1
+        try:
+            self._pass(proxy)
+        finally:
+            with proxy.lock:
+                proxy.on_their_way -= 1
+
+    def _pass(self, proxy: FailingStore) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         way = proxy.choice(self.command, self.path)
         with proxy.lock:
@@ -121,4 +132,4 @@ class _Handler(BaseHTTPRequestHandler):
         if self.command != "HEAD":
             self.wfile.write(content)
 
-    do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = _pass  # noqa: N815 (their names)
+    do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = _serve  # noqa: N815 (their names)

@@ -25,7 +25,7 @@ import requests
 
 from chaos.failing_store import FailingStore
 from chaos.store.rounds import COUNTS, Ledger, Rounds, content_of
-from chaos.world import ROOT, Program, kin, strike
+from chaos.world import ROOT, Program, kin, strike, wait_until
 from psthreads.audit.entries import SETUP
 from psthreads.database.connection import connect
 from psthreads.documents.layout import open_storage
@@ -149,11 +149,11 @@ def _blow(folder: Path, arguments: argparse.Namespace) -> tuple[Ledger, Counter[
         for program in (web, worker):
             program.start()
         try:
-            _wait_until_ready(address, token)
+            wait_until(lambda: _is_ready(address, token), _READY_SECONDS, "The programs did not start.")
             proxy.choice = weather.choose
             _strike(arguments, clients, (web, worker))
             proxy.choice = lambda _method, _target: ""
-            time.sleep(_STALL_SECONDS + 1)  # The last stalled requests reach the store.
+            wait_until(lambda: proxy.on_their_way == 0, _STALL_SECONDS + _READY_SECONDS, "Some request never ended.")
             _judge(ledger, storage, group, ObjectStore(calm.store_url, calm.endpoint), address, token)
         finally:
             for program in (worker, web):
@@ -176,17 +176,12 @@ def _paths(storage: Storage, group: Group, member: Member, path: str) -> set[str
     return {document.path for document in storage.group(group).walk() if document.path.startswith(f"/{path}/")}
 
 
-def _wait_until_ready(address: str, token: str) -> None:
-    deadline = time.monotonic() + _READY_SECONDS
-    while time.monotonic() < deadline:
-        try:
-            text = requests.get(f"{address}/readyz", headers={"Authorization": f"Bearer {token}"}, timeout=10).text
-        except requests.RequestException:
-            text = ""
-        if " 3 workers" in text:
-            return
-        time.sleep(0.2)
-    raise TimeoutError("The programs did not start.")
+def _is_ready(address: str, token: str) -> bool:
+    try:
+        text = requests.get(f"{address}/readyz", headers={"Authorization": f"Bearer {token}"}, timeout=10).text
+    except requests.RequestException:
+        return False
+    return " 3 workers" in text
 
 
 def _strike(arguments: argparse.Namespace, clients: list[Rounds], programs: tuple[Program, Program]) -> None:
