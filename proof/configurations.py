@@ -8,7 +8,6 @@ from proof.configuration import Configuration, Kind
 
 _PLAIN: Final = Kind()
 _RESTARTABLE: Final = Kind(restartable=True)
-_EXCLUSIVE: Final = Kind(restartable=True, exclusive=True)
 _CHANGER: Final = Kind(exclusive=True)
 _SERVER_WIDE: Final = Kind(server_wide=True)
 

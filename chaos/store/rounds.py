@@ -31,7 +31,6 @@ _MAY_BE_ASKED_AGAIN: Final = frozenset({429, 503})
 _REASONS: Final = ("Killed by signal 9", WORKER_LOST, "Worker restarted", CUT_OFF, "StorageFailed: ", "Redis")
 # What a repetition may say of a process that had done all its work before its worker was killed.
 _DONE_BEFORE: Final = re.compile(r"no longer in the loading zone|There was nothing to load|does not exist|is absent")
-_IS_THERE: Final = re.compile(r"already, and nothing is overwritten")
 COUNTS: Final = ("lost", "half", "twice", "wrong results", "wrong ends", "wrong answers", "stuck", "left behind")
 """The breaches that are counted; each must be 0."""
 

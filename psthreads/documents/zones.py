@@ -13,7 +13,7 @@ from typing import BinaryIO, ClassVar, Final, Protocol, Self
 from psthreads.documents.group_documents import Document, GroupDocuments, Moves, OnSkip
 from psthreads.documents.paths import printable
 from psthreads.documents.side_by_side import InOrder
-from psthreads.domain.errors import BadParameter, Conflict, DocumentNotFound, NotFound, UnsafePath
+from psthreads.domain.errors import BadParameter, Conflict, DocumentNotFound, NotFound, TooLarge, UnsafePath
 
 ABANDONED: Final = 24 * 3600
 """The seconds after which a file that is still being written is nobody's: no upload takes so long."""
@@ -28,17 +28,26 @@ class ZoneTree(GroupDocuments, Protocol):
         """Return a tree of the same group next to this one, whose name ends with a mark."""
 
 
-class Arrival(Protocol):
-    """A file that is arriving in a loading zone. `size` is the number of bytes so far."""
+class Arrival(ABC):
+    """A file of at most `most` bytes that is arriving in a loading zone. `size` is the number of bytes so far."""
 
-    size: int
+    def __init__(self, add: Callable[[bytes], object], most: int) -> None:
+        self.size = 0
+        self._add = add
+        self._most = most
 
     def write(self, data: bytes) -> None:
         """Add to the file; raises TooLarge from the first byte above its limit."""
+        self.size += len(data)
+        if self.size > self._most:
+            raise TooLarge(self._most)
+        self._add(data)
 
+    @abstractmethod
     def complete(self) -> None:
         """Say that there is no more to add, so that nothing of the file is kept in memory."""
 
+    @abstractmethod
     def settle(self, sync: Callable[[int], None] = os.fsync) -> None:
         """Store the data; then only the file's name is missing."""
 

@@ -20,13 +20,12 @@ from psthreads.documents.folders.group_folder import GroupFolder
 from psthreads.documents.group_documents import Document, GroupDocuments, OnSkip
 from psthreads.documents.paths import TEMPORARY, names_of, printable
 from psthreads.documents.result_files import ResultFile
-from psthreads.documents.zones import ABANDONED, MemberZone, StagedFiles, absent, in_zone
+from psthreads.documents.zones import ABANDONED, Arrival, MemberZone, StagedFiles, absent, in_zone
 from psthreads.domain.errors import (
     Conflict,
     DocumentNotFound,
     NotFound,
     PsthreadsError,
-    TooLarge,
 )
 
 T = TypeVar("T")
@@ -34,20 +33,12 @@ T = TypeVar("T")
 _TRIES: Final = 100  # to write into a new folder that others remove again and again while it is empty
 
 
-class FileArrival:
-    """A file that is arriving in a loading zone. `size` is the number of bytes so far."""
+class FileArrival(Arrival):
+    """A file on its way to the disk."""
 
     def __init__(self, file: ResultFile, most: int) -> None:
-        self.size = 0
+        super().__init__(file.write, most)
         self._file = file
-        self._most = most
-
-    def write(self, data: bytes) -> None:
-        """Add to the file; raises TooLarge from the first byte above its limit."""
-        self.size += len(data)
-        if self.size > self._most:
-            raise TooLarge(self._most)
-        self._file.write(data)
 
     def complete(self) -> None:
         """Do nothing: what is written is on its way to the disk."""

@@ -7,7 +7,6 @@ import secrets
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Final
 
 from psthreads.documents.group_documents import Document, GroupDocuments, OnSkip
 from psthreads.documents.objects.client import ObjectStore, StoredObject
@@ -16,29 +15,19 @@ from psthreads.documents.objects.names import FOLDER, objection
 from psthreads.documents.objects.tree import ObjectTree
 from psthreads.documents.paths import TEMPORARY
 from psthreads.documents.side_by_side import WINDOW
-from psthreads.documents.zones import ABANDONED, MemberZone, StagedFiles, in_zone
-from psthreads.domain.errors import NotFound, TooLarge
-
-_BATCH: Final = 1_000
+from psthreads.documents.zones import ABANDONED, Arrival, MemberZone, StagedFiles, in_zone
+from psthreads.domain.errors import NotFound
 
 
-class ObjectArrival:
+class ObjectArrival(Arrival):
     """A file on its way into the store in parts, under its own key, or under a hidden one where it has to wait."""
 
     def __init__(self, store: ObjectStore, key: str, most: int) -> None:
-        self.size = 0
+        self._writer = store.writer(key)
+        super().__init__(self._writer.write, most)
         self._store = store
         self._key = key
-        self._most = most
-        self._writer = store.writer(key)
         self._waits = False
-
-    def write(self, data: bytes) -> None:
-        """Do as Arrival."""
-        self.size += len(data)
-        if self.size > self._most:
-            raise TooLarge(self._most)
-        self._writer.write(data)
 
     def complete(self) -> None:
         """Store the file under a hidden key."""

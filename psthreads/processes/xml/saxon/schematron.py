@@ -33,7 +33,6 @@ _PREFIX: Final = "psthreads-schematron"
 _KNOWN: Final = frozenset(
     {"ns", "let", "pattern", "phase", "diagnostics", "properties", "title", "p", "param", "rules", "library"}
 )
-_ASIDE: Final = frozenset({"title", "p"})
 _OUTSIDE: Final = "#outside"
 _PLACE: Final = (
     "if (root() is $Q{urn:psthreads:schematron}main)"
