@@ -41,15 +41,15 @@ KINDS: Final = ("steady", "restartable", "documents", "results")
 PROMISES: Final = ("lost", "ran twice", "overlap", "stuck", "flipped", "answers 500")
 _READY_SECONDS: Final = 60.0
 _STILL_SECONDS: Final = 90.0
-_LULL_SECONDS: Final = 4.0
+_LULL_SECONDS: Final = 8.0
 _SECONDS_EACH: Final = 0.35
 _LEAST_SECONDS: Final = 70.0
 _PARTITION_SECONDS: Final = 18.0
 # How far the replica is behind when its primary is killed, in seconds; None for a planned failover.
 _TURNS: Final = (1.0, None, 3.0)
 
-Turn = tuple[str, str, Callable[[], float]]
-"""The kind of a fault, its words, and the fault, which returns when it struck, on the monotonic clock."""
+Turn = tuple[str, str, Callable[[], float | None]]
+"""The kind of a fault, its words, and the fault, which returns when it struck, if it did, on the monotonic clock."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,13 +139,15 @@ def _blow(folder: Path, replicas: int, network: Network | None, arguments: argpa
         while clients.is_starting:
             time.sleep(_LULL_SECONDS)
             kind, words, strike = next(turns)
-            faults.append(Fault(strike(), kind))
+            at = strike()
+            faults.append(Fault(at or time.monotonic(), kind if at else f"{kind}, refused by the Sentinels"))
             is_older = world.adopt()
             adoptions += is_older
             world.redis.wait_until_whole()
             older = ", and adopted" if is_older else ""
             accepted = len(clients.seen.kinds)
-            print(f"  fault {len(faults)}: {words}{older}; {accepted} threads so far", flush=True)
+            refused = "" if at else ", which the Sentinels refused"
+            print(f"  fault {len(faults)}: {words}{refused}{older}; {accepted} threads so far", flush=True)
         wait_for_the_last(store, clients, _STILL_SECONDS)
         clients.end()
         clients.look_again()
