@@ -9,10 +9,10 @@ from psthreads.documents.fence import NO_FENCE, Fence
 from psthreads.documents.folders.sweeping import Sweep
 from psthreads.documents.objects import sweeping
 from psthreads.documents.objects.client import ObjectStore
+from psthreads.documents.objects.group_objects import GroupObjects
 from psthreads.documents.objects.late import LateWrites
 from psthreads.documents.objects.records import ObjectRecords
 from psthreads.documents.objects.results import ResultObjects
-from psthreads.documents.objects.tree import ObjectTree
 from psthreads.documents.objects.zone import ObjectZone
 from psthreads.documents.records import Records
 from psthreads.documents.sweeping import DiskUsage, SweepRules, measure
@@ -41,7 +41,7 @@ class Bucket:
         self._fence = fence
         self._late = LateWrites() if fence is not NO_FENCE else None
 
-    def group(self, group: Group) -> ObjectTree:
+    def group(self, group: Group) -> GroupObjects:
         """Do as Storage."""
         return self._tree(group, f"groups/{group.id}")
 
@@ -80,6 +80,6 @@ class Bucket:
         self._scratch.mkdir(mode=0o750, parents=True, exist_ok=True)
         return self._scratch
 
-    def _tree(self, group: Group, root: str) -> ObjectTree:
+    def _tree(self, group: Group, root: str) -> GroupObjects:
         self._guard()
-        return ObjectTree(self._store, group, root, self._fence, self._guard, self._late)
+        return GroupObjects(self._store, group, root, self._fence, self._guard, self._late)

@@ -10,9 +10,9 @@ from contextlib import contextmanager, suppress
 
 from psthreads.documents.group_documents import Document, GroupDocuments, OnSkip
 from psthreads.documents.objects.client import ObjectStore, StoredObject
+from psthreads.documents.objects.group_objects import GroupObjects
 from psthreads.documents.objects.late import LARGEST
 from psthreads.documents.objects.names import FOLDER, objection
-from psthreads.documents.objects.tree import ObjectTree
 from psthreads.documents.paths import TEMPORARY
 from psthreads.documents.side_by_side import WINDOW
 from psthreads.documents.zones import ABANDONED, Arrival, MemberZone, StagedFiles, in_zone
@@ -55,7 +55,7 @@ class ObjectArrival(Arrival):
 class ObjectZone(MemberZone):
     """One member's files for one group as objects below a prefix."""
 
-    _tree: ObjectTree
+    _tree: GroupObjects
     WIDTH = WINDOW
 
     @property
@@ -154,7 +154,7 @@ class ObjectZone(MemberZone):
             return self._tree.stored(path)
 
 
-def _tree_of(documents: GroupDocuments) -> ObjectTree:
-    if not isinstance(documents, ObjectTree):
+def _tree_of(documents: GroupDocuments) -> GroupObjects:
+    if not isinstance(documents, GroupObjects):
         raise TypeError("A zone in an object store moves its files to documents in one")
     return documents

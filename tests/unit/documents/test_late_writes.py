@@ -10,8 +10,8 @@ import pytest
 
 from psthreads.documents.objects.buckets import Bucket
 from psthreads.documents.objects.client import ObjectStore
+from psthreads.documents.objects.group_objects import GroupObjects
 from psthreads.documents.objects.late import LARGEST
-from psthreads.documents.objects.tree import ObjectTree
 from psthreads.documents.side_by_side import WINDOW
 from psthreads.domain.errors import Conflict, GivenUp, NotFound, StorageFailed
 from psthreads.processes.load import load
@@ -83,7 +83,7 @@ def bucket(store: ObjectStore, place: Place, lease: Lease) -> Bucket:
 
 
 @pytest.fixture
-def folder(bucket: Bucket) -> ObjectTree:
+def folder(bucket: Bucket) -> GroupObjects:
     return bucket.group(GROUP)
 
 
@@ -92,7 +92,7 @@ def threads() -> set[str]:
 
 
 def test_many_are_on_their_way_at_once_and_whoever_reads_finds_what_was_written(
-    folder: ObjectTree, place: Place, gate: Gate
+    folder: GroupObjects, place: Place, gate: Gate
 ) -> None:
     gate.opened.clear()
     for number in range(WINDOW):
@@ -112,7 +112,7 @@ def test_many_are_on_their_way_at_once_and_whoever_reads_finds_what_was_written(
 
 
 def test_an_error_of_a_late_write_names_the_object_and_comes_before_the_result_is_there(
-    bucket: Bucket, folder: ObjectTree, place: Place, gate: Gate
+    bucket: Bucket, folder: GroupObjects, place: Place, gate: Gate
 ) -> None:
     gate.fails = {"b.xml"}
     results, name = bucket.results(GROUP.id), f"a-{THREAD}.txt"
@@ -133,7 +133,7 @@ def test_an_error_of_a_late_write_names_the_object_and_comes_before_the_result_i
 
 
 def test_what_is_cancelled_or_has_lost_its_lease_begins_with_no_further_write(
-    bucket: Bucket, folder: ObjectTree, place: Place, gate: Gate, lease: Lease
+    bucket: Bucket, folder: GroupObjects, place: Place, gate: Gate, lease: Lease
 ) -> None:
     gate.opened.clear()
     for number in range(2 * WINDOW):
