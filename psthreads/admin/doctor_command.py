@@ -10,7 +10,7 @@ import click
 from redis.connection import parse_url
 
 from psthreads.admin import doctor
-from psthreads.admin.doctor import Severity
+from psthreads.admin.problems import Severity
 from psthreads.domain.config import Config
 from psthreads.domain.redis_url import sentinels
 from psthreads.proving.append_only_file import parts

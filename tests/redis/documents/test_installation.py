@@ -11,7 +11,7 @@ from uuid import uuid4
 import pytest
 from redis import Redis
 
-from psthreads.admin import doctor
+from psthreads.admin import redis_checks
 from psthreads.audit.entries import SETUP
 from psthreads.documents.installation import Installation
 from psthreads.documents.layout import Documents, open_marker, scratch_of
@@ -211,7 +211,7 @@ def test_a_start_is_refused_where_only_workers_with_another_folder_would_run_it(
 def test_the_doctor_says_which_folder_is_wrong_and_ends_with_1(
     redis: Redis, config: Config, people: People, installation: Installation
 ) -> None:
-    assert not list(doctor.installation(redis, config))
+    assert not list(redis_checks.installation(redis, config))
     wrong = elsewhere(config)
     place = other(wrong).marker.place
     result = operate(wrong, "doctor")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from redis import Redis
 
-from psthreads.admin import doctor
+from psthreads.admin import redis_checks
 from psthreads.audit.entries import SETUP
 from psthreads.documents.layout import open_storage
 from psthreads.domain.config import Config
@@ -101,7 +101,7 @@ def test_nothing_starts_in_a_group_that_has_used_up_its_quota(
     refused = client.post(START, headers=people.bearer("contributor"))
     assert (refused.status_code, f"PSTHREADS_{setting.upper()}" in refused.text) == (507, True)
     assert [group for group, _ in quotas.near()] == [people.acme.id]
-    assert any(f"PSTHREADS_{setting.upper()}" in problem.remedy for problem in doctor.quotas(redis, config))
+    assert any(f"PSTHREADS_{setting.upper()}" in problem.remedy for problem in redis_checks.quotas(redis, config))
 
 
 def test_the_groups_page_shows_what_it_uses(redis: Redis, config: Config, people: People) -> None:

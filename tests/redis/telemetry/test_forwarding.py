@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from redis import Redis
 
-from psthreads.admin import doctor
+from psthreads.admin import redis_checks
 from psthreads.domain.config import Config
 from psthreads.web.app import create_app
 from tests.support.people import People
@@ -33,8 +33,8 @@ def test_proxies_that_are_not_those_of_the_settings_are_told_once_and_to_the_doc
         client.get("/version", headers=headers)
     told = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
     assert ["PSTHREADS_PROXIES" in sentence for sentence in told] == [True] * is_told
-    assert [str(problem) for problem in doctor.proxies(redis, config)] == told
-    assert not list(doctor.proxies(redis, replace(config, proxies=1 - proxies)))
+    assert [str(problem) for problem in redis_checks.proxies(redis, config)] == told
+    assert not list(redis_checks.proxies(redis, replace(config, proxies=1 - proxies)))
     assert redis.ttl("ps:forwarding") > 86_000 or not is_told
 
 

@@ -12,8 +12,8 @@ from dataclasses import replace
 import pytest
 from redis import Redis
 
-from psthreads.admin import doctor
-from psthreads.admin.doctor import Problem, Severity
+from psthreads.admin import doctor, redis_checks, settings_checks
+from psthreads.admin.problems import Problem, Severity
 from psthreads.audit.entries import SETUP
 from psthreads.domain.config import Config
 from psthreads.domain.errors import ConfigError
@@ -45,27 +45,27 @@ def serious(findings: Iterator[Problem]) -> list[str]:
 
 @pytest.mark.parametrize("key", ["", "hunter2", "changeme" * 8, "a" * 64, "0123456789abcdef"])
 def test_a_missing_or_weak_secret_key_is_serious(config: Config, key: str) -> None:
-    (finding,) = doctor.secret_key(replace(config, secret_key=key))
+    (finding,) = settings_checks.secret_key(replace(config, secret_key=key))
     assert finding.severity is Severity.SERIOUS
     assert "secrets.token_hex(32)" in finding.remedy
     assert not key or key not in str(finding)
 
 
 def test_a_strong_secret_key_is_fine(config: Config) -> None:
-    assert not list(doctor.secret_key(replace(config, secret_key=STRONG)))
+    assert not list(settings_checks.secret_key(replace(config, secret_key=STRONG)))
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.7", "example.org"])  # noqa: S104 (it is what is refused)
 def test_an_address_that_others_reach_needs_tls_or_declared_proxies(config: Config, host: str) -> None:
     open_ = replace(config, host=host)
-    assert serious(doctor.address(open_))
-    assert not list(doctor.address(replace(open_, proxies=1)))
-    assert not list(doctor.address(replace(open_, certificate="c.pem", private_key="k.pem")))
+    assert serious(settings_checks.address(open_))
+    assert not list(settings_checks.address(replace(open_, proxies=1)))
+    assert not list(settings_checks.address(replace(open_, certificate="c.pem", private_key="k.pem")))
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.1.2.3", "::1", "[::1]", "localhost"])
 def test_an_address_of_this_machine_alone_is_fine(config: Config, host: str) -> None:
-    assert not list(doctor.address(replace(config, host=host)))
+    assert not list(settings_checks.address(replace(config, host=host)))
 
 
 @pytest.mark.parametrize(
@@ -84,19 +84,19 @@ def test_an_address_of_this_machine_alone_is_fine(config: Config, host: str) -> 
 def test_a_redis_elsewhere_needs_a_password_and_had_better_have_tls(
     config: Config, url: str, severities: list[str]
 ) -> None:
-    found = list(doctor.redis_url(replace(config, redis_url=url)))
+    found = list(settings_checks.redis_url(replace(config, redis_url=url)))
     assert [finding.severity for finding in found] == severities
     assert "pw" not in "".join(map(str, found)).replace("PSTHREADS", "")
 
 
 def test_folders_that_everybody_can_write_are_serious(config: Config) -> None:
-    assert not list(doctor.documents(config))
+    assert not list(settings_checks.documents(config))
     groups = config.documents / "groups"
     groups.mkdir(parents=True)
-    assert not list(doctor.documents(config))
+    assert not list(settings_checks.documents(config))
     for folder in (groups, config.documents):
         folder.chmod(0o777)
-        (finding,) = doctor.documents(config)
+        (finding,) = settings_checks.documents(config)
         assert (finding.severity, finding.remedy) == (Severity.SERIOUS, f"chmod o-w {folder}")
         folder.chmod(0o750)
 
@@ -105,38 +105,38 @@ def test_folders_that_everybody_can_write_are_serious(config: Config) -> None:
 def test_a_kernel_that_cannot_confine_the_work_in_c_is_told(
     config: Config, monkeypatch: pytest.MonkeyPatch, present: tuple[str, ...], count: int
 ) -> None:
-    monkeypatch.setattr(doctor, "available", lambda: frozenset(present))
-    assert [problem.severity for problem in doctor.confinement(config)] == [Severity.WARNING] * count
+    monkeypatch.setattr(settings_checks, "available", lambda: frozenset(present))
+    assert [problem.severity for problem in settings_checks.confinement(config)] == [Severity.WARNING] * count
 
 
 def test_debug_mode_is_serious(config: Config) -> None:
-    assert serious(doctor.debug(replace(config, debug=True)))
-    assert not list(doctor.debug(config))
+    assert serious(settings_checks.debug(replace(config, debug=True)))
+    assert not list(settings_checks.debug(config))
 
 
 def test_a_server_without_an_administrator_is_told(redis: Redis, people: People) -> None:
-    assert not list(doctor.administrator(redis))
+    assert not list(redis_checks.administrator(redis))
     people.directory.by(SETUP).set_admin(people.members["chief"], admin=False)
-    assert serious(doctor.administrator(redis)) == ["There is no administrator."]
+    assert serious(redis_checks.administrator(redis)) == ["There is no administrator."]
 
 
 def test_whether_anybody_works_is_told(redis: Redis, config: Config, store: ThreadStore) -> None:
-    assert len(list(doctor.life(redis, config))) == 2
+    assert len(list(redis_checks.life(redis, config))) == 2
     janitor = Janitor(redis, config, store)
     janitor.sweep()
-    (finding,) = doctor.life(redis, config)
+    (finding,) = redis_checks.life(redis, config)
     assert finding.what.startswith("No worker is alive")
     with worker(config):
-        wait_for(lambda: (janitor.sweep(), not list(doctor.life(redis, config)))[1])
+        wait_for(lambda: (janitor.sweep(), not list(redis_checks.life(redis, config)))[1])
     janitor.stop()
 
 
 def test_what_redis_itself_tells_is_told(redis: Redis) -> None:
-    (finding,) = doctor.durability(redis)  # The tests' own Redis does not sync.
+    (finding,) = redis_checks.durability(redis)  # The tests' own Redis does not sync.
     assert "appendfsync always" in finding.remedy
-    assert not list(doctor.server(redis))
-    assert not list(doctor.clock(redis))
-    assert [finding.severity for finding in doctor.rights(redis)] == [Severity.WARNING]
+    assert not list(redis_checks.server(redis))
+    assert not list(redis_checks.clock(redis))
+    assert [finding.severity for finding in redis_checks.rights(redis)] == [Severity.WARNING]
 
 
 def test_a_safe_server_starts_in_production(safe: Config) -> None:
@@ -221,8 +221,8 @@ def test_a_port_alone_is_refused_in_production_without_a_router_that_adds_tls(sa
 
 def test_a_certificate_that_nobody_checks_is_told(config: Config) -> None:
     url = "rediss://:secret@redis.example/0"
-    assert not list(doctor.redis_url(replace(config, redis_url=url)))
-    (finding,) = doctor.redis_url(replace(config, redis_url=url, redis_verify=False))
+    assert not list(settings_checks.redis_url(replace(config, redis_url=url)))
+    (finding,) = settings_checks.redis_url(replace(config, redis_url=url, redis_verify=False))
     assert "can pose as it" in finding.what
 
 

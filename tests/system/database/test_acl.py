@@ -14,7 +14,7 @@ import requests
 from redis import Redis
 from redis.exceptions import AuthenticationError, NoPermissionError, ResponseError
 
-from psthreads.admin import doctor
+from psthreads.admin import redis_checks
 from psthreads.documents.layout import Documents
 from psthreads.domain.config import Config
 from psthreads.identity.directory import Directory
@@ -318,6 +318,6 @@ def test_nobody_comes_in_without_a_name_or_with_the_files_own_passwords(guarded:
 
 def test_the_doctor_tells_a_user_that_may_do_everything_from_those_of_the_file(guarded: Guarded) -> None:
     with guarded.as_user("operator") as operator, guarded.as_user("web") as narrow:
-        assert [finding.severity for finding in doctor.rights(operator)] == ["warning"]
-        assert list(doctor.rights(narrow)) == []
+        assert [finding.severity for finding in redis_checks.rights(operator)] == ["warning"]
+        assert list(redis_checks.rights(narrow)) == []
         operator.acl_log_reset()

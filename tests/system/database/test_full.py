@@ -14,7 +14,7 @@ from flask.testing import FlaskClient
 from redis import Redis
 
 from psthreads.admin import doctor
-from psthreads.admin.doctor import Severity
+from psthreads.admin.problems import Severity
 from psthreads.authoring.plugins import load
 from psthreads.documents.layout import Documents
 from psthreads.domain.config import Config

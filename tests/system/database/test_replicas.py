@@ -17,7 +17,7 @@ from redis import Redis
 
 from chaos.failover.replicated_redis import Node
 from chaos.proxy import Proxy
-from psthreads.admin import doctor
+from psthreads.admin import doctor, redis_checks
 from psthreads.authoring.plugins import load
 from psthreads.database.connection import connect
 from psthreads.database.scripts import ConfirmedScript
@@ -178,14 +178,14 @@ def test_a_count_that_no_replica_has_is_seen_by_nobody(proxy: Proxy, redis: Redi
 
 
 def test_the_doctor_says_that_a_replica_is_missing(proxy: Proxy, redis: Redis, config: Config) -> None:
-    assert not list(doctor.followers(redis, config))
+    assert not list(redis_checks.followers(redis, config))
     proxy.close()
-    wait_for(lambda: list(doctor.followers(redis, config)))
+    wait_for(lambda: list(redis_checks.followers(redis, config)))
     problems = " ".join(map(str, doctor.examine(config)))
     assert "0 of the 1 replicas that PSTHREADS_REPLICAS asks for follow Redis" in problems
     assert "No worker is alive" in problems
     sentinels = replace(config, redis_url="redis+sentinel://h/main", replicas=0)
-    assert "a failover may lose threads" in str(list(doctor.followers(redis, sentinels)))
+    assert "a failover may lose threads" in str(list(redis_checks.followers(redis, sentinels)))
 
 
 def test_every_script_waits_for_replicas_but_those_that_promise_nothing(redis: Redis, config: Config) -> None:

@@ -19,7 +19,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from chaos.failover.replicated_redis import ReplicatedRedis
-from psthreads.admin import doctor
+from psthreads.admin import doctor, settings_checks
 from psthreads.authoring.plugins import load
 from psthreads.database.connection import check_server, connect, translate_errors
 from psthreads.domain.config import Config
@@ -127,7 +127,7 @@ def test_a_sentinel_as_a_plain_redis_is_explained(group: ReplicatedRedis) -> Non
     ],
 )
 def test_the_doctor_reads_addresses_of_sentinels(config: Config, url: str, words: list[str]) -> None:
-    problems = [str(each) for each in doctor.redis_url(replace(config, redis_url=url))]
+    problems = [str(each) for each in settings_checks.redis_url(replace(config, redis_url=url))]
     assert len(problems) == len(words)
     for word, problem in zip(words, problems, strict=True):
         assert word in problem

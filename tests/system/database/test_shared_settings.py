@@ -12,8 +12,8 @@ from typing import cast
 import pytest
 from redis import Redis
 
-from psthreads.admin import doctor
-from psthreads.admin.doctor import Severity
+from psthreads.admin import redis_checks
+from psthreads.admin.problems import Severity
 from psthreads.database.scripts import literal
 from psthreads.database.shared_settings import NAMES, SharedSettings, differences
 from psthreads.domain.config import Config
@@ -114,10 +114,10 @@ def test_a_process_that_was_killed_counts_for_a_few_seconds_only(redis: Redis) -
 
 def test_the_doctor_names_each_difference_and_what_to_do(redis: Redis, config: Config) -> None:
     process(redis, "web", LOCK_AFTER="5")
-    assert list(doctor.settings(redis, config)) == []
+    assert list(redis_checks.settings(redis, config)) == []
     process(redis, "workers", LOCK_AFTER="6", GROUP_CHANGES="2")
     here = replace(config, group_changes=3, explicit=frozenset({"group_changes"}))
-    environment, workers = sorted(doctor.settings(redis, here), key=str)
+    environment, workers = sorted(redis_checks.settings(redis, here), key=str)
     assert environment.what.startswith("PSTHREADS_GROUP_CHANGES is 3 for this environment, but 2 is in force because")
     assert workers.what.startswith("PSTHREADS_LOCK_AFTER is 6 for workers ")
     assert workers.severity is Severity.WARNING
