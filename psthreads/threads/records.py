@@ -52,6 +52,7 @@ ACTIVE_ONLY: Final = ("heard", "waits", "lease", "report", "reported", "rates", 
 """The fields that a thread loses when it ends: nobody reads them then, and `heard` is when it ended."""
 
 _TEXTS: Final = ("name", "process", "username", "groupname", "message", "cancelled_by", "worker")
+_NUMBERS: Final = tuple(name for name, default in FIELDS.items() if type(default) is int)
 _GREATEST: Final = 253_402_300_799_999  # the last millisecond that a date can have; no count is as large
 _STATUSES: Final = {str(status): status for status in Status}
 _NEWER: Final = "A newer version of psthreads wrote this thread, and this server cannot read it: update this server."
@@ -152,19 +153,19 @@ def parse_thread(thread_id: str, raw: bytes) -> Thread:
     if not isinstance(meta, dict):
         return _thread(thread_id, {}, _DAMAGED.format("it is no JSON object"))
     meta = {name: value for name, value in meta.items() if value is not None}
-    wrong = [name for name, default in FIELDS.items() if not _fits(meta.get(name), default, name in REQUIRED)]
-    if meta.get("status") not in _STATUSES and "status" not in wrong:
-        wrong.append("status")
-    meta = {name: value for name, value in meta.items() if name not in wrong}
+    wrong = {name for name, value in meta.items() if name in FIELDS and not _fits(value, FIELDS[name])}
+    wrong |= REQUIRED.keys() - meta.keys()
+    if meta.get("status") not in _STATUSES:
+        wrong.add("status")
+    for name in wrong:
+        meta.pop(name, None)
     version = meta.get("version", 0)
     if isinstance(version, int | float) and version > VERSION:
         return _thread(thread_id, meta, _NEWER)
-    return _thread(thread_id, meta, _DAMAGED.format(f"see its {', '.join(wrong)}") if wrong else "")
+    return _thread(thread_id, meta, _DAMAGED.format(f"see its {', '.join(sorted(wrong))}") if wrong else "")
 
 
-def _fits(value: Any, default: str | float, is_required: bool) -> bool:  # noqa: FBT001 (a property of the field)
-    if value is None:
-        return not is_required
+def _fits(value: Any, default: str | float) -> bool:
     if type(default) is int:
         return type(value) in {int, float} and value == value // 1 and -1 <= value <= _GREATEST
     return type(value) is type(default)
@@ -173,7 +174,7 @@ def _fits(value: Any, default: str | float, is_required: bool) -> bool:  # noqa:
 def _thread(thread_id: str, meta: Mapping[str, Any], problem: str) -> Thread:
     values = {**FIELDS, **meta}
     text = {name: clean(values[name]) for name in _TEXTS}
-    number = {name: int(values[name]) for name, default in FIELDS.items() if type(default) is int}
+    number = {name: int(values[name]) for name in _NUMBERS}
     return Thread(
         id=thread_id,
         name=text["name"] or "Unreadable thread",
