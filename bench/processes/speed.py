@@ -102,10 +102,14 @@ ENTRIES: Sequence[Entry] = (
     Entry(
         "unzip_by_unzip",
         "unzip",
-        lambda folder, made: ["unzip", "-q", str(folder.parents[1] / "documents.zip"), "-d", str(made)],
+        # Ours waits for the disk, too: the archive is removed then.
+        lambda folder, made: [
+            *("sh", "-c", 'unzip -q "$0" -d "$1" && sync -f "$1"', str(folder.parents[1] / "documents.zip"), str(made))
+        ],
         "unzip",
         {"path": "/documents.zip"},
         documents.zip_in_zone,
+        ("unzip", "sync"),
     ),
     Entry(
         "load_by_cp",  # a load moves each file, syncs the disk once and names each in the log
@@ -217,8 +221,7 @@ def _ours(redis: Redis, config: Config, entry: Entry) -> float:
 
 
 def _plain(entry: Entry, inside: Path, made: Path) -> float:
-    shutil.rmtree(made, ignore_errors=True)
-    made.mkdir()
+    documents.renew(made)
     command = entry.plain(inside, made)
     started = time.perf_counter()
     subprocess.run(command, cwd=inside, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

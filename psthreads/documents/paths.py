@@ -55,7 +55,7 @@ def names_of(path: str) -> list[str]:
     names = [name for name in path.split("/") if name not in {"", "."}]
     if ".." in names:
         raise UnsafePath(path, "'..' would leave the folder")
-    if any(name.startswith(TEMPORARY) for name in names):
+    if TEMPORARY in path and any(name.startswith(TEMPORARY) for name in names):
         raise UnsafePath(path, f"names that start with '{TEMPORARY}' are for files that are being written")
     return names
 
@@ -65,6 +65,6 @@ def new_names_of(path: str) -> list[str]:
     names = names_of(path)
     if len(names) > MAX_DEPTH + 1:
         raise UnsafePath(printable(path), f"it is in more than {MAX_DEPTH} folders, one in another")
-    if any(len(name.encode()) > MAX_NAME for name in names):
+    if len(path.encode()) > MAX_NAME and any(len(name.encode()) > MAX_NAME for name in names):
         raise UnsafePath(printable(path), f"a name in it is longer than {MAX_NAME} bytes")
     return names

@@ -121,7 +121,7 @@ class Archive(ABC):
 
 def path_of(name: str) -> str:
     """Return an entry's name in the form of a path, its letters composed: macOS takes them apart."""
-    return "/" + "/".join(part for part in composed(name).split("/") if part not in {"", "."})
+    return "/" + "/".join([part for part in composed(name).split("/") if part not in {"", "."}])
 
 
 def credible(seconds: float) -> float | None:
@@ -129,10 +129,10 @@ def credible(seconds: float) -> float | None:
     return seconds if _EARLIEST <= seconds <= time.time() + _CLOCKS_DIFFER else None
 
 
-def problem_of(name: str, size: int, *, is_folder: bool) -> str:
+def problem_of(name: str, path: str, size: int, *, is_folder: bool) -> str:
     """Return the reason against an entry that any archive's may have; empty if there is none."""
     if _ABSOLUTE.match(name):
         return "its name is absolute"
-    if path_of(name) == "/" and not is_folder:
+    if path == "/" and not is_folder:
         return "it has no name"
     return "it is a folder, and yet has content" if is_folder and size else ""

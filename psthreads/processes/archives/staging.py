@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from contextlib import suppress
-from io import FileIO
 from pathlib import Path
 
 from psthreads.documents.folders.document_tree import DocumentTree
@@ -32,13 +31,16 @@ class Staging(DocumentTree):
         above, _, name = path.rpartition("/")
         if above != self._current.path:
             self._current = self._create(above)
-        with FileIO(self._current.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL), "w") as file:
+        file = self._current.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+        try:
             for chunk in chunks:
-                done = file.write(chunk)
+                done = os.write(file, chunk)
                 while done < len(chunk):  # A nearly full disk takes a part, and then nothing.
-                    done += file.write(memoryview(chunk)[done:])
+                    done += os.write(file, memoryview(chunk)[done:])
             if modified is not None:
-                os.utime(file.fileno(), (modified, modified))
+                os.utime(file, (modified, modified))
+        finally:
+            os.close(file)
 
     def _create(self, path: str) -> Folder:
         folder = self._first

@@ -222,12 +222,13 @@ def _entry(member: tarfile.TarInfo, name: str, problem: str) -> TarEntry:
         (not member.isreg() and not is_folder, "it is neither a file nor a folder"),
     )
     problem = problem or next((reason for is_broken, reason in rules if is_broken), "")
+    path = path_of(name)
     return TarEntry(
         name=name,
-        path=path_of(name),
+        path=path,
         size=member.size,
         modified=credible(member.mtime),
         is_folder=is_folder,
-        problem=problem or problem_of(name, member.size, is_folder=is_folder),
+        problem=problem or problem_of(name, path, member.size, is_folder=is_folder),
         offset=member.offset_data,
     )

@@ -57,6 +57,7 @@ class ZipReader(Archive):
         infos = self._zip.infolist()
         decoded = _names.read([_packed_name(info) for info in infos], encoding)
         self.guess = decoded.guess
+        self._heads: dict[int, int] = {}  # the sizes of the entries' own headers, by where they begin
         misplaced = self._misplaced(infos)
         entries = [
             _entry(info, name, problem or misplaced.get(id(info), ""))
@@ -84,11 +85,12 @@ class ZipReader(Archive):
     def _small(self, info: ZipInfo) -> bytes:
         """Return an entry's content; ZipFile does the same in many steps, which take longer than the work itself."""
         self._file.seek(info.header_offset)
-        mark, name, extra = _LOCAL.unpack(self._file.read(_LOCAL.size))
-        encoding = "utf-8" if info.flag_bits & _UTF_8 else "cp437"
-        if mark != _MARK or self._file.read(name).decode(encoding) != info.orig_filename:
+        head = self._heads[info.header_offset]
+        data = self._file.read(head + info.compress_size)
+        mark, name, _ = _LOCAL.unpack_from(data)
+        if mark != _MARK or data[_LOCAL.size : _LOCAL.size + name] != _raw_name(info):
             raise BadZipFile("The place of the entry contains another one")
-        content = self._file.read(extra + info.compress_size)[extra:]
+        content = data[head:]
         if info.compress_type == ZIP_DEFLATED:
             content = zlib.decompressobj(-zlib.MAX_WBITS).decompress(content, info.file_size + 1)
         if len(content) != info.file_size or zlib.crc32(content) != info.CRC:
@@ -110,8 +112,9 @@ class ZipReader(Archive):
                 reasons[id(info)] = "its place in the archive contains something else"
                 continue
             if start < end:
-                reasons[id(info)] = f"it lies within entry '{previous}'"
-            end, previous = start + _LOCAL.size + name + extra + info.compress_size, printable(info.orig_filename)
+                reasons[id(info)] = f"it lies within entry '{printable(previous)}'"
+            self._heads[start] = _LOCAL.size + name + extra
+            end, previous = start + self._heads[start] + info.compress_size, info.orig_filename
             if end > self._zip.start_dir:
                 reasons[id(info)] = "it is longer than the archive"
         return reasons
@@ -136,41 +139,41 @@ class _Bounded:
 
 
 def _packed_name(info: ZipInfo) -> PackedName:
-    if info.flag_bits & _UTF_8:
-        return PackedName(info.orig_filename.encode(), info.orig_filename)
-    raw = info.orig_filename.encode("cp437")  # As ZipFile decodes it, each byte as one character.
-    return PackedName(raw, _names.unicode_path(raw, info.extra))
+    raw = _raw_name(info)
+    return PackedName(raw, info.orig_filename if info.flag_bits & _UTF_8 else _names.unicode_path(raw, info.extra))
+
+
+def _raw_name(info: ZipInfo) -> bytes:
+    name = info.orig_filename
+    # As ZipFile decodes it, each byte as one character.
+    return name.encode("utf-8" if info.flag_bits & _UTF_8 or name.isascii() else "cp437")
 
 
 def _entry(info: ZipInfo, name: str, problem: str) -> ZipEntry:
     if info.create_system in _WINDOWS and "/" not in name[:-1]:
         name = name.replace("\\", "/")  # Some programs write names as Windows has them.
-    is_folder = name.endswith("/")
+    is_folder, path = name.endswith("/"), path_of(name)
     return ZipEntry(
         name=name,
-        path=path_of(name),
+        path=path,
         size=info.file_size,
         modified=_modified(info),
         is_folder=is_folder,
-        problem=_problem(info) or problem or problem_of(name, info.file_size, is_folder=is_folder) or _bomb(info),
+        problem=_problem(info) or problem or problem_of(name, path, info.file_size, is_folder=is_folder) or _bomb(info),
         info=info,
     )
 
 
 def _problem(info: ZipInfo) -> str:
     """Return the reason against an entry by itself; empty if there is none."""
-    mode = info.external_attr >> 16
-    is_plain = not stat.S_IFMT(mode) or stat.S_ISREG(mode) or stat.S_ISDIR(mode)
-    rules = (
-        (info.flag_bits & _ENCRYPTED, "it is encrypted: pack it without a password"),
-        (
-            info.compress_type not in {ZIP_STORED, ZIP_DEFLATED},
-            f"it is packed by method {info.compress_type}, and only deflate is supported: pack it with that",
-        ),
-        (stat.S_ISLNK(mode), "it is a symbolic link"),
-        (not is_plain, "it is neither a file nor a folder"),
-    )
-    return next((reason for is_broken, reason in rules if is_broken), "")
+    if info.flag_bits & _ENCRYPTED:
+        return "it is encrypted: pack it without a password"
+    if info.compress_type not in {ZIP_STORED, ZIP_DEFLATED}:
+        return f"it is packed by method {info.compress_type}, and only deflate is supported: pack it with that"
+    kind = stat.S_IFMT(info.external_attr >> 16)
+    if kind == stat.S_IFLNK:
+        return "it is a symbolic link"
+    return "" if kind in {0, stat.S_IFREG, stat.S_IFDIR} else "it is neither a file nor a folder"
 
 
 def _bomb(info: ZipInfo) -> str:
