@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.resources
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
@@ -17,14 +16,15 @@ from psthreads.processes.xml.catalogs.locating import Locator
 from psthreads.processes.xml.findings import Finding
 from psthreads.processes.xml.includes import SCH, Includer
 from psthreads.processes.xml.parsing import MOST_PROBLEMS, plain, refuse_shortage
-from psthreads.processes.xml.saxon import schematron as later
-from psthreads.processes.xml.saxon.engine import Saxon
-from psthreads.processes.xml.saxon.schematron import LaterRules
+from psthreads.processes.xml.saxon.engine import Failed, Saxon
+from psthreads.processes.xml.schematron_source import OUTSIDE, SchematronSource
 
 _XSL: Final = "{http://www.w3.org/1999/XSL/Transform}"
-_SVRL: Final = "{http://purl.oclc.org/dsdl/svrl}"
-_ALL: Final = "#ALL"
 _FIRST_BINDINGS: Final = frozenset({"xslt", "xslt1", "xpath", "exslt"})
+_LATER_BINDINGS: Final = frozenset({"xslt2", "xslt3", "xpath2", "xpath3", "xpath30", "xpath31"})
+
+Apply = Callable[[etree._Element], Iterable[etree._Element]]  # noqa: SLF001 (it has no public name)
+"""Applies a stylesheet of a schema to a document, and returns an element for each rule that is broken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class SchematronRules:
     """
 
     path: str
-    compiled: etree.XSLT
+    compiled: tuple[Apply, ...]
 
     def is_for(self, _namespace: str) -> bool:
         """Do as Schema: rules may be about elements of any namespace."""
@@ -44,14 +44,24 @@ class SchematronRules:
     def findings(self, root: etree._Element) -> list[Finding]:
         """Do as Schema."""
         try:
-            report = self.compiled(root).getroot()
-        except etree.XSLTApplyError as error:
-            refuse_shortage(islice(error.error_log, MOST_PROBLEMS))
-            raise Unusable(f"the schema {self.path} cannot be applied: {plain(str(error))}") from None
-        refuse_shortage(islice(self.compiled.error_log, MOST_PROBLEMS))
-        if report is None:
-            raise Unusable(f"the schema {self.path} cannot be applied: it says nothing")
-        return list(islice(_reported(root, report), MOST_PROBLEMS + 1))
+            return list(islice(self._findings(root), MOST_PROBLEMS + 1))
+        except Failed as error:
+            raise Unusable(f"the schema {self.path} cannot be applied: {error}") from None
+
+    def _findings(self, root: etree._Element) -> Iterator[Finding]:
+        for apply in self.compiled:
+            for broken in apply(root):
+                if broken.get("role", "").lower().startswith(("warn", "info")):
+                    continue
+                place = broken.get("place", "")
+                element, beside = root, ""
+                if place.startswith(OUTSIDE):
+                    beside = f"{place.removeprefix(OUTSIDE).removeprefix('group://')}: "
+                else:
+                    nodes = root.xpath(place or "/*")
+                    element = nodes[0] if isinstance(nodes, list) and nodes else root
+                text = " ".join("".join(broken.itertext()).split())
+                yield Finding(element, beside + (text or "A rule of the schema is broken"))
 
 
 class Schematron:
@@ -62,7 +72,7 @@ class Schematron:
         self._locator = locator
         self._includer = includer
 
-    def rules(self, path: str, root: etree._Element, phase: str, *, is_required: bool) -> SchematronRules | LaterRules:
+    def rules(self, path: str, root: etree._Element, phase: str, *, is_required: bool) -> SchematronRules:
         """Return the compiled schema, with its includes inserted before.
 
         A phase that the schema does not have is no reason to refuse it, unless it is required. Raises Unusable.
@@ -70,66 +80,52 @@ class Schematron:
         if root.tag != f"{{{SCH}}}schema":
             raise Unusable(f"its root element is '{etree.QName(root).localname}', and must be 'schema'")
         binding = root.get("queryBinding", "xslt").lower()
-        if binding not in _FIRST_BINDINGS | later.BINDINGS:
+        if binding not in _FIRST_BINDINGS | _LATER_BINDINGS:
             raise Unusable(f"it needs the query language '{plain(binding)}', which is not supported")
-        _choose_phase(root, phase, is_required=is_required)
-        if binding in later.BINDINGS:
+        compiled = self._by_libxslt
+        if is_later := binding in _LATER_BINDINGS:
             try:
-                saxon = self._saxon
+                self._saxon  # noqa: B018 (whether it is there)
             except Unusable as error:
                 raise Unusable(f"its query language is {binding}, and {error}") from None
-            return later.rules(saxon, path, root)
-        expand, translate = self._skeleton
-        translated = translate(expand(root)).getroot()
-        # Notes on every rule that was tried would fill the memory, and nobody reads them.
-        for note in list(translated.iter(f"{_SVRL}fired-rule", f"{_SVRL}active-pattern")):
-            parent = note.getparent()
-            if parent is not None:
-                parent.remove(note)
-        stylesheet = self._includer.parse_again(path, translated)
+            compiled = self._by_saxon
+        source = SchematronSource(root, path, phase, is_later=is_later, is_required=is_required)
+        return SchematronRules(path, tuple(compiled(path, sheet) for sheet in source.stylesheets()))
+
+    def _by_libxslt(self, path: str, stylesheet: etree._Element) -> Apply:
+        stylesheet = self._includer.parse_again(path, stylesheet)
         if next(stylesheet.iter(f"{_XSL}include", f"{_XSL}import"), None) is not None:
             raise Unusable("it includes a stylesheet")
-        return SchematronRules(path, etree.XSLT(stylesheet, access_control=etree.XSLTAccessControl.DENY_ALL))
+        transform = etree.XSLT(stylesheet, access_control=etree.XSLTAccessControl.DENY_ALL)
+
+        def apply(root: etree._Element) -> Iterable[etree._Element]:
+            try:
+                report = transform(root).getroot()
+            except etree.XSLTApplyError as error:
+                refuse_shortage(islice(error.error_log, MOST_PROBLEMS))
+                raise Failed(plain(str(error))) from None
+            refuse_shortage(islice(transform.error_log, MOST_PROBLEMS))
+            if report is None:
+                raise Failed("it says nothing")
+            return report
+
+        return apply
+
+    def _by_saxon(self, path: str, stylesheet: etree._Element) -> Apply:
+        compiled = self._saxon.compile(path, stylesheet)
+
+        def apply(root: etree._Element) -> Iterable[etree._Element]:
+            report = compiled.transform(root, _path_of(root), {}, "result:/psthreads/report.xml").output
+            # The text may be larger than a parser takes from elsewhere: it is what Saxon wrote.
+            return etree.fromstring(report.encode(), etree.XMLParser(huge_tree=True, resolve_entities=False))
+
+        return apply
 
     @cached_property
     def _saxon(self) -> Saxon:
         return Saxon(self._files, self._locator, self._includer)
 
-    @cached_property
-    def _skeleton(self) -> tuple[etree.XSLT, etree.XSLT]:
-        """ISO Schematron's own stylesheets, which turn a schema into a stylesheet."""
-        folder = importlib.resources.files("lxml") / "isoschematron/resources/xsl/iso-schematron-xslt1"
-        deny = etree.XSLTAccessControl.DENY_ALL
-        with (
-            importlib.resources.as_file(folder / "iso_abstract_expand.xsl") as expand,
-            importlib.resources.as_file(folder / "iso_svrl_for_xslt1.xsl") as translate,
-        ):
-            return (
-                etree.XSLT(etree.parse(expand), access_control=deny),
-                etree.XSLT(etree.parse(translate), access_control=deny),
-            )
 
-
-def _choose_phase(root: etree._Element, phase: str, *, is_required: bool) -> None:
-    """Make a phase the default; raises Unusable where there is none of that name, or the schema's own is none."""
-    phases = {each.get("id", "") for each in root.iter(f"{{{SCH}}}phase")} | {_ALL}
-    if phase in phases:
-        root.set("defaultPhase", phase)
-    elif is_required and phase != "#DEFAULT":
-        raise Unusable(f"it has no phase '{plain(phase)}'")
-    default = root.get("defaultPhase", _ALL)
-    if default not in phases:
-        raise Unusable(f"its default phase '{plain(default)}' is none of its phases")
-
-
-def _reported(root: etree._Element, report: etree._Element) -> Iterator[Finding]:
-    for finding in report.iter(f"{_SVRL}failed-assert", f"{_SVRL}successful-report"):
-        if finding.get("role", "").lower().startswith(("warn", "info")):
-            continue
-        try:
-            nodes = root.xpath(finding.get("location", "/*"))
-        except etree.XPathError:
-            nodes = []
-        element = next((node for node in nodes if etree.iselement(node)), root)
-        text = " ".join("".join(finding.itertext()).split())
-        yield Finding(element, text or "A rule of the schema is broken")
+def _path_of(root: etree._Element) -> str:
+    address = root.getroottree().docinfo.URL or ""
+    return address.removeprefix("group://") if address.startswith("group://") else "/document.xml"

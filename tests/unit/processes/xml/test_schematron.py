@@ -66,6 +66,36 @@ def test_a_default_phase_that_is_none_is_told_and_not_taken_for_valid(group: Gro
     assert "its default phase 'nonsense' is none of its phases" in errors(group, "<a/>")
 
 
+ABSTRACT = """<pattern abstract="true" id="p"><rule context="$c"><assert test="$ct">No $ct.</assert></rule></pattern>
+<pattern is-a="p"><param name="c" value="a"/><param name="ct" value="b"/></pattern>"""
+LOOP = """<pattern><rule abstract="true" id="r"><extends rule="r"/></rule>
+<rule context="a"><extends rule="r"/></rule></pattern>"""
+
+
+def rule(context: str) -> str:
+    return f'<pattern><rule context="{context}"><report test="true()">Seen.</report></rule></pattern>'
+
+
+@pytest.mark.parametrize(
+    ("content", "finding"),
+    [
+        (ABSTRACT, "is not valid: line 1, column 1: No b"),
+        (rule("comment()"), "is not valid: line 1, column 1: Seen"),
+        (rule("processing-instruction()"), "is not valid: line 1, column 1: Seen"),
+        (rule("text()"), "is not valid: line 1, column 1: Seen"),
+        (rule("a/@x"), "is not valid: line 1, column 1: Seen"),
+        (rule("/"), "is not valid: line 1, column 1: Seen"),
+        ('<pattern is-a="nix"/>', "cannot be used: a pattern is said to be a 'nix'"),
+        ('<pattern><rule context="a"><extends rule="nix"/></rule></pattern>', "cannot be used: a rule extends 'nix'"),
+        (LOOP, "cannot be used: a rule extends 'r'"),
+        ('<phase id="#ALL"><active pattern="nix"/></phase>', "cannot be used: its phase names 'nix'"),
+    ],
+)
+def test_the_first_query_language_has_all_of_schematron(group: GroupOfDocuments, content: str, finding: str) -> None:
+    group.write({"schemas/a.sch": f'<schema xmlns="{ISO}">{content}</schema>'})
+    assert finding in errors(group, '<a x="1">text<!-- comment --><?pi?></a>')
+
+
 def test_version_1_5_says_the_same_as_isos(group: GroupOfDocuments) -> None:
     group.write(
         {

@@ -1,8 +1,8 @@
-"""Schematron with a query binding of XSLT 2 or 3: turned into stylesheets, which Saxon applies (ISO/IEC 19757-3).
+"""Turns Schematron schemas into stylesheets, which libxslt or Saxon applies (ISO/IEC 19757-3).
 
 Each pattern is a mode, and each rule a template in it: the first rule that matches a node is the one that applies. A
 variable of a pattern is global in its stylesheet, so patterns with different variables of one name are in different
-ones.
+ones. What a stylesheet makes of a document is an element `report` with an element for each rule that is broken.
 """
 
 from __future__ import annotations
@@ -10,21 +10,17 @@ from __future__ import annotations
 import copy
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
-from itertools import islice
 from typing import Final
 
 from lxml import etree
 
 from psthreads.processes.bounded.inside import Unusable
-from psthreads.processes.xml.findings import Finding
 from psthreads.processes.xml.includes import SCH, url
-from psthreads.processes.xml.parsing import MOST_PROBLEMS, plain
-from psthreads.processes.xml.saxon.engine import Failed, Saxon, SaxonStylesheet
+from psthreads.processes.xml.parsing import plain
 from psthreads.processes.xml.saxon.modules import XSLT
 
-BINDINGS: Final = frozenset({"xslt2", "xslt3", "xpath2", "xpath3", "xpath30", "xpath31"})
-"""The values of `queryBinding` that are known here, in small letters."""
+OUTSIDE: Final = "#outside"
+"""The start of a place in another document, whose address follows."""
 
 _SCH: Final = f"{{{SCH}}}"
 _XSL: Final = f"{{{XSLT}}}"
@@ -33,62 +29,27 @@ _PREFIX: Final = "psthreads-schematron"
 _KNOWN: Final = frozenset(
     {"ns", "let", "pattern", "phase", "diagnostics", "properties", "title", "p", "param", "rules", "library"}
 )
-_OUTSIDE: Final = "#outside"
+_ALL: Final = "#ALL"
 _PLACE: Final = (
-    "if (root() is $Q{urn:psthreads:schematron}main)"
+    f"if (root() is ${_PREFIX}:main)"
     " then string-join(ancestor-or-self::* ! ('/*[' || 1 + count(preceding-sibling::*) || ']'))"
     " else '#outside' || base-uri(root())"
 )
 
 
-@dataclass(frozen=True, slots=True)
-class LaterRules:
-    """A compiled schema. Roles are as in SchematronRules."""
+class SchematronSource:
+    """A schema with its abstract patterns and rules resolved; raises Unusable if it breaks the rules of Schematron.
 
-    path: str
-    compiled: tuple[SaxonStylesheet, ...]
+    Its includes are inserted before. With `is_later`, the stylesheets are XSLT 3.0, else 1.0. A phase that the schema
+    does not have is no reason to refuse it, unless it is required.
+    """
 
-    def is_for(self, _namespace: str) -> bool:
-        """Do as Schema: rules may be about elements of any namespace."""
-        return True
-
-    def findings(self, root: etree._Element) -> list[Finding]:
-        """Do as Schema."""
-        return list(islice(self._findings(root), MOST_PROBLEMS + 1))
-
-    def _findings(self, root: etree._Element) -> Iterator[Finding]:
-        for stylesheet in self.compiled:
-            try:
-                report = stylesheet.transform(root, _path_of(root), {}, "result:/psthreads/report.xml").output
-            except Failed as error:
-                raise Unusable(f"the schema {self.path} cannot be applied: {error}") from None
-            # The text may be larger than a parser takes from elsewhere: it is what Saxon wrote.
-            for each in etree.fromstring(report.encode(), etree.XMLParser(huge_tree=True, resolve_entities=False)):
-                if each.get("role", "").lower().startswith(("warn", "info")):
-                    continue
-                place = each.get("place", "")
-                element, beside = root, ""
-                if place.startswith(_OUTSIDE):
-                    beside = f"{place.removeprefix(_OUTSIDE).removeprefix('group://')}: "
-                else:
-                    nodes = root.xpath(place or "/*")
-                    element = nodes[0] if isinstance(nodes, list) and nodes else root
-                text = " ".join("".join(each.itertext()).split())
-                yield Finding(element, beside + (text or "A rule of the schema is broken"))
-
-
-def rules(saxon: Saxon, path: str, root: etree._Element) -> LaterRules:
-    """Compile a schema, whose includes are inserted and whose default phase is chosen; raises Unusable."""
-    schema = _SchematronSource(root, path)
-    return LaterRules(path, tuple(saxon.compile(path, sheet) for sheet in schema.stylesheets()))
-
-
-class _SchematronSource:
-    """A schema with its abstract patterns and rules resolved."""
-
-    def __init__(self, root: etree._Element, path: str) -> None:
+    def __init__(
+        self, root: etree._Element, path: str, phase: str = "", *, is_later: bool = False, is_required: bool = False
+    ) -> None:
         self._root = root
         self._path = path
+        self._is_later = is_later
         unknown = [each for each in root.iterchildren(f"{_SCH}*") if _name(each) not in _KNOWN]
         if unknown:
             raise Unusable(f"it has a '{_name(unknown[0])}', which is of a later edition of Schematron")
@@ -98,7 +59,7 @@ class _SchematronSource:
             for parent in root.iter(f"{_SCH}diagnostics", f"{_SCH}properties")
             for each in parent.iterchildren(f"{_SCH}diagnostic", f"{_SCH}property")
         }
-        self._phase = self._active_phase()
+        self._phase = self._active_phase(phase, is_required=is_required)
         self._scopes = [root] if self._phase is None else [root, self._phase]
         self._patterns = [each for each in map(self._concrete, self._active()) if each is not None]
 
@@ -120,10 +81,16 @@ class _SchematronSource:
             yield self._stylesheet(together)
             remaining = later
 
-    def _active_phase(self) -> etree._Element | None:
-        phase = self._root.get("defaultPhase", "#ALL")
-        phases = (each for each in self._root.iterchildren(f"{_SCH}phase") if each.get("id") == phase)
-        return next(phases, None)
+    def _active_phase(self, phase: str, *, is_required: bool) -> etree._Element | None:
+        phases = {each.get("id", ""): each for each in self._root.iter(f"{_SCH}phase")}
+        if phase == _ALL or phase in phases:
+            return phases.get(phase)
+        if is_required and phase != "#DEFAULT":
+            raise Unusable(f"it has no phase '{plain(phase)}'")
+        default = self._root.get("defaultPhase", _ALL)
+        if default != _ALL and default not in phases:
+            raise Unusable(f"its default phase '{plain(default)}' is none of its phases")
+        return phases.get(default)
 
     def _active(self) -> list[etree._Element]:
         patterns = [
@@ -134,6 +101,8 @@ class _SchematronSource:
         if self._phase is None:
             return patterns
         names = {each.get("pattern", "") for each in self._phase.iterchildren(f"{_SCH}active")}
+        if absent := names - {each.get("id", "") for each in patterns}:
+            raise Unusable(f"its phase names '{plain(min(absent))}', which is none of its patterns")
         return [each for each in patterns if each.get("id", "") in names]
 
     def _concrete(self, pattern: etree._Element) -> etree._Element | None:
@@ -151,9 +120,15 @@ class _SchematronSource:
             values.setdefault(default.get("name", ""), default.get("value", ""))
             made.remove(default)
         del made.attrib["abstract"]
+
+        def put_in(text: str | None) -> str:
+            # A full stop may be in a name, and at its end rather ends a sentence.
+            return re.sub(r"\$([\w-]+(?:\.[\w-]+)*)", lambda match: values.get(match[1], match[0]), str(text or ""))
+
         for element in made.iter("*"):
             for key, value in element.attrib.items():
-                element.set(key, re.sub(r"\$([\w.-]+)", lambda match: values.get(match[1], match[0]), str(value)))
+                element.set(key, put_in(value))
+            element.text, element.tail = put_in(element.text), put_in(element.tail)
         return made
 
     def _stylesheet(self, patterns: list[etree._Element]) -> etree._Element:
@@ -164,53 +139,61 @@ class _SchematronSource:
         }
         nsmap: dict[str | None, str] = {**self._root.nsmap, **prefixes, "xsl": XSLT, _PREFIX: _PRIVATE}
         nsmap.pop(None, None)
-        sheet = etree.Element(f"{_XSL}stylesheet", {"version": "3.0"}, nsmap)
+        sheet = etree.Element(f"{_XSL}stylesheet", {"version": "3.0" if self._is_later else "1.0"}, nsmap)
         for name in ("xpath-default-namespace", f"{_XSL}xpath-default-namespace"):
             if name in self._root.attrib:
                 sheet.set("xpath-default-namespace", str(self._root.attrib[name]))
         sheet.getroottree().docinfo.URL = url(self._path)
         sheet.extend(copy.deepcopy(each) for each in self._root.iterchildren(f"{_XSL}*"))
         etree.SubElement(sheet, f"{_XSL}output", method="xml", indent="no")
-        etree.SubElement(sheet, f"{_XSL}variable", name=f"Q{{{_PRIVATE}}}main", select="/")
+        etree.SubElement(sheet, f"{_XSL}variable", name=f"{_PREFIX}:main", select="/")
         # A variable of a pattern hides one of the schema.
         lets = {
             each.get("name", ""): each
             for scope in (*self._scopes, *patterns)
             for each in scope.iterchildren(f"{_SCH}let")
         }
-        sheet.extend(_variable(each) for each in lets.values())
+        sheet.extend(self._variable(each) for each in lets.values())
         main = etree.SubElement(sheet, f"{_XSL}template", match="/")
         report = etree.SubElement(main, "report")
         for number, pattern in enumerate(patterns):
-            mode = f"Q{{{_PRIVATE}}}pattern{number}"
-            etree.SubElement(sheet, f"{_XSL}mode", {"name": mode, "on-no-match": "shallow-skip"})
+            mode = f"{_PREFIX}:pattern{number}"
             documents = pattern.get("documents")
-            select = "/" if documents is None else f"({documents}) ! document(string(.), $Q{{{_PRIVATE}}}main)"
+            if documents is not None and not self._is_later:
+                raise Unusable("a pattern is about other documents, which needs the query language xslt2 or xslt3")
+            select = "/" if documents is None else f"({documents}) ! document(string(.), ${_PREFIX}:main)"
             etree.SubElement(report, f"{_XSL}apply-templates", {"select": select, "mode": mode})
-            sheet.extend(self._templates(pattern, mode))
+            # What no rule is about is looked into. Most rules are about elements, and to see nothing else is faster.
+            contexts = "".join(each.get("context", "") for each in pattern.iterchildren(f"{_SCH}rule"))
+            inner = "node()" if "(" in contexts else "*"
+            inner = f"@*|{inner}" if "@" in contexts or "attribute" in contexts else inner
+            rest = etree.SubElement(sheet, f"{_XSL}template", match="/|@*|node()", mode=mode, priority="0")
+            etree.SubElement(rest, f"{_XSL}apply-templates", {"select": inner, "mode": mode})
+            sheet.extend(self._templates(pattern, mode, inner))
         return sheet
 
-    def _templates(self, pattern: etree._Element, mode: str) -> Iterator[etree._Element]:
+    def _templates(self, pattern: etree._Element, mode: str, inner: str) -> Iterator[etree._Element]:
         abstract = {
             each.get("id", ""): each
-            for scope in (pattern, *self._root.iter(f"{_SCH}rules"))
-            for each in scope.iterchildren(f"{_SCH}rule")
+            for scope in (self._root, pattern)
+            for each in scope.iter(f"{_SCH}rule")
             if _is_abstract(each)
         }
         every = list(pattern.iterchildren(f"{_SCH}rule"))
         for index, rule in enumerate(every):
             if _is_abstract(rule):
                 continue
-            template = etree.Element(f"{_XSL}template", {"match": rule.get("context", ""), "mode": mode})
+            context = rule.get("context", "")
+            template = etree.Element(f"{_XSL}template", match=context, mode=mode, nsmap=_prefixes(rule))
             template.set("priority", str(len(every) - index))
             for each in self._content(rule, abstract, ()):
                 if each.tag == f"{_SCH}let":
-                    template.append(_variable(each))
+                    template.append(self._variable(each))
                 elif each.tag in {f"{_SCH}assert", f"{_SCH}report"}:
                     template.append(self._test(each, rule))
                 elif str(each.tag).startswith(_XSL):
                     template.append(copy.deepcopy(each))
-            etree.SubElement(template, f"{_XSL}apply-templates", {"select": "@*, node()", "mode": mode})
+            etree.SubElement(template, f"{_XSL}apply-templates", {"select": inner, "mode": mode})
             yield template
 
     def _content(
@@ -232,54 +215,58 @@ class _SchematronSource:
         condition = f"not({expression})" if test.tag == f"{_SCH}assert" else expression
         branch = etree.Element(f"{_XSL}if", test=condition, nsmap=_prefixes(test))
         finding = etree.SubElement(branch, "finding")
-        subject = test.get("subject") or rule.get("subject") or "."
         place = etree.SubElement(finding, f"{_XSL}attribute", name="place")
-        each = etree.SubElement(place, f"{_XSL}for-each", select=f"(({subject})[. instance of node()], .)[1]")
-        etree.SubElement(each, f"{_XSL}value-of", select=_PLACE)
+        if self._is_later:
+            subject = test.get("subject") or rule.get("subject") or "."
+            each = etree.SubElement(place, f"{_XSL}for-each", select=f"(({subject})[. instance of node()], .)[1]")
+            etree.SubElement(each, f"{_XSL}value-of", select=_PLACE)
+        else:
+            each = etree.SubElement(place, f"{_XSL}for-each", select="ancestor-or-self::*")
+            each.text = "/*["
+            etree.SubElement(each, f"{_XSL}value-of", select="1 + count(preceding-sibling::*)").tail = "]"
         if role := test.get("role"):
             finding.set("role", role.replace("{", "{{").replace("}", "}}"))
-        _copy_text(test, finding)
+        self._copy_text(test, finding)
         for name in test.get("diagnostics", "").split() + test.get("properties", "").split():
-            if name not in self._texts:
-                raise Unusable(f"it refers to '{plain(name)}', which is none of its diagnostics and properties")
-            etree.SubElement(finding, f"{_XSL}text").text = " "
-            _copy_text(self._texts[name], finding)
+            if name in self._texts:  # Without it, the verdict is the same.
+                etree.SubElement(finding, f"{_XSL}text").text = " "
+                self._copy_text(self._texts[name], finding)
         return branch
 
+    def _copy_text(self, source: etree._Element, target: etree._Element) -> None:
+        """Copy a text of Schematron, with what is computed in it."""
+        _add_text(target, source.text)
+        for child in source:
+            if isinstance(child.tag, str):
+                name = _name(child) if child.tag.startswith(_SCH) else ""
+                if child.tag.startswith(_XSL):
+                    made = copy.deepcopy(child)
+                    made.tail = None
+                    target.append(made)
+                elif name in {"value-of", "name"}:
+                    select = child.get("select") or child.get("path") or "name()"
+                    value = etree.SubElement(target, f"{_XSL}value-of", select=select)
+                    if self._is_later:
+                        value.set("separator", " ")
+                else:
+                    self._copy_text(child, target)
+            _add_text(target, child.tail)
 
-def _copy_text(source: etree._Element, target: etree._Element) -> None:
-    """Copy a text of Schematron, with what is computed in it."""
-    _add_text(target, source.text)
-    for child in source:
-        if isinstance(child.tag, str):
-            name = _name(child) if child.tag.startswith(_SCH) else ""
-            if child.tag.startswith(_XSL):
-                made = copy.deepcopy(child)
-                made.tail = None
-                target.append(made)
-            elif name in {"value-of", "name"}:
-                select = child.get("select") or child.get("path") or "name()"
-                etree.SubElement(target, f"{_XSL}value-of", {"select": select, "separator": " "})
-            else:
-                _copy_text(child, target)
-        _add_text(target, child.tail)
+    def _variable(self, let: etree._Element) -> etree._Element:
+        variable = etree.Element(f"{_XSL}variable", name=let.get("name", ""), nsmap=_prefixes(let))
+        if self._is_later and (kind := let.get("as")):
+            variable.set("as", kind)
+        if "value" in let.attrib:
+            variable.set("select", let.get("value", ""))
+        else:
+            variable.text = let.text
+            variable.extend(copy.deepcopy(each) for each in let)
+        return variable
 
 
 def _add_text(target: etree._Element, text: str | None) -> None:
     if text:
         etree.SubElement(target, f"{_XSL}text").text = text
-
-
-def _variable(let: etree._Element) -> etree._Element:
-    variable = etree.Element(f"{_XSL}variable", name=let.get("name", ""), nsmap=_prefixes(let))
-    if kind := let.get("as"):
-        variable.set("as", kind)
-    if "value" in let.attrib:
-        variable.set("select", let.get("value", ""))
-    else:
-        variable.text = let.text
-        variable.extend(copy.deepcopy(each) for each in let)
-    return variable
 
 
 def _prefixes(element: etree._Element) -> dict[str | None, str]:
@@ -292,8 +279,3 @@ def _name(element: etree._Element) -> str:
 
 def _is_abstract(element: etree._Element) -> bool:
     return element.get("abstract") == "true"
-
-
-def _path_of(root: etree._Element) -> str:
-    address = root.getroottree().docinfo.URL or ""
-    return address.removeprefix("group://") if address.startswith("group://") else "/document.xml"
