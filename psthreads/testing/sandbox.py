@@ -13,9 +13,9 @@ from typing import Any, Final, Self
 from psthreads.authoring.context import Context, Interrupted
 from psthreads.authoring.elements import Bar
 from psthreads.authoring.process import Process, Scope
-from psthreads.documents.folders.loading_zone import LoadingZone
 from psthreads.documents.layout import Documents, GroupFolder, ResultFile
 from psthreads.documents.paths import TEMPORARY
+from psthreads.documents.zones import MemberZone
 from psthreads.domain.access import Group, Member
 from psthreads.domain.errors import NotFound
 from psthreads.domain.model import SERVER_WIDE, Level, Line, Ownership, Report
@@ -122,7 +122,7 @@ class Sandbox:
                 f"The process '{process.name}' works on the whole server: it has no group and no documents"
             )
         self.group = None if process.scope is Scope.SERVER else group or ACME
-        self.zone: LoadingZone | None = None
+        self.zone: MemberZone | None = None
         self.folder: GroupFolder | None = None
         self._member = member
         self._content = (documents, zone)
@@ -201,7 +201,7 @@ def _bytes(content: bytes | str) -> bytes:
     return content.encode() if isinstance(content, str) else content
 
 
-def contents(folder: GroupFolder | LoadingZone | None) -> dict[str, bytes]:
+def contents(folder: GroupFolder | MemberZone | None) -> dict[str, bytes]:
     """Return the content of every document or file, by path."""
     files: dict[str, bytes] = {}
     if folder is None:
