@@ -24,7 +24,8 @@ INCLUDE: Final = "{http://www.w3.org/2001/XInclude}include"
 """The tag of an inclusion, which may be expanded."""
 
 _CHUNK: Final = 64 * 1024
-_RESOURCE_LIMIT: Final = 114  # XML_ERR_RESOURCE_LIMIT, which lxml's names do not have
+# What libxml2 does not know or take, such as an encoding or a name of 50,000 bytes. lxml has no name for the last.
+_LIMITS: Final = frozenset({etree.ErrorTypes.ERR_UNSUPPORTED_ENCODING, etree.ErrorTypes.ERR_NAME_TOO_LONG, 114})
 _LONGEST_PROLOG: Final = 1024 * 1024
 _LONGEST_TEXT: Final = 1_000
 _PIECE: Final = re.compile(rb"[^>]*>|[^>]+")
@@ -145,7 +146,7 @@ class Sieve:
 def head(file: BinaryIO) -> etree._Element:
     """Return the root element, without its content, of a document of any size.
 
-    Raises NotWellFormed, also if no root element starts in the first 1 MB.
+    Raises NotWellFormed, and LimitReached if no root element starts in the first 1 MB.
     """
     pull = _pull()
     for chunk in islice(_chunks(file), _LONGEST_PROLOG // _CHUNK):
@@ -155,7 +156,7 @@ def head(file: BinaryIO) -> etree._Element:
             raise _failure(error) from None
         for _, root in pull.read_events():
             return root
-    raise NotWellFormed(DocumentProblem(1, 1, "No root element starts in the first 1 MB"))
+    raise LimitReached(DocumentProblem(1, 1, "No start tag of a root element ends in the first 1 MB"))
 
 
 def read_through(file: BinaryIO, schema: etree.XMLSchema | None = None, path: str = "") -> list[DocumentProblem]:
@@ -353,11 +354,17 @@ def refuse_shortage(log: Iterable[Any]) -> None:
         raise MemoryError
 
 
+def _is_later_version(log: Iterable[Any]) -> bool:
+    return any(entry.type == etree.ErrorTypes.WAR_UNKNOWN_VERSION for entry in log)
+
+
 def _failure(error: etree.XMLSyntaxError) -> NotWellFormed:
     if error.code == etree.ErrorTypes.ERR_NO_MEMORY:
         raise MemoryError
     line, column = error.position
     text = plain(_WHERE.sub("", error.msg or "It is not XML"))
     # Entities that multiply are against the rules here, and not only large.
-    is_limit = error.code == _RESOURCE_LIMIT and "amplification" not in text
+    is_limit = (error.code in _LIMITS and "amplification" not in text) or "too big found" in text
+    if error.code == etree.ErrorTypes.ERR_INVALID_CHAR and _is_later_version(error.error_log):
+        is_limit, text = True, f"{text}, which only XML 1.1 allows, and that is not known here"
     return (LimitReached if is_limit else NotWellFormed)(DocumentProblem(max(line or 1, 1), max(column or 1, 1), text))

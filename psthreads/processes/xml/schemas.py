@@ -119,6 +119,8 @@ class Schemas:
             return group
         own: list[Schema | Unusable] = []
         notes = list(group.notes)
+        if len((root.get(_LOCATION) or "").split()) % 2:
+            notes.append("its xsi:schemaLocation is not made of pairs, and its last part was left out")
         for kind, parts, phase in _references(root):
             if kind not in {"", *_KINDS}:
                 own.append(Unusable(f"it names a schema of the kind '{plain(kind)}', which is not supported"))

@@ -218,6 +218,23 @@ def test_deep_and_wide_documents_have_a_verdict(run: Running) -> None:
     ]
 
 
+def test_what_the_parser_does_not_take_is_not_said_to_be_wrong(run: Running) -> None:
+    contents = {
+        "encoding.xml": b"<?xml version='1.0' encoding='x-own'?><a/>",
+        "ebcdic.xml": "<?xml version='1.0' encoding='IBM037'?><a/>".encode("cp037"),
+        "name.xml": b"<%s/>" % (b"a" * 60_000),
+        "comment.xml": b"<!DOCTYPE a [<!ENTITY b 'c'>]><a><!--%s--></a>" % (b"x" * 11_000_000),
+        "attribute.xml": b"<a b='%s'/>" % (b"x" * 11_000_000),
+        "version.xml": b"<?xml version='1.1'?><a>&#1;</a>",
+    }
+    for name, content in contents.items():
+        run.folder.write(name, content)
+    assert run.run().message.endswith(", 6 could not be checked.")
+    assert {line.split(" could not")[0] for line in run.reporter.lines(Level.ERROR)} == {
+        f"Document /{name}" for name in contents
+    }
+
+
 @pytest.mark.parametrize(
     ("ending", "schema", "document"),
     [("rng", DOUBLING_RNG, "<bomb/>"), ("sch", COUNTING_SCH, MANY)],

@@ -116,3 +116,13 @@ def test_many_documents_that_name_the_same_are_one_warning(run: Running) -> None
         run.folder.write(f"{number}.xml", b'<?xml-model href="http://a.example/a.rng"?><a/>')
     run.run()
     assert len(run.reporter.lines(Level.WARN)) == 1
+
+
+def test_half_a_pair_of_a_schema_location_is_told(run: Running) -> None:
+    run.folder.write("s.xsd", f'<xs:schema {XS} targetNamespace="urn:a"><xs:element name="a"/></xs:schema>'.encode())
+    run.write(a_xml=f'<a xmlns="urn:a" {XSI} xsi:schemaLocation="urn:a s.xsd urn:b"/>')
+    assert run.is_valid("a.xml")
+    assert "its xsi:schemaLocation is not made of pairs" in run.reporter.lines(Level.WARN)[0]
+    run.write(a_xml=f'<a {XSI} xsi:schemaLocation="s.xsd"/>')
+    run.is_valid("a.xml")
+    assert "its xsi:schemaLocation is not made of pairs" in run.reporter.lines(Level.WARN)[0]
