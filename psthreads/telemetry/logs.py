@@ -63,7 +63,8 @@ def release() -> str:
 
 def note(logger: logging.Logger, message: str, level: int = logging.INFO, **fields: object) -> None:
     """Log a line with fields: as text they follow the message, as JSON each is a member of the object."""
-    logger.log(level, message, extra={"fields": fields}, stacklevel=2)
+    if logger.isEnabledFor(level):  # Without the place in the code, which takes as long to find as a line to write.
+        logger.handle(logger.makeRecord(logger.name, level, "", 0, message, (), None, extra={"fields": fields}))
 
 
 def _fields(record: logging.LogRecord) -> dict[str, object]:

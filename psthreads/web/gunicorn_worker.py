@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import suppress
-from functools import cache, partial
+from functools import cache, lru_cache, partial
 from typing import Any, Final
 
 import gevent
 from gevent.server import StreamServer
 from gevent.socket import wait_read
+from gunicorn import util
 from gunicorn.http import errors, wsgi
 from gunicorn.http.message import Request
 from gunicorn.http.parser import RequestParser
@@ -138,11 +140,12 @@ class _PlainRequest(Request):  # type: ignore[misc] # as above
         return {}, []  # gunicorn would parse the address of the client for it.
 
 
-_environ = cache(wsgi.base_environ)
+_environ, _date = cache(wsgi.base_environ), lru_cache(maxsize=1)(util.http_date)
 
 # gunicorn has no settings for them.
 wsgi.Response = _Response
 wsgi.base_environ = lambda config: {**_environ(config)}
+util.http_date = lambda timestamp=None: _date(int(time.time() if timestamp is None else timestamp))
 RequestParser.mesg_class = _PlainRequest
 
 

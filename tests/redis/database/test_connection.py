@@ -40,3 +40,14 @@ def test_a_command_survives_the_loss_of_its_connection_and_an_error_leaves_it_op
         with pytest.raises(ResponseError):
             client.lpop("text")
         assert (client.client_id(), client.get("text")) == (number, b"a")
+
+
+def test_a_pool_lends_so_many_connections_and_hands_out_none_that_was_made_before_a_fork(config: Config) -> None:
+    with connect(config.redis_url, connections=1, answer_seconds=0.1) as client:
+        connection = client.connection_pool.get_connection()
+        with pytest.raises(RedisConnectionError):
+            client.ping()
+        connection.pid -= 1  # of a parent
+        client.connection_pool.release(connection)
+        assert not connection.is_connected
+        assert client.connection_pool.get_connection() is not connection
