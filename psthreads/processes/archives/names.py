@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import groupby, islice
+from itertools import groupby, islice, pairwise
 from typing import Final, Literal
 
 from psthreads.documents.paths import printable
@@ -25,7 +25,7 @@ Encoding = Literal[
 
 GUESS: Final = "guess"
 _FALLBACK: Final = "cp437"
-_GUESSED: Final = ("cp437", "cp850", "cp866", "cp932", "gbk")
+_GUESSED: Final = ("cp437", "cp850", "cp866", "cp932", "gbk", "cp1252")
 """The encodings to choose from, in the order in which they win a draw."""
 
 _SAMPLE: Final = 2_000  # names that a guess looks at
@@ -45,7 +45,7 @@ _UNICODE_PATH: Final = 0x7075
 _CHECKED: Final = struct.Struct("<BL")
 
 # The first bytes of the characters that people write: kana and the first level of kanji; the first level of hanzi.
-_COMMON: Final = {"cp932": range(0x81, 0x98), "gbk": range(0xB0, 0xD8)}
+_COMMON: Final = {"cp932": range(0x81, 0x99), "gbk": range(0xB0, 0xD8)}
 _ASCII, _CYRILLIC, _EAST_ASIAN = "ASCII", "CYRILLIC", "EAST ASIAN"
 _WORD: Final = re.compile(r"[^\W\d_]+")
 
@@ -153,6 +153,8 @@ def _score(raw: bytes, encoding: str) -> float:
         runs = [(script, len(list(run))) for script, run in groupby(word, lambda c: _script(c, encoding))]
         scripts = {script for script, _ in runs}
         is_word = len(scripts - {_ASCII}) == 1 and (_CYRILLIC not in scripts or _is_cyrillic(word, scripts))
+        # Where a small letter and a capital with an accent meet, it was another letter.
+        is_word = is_word and not any(a.islower() and b.isupper() and not b.isascii() for a, b in pairwise(word))
         for script, count in runs:
             # Between ASCII letters stands one with an accent, but hardly ever one of Chinese or Japanese.
             is_likely = is_word and script and not (script == _EAST_ASIAN and count == 1 and _ASCII in scripts)

@@ -92,10 +92,11 @@ def test_a_name_that_says_its_encoding_is_in_no_other(place: Place) -> None:
 
 def test_guesses_look_at_words() -> None:
     for encoding, names in {
-        "cp932": ("日本語.xml", "テスト表.xml", "報告書2024.xml", "Excelファイル.xml"),
+        "cp932": ("日本語.xml", "テスト表.xml", "報告書2024.xml", "Excelファイル.xml", "議事録2024.xml"),
         "gbk": ("中文.xml", "新建文本文档.txt", "会议纪要2024.doc"),
         "cp866": ("Отчёт.xml", "Привет мир/файл.xml", "ДОГОВОР №5.xml"),
         "cp850": ("Gjøre.xml", "ÁRBOL.xml", "Ação/Não.txt"),
+        "cp1252": ("Résumé été.xml", "Übersicht.xml", "Größe", "Ångström smörgås.xml", "ÉTÉ.xml"),
         "cp437": ("pâte.xml", "écran.xml", "über.xml", "Straße"),
         "utf-8": ("日本語.xml", "é", "ascii"),
     }.items():
