@@ -239,6 +239,8 @@ def _origin(element: etree._Element, written: etree._Element) -> etree._Element:
         siblings = [child for child in parent if isinstance(child.tag, str)]
         steps.append((siblings.index(each), len(siblings)))
     for index, count in reversed(steps):
+        if written.tag == INCLUDE:  # The rest of the way is in what it includes.
+            break
         nodes = [child for child in written if isinstance(child, etree._Entity) or isinstance(child.tag, str)]  # noqa: SLF001 (it has no public name)
         holes = [number for number, node in enumerate(nodes) if node.tag == INCLUDE or not isinstance(node.tag, str)]
         if not holes or index < holes[0] or (count == len(nodes) and isinstance(nodes[index].tag, str)):

@@ -124,6 +124,7 @@ def test_documents_are_checked_with_what_they_include_where_that_is_asked_for(gr
             '</element><element name="c"><empty/></element></element>',
             "b.xml": "<b/>",
             "no-b.xml": "<d/>",
+            "in-b.xml": "<b><c><c/></c></b>",
         }
     )
     text = f'<a {XI}>\n<xi:include href="b.xml"/><c/></a>'
@@ -132,6 +133,8 @@ def test_documents_are_checked_with_what_they_include_where_that_is_asked_for(gr
     assert "line 2, column 1: The schema has no element 'd'" in errors(
         group, text.replace("b.xml", "no-b.xml"), xinclude="true"
     )
+    told = errors(group, text.replace("b.xml", "in-b.xml"), xinclude="true")
+    assert "line 2, column 1: The element 'c' is not allowed here in the element 'b'" in told
     told = errors(group, text.replace("b.xml", "file:///etc/hostname"), xinclude="true")
     assert "includes what cannot be had" in told
 
