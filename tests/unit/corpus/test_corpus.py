@@ -15,7 +15,7 @@ import pytest
 from psthreads.processes.validation.verdict import Verdict
 from tests.support.checkout import ROOT
 from tools.differential.__main__ import Checks, checks_of, compare
-from tools.differential.engines import engines
+from tools.differential.engines import Kind, engines
 from tools.differential.ours import verdicts
 
 CORPUS = ROOT / "tests" / "corpus"
@@ -73,6 +73,18 @@ def test_other_validators_agree_but_where_the_manifest_says_why_not(name: str) -
         assert not lines
         counts += compared
     assert counts >= 5
+
+
+def test_jing_is_not_believed_on_documents_that_it_did_not_reach(tmp_path: Path) -> None:
+    engine = next((engine for engine in engines(None) if engine.name == "jing"), None)
+    if engine is None:
+        pytest.skip("jing is not installed, and need not be")
+    schema = tmp_path / "a.rng"
+    schema.write_text('<element name="a" xmlns="http://relaxng.org/ns/structure/1.0"><empty/></element>')
+    invalid, last = tmp_path / "1.xml", tmp_path / "2.xml"
+    invalid.write_text("<a><b/></a>")
+    last.write_text("<!DOCTYPE a SYSTEM 'absent.dtd'><a/>")
+    assert engine.answers(Kind.RNG, schema, [invalid, last]) == ["invalid", "unknown"]
 
 
 @pytest.mark.parametrize("how", ["large", "needless prefix"])
