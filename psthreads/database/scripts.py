@@ -15,8 +15,10 @@ from redis.exceptions import NoScriptError, OutOfMemoryError
 
 from psthreads.database import replicas
 from psthreads.database.connection import translate_errors
+from psthreads.domain.errors import NotReplicated
 
 _EVEN_FULL: Final = "#!lua flags=allow-oom\n"
+_BEHIND: Final = "Too few replicas have what Redis holds, so that nothing was changed: try again in a few seconds."
 _COMMENT: Final = re.compile(r"--.*")
 _DEFINED: Final = re.compile(r"^local (?:function )?([\w, ]+)", re.MULTILINE)
 _WORD: Final = re.compile(r"\w+")
@@ -55,11 +57,20 @@ class SafeScript(Script):
 
 
 class ConfirmedScript(SafeScript):
-    """A script that counts only once so many `replicas` have what it wrote."""
+    """A script that counts only once so many `replicas` have what it wrote.
+
+    One that `is_seen` is not run while they are behind: people see at once what it does, and must not see it undone.
+    """
 
     replicas: int
+    is_seen: bool
 
     def _send(self, client: Redis, *command: Any) -> Any:
+        if self.is_seen:
+            try:
+                replicas.confirmed(client, self.replicas)
+            except NotReplicated:
+                raise NotReplicated(_BEHIND) from None
         return replicas.confirmed(client, self.replicas, *command)
 
 
@@ -70,7 +81,8 @@ class Scripts:
     In all of them, `@NAME@` is replaced by the constant of this name, as Lua writes it.
 
     All but the `unconfirmed` count only once so many `replicas` have what they wrote: until then `run` raises
-    NotReplicated. Those are scripts that write nothing, or nothing that anybody was promised.
+    NotReplicated. Those are scripts that write nothing, or nothing that anybody was promised. Scripts that are `seen`
+    are not run while replicas are behind: people see at once what they do, and must not see it undone.
     """
 
     def __init__(
@@ -82,6 +94,7 @@ class Scripts:
         *,
         replicas: int = 0,
         unconfirmed: Collection[str] = (),
+        seen: Collection[str] = (),
     ) -> None:
         self._redis = redis
         self._replicas = replicas
@@ -94,7 +107,7 @@ class Scripts:
             text = _filled_in("\n\n".join((*_needed(blocks, source), source)), texts)
             if replicas and name not in unconfirmed:
                 self._scripts[name] = script = ConfirmedScript(redis, text)
-                script.replicas = replicas
+                script.replicas, script.is_seen = replicas, name in seen
             else:
                 self._scripts[name] = SafeScript(redis, text)
 

@@ -16,6 +16,8 @@ from psthreads.threads import jobs, leases, records
 # Those that only read; reports, whose lines may be lost with a worker, too; and what a janitor does again.
 _READERS: Final = frozenset(("find", "find_ids", "list", "log", "overview", "survey"))
 _UNCONFIRMED: Final = _READERS | {"report", "lead", "recover", "unblock"}
+# Those that may end a thread, or remove one.
+_SEEN: Final = frozenset(("abandon", "cancel", "claim", "delete", "distrust", "finish"))
 _LUA_TYPES: Final = {str: "string", int: "number", bool: "boolean"}
 
 
@@ -48,4 +50,5 @@ class ThreadScripts(Scripts):
             *(redis, "psthreads.threads", constants, ("psthreads.audit",)),
             replicas=config.replicas,
             unconfirmed=_UNCONFIRMED,
+            seen=_SEEN,
         )
