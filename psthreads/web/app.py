@@ -37,7 +37,7 @@ from psthreads.web.auth.sessions import Sessions
 from psthreads.web.http import bodies, error_handlers
 from psthreads.web.http.headers import Headers
 from psthreads.web.http.origins import CrossOrigin
-from psthreads.web.http.respond import text, thread_xml
+from psthreads.web.http.respond import own_xml, text
 from psthreads.web.http.routing import API_PREFIX, Application, PathParameters, Proxies
 from psthreads.web.http.unknown_parameters import UnknownParameters
 from psthreads.web.pages import dashboard, formatting, scope, site
@@ -74,8 +74,8 @@ def assemble(services: Services, host: Host | None = None) -> Application:
     )
     app.url_map.strict_slashes = False
     app.jinja_env.filters["iso"] = iso
+    app.jinja_env.filters["own_xml"] = own_xml
     app.jinja_env.filters["text"] = text
-    app.jinja_env.filters["thread_xml"] = thread_xml
     app.jinja_env.filters["value"] = as_text
     app.jinja_env.filters.update(formatting.FILTERS)
     app.jinja_env.globals.update(scope.GLOBALS)
