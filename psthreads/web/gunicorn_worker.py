@@ -66,6 +66,11 @@ class Worker(GeventWorker):  # type: ignore[misc] # gunicorn has no types
         self.cfg: Any = _Settings(self.cfg)
         super().run()
 
+    def handle_usr1(self, sig: int, frame: Any) -> None:
+        """Open the log files again, for later requests, too, whose environment leads to them."""
+        super().handle_usr1(sig, frame)  # in a greenlet, which comes first
+        gevent.spawn(_environ.cache_clear)
+
     @property
     def server_class(self) -> Any:
         """What gunicorn makes a server of, for each address that it listens on."""
