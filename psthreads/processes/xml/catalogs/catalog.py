@@ -16,7 +16,7 @@ from urllib.parse import unquote, urljoin, urlsplit
 from lxml import etree
 
 from psthreads.processes.bounded.inside import Unusable
-from psthreads.processes.xml.includes import Includer, inside, url
+from psthreads.processes.xml.includes import Absent, Includer, inside, url
 from psthreads.processes.xml.parsing import plain
 
 PATH: Final = "/schemas/catalog.xml"
@@ -115,8 +115,9 @@ class _CatalogFile:
 class Catalog:
     """The group's catalog with all those that it names, each read when it is first needed.
 
-    The methods return a path in the group, or "" if no entry matches. They raise Unusable for a catalog that cannot be
-    read, is not XML or names too many others, and for an entry that leads out of the group.
+    The methods return a path in the group, or "" if no entry matches; a catalog that is not there has no entries. They
+    raise Unusable for one that cannot be read, is not XML or names too many others, and for an entry that leads out of
+    the group.
     """
 
     def __init__(self, includer: Includer, path: str = PATH) -> None:
@@ -173,6 +174,8 @@ class Catalog:
     def _read(self, path: str) -> _CatalogFile | Unusable:
         try:
             root = self._includer.parse(path, self._includer.read(path))
+        except Absent:  # Section 8: what is not there is ignored, and the others may have what is looked for.
+            return _CatalogFile()
         except Unusable as error:
             return Unusable(f"the catalog cannot be used: {error}")
         if root.tag != f"{_NAMESPACE}catalog":

@@ -16,6 +16,7 @@ from typing import Any, Final
 from lxml import etree
 
 from psthreads.processes.bounded.inside import Unusable
+from psthreads.processes.xml.parsing import plain
 
 _RNG: Final = "{http://relaxng.org/ns/structure/1.0}"
 _TYPES: Final = "http://www.w3.org/2001/XMLSchema-datatypes"
@@ -35,6 +36,7 @@ def xml_of(data: bytes) -> bytes:
 
     source = _text(data)
     inclusions: list[tuple[str, str]] = []
+    tokens = _Tokens([], inclusions)
     state = SimpleNamespace(fn=None, path="", lines=source.splitlines())
     try:
         tokens = _Tokens(list(parser.lex(source)), inclusions)
@@ -44,9 +46,7 @@ def xml_of(data: bytes) -> bytes:
         _, line, column = error.location
         raise Unusable(f"line {line + 1}, column {column + 1}: this is not RELAX NG's compact syntax") from None
     except Exception as error:  # noqa: BLE001 (the library has no exception of its own for what it does not know)
-        position = getattr(error, "source_pos", None)
-        line = f"line {position.lineno}: " if position is not None else ""
-        raise Unusable(f"{line}this is not RELAX NG's compact syntax, or rnc2rng does not know it") from None
+        raise Unusable(_reason(error, tokens)) from None
     for stand_in, written in _WRITTEN.items():
         text = text.replace(stand_in, written)
     try:
@@ -56,6 +56,16 @@ def xml_of(data: bytes) -> bytes:
     _mend(root, has_namespace=tokens.has_namespace)
     _include(root, inclusions)
     return etree.tostring(root)
+
+
+def _reason(error: Exception, tokens: _Tokens) -> str:
+    """Return what an exception means that rnc2rng does not mean to raise."""
+    if isinstance(error, AssertionError) and error.args:
+        return f"the prefix '{plain(str(error.args[0]))}' is not declared"
+    position = getattr(error, "source_pos", None)
+    place = f"line {position.lineno}" if position is not None else ""
+    place = place or ("at its end" if tokens.is_over else "")
+    return f"{place}{': ' if place else ''}this is not RELAX NG's compact syntax, or rnc2rng does not know it"
 
 
 def _text(data: bytes) -> str:
@@ -98,6 +108,11 @@ class _Tokens:
             else:
                 self._at += 1
                 yield token
+
+    @property
+    def is_over(self) -> bool:
+        """True once all tokens were read."""
+        return bool(self._tokens) and self._at >= len(self._tokens)
 
     def _name(self, ahead: int) -> str:
         at = self._at + ahead

@@ -111,6 +111,16 @@ def test_the_next_catalogs_come_after_all_entries_of_this_one(folder: GroupDocum
     assert first.uri("d") == ""
 
 
+def test_a_catalog_that_is_not_there_keeps_no_other_from_its_answer(folder: GroupDocuments) -> None:
+    catalog(folder, '<uri name="c" uri="c.rng"/>', "/schemas/more.xml")
+    first = catalog(
+        folder,
+        '<nextCatalog catalog="absent.xml"/><delegateURI uriStartString="d" catalog="absent.xml"/>'
+        '<nextCatalog catalog="more.xml"/>',
+    )
+    assert [first.uri(name) for name in "cde"] == ["/schemas/c.rng", "", ""]
+
+
 def test_delegates_replace_all_other_catalogs_and_the_longest_comes_first(folder: GroupDocuments) -> None:
     catalog(folder, '<uri name="http://a/1" uri="long.rng"/>', "/schemas/long.xml")
     catalog(folder, '<uri name="http://a/1" uri="x"/><uri name="http://a/2" uri="short.rng"/>', "/schemas/short.xml")

@@ -94,11 +94,12 @@ def test_inclusions_come_from_the_group_with_what_replaces_their_parts(run: Runn
 @pytest.mark.parametrize(
     ("schema", "words"),
     [
-        ("element a {", "compact syntax"),
+        ("element a {", "at its end: this is not"),
+        ("element a { text }\n @", "line 2: this is not"),
+        ("element a { b:c }", "the prefix 'b' is not declared"),
         ("\n\nelement a { text } }", "line 3"),
         ("element a { text ? ? }", "compact syntax"),
         ('element a { "x', "compact syntax"),
-        ("element a { b:c }", "compact syntax"),
         ("\xff", "UTF-8"),
         ("element a { " * 5_000 + "empty" + " }" * 5_000, ""),
         ('include "file:///etc/passwd"', "not in this group"),
