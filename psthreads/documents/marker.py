@@ -41,7 +41,7 @@ class Marker:
 
     def __init__(self, records: Records) -> None:
         self.place = records.place
-        self._records = records
+        self.records = records
         self._last_read: tuple[bytes | None, tuple[str, bool]] = None, ("", False)  # of the id, and what it says
         self._seen = _NEVER
 
@@ -55,29 +55,29 @@ class Marker:
     def is_of(self, installation: str) -> bool:
         """Tell whether the storage is of this installation, as far as it was looked at within a few seconds."""
         try:
-            is_recent = time.monotonic() - self._seen < self._records.believed_seconds
+            is_recent = time.monotonic() - self._seen < self.records.believed_seconds
             return (self._last_read[1] if is_recent else self._identity())[0] == installation
         except OSError:
             return False
 
     def create(self) -> None:
         """Give the storage a new id, not yet confirmed, unless it has one: of two at once, one wins."""
-        self._records.prepare()
+        self.records.prepare()
         with suppress(FileExistsError):
-            self._records.write(_ID, _record(secrets.token_hex(16), confirmed=False), create=True)
+            self.records.write(_ID, _record(secrets.token_hex(16), confirmed=False), create=True)
 
     def replace(self, installation: str) -> None:
         """Give the storage this id, confirmed, whatever it had."""
-        self._records.prepare()
-        self._records.write(_ID, _record(installation, confirmed=True))
+        self.records.prepare()
+        self.records.write(_ID, _record(installation, confirmed=True))
 
     def note_ticks(self, ticks: int, claims: int = 0) -> None:
         """Note how far Redis's counts have come. After a power failure they may be older numbers."""
-        self._records.write(_TICKS, f"{ticks} {claims}", sync=False)
+        self.records.write(_TICKS, f"{ticks} {claims}", sync=False)
 
     def has_files(self) -> bool:
         """Return whether the storage holds anything of a group, whichever."""
-        return any(True for kind in KINDS for _ in self._records.names(kind))
+        return any(True for kind in KINDS for _ in self.records.names(kind))
 
     def highest(self, kind: str) -> int:
         """Return the highest id of a "group" or "member" that was noted, 0 for none."""
@@ -87,8 +87,8 @@ class Marker:
         """Note that this id of a "group" or "member" is in use."""
         lower = [each for each in self._noted(kind) if each < number]
         # Each number is a record of its own, so that of two processes at once none forgets the other's.
-        self._records.write(f"{_IDS}/{kind}-{number}", "", sync=False)
-        self._records.remove([f"{_IDS}/{kind}-{each}" for each in lower])
+        self.records.write(f"{_IDS}/{kind}-{number}", "", sync=False)
+        self.records.remove([f"{_IDS}/{kind}-{each}" for each in lower])
 
     def note_ids_of_folders(self) -> None:
         """Note the highest ids that documents and zones are named after. Looks at all groups and zones."""
@@ -101,7 +101,7 @@ class Marker:
     def _identity(self) -> tuple[str, bool]:
         """Return the id and whether it is confirmed. Each thread looks twice, and so without reading JSON again."""
         self._seen = _NEVER
-        content = self._records.read(_ID)
+        content = self.records.read(_ID)
         if content != self._last_read[0]:
             try:
                 record = json.loads(content)
@@ -113,18 +113,18 @@ class Marker:
 
     def _counts(self) -> tuple[int, int]:
         try:
-            ticks, claims, *_ = (*map(int, self._records.read(_TICKS).split()), 0, 0)
+            ticks, claims, *_ = (*map(int, self.records.read(_TICKS).split()), 0, 0)
         except (FileNotFoundError, ValueError):
             return 0, 0
         return ticks, claims
 
     def _noted(self, kind: str) -> list[int]:
-        names = [name.partition("-") for name in self._records.names(_IDS)]
+        names = [name.partition("-") for name in self.records.names(_IDS)]
         return [int(number) for name, _, number in names if name == kind and number.isdecimal()]
 
     def _numbers(self, path: str) -> Iterator[int]:
         """Yield the ids that folders are named after; of a zone, an upload's follows its member's."""
-        names = (name.partition("~")[0] for name in self._records.names(path))
+        names = (name.partition("~")[0] for name in self.records.names(path))
         return (int(name) for name in names if name.isdecimal() and name.isascii())
 
 

@@ -26,7 +26,8 @@ def _apart(method: Callable[Concatenate[Marker, P], R]) -> Callable[Concatenate[
         answers, child_answers = os.pipe()
         pid = os.fork()
         if pid == 0:
-            _answer(child_answers, lambda: method(marker, *args, **kwargs))
+            # Of a marker that makes all of its requests here: what a method calls must not be asked apart again.
+            _answer(child_answers, lambda: method(Marker(marker.records), *args, **kwargs))
         os.close(child_answers)
         with os.fdopen(answers, "rb") as file:
             data = file.read()
