@@ -60,6 +60,12 @@ def names_of(path: str) -> list[str]:
     return names
 
 
+def normal_of(path: str) -> tuple[list[str], str]:
+    """Return the names in a path, and its normal form. Raises UnsafePath."""
+    names = names_of(path)
+    return names, "/" + "/".join(names)
+
+
 def new_names_of(path: str) -> list[str]:
     """Split the path of something new, as `names_of`; also raises UnsafePath for a long name or many folders."""
     names = names_of(path)

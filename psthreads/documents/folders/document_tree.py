@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 from psthreads.documents.folders.folder import LINK, OTHER, Folder
 from psthreads.documents.group_documents import Document, OnSkip, ignore_skip
-from psthreads.documents.paths import PLAIN, composed, names_of
+from psthreads.documents.paths import PLAIN, composed, names_of, normal_of
 from psthreads.domain.errors import DocumentNotFound, PsthreadsError, UnsafePath
 
 
@@ -27,14 +27,13 @@ class DocumentTree:
     @staticmethod
     def normal(path: str) -> str:
         """Do as ReadableTree."""
-        return "/" + "/".join(names_of(path))
+        return normal_of(path)[1]
 
     def resolve(self, path: str) -> str:
         """Do as ReadableTree."""
-        names = names_of(path)
+        names, normal = normal_of(path)
         if not names:
             return "/"
-        normal = "/" + "/".join(names)
         folder = self._enter(names[:-1], normal)
         self._is_folder(folder, names[-1], normal)
         return f"{folder.path}/{folder.stored(names[-1])}"
@@ -147,8 +146,7 @@ class DocumentTree:
 
     def is_folder(self, path: str) -> bool:
         """Do as ReadableTree."""
-        names = names_of(path)
-        normal = "/" + "/".join(names)
+        names, normal = normal_of(path)
         return not names or self._is_folder(self._enter(names[:-1], normal), names[-1], normal)
 
     def entries(self, path: str, on_skip: OnSkip = ignore_skip, most: int | None = None) -> list[tuple[str, bool]]:
@@ -168,10 +166,9 @@ class DocumentTree:
         last = self._last_folder
         if last is not None and last.path == parent and PLAIN.match(name):
             return last.open_regular(name, path)
-        names = names_of(path)
+        names, normal = normal_of(path)
         if not names:
             raise DocumentNotFound("/")
-        normal = "/" + "/".join(names)
         folder = self._enter(names[:-1], normal)
         if self._keeps_folder:
             self._last_folder = folder
@@ -205,8 +202,7 @@ class DocumentTree:
 
     def _files(self, path: str, on_skip: OnSkip) -> Iterator[tuple[Folder, str]]:
         """Yield the folder and the name of each file. Few descriptors are open at a time, at any depth."""
-        names = names_of(path)
-        start = "/" + "/".join(names)
+        names, start = normal_of(path)
         if not names and not self._root.exists():
             return
         folder = self._enter(names[:-1], start)

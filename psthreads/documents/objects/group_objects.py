@@ -13,9 +13,9 @@ from psthreads.documents.fence import Fence
 from psthreads.documents.group_documents import Moves
 from psthreads.documents.objects.client import ObjectStore, StoredObject
 from psthreads.documents.objects.late import LARGEST, LateWrites, WaitingStore
-from psthreads.documents.objects.names import FOLDER, check_key, normal_of
+from psthreads.documents.objects.names import FOLDER, check_key
 from psthreads.documents.objects.tree import ObjectTree
-from psthreads.documents.paths import names_of, new_names_of
+from psthreads.documents.paths import names_of, new_names_of, normal_of
 from psthreads.documents.side_by_side import WINDOW, InOrder, side_by_side
 from psthreads.domain.access import Group
 from psthreads.domain.errors import Conflict, DocumentNotFound

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from psthreads.documents.paths import FORBIDDEN, FORBIDDEN_NAME, MAX_PATH, TEMPORARY, names_of, printable
+from psthreads.documents.paths import FORBIDDEN, FORBIDDEN_NAME, MAX_PATH, TEMPORARY, printable
 from psthreads.domain.errors import UnsafePath
 
 FOLDER: Final = f"{TEMPORARY}folder"
@@ -41,9 +41,3 @@ def objection(path: str) -> str:
     if len(path) > MAX_PATH:
         return f"its path is longer than {MAX_PATH:,} characters"
     return ""
-
-
-def normal_of(path: str) -> tuple[list[str], str]:
-    """Return the names in a path, and its normal form. Raises UnsafePath."""
-    names = names_of(path)
-    return names, "/" + "/".join(names)

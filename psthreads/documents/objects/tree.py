@@ -7,9 +7,9 @@ from typing import BinaryIO
 
 from psthreads.documents.group_documents import Document, OnSkip, ignore_skip
 from psthreads.documents.objects.client import ObjectStore, StoredObject
-from psthreads.documents.objects.names import key_of, normal_of, objection
+from psthreads.documents.objects.names import key_of, objection
 from psthreads.documents.objects.reading import open_object
-from psthreads.documents.paths import composed, forms_of, names_of, printable
+from psthreads.documents.paths import composed, forms_of, names_of, normal_of, printable
 from psthreads.documents.side_by_side import side_by_side
 from psthreads.domain.errors import DocumentNotFound
 
