@@ -72,6 +72,16 @@ def test_the_output_method_gives_the_ending(group: Publishing, stylesheet: str, 
     assert list(group.published()) == [f"documents/a.{ending}"]
 
 
+@pytest.mark.parametrize("place", ["main", "import"])
+def test_a_stylesheet_for_an_encoding_that_is_not_known_is_refused(group: Publishing, place: str) -> None:
+    output = '<xsl:output encoding="x-own"/>'
+    group.write({"a.psml": "<a/>", "lib/own.xsl": f"<xsl:stylesheet {XSL}>{output}</xsl:stylesheet>"})
+    group.stylesheet(sheet("<p/>", method="", top=output if place == "main" else '<xsl:import href="/lib/own.xsl"/>'))
+    outcome = group.run(path="/a.psml")
+    assert outcome.status is Status.FAILED
+    assert "it asks for output in 'x-own', an encoding that is not known here" in outcome.message
+
+
 @in_both("group")
 def test_two_documents_never_have_the_same_name(group: Publishing) -> None:
     group.write(

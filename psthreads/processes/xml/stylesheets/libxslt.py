@@ -56,7 +56,10 @@ class Stylesheet:
         if self._resolver.refused:
             raise Unusable(self._resolver.refused)
         # Its own output method has precedence over those of its imports, and the last import over the others.
-        self._method = next(filter(None, map(_method, (root, *reversed(self._resolver.loaded)))), "")
+        roots = (root, *reversed(self._resolver.loaded))
+        self._method = next(filter(None, map(_method, roots)), "")
+        for each in roots:
+            _refuse_unknown_encoding(each)
         self._resolver.loaded.clear()
         self._resolver.is_compiled = True
 
@@ -120,6 +123,18 @@ class _Resolver(etree.Resolver):
 def _method(root: etree._Element) -> str:
     methods = [element.get("method", "") for element in root.iterchildren(f"{_XSL}output")]
     return next(filter(None, reversed(methods)), "")
+
+
+def _refuse_unknown_encoding(root: etree._Element) -> None:
+    """Raise Unusable for an encoding that libxml2 does not know: it would write UTF-8 and say that it was the other."""
+    for element in root.iterchildren(f"{_XSL}output"):
+        if encoding := element.get("encoding"):
+            try:
+                etree.tostring(etree.Element("a"), encoding=encoding)
+            except LookupError:
+                raise Unusable(
+                    f"it asks for output in '{plain(encoding)}', an encoding that is not known here"
+                ) from None
 
 
 def _refuse_incomplete(log: list[Any]) -> None:
