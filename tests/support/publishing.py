@@ -78,7 +78,9 @@ def group(tmp_path: Path, request: pytest.FixtureRequest) -> Publishing:
 
 
 @pytest.fixture(autouse=True)
-def no_child_is_left() -> Iterator[None]:
+def no_child_is_left(request: pytest.FixtureRequest) -> Iterator[None]:
+    if "group" in request.fixturenames:
+        request.getfixturevalue("group")  # It may start the object store, which stays.
     before = psutil.Process().children()
     yield
     assert psutil.Process().children() == before
