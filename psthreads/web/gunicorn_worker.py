@@ -21,7 +21,6 @@ from markupsafe import escape
 from psthreads.domain.config import Config
 from psthreads.domain.model import clean
 from psthreads.web.connections import Connections, PlainSocket, SlowClient, TLSSocket, accept
-from psthreads.web.http import headers, respond
 
 MOST_CONNECTIONS: Final = 2_000
 """The most connections of a web process."""
@@ -46,7 +45,6 @@ _SENTENCES: Final = {
     501: "The body's Transfer-Encoding is not supported: send it with a Content-Length, or chunked.",
     503: "This server has as many connections as it may: try again in a few seconds.",
 }
-_SOUND: Final = headers.CONSTANT | respond.CONSTANT
 _STATUSES: Final[tuple[tuple[type[BaseException], int], ...]] = (
     (SlowClient, 408),
     (errors.LimitRequestLine, 414),
@@ -63,6 +61,10 @@ class Worker(GeventWorker):  # type: ignore[misc] # gunicorn has no types
 
     def run(self) -> None:
         """Serve until the worker is told to stop."""
+        # Not before gevent has patched what these import, such as ssl.
+        from psthreads.web.http import headers, respond  # noqa: PLC0415 (see above)
+
+        _Response.sound = headers.CONSTANT | respond.CONSTANT
         self.cfg: Any = _Settings(self.cfg)
         super().run()
 
@@ -111,12 +113,17 @@ class _Settings:
 
 
 class _Response(wsgi.Response):  # type: ignore[misc] # as above
-    """An answer whose head leaves together with the beginning of its body: one system call, and one packet."""
+    """An answer whose head leaves together with the beginning of its body: one system call, and one packet.
+
+    `sound` are the headers that many answers have, and that need no check.
+    """
+
+    sound: frozenset[tuple[str, str]] = frozenset()
 
     def process_headers(self, fields: list[tuple[str, str]]) -> None:
-        """Take the headers, of which those that many answers have need no check."""
-        super().process_headers([each for each in fields if each not in _SOUND])
-        self.headers += [each for each in fields if each in _SOUND]
+        """Take the headers, and check those that are not sound."""
+        super().process_headers([each for each in fields if each not in self.sound])
+        self.headers += [each for each in fields if each in self.sound]
 
     def write(self, data: bytes) -> None:
         """Send a part of the body, the first one with the head."""
