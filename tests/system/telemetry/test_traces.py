@@ -84,7 +84,9 @@ def test_one_trace_leads_from_the_request_to_the_end_of_the_thread(
         assert start.parent_span_id.hex() == SPAN
         assert end.parent_span_id == start.span_id
         assert facts(end)["psthreads.status"] == status
-        assert start.start_time_unix_nano <= start.end_time_unix_nano <= end.end_time_unix_nano
+        assert start.start_time_unix_nano <= start.end_time_unix_nano
+        # Redis's clock has milliseconds; and a short thread may end before its start is answered.
+        assert start.start_time_unix_nano // 10**6 <= end.end_time_unix_nano // 10**6
     assert store.fetch(counted).traceparent.split("-")[1] == TRACE
 
 
