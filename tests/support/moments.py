@@ -21,7 +21,7 @@ class Moments:
     how long a run takes is learned on the way.
     """
 
-    def __init__(self, longest: float, wanted: int = 50) -> None:
+    def __init__(self, longest: float, wanted: int = 20) -> None:
         self.in_time = 0
         self._longest = longest
         self._wanted = wanted
