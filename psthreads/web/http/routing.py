@@ -89,7 +89,7 @@ class Application(Flask):
         checks = self._checks.get(name)
         if checks is None:
             functions: Any = self.before_request_funcs  # None is a coroutine.
-            names = dict.fromkeys((None, name))
+            names = (None, *reversed(current.blueprints))
             checks = self._checks[name] = tuple(each for key in names for each in functions.get(key, ()))
         for check in checks:
             if (answer := check()) is not None:
