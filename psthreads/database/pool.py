@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from queue import Empty
+from contextlib import suppress
+from queue import Empty, Full
 from typing import Any
 
 from redis.connection import BlockingConnectionPool
@@ -43,7 +44,8 @@ class LeanPool(BlockingConnectionPool):
         is_own = self.owns_connection(connection)
         if not is_own or connection.should_reconnect():
             connection.disconnect()
-        self.pool.put_nowait(connection if is_own else None)
+        with suppress(Full):  # The pool was made anew meanwhile, as after a fork, and has a place for each connection.
+            self.pool.put_nowait(connection if is_own else None)
 
 
 def _is_silent(connection: Any) -> bool:

@@ -51,3 +51,11 @@ def test_a_pool_lends_so_many_connections_and_hands_out_none_that_was_made_befor
         client.connection_pool.release(connection)
         assert not connection.is_connected
         assert client.connection_pool.get_connection() is not connection
+
+
+def test_a_pool_that_was_made_anew_takes_back_no_more_connections_than_it_has_places_for(config: Config) -> None:
+    with connect(config.redis_url, connections=1) as client:
+        connection = client.connection_pool.get_connection()
+        client.connection_pool.reset()
+        client.connection_pool.release(connection)
+        assert client.ping()
