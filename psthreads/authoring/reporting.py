@@ -95,6 +95,8 @@ class Outbox:
         self._taken = 0
         self.stored = 0
         """The number of lines that the store has taken."""
+        self.on_stored: Callable[[], None] = lambda: None
+        """Called once the store has taken lines."""
         self._number = 0
         self._writer = writer or ReportWriter(interval)
         self._shares_writer = writer is not None
@@ -195,6 +197,7 @@ class Outbox:
             ownership = self._reporter.report(report)
             self._unsent = None
             self.stored = self._taken
+            self.on_stored()
             if ownership is not Ownership.OWNED:
                 self._on_lost()
 

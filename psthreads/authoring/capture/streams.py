@@ -45,6 +45,9 @@ class Sink(Protocol):
     def stored(self) -> int:
         """The number of them that the store has taken."""
 
+    on_stored: Callable[[], None]
+    """Called once the store has taken lines."""
+
     def log(self, text: str, level: Level, detail: str = "") -> None:
         """Add a line."""
 
@@ -94,6 +97,8 @@ class OutputCapture:
         )
         with self._lock:
             self._sources, self._sink, self._deferral = sources, sink, deferral
+        # At once: what the store has and the pipes have is logged twice where the process is killed.
+        sink.on_stored = self._release
         try:
             yield
         finally:
@@ -112,6 +117,13 @@ class OutputCapture:
             self._synced = now
             with self._deferral:
                 self._drain(_MOST_LINES)
+
+    def _release(self) -> None:
+        """Let go of what is stored."""
+        with self._lock:
+            if (sink := self._sink) is not None:
+                for source in self._sources:
+                    source.release(sink.stored)
 
     def _drain(self, most: int) -> None:
         with self._lock:
@@ -135,7 +147,8 @@ class OutputCapture:
                     time.sleep(_SPACE_SECONDS)
                     continue
                 sink, sources = self._sink, self._sources
-            readable = [source.pipe.reader for source in sources if source.is_readable(sink)]
+            with self._lock:
+                readable = [source.pipe.reader for source in sources if source.is_readable(sink)]
             is_full = len(readable) < len(sources)
             if is_full:
                 sink.flush_soon()
@@ -207,12 +220,12 @@ class _PipeSource:
 
     def is_readable(self, sink: Sink) -> bool:
         """Return whether there is room to read more, after letting go of what is stored."""
-        self._release(sink.stored)
+        self.release(sink.stored)
         return not self.pipe.is_full
 
     def drain(self, sink: Sink, most: int) -> None:
         """Log the lines that are there, while fewer than `most` wait to be stored: those delay the thread's end."""
-        self._release(sink.stored)
+        self.release(sink.stored)
         for _ in range(_READS):
             if len(sink.lines) >= most or not (data := self.pipe.read()):
                 break
@@ -235,7 +248,8 @@ class _PipeSource:
         for line in logged(texts, self._level):
             sink.log(*line)
 
-    def _release(self, stored: int) -> None:
+    def release(self, stored: int) -> None:
+        """Let go of what the lines up to this position in the sink were made of."""
         position = -1
         while self._marks and self._marks[0][0] <= stored:
             position = self._marks.popleft()[1]

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import time
+from contextlib import nullcontext
 
 import pytest
 from lxml import etree
 
+from psthreads.authoring.capture.pipes import OutputPipes
+from psthreads.authoring.capture.streams import OutputCapture
 from psthreads.authoring.elements import Bar, ReportedElement
 from psthreads.authoring.interrupts import Cancelled, Interrupts
 from psthreads.authoring.reporting import FLUSH_LINES, MOST_ELEMENTS, MOST_XML, Outbox
@@ -157,3 +161,19 @@ def test_a_thread_shows_so_many_characters_of_its_own_xml_whatever_replaces_what
     xml = listener.reports[0].xml or ""
     assert 60_000 < len(xml) <= MOST_XML
     assert '<again number="19"/>' in xml
+
+
+@pytest.mark.parametrize("is_stored", [True, False])
+def test_a_worker_finds_in_the_pipes_what_is_not_stored_and_nothing_else(
+    listener: Listener, *, is_stored: bool
+) -> None:
+    pipes, outbox = OutputPipes(), Outbox(listener)
+    output = OutputCapture(pipes)
+    with output.captured(outbox, nullcontext()):
+        os.write(pipes.stdout.writer, b"printed\n")
+        output.sync()
+        if is_stored:
+            outbox.flush()
+        assert [line.message for line in pipes.last_lines()] == ([] if is_stored else ["printed"])
+    assert ("printed" in listener.lines) is is_stored
+    pipes.close()
