@@ -50,6 +50,11 @@ class Site:
     def log(self, thread: Thread, number: int, *texts: str, message: str | None = None, xml: str | None = None) -> None:
         lines = tuple(Line(1_652_667_241_924, Level.INFO, text) for text in texts)
         self.store.report(thread.id, "t", Report(number, message=message, xml=xml, lines=lines))
+        self.renew(thread)
+
+    def renew(self, thread: Thread) -> bool:
+        """Renew the lease, as a worker would."""
+        return bool(self.store.beat(thread.id, "t").ownership)
 
     def finish(self, thread: Thread) -> None:
         self.store.finish(thread.id, "t", Outcome(Status.COMPLETED, "Done"))

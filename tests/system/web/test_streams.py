@@ -142,7 +142,7 @@ def test_a_reader_that_takes_nothing_is_dropped_and_costs_no_memory(site: Site) 
         time.sleep(1)
         assert process.memory_info().rss - before < 20_000_000
         started = time.monotonic()
-        wait_for(lambda: site.get("/healthz").ok and not established(process, stream), 30)
+        wait_for(lambda: site.renew(thread) and site.get("/healthz").ok and not established(process, stream), 30)
         assert time.monotonic() - started < 25
     with site.events(thread, last="3000") as stream:  # and it resumes
         assert next(iter(stream)).data["seq"] == 3001
