@@ -7,7 +7,7 @@ import random
 import time
 from collections.abc import Callable, Iterator
 
-DOCUMENTS = int(os.environ.get("DOCUMENTS", "200"))
+DOCUMENTS = int(os.environ.get("DOCUMENTS", "100"))
 """On how many documents cancels are tried; `make cancels` gives 10,000."""
 
 CANCELS = int(os.environ.get("CANCELS", "10"))
@@ -21,7 +21,7 @@ class Moments:
     how long a run takes is learned on the way.
     """
 
-    def __init__(self, longest: float, wanted: int = 20) -> None:
+    def __init__(self, longest: float, wanted: int = 50) -> None:
         self.in_time = 0
         self._longest = longest
         self._wanted = wanted
