@@ -188,7 +188,7 @@ def translate_errors() -> AbstractContextManager[None]:
 
 
 class _Translation(AbstractContextManager[None]):
-    """What `translate_errors` returns; one for all, since each command enters it."""
+    """Raise Unavailable for errors of redis-py. There is one for all, since each command enters it."""
 
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         if isinstance(error, RedisError) and (problem := refusals.explain(error)) is not None:

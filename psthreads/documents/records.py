@@ -22,7 +22,7 @@ class Records(Protocol):
     """
 
     place: str
-    """What the storage is and where, for messages: "folder /srv/documents"."""
+    """The kind of the storage and its address, for messages: "folder /srv/documents"."""
 
     believed_seconds: float
     """For how long a record that was read counts as read: 0 where the storage may be unmounted at any moment."""

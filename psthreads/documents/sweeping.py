@@ -66,7 +66,7 @@ class Ownerless:
 
 @dataclass(frozen=True, slots=True)
 class SweepRules:
-    """What one sweep knows of threads.
+    """Tell which files one sweep may remove, by the threads that they belong to.
 
     `existing` returns the ids of threads that exist, `unfinished` those of threads that may still write, and `buried`
     those with a tombstone that is due. `ownerless` remembers since when the others are gone. `longest` is in seconds:

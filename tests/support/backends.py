@@ -44,7 +44,7 @@ def object_store(root: Path, endpoint: str) -> ObjectStore:
 
 
 class StoredFiles:
-    """What the storage of these settings holds, as whoever looks into its folder or bucket sees it."""
+    """Write, find and remove files in the storage of these settings, past the service: in its folder or bucket."""
 
     def __init__(self, config: Config) -> None:
         self._root = config.documents

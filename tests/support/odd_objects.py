@@ -140,9 +140,9 @@ def _odd_check(start: Start) -> Answer | None:
     how = str(start.values["how"])
     if how == "spin":
         while True:
-            time.sleep(0.001)
+            time.sleep(0.001)  # It never ends by itself: the check is at fault, and is to be ended.
     if how == "sleep":
-        time.sleep(8)
+        time.sleep(8)  # in one call, for longer than checks may take; no test waits for its end
     if how == "answer":
         return cast("Answer", Unprintable())
     raise {

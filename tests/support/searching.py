@@ -24,15 +24,15 @@ def made(redis: Redis, store: ThreadStore, *, end: Status | None = None, message
     return new.id
 
 
-def ids(found: ThreadSearchResult) -> list[str]:
-    return [thread.id for thread in found.threads]
+def ids(result: ThreadSearchResult) -> list[str]:
+    return [thread.id for thread in result.threads]
 
 
-def every(search: ThreadSearch, wanted: ThreadQuery, **more: int) -> list[str]:
+def every(search: ThreadSearch, query: ThreadQuery, **more: int) -> list[str]:
     """All pages, one after the other."""
     seen, after = [], ""
     while True:
-        found = search.find(wanted, after, **more)
-        seen += ids(found)
-        if not (after := found.after):
+        result = search.find(query, after, **more)
+        seen += ids(result)
+        if not (after := result.after):
             return seen

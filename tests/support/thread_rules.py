@@ -24,7 +24,7 @@ TRANSITIONS = {
 
 
 class ThreadRules:
-    """What must hold of all threads in a Redis, however they got there.
+    """Check what must hold of all threads in a Redis, however they got there.
 
     Whoever changes them adds those that somebody cancelled, and those that were deleted.
     """

@@ -30,8 +30,8 @@ def test_a_member_may_start_so_many_threads(config: Config, people: People) -> N
 
 def test_a_group_may_have_so_many_threads_started(config: Config, people: People) -> None:
     caller = Caller(replace(config, starts_per_group="3/hour", starts_per_member="5/hour"))
-    told = [start(caller, people, who).status_code for who in ("manager", "manager", "contributor", "contributor")]
-    assert told == [202, 202, 202, 429]
+    statuses = [start(caller, people, who).status_code for who in ("manager", "manager", "contributor", "contributor")]
+    assert statuses == [202, 202, 202, 429]
     assert "in group 'acme'" in start(caller, people, "contributor").text
     assert start(caller, people, "outsider", "other").status_code == 202
     # What the group's limit refused did not use the member's up.

@@ -84,9 +84,9 @@ def test_an_address_of_this_machine_alone_is_fine(config: Config, host: str) -> 
 def test_a_redis_elsewhere_needs_a_password_and_had_better_have_tls(
     config: Config, url: str, severities: list[str]
 ) -> None:
-    found = list(settings_checks.redis_url(replace(config, redis_url=url)))
-    assert [finding.severity for finding in found] == severities
-    assert "pw" not in "".join(map(str, found)).replace("PSTHREADS", "")
+    problems = list(settings_checks.redis_url(replace(config, redis_url=url)))
+    assert [problem.severity for problem in problems] == severities
+    assert "pw" not in "".join(map(str, problems)).replace("PSTHREADS", "")
 
 
 def test_folders_that_everybody_can_write_are_serious(config: Config) -> None:

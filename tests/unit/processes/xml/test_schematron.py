@@ -49,8 +49,8 @@ def test_a_phase_chooses_the_patterns_that_are_active(
     group: GroupOfDocuments, attributes: str, text: str, phase: str, missing: str
 ) -> None:
     group.write({"schemas/a.sch": PHASES.format(attributes)})
-    told = errors(group, text, phase=phase)
-    assert [letter for letter in "bc" if f"No {letter}" in told] == list(missing)
+    problems = errors(group, text, phase=phase)
+    assert [letter for letter in "bc" if f"No {letter}" in problems] == list(missing)
 
 
 def test_a_document_names_the_phase_with_its_schema(group: GroupOfDocuments) -> None:
@@ -109,9 +109,9 @@ def test_version_1_5_says_the_same_as_isos(group: GroupOfDocuments) -> None:
         }
     )
     assert not errors(group, "<a><b><c/></b></a>")
-    told = errors(group, '<a x=""/>')
-    assert "No b in a" in told
-    assert "An x" in told
+    problems = errors(group, '<a x=""/>')
+    assert "No b in a" in problems
+    assert "An x" in problems
     assert "No c" in errors(group, "<a><b/></a>")
     model = f'<?xml-model href="schemas/a.sch" schematypens="{OLD}"?>'
     assert "No b in a" in errors(group, f"{model}<a/>")
@@ -133,10 +133,10 @@ def test_documents_are_checked_with_what_they_include_where_that_is_asked_for(gr
     assert "line 2, column 1: The schema has no element 'd'" in errors(
         group, text.replace("b.xml", "no-b.xml"), xinclude="true"
     )
-    told = errors(group, text.replace("b.xml", "in-b.xml"), xinclude="true")
-    assert "line 2, column 1: The element 'c' is not allowed here in the element 'b'" in told
-    told = errors(group, text.replace("b.xml", "file:///etc/hostname"), xinclude="true")
-    assert "includes what cannot be had" in told
+    problems = errors(group, text.replace("b.xml", "in-b.xml"), xinclude="true")
+    assert "line 2, column 1: The element 'c' is not allowed here in the element 'b'" in problems
+    problems = errors(group, text.replace("b.xml", "file:///etc/hostname"), xinclude="true")
+    assert "includes what cannot be had" in problems
 
 
 def test_a_publication_has_what_documents_include_where_that_is_asked_for(tmp_path: Path) -> None:
