@@ -163,6 +163,10 @@ class MemoryRedis:
     def _do_lrange(self, key: str, first: str, last: str) -> Answer:
         return list(part(self.read(key, tuple) or (), first, last))
 
+    def _do_ltrim(self, key: str, first: str, last: str) -> Answer:
+        self.write(key, tuple(part(self.read(key, tuple) or (), first, last)))
+        return "OK"
+
     def _do_lrem(self, key: str, count: str, value: str) -> Answer:
         need(count == "0")
         before = self.read(key, tuple) or ()

@@ -1,4 +1,4 @@
-"""Rate limits for wrong credentials and for starts, counted in Redis for all web processes together.
+"""Rate limits for wrong credentials, counted in Redis for all web processes together.
 
 The package `limits` counts, with an exact moving window. Flask-Limiter, which is built on it, counts requests before
 they are handled; here the result of a request counts.
@@ -23,8 +23,7 @@ from limits.strategies import MovingWindowRateLimiter
 
 from psthreads.database.connection import translate_errors
 from psthreads.database.scripts import SafeScript
-from psthreads.domain.config import NO_RATE
-from psthreads.domain.errors import TooManyGuesses, TooManyRequests
+from psthreads.domain.errors import TooManyGuesses
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -35,8 +34,6 @@ _KEYS: Final = "ps:limit"
 _REMEMBERED: Final = 300.0  # seconds
 _MOST_REMEMBERED: Final = 10_000
 _GUESSES: Final = "Too many wrong passwords, secrets or tokens: try again in {} s."
-_STARTS: Final = "Member '{}' has started as many threads as a member may for now: try again in {} s."
-_STARTS_IN_GROUP: Final = "As many threads as may be were started in group '{}' for now: try again in {} s."
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +64,7 @@ class Guess:
 
 
 class Throttles:
-    """The rate limits of the settings. A limit that is not set sends nothing to Redis."""
+    """The rate limits of the settings."""
 
     def __init__(self, redis: Redis, config: Config) -> None:
         self._redis = redis
@@ -82,8 +79,6 @@ class Throttles:
         self._windows = MovingWindowRateLimiter(storage)
         self._per_account = parse(config.failures_per_account)
         self._per_address = parse(config.failures_per_address)
-        self._per_member = _starts(config.starts_per_member)
-        self._per_group = _starts(config.starts_per_group)
 
     def admit_guess(self, guess: Guess) -> None:
         """Raise TooManyRequests after too many wrong guesses at the account, existing or not, or from the address.
@@ -138,31 +133,10 @@ class Throttles:
         address = _Limit(self._per_address, "address", network(guess.address))
         return _Limit(self._per_account, "account", _hashed(guess.account)), address
 
-    def count_start(self, member_id: int, username: str, group_id: int | None, group: str) -> None:
-        """Count a start by a member, in a group or on the server; raise TooManyRequests where that is one too many."""
-        limits: list[tuple[_Limit, str, str]] = []
-        if self._per_member is not None:
-            limits.append((_Limit(self._per_member, "starts", str(member_id)), _STARTS, username))
-        if self._per_group is not None and group_id is not None:
-            limits.append((_Limit(self._per_group, "starts-in", str(group_id)), _STARTS_IN_GROUP, group))
-        if not limits:
-            return
-        with translate_errors():
-            # Both are tested before either counts, so that a refusal by one does not use up the other.
-            checks = (self._windows.test, self._windows.hit) if len(limits) > 1 else (self._windows.hit,)
-            for check in checks:
-                for limit, sentence, name in limits:
-                    if not check(limit.rate, limit.kind, limit.name):
-                        raise self._refusal(limit, sentence, name)
-
     def _too_many_guesses(self, limit: _Limit) -> TooManyGuesses:
-        refusal = self._refusal(limit, _GUESSES)
-        return TooManyGuesses(refusal.message, refusal.retry_after)
-
-    def _refusal(self, limit: _Limit, sentence: str, *words: str) -> TooManyRequests:
         reset = self._windows.get_window_stats(limit.rate, limit.kind, limit.name).reset_time
         seconds = max(1, int(reset - time.time()) + 1)
-        return TooManyRequests(sentence.format(*words, seconds), seconds)
+        return TooManyGuesses(_GUESSES.format(seconds), seconds)
 
 
 def _hashed(text: str) -> str:
@@ -178,7 +152,3 @@ def network(address: str) -> str:
     if not isinstance(parsed, IPv6Address):
         return str(parsed)
     return str(parsed.ipv4_mapped or (int(parsed) >> 64))
-
-
-def _starts(rate: str) -> RateLimitItem | None:
-    return parse(rate) if rate not in {"", NO_RATE} else None

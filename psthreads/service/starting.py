@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from psthreads.domain.access import Group, Member
 from psthreads.domain.errors import CheckTooSlow, PsthreadsError, Unavailable
 from psthreads.domain.foreign import is_a, trace_of
 from psthreads.domain.model import Thread, clean
+from psthreads.identity.start_limits import StartLimit
 from psthreads.telemetry import spans
 
 if TYPE_CHECKING:
@@ -38,13 +39,13 @@ def begin(
     group: Group | None,
     key: str = "",
     traceparent: str = "",
-    admit: Callable[[], None] = lambda: None,
+    limits: Sequence[StartLimit] = (),
     do: Callable[[Check], CheckResult] = lambda check: check(),
 ) -> Thread | Answer:
     """Start a thread for the member, and return it; or return the answer that a check of the process gives at once.
 
-    `admit` is called for a start that is no repeat of an earlier one, and may refuse it. `do` runs each check, and may
-    raise TimeoutError. Raises what the checks and `admit` raise, CheckTooSlow, QuotaReached, and Unavailable where
+    A start that is no repeat of an earlier one counts for the `limits`. `do` runs each check, and may raise
+    TimeoutError. Raises what the checks raise, CheckTooSlow, QuotaReached, TooManyRequests, and Unavailable where
     Redis, the documents and the workers do not belong together.
     """
     service.installation.require()
@@ -54,10 +55,12 @@ def begin(
     # A repeat gets the answer of the first request, even if the checks would refuse it now.
     if key and (earlier := service.engine.replay(process, values, **who)) is not None:
         return earlier
-    admit()
     if group is not None:
         service.quotas.check_start(group)
     if process.checks:
+        # They cost time, and may do the work at once: a start that they refuse counts, too.
+        service.store.count_start(limits)
+        limits = ()
         # To open what a check may look at takes as long as the rest of a request.
         start = Start(
             member=member,
@@ -73,7 +76,7 @@ def begin(
                 return answer
     began = time.monotonic()
     own = spans.begin(traceparent)
-    thread = service.engine.start(process, values, **who, traceparent=own)
+    thread = service.engine.start(process, values, **who, traceparent=own, limits=limits)
     if thread.traceparent == own:  # Else it is the thread of an earlier request with the same key.
         spans.request_ended(traceparent, thread, time.monotonic() - began)
     return thread

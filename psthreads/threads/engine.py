@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Final
 from uuid import uuid4
@@ -20,6 +20,7 @@ from psthreads.domain.access import Group, Member
 from psthreads.domain.config import Config
 from psthreads.domain.errors import Conflict, ThreadNotFound
 from psthreads.domain.model import SERVER_WIDE, Status, Thread
+from psthreads.identity.start_limits import StartLimit
 from psthreads.threads import crew, jobs
 from psthreads.threads.records import NewThread
 from psthreads.threads.search import ThreadQuery, ThreadSearch
@@ -51,11 +52,12 @@ class Engine:
         group: Group | None = None,
         key: str = "",
         traceparent: str = "",
+        limits: Sequence[StartLimit] = (),
     ) -> Thread:
         """Start a thread of this process for a member, on behalf of `by`. It is stored and queued when this returns.
 
         With an idempotency key of `by`, the same start again returns the same thread, and another start raises
-        IdempotencyConflict.
+        IdempotencyConflict. Any other start counts for the `limits`; raises TooManyRequests where one is reached.
         """
         new_id = uuid4().hex
         title = _title(process, {"group": group.name if group else "", "member": member.username, **values})
@@ -72,6 +74,7 @@ class Engine:
             exclusive=process.exclusive,
             role=process.role,
             traceparent=traceparent,
+            limits=limits,
             fields=jobs.fields(process=process.name, values=dict(values), title=title, queue=self._queue),
         )
         fingerprint = _fingerprint(process, values, member, group) if key else ""

@@ -9,6 +9,7 @@ import json
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, Final, NoReturn
 
@@ -18,7 +19,6 @@ from rq.command import send_command
 from rq.defaults import RQ_KEY_PREFIX
 from rq.job import Job, JobStatus
 from rq.serializers import JSONSerializer
-from rq.utils import now, utcformat
 from rq.worker.base import WorkerStatus
 from rq.worker_registration import REDIS_WORKER_KEYS, WORKERS_BY_QUEUE_KEY
 
@@ -97,7 +97,7 @@ def beat_words(worker: str, thread_id: str, token: str) -> tuple[str, str, str, 
 
 def time() -> str:
     """Return the present time, as RQ writes it."""
-    return utcformat(now())
+    return f"{datetime.now(UTC).replace(tzinfo=None).isoformat(timespec='microseconds')}Z"
 
 
 def tell(redis: Redis, worker: str, thread_id: str) -> None:

@@ -8,7 +8,7 @@ the same rules.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final, Literal
@@ -16,6 +16,7 @@ from typing import Any, Final, Literal
 from psthreads.audit.entries import Origin
 from psthreads.domain.access import Role
 from psthreads.domain.model import SERVER_WIDE, Event, Level, LogPage, Ownership, Status, Thread, clean
+from psthreads.identity.start_limits import StartLimit
 from psthreads.telemetry import trace_context
 from psthreads.threads import log_format
 from psthreads.threads.leases import LeaseEntry
@@ -51,10 +52,11 @@ FIELDS: Final = {**REQUIRED, **DEFAULTS, **OPTIONAL}
 ACTIVE_ONLY: Final = ("heard", "waits", "lease", "report", "reported", "rates", "forced", "byid", "role", "restartable")
 """The fields that a thread loses when it ends: nobody reads them then, and `heard` is when it ended."""
 
-_TEXTS: Final = ("name", "process", "username", "groupname", "message", "cancelled_by", "worker")
-_NUMBERS: Final = tuple(name for name, default in FIELDS.items() if type(default) is int)
+_KINDS: Final = {name: type(value) for name, value in FIELDS.items()}
+_TEXTS: Final = frozenset(("name", "process", "username", "groupname", "message", "cancelled_by", "worker"))
 _GREATEST: Final = 253_402_300_799_999  # the last millisecond that a date can have; no count is as large
 _STATUSES: Final = {str(status): status for status in Status}
+_NAMELESS: Final = "Unreadable thread"
 _NEWER: Final = "A newer version of psthreads wrote this thread, and this server cannot read it: update this server."
 _DAMAGED: Final = "The record of this thread cannot be read ({}): an administrator can cancel and delete it."
 
@@ -67,7 +69,8 @@ Kind = Status | Literal["active", "finished", "all"]
 class NewThread:
     """A thread to create. `by` is who starts it, `fields` are the hash of its RQ job.
 
-    With a `role`, a member who starts it must still have it, or a higher one, when the thread begins.
+    With a `role`, a member who starts it must still have it, or a higher one, when the thread begins. It counts for the
+    `limits`.
     """
 
     id: str
@@ -83,6 +86,7 @@ class NewThread:
     fields: Mapping[str, Any]
     role: Role | None = None
     traceparent: str = ""
+    limits: Sequence[StartLimit] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +157,7 @@ def parse_thread(thread_id: str, raw: bytes) -> Thread:
     if not isinstance(meta, dict):
         return _thread(thread_id, {}, _DAMAGED.format("it is no JSON object"))
     meta = {name: value for name, value in meta.items() if value is not None}
-    wrong = {name for name, value in meta.items() if name in FIELDS and not _fits(value, FIELDS[name])}
+    wrong = {name for name, value in meta.items() if (kind := _KINDS.get(name)) and not _fits(value, kind)}
     wrong |= REQUIRED.keys() - meta.keys()
     if meta.get("status") not in _STATUSES:
         wrong.add("status")
@@ -165,42 +169,63 @@ def parse_thread(thread_id: str, raw: bytes) -> Thread:
     return _thread(thread_id, meta, _DAMAGED.format(f"see its {', '.join(sorted(wrong))}") if wrong else "")
 
 
-def _fits(value: Any, default: str | float) -> bool:
-    if type(default) is int:
-        return type(value) in {int, float} and value == value // 1 and -1 <= value <= _GREATEST
-    return type(value) is type(default)
+def new_thread(new: NewThread, name: str, created: int, message: bytes) -> Thread:
+    """Return the thread as lua/start.lua has stored it, at this time in ms, without reading its record."""
+    return Thread(
+        id=new.id,
+        name=name or _NAMELESS,
+        process=clean(new.process),
+        username=clean(new.username),
+        member_id=new.member_id,
+        group_id=new.group_id,
+        group_name=clean(new.group_name),
+        status=Status.INITIALISED,
+        message=message.decode(),
+        created=created,
+        rev=1,
+        traceparent=trace_context.read(new.traceparent),
+    )
+
+
+def _fits(value: Any, kind: type) -> bool:
+    if kind is int:
+        return (type(value) is int or (type(value) is float and value.is_integer())) and -1 <= value <= _GREATEST
+    return type(value) is kind
 
 
 def _thread(thread_id: str, meta: Mapping[str, Any], problem: str) -> Thread:
-    values = {**FIELDS, **meta}
-    text = {name: clean(values[name]) for name in _TEXTS}
-    number = {name: int(values[name]) for name in _NUMBERS}
+    values: dict[str, Any] = {**FIELDS, **meta}
+    for name, value in meta.items():
+        if type(value) is float and name in FIELDS:  # as Lua writes large numbers
+            values[name] = int(value)
+        elif name in _TEXTS:
+            values[name] = clean(value)
     return Thread(
         id=thread_id,
-        name=text["name"] or "Unreadable thread",
-        process=text["process"],
-        username=text["username"],
-        member_id=number["memberid"],
-        group_id=number["groupid"],
-        group_name=text["groupname"],
+        name=values["name"] or _NAMELESS,
+        process=values["process"],
+        username=values["username"],
+        member_id=values["memberid"],
+        group_id=values["groupid"],
+        group_name=values["groupname"],
         # No worker can run a thread whose status nobody knows.
         status=_STATUSES.get(values["status"], Status.FAILED),
-        message=problem or text["message"],
+        message=problem or values["message"],
         xml=values["xml"],
-        created=number["created"],
-        started=number["started"],
-        ended=number["ended"],
-        heard=number["heard"] or number["ended"],
-        warnings=number["warnings"],
-        errors=number["errors"],
-        restarts=number["restarts"],
+        created=values["created"],
+        started=values["started"],
+        ended=values["ended"],
+        heard=values["heard"] or values["ended"],
+        warnings=values["warnings"],
+        errors=values["errors"],
+        restarts=values["restarts"],
         cancelling=values["cancelling"],
-        cancelled_by=text["cancelled_by"],
-        cancel_asked=number["cancel_asked"],
-        worker=text["worker"],
+        cancelled_by=values["cancelled_by"],
+        cancel_asked=values["cancel_asked"],
+        worker=values["worker"],
         rates=_rates(values["rates"]),
-        reported=number["reported"],
-        rev=number["rev"],
+        reported=values["reported"],
+        rev=values["rev"],
         traceparent=trace_context.read(values["traceparent"]),
         has_result=values["has_result"],
         is_damaged=bool(problem),

@@ -21,6 +21,7 @@ from psthreads.documents.installation import Installation
 from psthreads.domain.config import Config
 from psthreads.domain.errors import Conflict, IdempotencyConflict, ThreadNotFound
 from psthreads.domain.model import SERVER_WIDE, Level, LogPage, Thread, ThreadPage, clean
+from psthreads.identity.start_limits import StartLimit
 from psthreads.telemetry import thread_lines
 from psthreads.threads import jobs, records
 from psthreads.threads.crew import CrewWatch
@@ -62,23 +63,31 @@ class ThreadStore(Executions):
 
     def create(self, new: NewThread, key: str = "", fingerprint: str = "") -> str:
         """Do as `start`; return the thread's id."""
-        return self._create(new, key, fingerprint)[0]
+        return str(self._create(new, key, fingerprint)[0].decode())
 
     def start(self, new: NewThread, key: str = "", fingerprint: str = "") -> Thread:
         """Store a thread and queue it, in one step; return it.
 
         With an idempotency key, a second call with the same fingerprint returns the first one's thread, and one with
-        another fingerprint raises IdempotencyConflict. Raises ThreadNotFound where the key's thread is gone.
+        another fingerprint raises IdempotencyConflict. Raises ThreadNotFound where the key's thread is gone, and
+        TooManyRequests where a limit of the new thread is reached.
         """
-        thread = self.with_result(self.parse(*self._create(new, key, fingerprint)))
+        stored_id, *stored = self._create(new, key, fingerprint)
+        if len(stored) == 1:
+            thread = self.with_result(self.parse(stored_id.decode(), *stored))
+        else:
+            thread = records.new_thread(new, self._name(new), *stored)
         if thread.id == new.id:
             thread_lines.accepted(thread)
         return thread
 
-    def _create(self, new: NewThread, key: str, fingerprint: str) -> tuple[str, bytes | None]:
+    def _name(self, new: NewThread) -> str:
+        return self._mask(clean(new.name))
+
+    def _create(self, new: NewThread, key: str, fingerprint: str) -> Sequence[Any]:
         meta: dict[str, Any] = {
             "version": records.VERSION,
-            "name": self._mask(clean(new.name)),
+            "name": self._name(new),
             "process": new.process,
             "username": new.username,
             "memberid": new.member_id,
@@ -100,13 +109,20 @@ class ThreadStore(Executions):
         }
         if key:
             args["idempotency_key"] = _idempotency_key(new.by, key)
+        if new.limits:
+            args["limits"] = [limit.fields() for limit in new.limits]
         name = str(meta["name"])
         fields = {**new.fields, "description": name} if "description" in new.fields else new.fields
         created = self._run("start", args, *(part for pair in fields.items() for part in pair))
         if not created:
             raise IdempotencyConflict
-        thread_id, record = created
-        return thread_id.decode(), record
+        _raise_where_reached(new.limits, created)
+        return cast("Sequence[Any]", created)
+
+    def count_start(self, limits: Sequence[StartLimit]) -> None:
+        """Count a start before it is stored, which may then still be refused. Raises TooManyRequests."""
+        if limits:
+            _raise_where_reached(limits, self._run("count_start", {"limits": [limit.fields() for limit in limits]}))
 
     def find_replay(self, by: Origin, key: str, fingerprint: str) -> str | None:
         """Return the id of the thread that the member started with this idempotency key, None for a new key.
@@ -327,6 +343,12 @@ class ThreadStore(Executions):
             for thread_id in thread_ids:
                 pipeline.exists(jobs.key(thread_id))
             return {each for each, exists in zip(thread_ids, pipeline.execute(), strict=True) if exists}
+
+
+def _raise_where_reached(limits: Sequence[StartLimit], answer: Sequence[Any] | None) -> None:
+    if answer and isinstance(answer[0], int):
+        position, wait = answer
+        raise limits[position - 1].refusal(wait)
 
 
 def _idempotency_key(by: Origin, key: str) -> str:

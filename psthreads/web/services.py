@@ -15,6 +15,7 @@ from psthreads.documents.storage import Storage
 from psthreads.domain.config import Config
 from psthreads.identity.directory import Directory
 from psthreads.identity.quotas import Quotas
+from psthreads.identity.start_limits import StartLimits
 from psthreads.identity.throttles import Throttles
 from psthreads.service.service import Service
 from psthreads.threads.crew import CrewWatch
@@ -41,6 +42,7 @@ class Services:
     audit: Audit
     security_log: Audit
     throttles: Throttles
+    start_limits: StartLimits
     store: ThreadStore
     crew: CrewWatch
     search: ThreadSearch
@@ -73,6 +75,7 @@ class Services:
             crew=service.crew,
             security_log=Audit(redis, REFUSED_KEY),
             throttles=service.throttles,
+            start_limits=StartLimits(config),
             store=store,
             search=ThreadSearch(service.scripts, store.annotate),
             engine=service.engine,

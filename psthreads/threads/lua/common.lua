@@ -285,6 +285,21 @@ end
 
 -- A group's share of the workers. An admitted thread is in the queue or runs, and holds one of the group's slots. The
 -- others wait in two lists, in which threads that have ended meanwhile are skipped.
+-- Count a start for each of the limits of start_limits.py. Where one is reached, count it for none, and return its
+-- position and in how many milliseconds it allows a start.
+local function count_start(limits, now)
+  for position, limit in ipairs(limits) do
+    local oldest = redis.call('LINDEX', limit.key, limit.most - 1)
+    local wait = oldest and oldest + limit.milliseconds - now or 0
+    if wait > 0 then return {position, wait} end
+  end
+  for _, limit in ipairs(limits) do
+    redis.call('LPUSH', limit.key, now)
+    redis.call('LTRIM', limit.key, 0, limit.most - 1)
+    redis.call('PEXPIRE', limit.key, limit.milliseconds)
+  end
+end
+
 local function slots(group) return 'ps:slots:' .. group end
 local function changes(group) return 'ps:slots:' .. group .. ':changes' end
 local function waiting(group) return 'ps:waiting:' .. group end

@@ -12,7 +12,7 @@ from werkzeug.exceptions import MethodNotAllowed
 from psthreads.authoring.parameter import Value
 from psthreads.authoring.process import Answer, Process, Scope
 from psthreads.domain import access
-from psthreads.domain.access import Group, Member
+from psthreads.domain.access import Caller, Group, Member
 from psthreads.domain.errors import BadParameter, NotAllowed, NotFound
 from psthreads.domain.model import Thread
 from psthreads.service import starting
@@ -22,6 +22,7 @@ from psthreads.web.api import operations
 from psthreads.web.auth.guard import Guard
 from psthreads.web.http import parameters, respond
 from psthreads.web.http.audit_origin import request_origin
+from psthreads.web.http.current import current_globals, current_request
 from psthreads.web.http.operation import (
     FORM,
     IDEMPOTENCY_KEY,
@@ -46,13 +47,14 @@ def make_blueprint(services: Services, guard: Guard) -> Blueprint:
     blueprint.before_request(lambda: guard.start(services.registry.find(_endpoint())))
 
     def start(**path: str) -> Response:
-        process: Process = g.process
-        if request.method not in process.methods:
+        process: Process = current_globals().process
+        if current_request().method not in process.methods:
             raise MethodNotAllowed(process.methods)  # Flask adds HEAD to GET, but it must not start anything.
+        caller: Caller = current_globals().caller
         member = acting_member(services, path["member"])
         values = process.read(parameters.values())
         key, wait = _idempotency_key(), parameters.preferred_wait()
-        result = begin(services, process, values, member=member, group=g.caller.group, key=key)
+        result = begin(services, process, values, member=member, group=caller.group, key=key)
         return send(result) if isinstance(result, Answer) else _answer(services, process, result, wait)
 
     for process in services.registry:
@@ -95,10 +97,8 @@ def begin(
         by=by,
         group=group,
         key=key,
-        traceparent=trace_context.read(request.headers.get("Traceparent", "")),
-        admit=lambda: services.throttles.count_start(
-            caller.id, by.username, group.id if group else None, group.name if group else ""
-        ),
+        traceparent=trace_context.read(request.environ.get("HTTP_TRACEPARENT", "")),
+        limits=services.start_limits.of(caller.id, by.username, group),
         do=lambda check: services.heavy_work.do(caller.id, check, Pool.CHECKS, services.config.check_limit),
     )
 
@@ -144,19 +144,20 @@ def _endpoint() -> str:
 
 def acting_member(services: Services, ref: str) -> Member:
     """Return the member that the path names. Raises NotAllowed where the caller may not act as that member."""
-    own: Member = g.caller.member
+    caller: Caller = current_globals().caller
+    own = caller.member
     if ref.removeprefix("~").lower() in {own.username.lower(), str(own.id)}:
         return own
     if not own.admin:
         raise NotAllowed(f"You are signed in as '{own.username}' and may only act as yourself.")
     member = services.directory.find_member(ref)
-    if not access.may_act_as(g.caller, member):
+    if not access.may_act_as(caller, member):
         raise NotAllowed(f"You may not act as '{member.username}'.")
     return member
 
 
 def _idempotency_key() -> str:
-    key = request.headers.get("Idempotency-Key", "")
+    key: str = request.environ.get("HTTP_IDEMPOTENCY_KEY", "")
     if len(key) > _LONGEST_KEY:
         raise BadParameter("Idempotency-Key", f"The Idempotency-Key is longer than {_LONGEST_KEY} characters.")
     return key
@@ -164,9 +165,10 @@ def _idempotency_key() -> str:
 
 def _progress_url(thread: Thread) -> str:
     """Return the path of the thread's progress, below the prefix of the request."""
-    prefix = (request.endpoint or "").rpartition(".")[0].removeprefix("starts")
-    suffix = {"suffix": g.suffix} if "suffix" in g else {}
-    if g.process.scope is Scope.GROUP:
+    prefix = (current_request().endpoint or "").rpartition(".")[0].removeprefix("starts")
+    context = current_globals()
+    suffix = {"suffix": context.suffix} if "suffix" in context else {}
+    if context.process.scope is Scope.GROUP:
         return thread_url(f"group{prefix}.progress", thread.id, group=thread.group_name, **suffix)
     return thread_url(f"server{prefix}.progress", thread.id, **suffix)
 

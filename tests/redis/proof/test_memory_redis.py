@@ -67,6 +67,7 @@ FORMS: dict[str, list[tuple[Any, ...]]] = {
     "LINDEX": [(keys, indexes)],
     "LLEN": [(keys,)],
     "LRANGE": [(keys, indexes, indexes)],
+    "LTRIM": [(keys, indexes, indexes)],
     "LREM": [(keys, "0", words)],
     "LPOS": [(keys, words), (keys, words, "MAXLEN", st.integers(0, 2).map(str))],
     "LMOVE": [(keys, keys, "LEFT", "RIGHT")],

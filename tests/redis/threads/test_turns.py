@@ -40,6 +40,20 @@ def finish(redis: Redis, store: ThreadStore, thread_id: str) -> None:
     assert store.finish(thread_id, "t", DONE) is Status.COMPLETED
 
 
+@pytest.mark.parametrize("group", [ACME, None])
+@pytest.mark.parametrize("name", ["A name", "token=abcdefgh12345678 \x00\ud800", ""])
+@pytest.mark.parametrize("traceparent", ["", "no trace", f"00-{'a' * 32}-{'b' * 16}-01"])
+def test_a_start_returns_the_thread_as_it_is_stored(
+    redis: Redis, store: ThreadStore, group: Group | None, name: str, traceparent: str
+) -> None:
+    for exclusive in (False, True, True, True, False, False):  # The last ones wait, for one reason or the other.
+        new = replace(
+            new_thread(redis, group=group, exclusive=exclusive, name=name), traceparent=traceparent, process="a\x01b"
+        )
+        assert store.start(new) == store.fetch(new.id)
+        assert store.start(new) == store.fetch(new.id)  # The first answer was lost.
+
+
 def test_a_thread_beyond_its_groups_share_waits_and_says_why(redis: Redis, store: ThreadStore) -> None:
     *running, late = create(redis, store, "r", "r", "r", "r")
     assert queued(redis) == running
