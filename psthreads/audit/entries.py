@@ -96,7 +96,7 @@ class Origin:
             "by": clean(self.username, LONGEST),
             "byid": "" if self.member_id is None else str(self.member_id),
             "address": clean(self.address, LONGEST),
-            "reason": mask(clean(self.reason.strip(), LONGEST)),
+            "reason": mask(clean(self.reason.strip(), LONGEST)) if self.reason else "",
         }
 
 

@@ -76,19 +76,18 @@ class _TextFormatter(logging.Formatter):
     """Writes a record as text. The fields stand behind its first line."""
 
     def __init__(self, mask: Masker) -> None:
-        super().__init__("%(asctime)s %(name)s: %(message)s")
+        super().__init__()
         self._mask = mask
-
-    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 (the name of the standard library)
-        """Return the line without a traceback."""
-        first, *more = super().formatMessage(record).split("\n")
-        if fields := _fields(record):
-            first += " | " + " ".join(f"{name}={_shown(value)}" for name, value in fields.items())
-        return "\n".join((first, *more))
 
     def format(self, record: logging.LogRecord) -> str:
         """Return all that is written of the record."""
-        return self._mask(super().format(record)[:_MOST])
+        first, *more = record.getMessage().split("\n")
+        if fields := _fields(record):
+            first += " | " + " ".join([f"{name}={_shown(value)}" for name, value in fields.items()])
+        more += [self.formatException(record.exc_info)] if record.exc_info else []
+        more += [record.stack_info] if record.stack_info else []
+        lines = "\n".join((f"{self.formatTime(record)} {record.name}: {first}", *more))
+        return self._mask(lines[:_MOST])
 
 
 class _JSONFormatter(logging.Formatter):
@@ -118,5 +117,7 @@ class _JSONFormatter(logging.Formatter):
 def _shown(value: object) -> str:
     if isinstance(value, float):
         return f"{value:.3f}"
+    if isinstance(value, str) and value.isascii() and value.isalnum():
+        return value  # as most are
     text = clean(value)
     return text if _PLAIN.match(text) else json.dumps(text, ensure_ascii=False)

@@ -8,12 +8,13 @@ from __future__ import annotations
 import json
 from typing import Any, Final
 
-from flask import Blueprint, Response, g, request
+from flask import Blueprint, Response, g
 
 from psthreads.domain.model import SERVER_WIDE, Status, Thread, iso
 from psthreads.web.api.levels import ServiceLevel
 from psthreads.web.auth.guard import Guard
 from psthreads.web.http import respond
+from psthreads.web.http.current import current_request
 from psthreads.web.http.operation import JSON, DeclaredResponse, Operation, declares
 from psthreads.web.http.routing import thread_url
 from psthreads.web.services import Services
@@ -79,8 +80,10 @@ def _percentage(thread: Thread) -> int | None:
 
 
 def _address(services: Services, thread: Thread, kind: str, view: str, **values: str) -> str:
-    number = (request.blueprint or "").removeprefix((request.blueprint or "").rstrip("0123456789"))
-    if request.view_args and "group" in request.view_args and thread.group_id != SERVER_WIDE:
+    current = current_request()
+    blueprint = current.blueprint or ""
+    number = blueprint.removeprefix(blueprint.rstrip("0123456789"))
+    if current.view_args and "group" in current.view_args and thread.group_id != SERVER_WIDE:
         path = thread_url(f"group{kind}{number}.{view}", thread.id, group=thread.group_name, **values)
     else:
         path = thread_url(f"server{kind}{number}.{view}", thread.id, **values)

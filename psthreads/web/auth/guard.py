@@ -21,6 +21,7 @@ from psthreads.threads.store import ThreadStore
 from psthreads.web.auth import csrf
 from psthreads.web.auth.sessions import of_cookie
 from psthreads.web.http import bodies
+from psthreads.web.http.current import current_globals, current_request
 from psthreads.web.http.origins import may_be_foreign
 from psthreads.web.http.parameters import is_page
 from psthreads.web.services import Services
@@ -138,7 +139,7 @@ class Guard:
         """Return the thread of the path. Raises ThreadNotFound, also where the caller may not see it."""
         if not is_thread_id(thread_id):
             raise ThreadNotFound(thread_id)
-        context = g._get_current_object()  # noqa: SLF001 (see _identify)
+        context = current_globals()
         thread = self._store.parse(thread_id, context.thread_meta)
         if not access.shows(context.caller, thread, follows=self._as_pageseeder):
             raise ThreadNotFound(thread_id)
@@ -186,8 +187,7 @@ class Guard:
 
         Requests other than GET and HEAD need the `act` scope; with `acts`, all do.
         """
-        # Each use of Flask's `request` and `g` looks up the current one: once is enough, on the way of every request.
-        current, context = request._get_current_object(), g._get_current_object()  # type: ignore[attr-defined] # noqa: SLF001 (as Flask's documentation has it)
+        current, context = current_request(), current_globals()
         credential = self._credentials.read(current)
         values = current.view_args or {}
         group: str | None = values.get("group", ref)

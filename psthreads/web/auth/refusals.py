@@ -20,6 +20,7 @@ from psthreads.domain.errors import (
 )
 from psthreads.web.auth import sessions
 from psthreads.web.http.audit_origin import client_address
+from psthreads.web.http.current import current_globals
 from psthreads.web.services import Services
 
 _STATUSES: Final = frozenset({401, 403, 429})
@@ -37,7 +38,7 @@ def install(app: Flask, services: Services) -> None:
     """Have every refusal recorded."""
 
     def record(response: Response) -> Response:
-        context = g._get_current_object()  # noqa: SLF001 (as Flask's documentation has it)
+        context = current_globals()
         problem, refusal = context.pop("problem", None), context.pop("refusal", None)
         if response.status_code in _STATUSES or refusal or isinstance(problem, NotSignedIn):
             _record(services, response, refusal or (problem, "", ""))

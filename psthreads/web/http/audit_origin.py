@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from flask import g, request
-
 from psthreads.audit.entries import Origin
 from psthreads.authoring.parameter import Parameter
+from psthreads.web.http.current import current_globals, current_request
 from psthreads.web.http.parameters import value_of
 
 REASON: Final = Parameter("reason", str, "", description="why, for the audit: 500 characters of it are kept")
@@ -18,11 +17,11 @@ def request_origin(*, with_reason: bool = True) -> Origin:
 
     Raises BadParameter for a reason that is too long.
     """
-    member = g.caller.member
+    member = current_globals().caller.member
     reason = str(value_of(REASON)) if with_reason else ""
     return Origin(member.username, member.id, client_address(), reason)
 
 
 def client_address() -> str:
     """Return the client's address; empty where there is none, as on a Unix socket."""
-    return request.remote_addr or ""
+    return current_request().remote_addr or ""

@@ -165,7 +165,7 @@ def _check_type() -> None:
 
 def allow_member(current: Request, most: int) -> None:
     """Allow a body of so many bytes, unless the route has its own limit, since the caller is known."""
-    if current.max_content_length == SMALL:
+    if current.environ.get("CONTENT_LENGTH") != "0" and current.max_content_length == SMALL:
         current.max_content_length = current.max_form_memory_size = most
 
 

@@ -16,6 +16,7 @@ from flask import Flask, Request, Response, request
 from werkzeug.sansio.utils import get_current_url
 
 from psthreads.domain.errors import ForeignRequest
+from psthreads.web.http.current import current_request
 
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _BEARER: Final = "bearer "
@@ -55,7 +56,8 @@ class Origins:
 
     def absolute(self, path: str) -> str:
         """Return the address of a path of this server: with the setting made of it, and not of `Host`."""
-        own = _address(request.scheme, request.host)
+        current = current_request()
+        own = _address(current.scheme, current.host)
         if self._own and own not in self._own:
             own = self._own[0]
         return own + path

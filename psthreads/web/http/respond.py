@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 from xml.sax.saxutils import escape  # nosec B406 (it parses nothing)
 
-from flask import Request, Response, current_app, g, request
+from flask import Response, current_app, g, request
 from jinja2 import Environment
 from lxml import etree
 from markupsafe import Markup
@@ -18,6 +18,7 @@ from werkzeug.datastructures import Headers
 from psthreads.documents.result_files import owner
 from psthreads.domain.errors import PsthreadsError
 from psthreads.domain.model import Event, LogPage, Thread, ThreadPage, clean, iso
+from psthreads.web.http.current import current_request
 from psthreads.web.http.routing import API_PREFIX
 
 if TYPE_CHECKING:
@@ -258,7 +259,7 @@ def results(thread: Thread) -> list[str]:
 def _wants_json() -> bool:
     if suffix := g.get("suffix"):
         return bool(suffix == "json")
-    current: Request = request._get_current_object()  # type: ignore[attr-defined] # noqa: SLF001 (as Flask's documentation has it)
+    current = current_request()
     accept: str = current.environ.get("HTTP_ACCEPT", "")
     if current.path.startswith(_API):
         return "xml" not in accept or current.accept_mimetypes.best_match([_JSON, *_XMLS]) == _JSON
@@ -270,13 +271,17 @@ def _wants_json() -> bool:
 @lru_cache(maxsize=512)
 def _rendered(environment: Environment, thread: Thread) -> str:
     # A thread changes twice a second at most, and clients poll more often: each state is rendered once.
-    return _PROLOG + environment.get_template("thread.xml").render(thread=thread)
+    return _render(environment, "thread.xml", thread=thread)
 
 
 def _xml(template: str, status: int = 200, headers: Mapping[str, str] | None = None, **values: Any) -> Response:
-    # Not render_template, which runs context processors that these templates do not need.
-    text = current_app.jinja_env.get_template(template).render(values)
-    return _answer(_PROLOG + text, status, headers, XML)
+    return _answer(_render(current_app.jinja_env, template, **values), status, headers, XML)
+
+
+def _render(environment: Environment, name: str, /, **values: Any) -> str:
+    # Not `render`, which makes a copy of all globals of the pages, and of which these templates need none.
+    template = environment.get_template(name)
+    return _PROLOG + "".join(template.root_render_func(template.new_context(values, shared=True)))
 
 
 def _json(content: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:

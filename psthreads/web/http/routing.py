@@ -19,6 +19,7 @@ from werkzeug.wsgi import get_host
 
 from psthreads.web.http import unknown_parameters
 from psthreads.web.http.bodies import BoundedRequest
+from psthreads.web.http.current import current_request
 from psthreads.web.http.unknown_parameters import UnknownParameters
 from psthreads.web.telemetry.request_observer import ENDPOINT
 
@@ -81,7 +82,7 @@ class Application(Flask):
 
         Keeps a path's .xml or .json out of the views' arguments, and notes the route for the monitors.
         """
-        current = request._get_current_object()  # type: ignore[attr-defined] # noqa: SLF001 (as Flask's documentation has it)
+        current = current_request()
         current.environ[ENDPOINT] = current.endpoint or ""
         if current.view_args and "suffix" in current.view_args:
             g.suffix = current.view_args.pop("suffix")
