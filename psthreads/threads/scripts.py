@@ -13,9 +13,9 @@ from psthreads.domain.config import Config
 from psthreads.domain.model import Status
 from psthreads.threads import jobs, leases, records
 
-# Those that only read; reports, whose lines may be lost with a worker, too; and what a janitor does again.
+# Those that only read; reports, whose lines may be lost with a worker, too; what a janitor does again; and a count.
 _READERS: Final = frozenset(("find", "find_ids", "list", "log", "overview", "survey"))
-_UNCONFIRMED: Final = _READERS | {"report", "lead", "recover", "unblock"}
+_UNCONFIRMED: Final = _READERS | {"report", "lead", "recover", "unblock", "count_start"}
 # Those that may end a thread, or remove one.
 _SEEN: Final = frozenset(("abandon", "cancel", "claim", "delete", "distrust", "finish"))
 _LUA_TYPES: Final = {str: "string", int: "number", bool: "boolean"}

@@ -283,8 +283,6 @@ local function append(id, meta, lines)
   count_logged(meta, meta.log_head_bytes + meta.log_tail_bytes - before)
 end
 
--- A group's share of the workers. An admitted thread is in the queue or runs, and holds one of the group's slots. The
--- others wait in two lists, in which threads that have ended meanwhile are skipped.
 -- Count a start for each of the limits of start_limits.py. Where one is reached, count it for none, and return its
 -- position and in how many milliseconds it allows a start.
 local function count_start(limits, now)
@@ -300,6 +298,8 @@ local function count_start(limits, now)
   end
 end
 
+-- A group's share of the workers. An admitted thread is in the queue or runs, and holds one of the group's slots. The
+-- others wait in two lists, in which threads that have ended meanwhile are skipped.
 local function slots(group) return 'ps:slots:' .. group end
 local function changes(group) return 'ps:slots:' .. group .. ':changes' end
 local function waiting(group) return 'ps:waiting:' .. group end

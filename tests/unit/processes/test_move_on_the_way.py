@@ -51,7 +51,7 @@ def test_a_race_for_a_name_has_one_winner_and_no_loser(group: GroupOfDocuments) 
 
     def race(source: str) -> None:
         folder = group.documents.group(group.folder.group)
-        barrier.wait()
+        barrier.wait(60)
         for number in range(200):
             try:
                 folder.move(f"/{source}/{number}", f"/to/{number}")
