@@ -41,13 +41,23 @@ _ID = re.compile(r"[0-9]+\Z|[0-9a-f]{32}\Z")
 PROCESSES = ("psthreads.processes", "bench.threads.nothing")
 
 
-@dataclass(frozen=True)
+@dataclass
 class Run:
-    """A Redis with threads that wait for workers which are not started yet."""
+    """A Redis with so many threads, which wait for workers that are not started yet."""
 
     config: Config
     redis: Redis
     store: ThreadStore
+    count: int = 0
+
+    def queue(self, count: int) -> None:
+        """Queue so many threads more, which do nothing."""
+        registry = load(self.config.processes)
+        engine, process = Engine(self.redis, self.config, self.store, registry), registry.find("nothing")
+        assert process is not None
+        for _ in range(count):
+            engine.start(process, {}, member=Member(1, "bench"), by=SETUP, group=Group(1, "bench"))
+        self.count += count
 
     @property
     def ended(self) -> int:
@@ -88,18 +98,15 @@ def queued(count: int, workers: int) -> Iterator[Run]:
     """Queue threads that do nothing, and yield where they wait. No heartbeat falls into what is measured."""
     with redis_server("--appendfsync", "everysec") as base, connect(base.redis_url) as redis:
         config = replace(base, processes=PROCESSES, workers=workers, heartbeat=60, lost_after=600)
-        store, registry = ThreadStore(redis, config), load(config.processes)
-        engine, process = Engine(redis, config, store, registry), registry.find("nothing")
-        assert process is not None
-        for _ in range(count):
-            engine.start(process, {}, member=Member(1, "bench"), by=SETUP, group=Group(1, "bench"))
-        yield Run(config, redis, store)
+        run = Run(config, redis, ThreadStore(redis, config))
+        run.queue(count)
+        yield run
 
 
 def measure_cheap(count: int = FEW, watched: int = WATCHED) -> dict[str, float]:
     """Measure the trips, commands and bytes of a thread, and the trips of the requests that start and follow it."""
     with queued(count, workers=1) as run:
-        figures = _of_a_thread(run, count, watched) | _of_a_kept_thread(run, count)
+        figures = _of_a_thread(run, watched) | _of_a_kept_thread(run)
     return figures | _of_requests()
 
 
@@ -108,26 +115,26 @@ def measure() -> dict[str, float]:
     figures = measure_cheap()
     with queued(MANY, workers=2) as run, run.workers() as supervisor:
         _await(lambda: run.ended == MANY)
-        figures |= {f"{name}_of_{MANY}": size for name, size in _of_a_kept_thread(run, MANY).items()}
+        figures |= {f"{name}_of_{MANY}": size for name, size in _of_a_kept_thread(run).items()}
         time.sleep(IDLE_SECONDS)
         sizes = [_proportional(worker) / 1e6 for worker in psutil.Process(supervisor.pid).children()]
     print(f"  idle workers, each with its horse: {', '.join(f'{size:.1f} MB' for size in sizes)}")
     return figures | {"idle_worker_pss_mb": max(sizes)}
 
 
-def _of_a_thread(run: Run, count: int, watched: int) -> dict[str, float]:
-    """Return what a thread costs, measured over most of them, and print what some of the last ones send to Redis."""
+def _of_a_thread(run: Run, watched: int) -> dict[str, float]:
+    """Return what a thread costs, measured over most of them, and print what so many further ones send to Redis."""
     redis = run.redis
     own = _commands(redis, lambda: run.ended)  # of each look at how many have ended
     with run.workers():
         _await(lambda: run.ended >= FIRST)
         first = run.ended
         redis.config_resetstat()
-        looks = _await(lambda: run.ended >= count - 3 * watched)
+        looks = _await(lambda: run.ended >= run.count - 3 * watched)
         info = redis.info("everything")
         last = run.ended
         sent = _sent(run, watched)
-        _await(lambda: run.ended == count)
+        _await(lambda: run.ended == run.count)
     threads = last - first
     stats = {name.removeprefix("cmdstat_"): each for name, each in info.items() if name.startswith("cmdstat_")}
     # The time of a script or of a transaction has that of its commands in it.
@@ -149,6 +156,7 @@ def _sent(run: Run, count: int) -> Counter[str]:
     sent: Counter[str] = Counter()
     ended, is_in_transaction = -1, False
     with run.redis.monitor() as monitor:  # type: ignore[no-untyped-call] # redis-py's own
+        run.queue(2 * count)  # now: of those before, all may have ended meanwhile
         while ended < count:
             entry: dict[str, Any] = monitor.next_command()
             if entry["client_type"] == "lua":
@@ -156,14 +164,15 @@ def _sent(run: Run, count: int) -> Counter[str]:
             name, _, rest = entry["command"].lower().partition(" ")
             script = names.get(rest.partition(" ")[0], "")
             is_in_transaction = (is_in_transaction or name == "multi") and name != "exec"
-            if ended >= 0 and not is_in_transaction:
+            if ended >= 0 and not is_in_transaction and script != "start":
                 sent[f"{name} {script}".strip()] += 1
             ended += script == "finish"
     return sent
 
 
-def _of_a_kept_thread(run: Run, count: int) -> dict[str, float]:
-    """Return the bytes in Redis for each of so many threads that have ended, and print what holds them."""
+def _of_a_kept_thread(run: Run) -> dict[str, float]:
+    """Return the bytes in Redis for each of the threads, which have ended, and print what holds them."""
+    count = run.count
     sizes: Counter[str] = Counter()
     for key in run.redis.scan_iter(count=1_000):
         kind = ":".join(part for part in key.decode().split(":") if not _ID.match(part))

@@ -13,8 +13,8 @@ from flask import Blueprint, Response, g
 from psthreads.domain.model import SERVER_WIDE, Status, Thread, iso
 from psthreads.web.api.levels import ServiceLevel
 from psthreads.web.auth.guard import Guard
+from psthreads.web.current import current_request
 from psthreads.web.http import respond
-from psthreads.web.http.current import current_request
 from psthreads.web.http.operation import JSON, DeclaredResponse, Operation, declares
 from psthreads.web.http.routing import thread_url
 from psthreads.web.services import Services

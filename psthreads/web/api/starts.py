@@ -20,9 +20,9 @@ from psthreads.system.thread_pool import Pool
 from psthreads.telemetry import trace_context
 from psthreads.web.api import operations
 from psthreads.web.auth.guard import Guard
+from psthreads.web.current import current_globals, current_request
 from psthreads.web.http import parameters, respond
 from psthreads.web.http.audit_origin import request_origin
-from psthreads.web.http.current import current_globals, current_request
 from psthreads.web.http.operation import (
     FORM,
     IDEMPOTENCY_KEY,

@@ -20,8 +20,8 @@ from psthreads.identity.directory import Directory
 from psthreads.threads.store import ThreadStore
 from psthreads.web.auth import csrf
 from psthreads.web.auth.sessions import of_cookie
+from psthreads.web.current import current_globals, current_request
 from psthreads.web.http import bodies
-from psthreads.web.http.current import current_globals, current_request
 from psthreads.web.http.origins import may_be_foreign
 from psthreads.web.http.parameters import is_page
 from psthreads.web.services import Services

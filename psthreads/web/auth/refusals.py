@@ -19,8 +19,8 @@ from psthreads.domain.errors import (
     Unavailable,
 )
 from psthreads.web.auth import sessions
+from psthreads.web.current import current_globals
 from psthreads.web.http.audit_origin import client_address
-from psthreads.web.http.current import current_globals
 from psthreads.web.services import Services
 
 _STATUSES: Final = frozenset({401, 403, 429})

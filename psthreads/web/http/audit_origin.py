@@ -6,7 +6,7 @@ from typing import Final
 
 from psthreads.audit.entries import Origin
 from psthreads.authoring.parameter import Parameter
-from psthreads.web.http.current import current_globals, current_request
+from psthreads.web.current import current_globals, current_request
 from psthreads.web.http.parameters import value_of
 
 REASON: Final = Parameter("reason", str, "", description="why, for the audit: 500 characters of it are kept")

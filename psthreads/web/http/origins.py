@@ -16,7 +16,7 @@ from flask import Flask, Request, Response, request
 from werkzeug.sansio.utils import get_current_url
 
 from psthreads.domain.errors import ForeignRequest
-from psthreads.web.http.current import current_request
+from psthreads.web.current import current_request
 
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _BEARER: Final = "bearer "

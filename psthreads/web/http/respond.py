@@ -18,7 +18,7 @@ from werkzeug.datastructures import Headers
 from psthreads.documents.result_files import owner
 from psthreads.domain.errors import PsthreadsError
 from psthreads.domain.model import Event, LogPage, Thread, ThreadPage, clean, iso
-from psthreads.web.http.current import current_request
+from psthreads.web.current import current_request
 from psthreads.web.http.routing import API_PREFIX
 
 if TYPE_CHECKING:

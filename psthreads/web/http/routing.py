@@ -17,9 +17,9 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.routing import Map, MapAdapter, Rule
 from werkzeug.wsgi import get_host
 
+from psthreads.web.current import current_request
 from psthreads.web.http import unknown_parameters
 from psthreads.web.http.bodies import BoundedRequest
-from psthreads.web.http.current import current_request
 from psthreads.web.http.unknown_parameters import UnknownParameters
 from psthreads.web.telemetry.request_observer import ENDPOINT
 

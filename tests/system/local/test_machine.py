@@ -122,7 +122,7 @@ def test_make_test_says_first_what_is_missing_and_runs_the_tests(bare: Path, che
     assert result.stdout.splitlines() == [
         f"Tests will be left out. {NO_BROWSER}",
         *(f"Tests will be left out. There is no {name}: install it." for name in PROGRAMS),
-        "python -m pytest -n auto tests/unit",
+        "python -m pytest -n auto --dist worksteal tests/unit",
     ]
 
 
@@ -135,7 +135,7 @@ def test_make_test_installs_a_browser_and_says_nothing_where_nothing_is_missing(
     assert result.stdout.splitlines() == [
         "There is no browser: installing chromium and fonts-dejavu-core with apt-get",
         f"The tests use {bare}/chromium",
-        "python -m pytest -n auto tests/unit",
+        "python -m pytest -n auto --dist worksteal tests/unit",
     ]
 
 
