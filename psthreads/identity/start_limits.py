@@ -9,8 +9,6 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from limits import parse
-
 from psthreads.domain.config import NO_RATE
 from psthreads.domain.errors import TooManyRequests
 
@@ -55,15 +53,22 @@ class StartLimits:
         """Return the limits for a start by this member, in this group or on the server."""
         limits = []
         if self._per_member:
-            limits.append(StartLimit(f"ps:limit:starts/{member_id}", *self._per_member, username, _OF_MEMBER))
+            limits.append(_limit(f"starts/{member_id}", self._per_member, username, _OF_MEMBER))
         if self._per_group and group is not None:
-            limits.append(StartLimit(f"ps:limit:starts-in/{group.id}", *self._per_group, group.name, _OF_GROUP))
+            limits.append(_limit(f"starts-in/{group.id}", self._per_group, group.name, _OF_GROUP))
         return limits
+
+
+def _limit(kind: str, rate: tuple[int, int], name: str, sentence: str) -> StartLimit:
+    # Processes with other settings, as while they are changed, count apart: each keeps as many as it needs.
+    return StartLimit(f"ps:limit:{kind}/{rate[0]}/{rate[1]}", *rate, name, sentence)
 
 
 def _parsed(rate: str) -> tuple[int, int] | None:
     """Return the number of starts, and the time for them in milliseconds; None for no limit."""
     if rate == NO_RATE:
         return None
+    from limits import parse  # noqa: PLC0415 (workers know threads, too, and need no package for this)
+
     parsed = parse(rate)
     return parsed.amount, 1000 * parsed.get_expiry()

@@ -27,6 +27,7 @@ OURS: Final = "psthreads"
 _QUEUE: Final = "rq"
 _bound: Final[ContextVar[Mapping[str, object]]] = ContextVar("bound", default=MappingProxyType({}))
 _PLAIN: Final = re.compile(r"[^\s\"'=]+\Z")
+_SHORT: Final = 128
 _MOST: Final = 65_536  # characters of a line, tracebacks included
 
 
@@ -81,11 +82,11 @@ class _TextFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Return all that is written of the record."""
-        first, *more = record.getMessage().split("\n")
+        first, *more = record.getMessage().rstrip("\n").split("\n")
         if fields := _fields(record):
             first += " | " + " ".join([f"{name}={_shown(value)}" for name, value in fields.items()])
-        more += [self.formatException(record.exc_info)] if record.exc_info else []
-        more += [record.stack_info] if record.stack_info else []
+        trace = record.exc_text or (self.formatException(record.exc_info) if record.exc_info else "")
+        more += filter(None, (trace, record.stack_info))
         lines = "\n".join((f"{self.formatTime(record)} {record.name}: {first}", *more))
         return self._mask(lines[:_MOST])
 
@@ -117,7 +118,7 @@ class _JSONFormatter(logging.Formatter):
 def _shown(value: object) -> str:
     if isinstance(value, float):
         return f"{value:.3f}"
-    if isinstance(value, str) and value.isascii() and value.isalnum():
+    if isinstance(value, str) and len(value) <= _SHORT and value.isascii() and value.isalnum():
         return value  # as most are
     text = clean(value)
     return text if _PLAIN.match(text) else json.dumps(text, ensure_ascii=False)

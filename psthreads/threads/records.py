@@ -159,7 +159,7 @@ def parse_thread(thread_id: str, raw: bytes) -> Thread:
     meta = {name: value for name, value in meta.items() if value is not None}
     wrong = {name for name, value in meta.items() if (kind := _KINDS.get(name)) and not _fits(value, kind)}
     wrong |= REQUIRED.keys() - meta.keys()
-    if meta.get("status") not in _STATUSES:
+    if "status" not in wrong and meta["status"] not in _STATUSES:
         wrong.add("status")
     for name in wrong:
         meta.pop(name, None)

@@ -17,8 +17,8 @@ PACKAGE = ROOT / "psthreads"
 @pytest.mark.parametrize(
     ("module", "never"),
     [
-        ("psthreads.worker.worker", ("flask", "gunicorn", "gevent")),
-        ("psthreads.worker.supervisor", ("flask", "gunicorn", "gevent")),
+        ("psthreads.worker.worker", ("flask", "gunicorn", "gevent", "limits")),
+        ("psthreads.worker.supervisor", ("flask", "gunicorn", "gevent", "limits")),
         ("psthreads.client.client", ("flask", "redis", "rq", "gevent")),
         ("psthreads.identity.directory", ("gevent",)),
         ("psthreads.program", ("flask", "redis", "rq", "gevent", "argon2", "psthreads.domain.config")),

@@ -49,6 +49,8 @@ BROKEN: Mapping[str, Change] = {
     "a time out of range": having(created=10**17),
     "a lone surrogate": having(worker=7, name="a\ud800b"),
     "an object as log": having(log_head={}),
+    "a status that is a list": having(status=[]),
+    "a status that is an object": having(status={"a": 1}),
     "a newer version": having(version=99, status="sleeping", groupid=None),
 }
 

@@ -11,10 +11,12 @@ from redis import Redis
 from werkzeug.test import TestResponse
 
 from psthreads.audit.entries import SETUP
+from psthreads.domain.access import Group
 from psthreads.domain.config import Config
 from psthreads.domain.errors import ConfigError, NotSignedIn, TooManyRequests
 from psthreads.identity.credentials import Password
 from psthreads.identity.directory import Directory
+from psthreads.identity.start_limits import StartLimits
 from psthreads.identity.throttles import Throttles
 from psthreads.web.app import create_app
 from tests.redis.web.test_round_trips import Trips, trips
@@ -205,4 +207,6 @@ def test_a_limit_that_is_none_is_refused_at_the_start(rate: str) -> None:
         with pytest.raises(ConfigError, match=f"PSTHREADS_{name}"):
             Config.from_env({f"PSTHREADS_{name}": rate})
         for good in ("10/minute", "10/5 minutes", "10 / second", "500/hour", "3/2 days"):
-            Throttles(Redis(), Config.from_env({f"PSTHREADS_{name}": good}))
+            config = Config.from_env({f"PSTHREADS_{name}": good})
+            assert Throttles(Redis(), config)
+            assert StartLimits(config).of(1, "jjones", Group(1, "acme"))
