@@ -14,6 +14,7 @@ import pytest
 from psthreads.authoring.children import fork_child
 from psthreads.processes.export import export
 from tests.support.checkout import ROOT
+from tests.support.endings import has_ended
 from tests.support.group_of_documents import GroupOfDocuments
 from tests.support.waiting import wait_for
 
@@ -49,7 +50,7 @@ def test_a_child_dies_with_its_parent() -> None:
         assert parent.stdout is not None
         child = psutil.Process(int(parent.stdout.readline()))
         parent.kill()
-        wait_for(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE)
+        wait_for(lambda: has_ended(child))
 
 
 def test_a_process_that_was_forked_cannot_report(tmp_path: Path) -> None:

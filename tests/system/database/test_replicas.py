@@ -203,6 +203,6 @@ def test_every_script_waits_for_replicas_but_those_that_promise_nothing(redis: R
     ]
     promises = {"start", "claim", "beat", "finish", "abandon", "cancel", "delete", "distrust", "revoke_token", "link"}
     assert promises.isdisjoint(unconfirmed)
-    assert len(unconfirmed) == 9 + 17
+    assert len(unconfirmed) == 10 + 17
     others = ThreadScripts(redis, replace(config, replicas=0))
     assert not any(isinstance(script, ConfirmedScript) for script in others._scripts.values())

@@ -17,6 +17,7 @@ from psthreads.domain.model import Status
 from psthreads.local.server import RedisServer
 from psthreads.threads.engine import Engine
 from psthreads.threads.store import ThreadStore
+from tests.support.endings import has_ended
 from tests.support.threads import BY, ended, start
 from tests.support.waiting import wait_for
 from tests.system.stack import Program, supervisor, worker
@@ -40,7 +41,7 @@ def horse_of(program: Program) -> psutil.Process:
 
 
 def is_over(process: psutil.Process) -> bool:
-    return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    return has_ended(process)
 
 
 def test_a_cancelled_thread_is_killed_after_its_grace(

@@ -26,6 +26,7 @@ from psthreads.threads.store import ThreadStore
 from psthreads.worker.horse.execution_fence import ExecutionFence
 from psthreads.worker.shared_state import Execution, Phase, SharedState
 from tests.support.beacons import spans
+from tests.support.endings import has_ended
 from tests.support.threads import ended, new_thread, start
 from tests.support.waiting import wait_for
 from tests.system.stack import worker
@@ -52,7 +53,7 @@ def test_the_result_of_the_second_execution_stays_when_the_first_one_wakes_up(
         _, second = spans(mark)
         (result,) = (config.documents / "results").glob("*/signed-*.txt")
         horse.resume()  # Its worker stands still, and cannot end it.
-        wait_for(lambda: not horse.is_running() or horse.status() == psutil.STATUS_ZOMBIE)
+        wait_for(lambda: has_ended(horse))
         assert result.read_text() == str(second)
         # A horse that had to be killed leaves its temporary file to the janitor.
         assert [path for path in result.parent.iterdir() if not path.name.startswith(".")] == [result]

@@ -6,6 +6,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from psthreads.threads import crew
 from psthreads.threads.engine import Engine
 from psthreads.threads.store import ThreadStore
 from tests.support.beacons import overlap, spans
+from tests.support.endings import has_ended
 from tests.support.threads import BY, ended, start
 from tests.support.waiting import wait_for
 from tests.system.stack import Program, supervisor, worker_of
@@ -49,14 +51,11 @@ def running(engine: Engine, config: Config) -> Iterator[Program]:
 
 def at_work(mark: Path) -> bool:
     """Whether one of those that write the file is running."""
-    return any(is_running(pid) for pid in spans(mark))
-
-
-def is_running(pid: int) -> bool:
-    try:
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
+    for pid in spans(mark):
+        with suppress(psutil.NoSuchProcess):
+            if not has_ended(psutil.Process(pid)):
+                return True
+    return False
 
 
 @pytest.mark.parametrize("number", [signal.SIGSTOP, signal.SIGKILL])

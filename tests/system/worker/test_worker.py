@@ -24,6 +24,7 @@ from psthreads.domain.model import Status
 from psthreads.threads.engine import Engine
 from psthreads.threads.janitor import Janitor
 from psthreads.threads.store import ThreadStore
+from tests.support.endings import has_ended
 from tests.support.threads import BY, ended, new_thread, start
 from tests.support.waiting import wait_for
 from tests.system.stack import Program, supervisor, worker
@@ -270,7 +271,7 @@ def test_the_horse_dies_with_its_worker_and_the_thread_ends_or_restarts(
         wait_for(lambda: lines_of(mark))
         horse = horse_of(program)
         os.kill(program.pid, signal.SIGKILL)
-        wait_for(lambda: not horse.is_running() or horse.status() == psutil.STATUS_ZOMBIE, 5)
+        wait_for(lambda: has_ended(horse), 5)
     if final is Status.COMPLETED:
         with worker(config):
             done = ended(store, thread)
@@ -299,7 +300,7 @@ def test_a_worker_that_was_declared_lost_and_wakes_up_writes_nothing(
         total = store.log(thread.id).total
         horse.resume()
         # The horse learns it from the first report that is refused, even while its worker hangs.
-        wait_for(lambda: not horse.is_running() or horse.status() == psutil.STATUS_ZOMBIE, 10)
+        wait_for(lambda: has_ended(horse), 10)
         os.kill(program.pid, signal.SIGCONT)
         other = start(engine, "count")
         assert ended(store, other).status is Status.COMPLETED, "the worker did not go on"
@@ -374,7 +375,7 @@ def test_workers_end_with_a_supervisor_that_is_killed(config: Config, redis: Red
         wait_for(lambda: engine.workers() == 2)
         workers = program.children()
         os.kill(program.pid, signal.SIGKILL)
-        wait_for(lambda: not any(p.is_running() and p.status() != psutil.STATUS_ZOMBIE for p in workers))
+        wait_for(lambda: all(map(has_ended, workers)))
 
 
 def test_rq_shows_our_queue_and_workers(config: Config, redis: Redis, engine: Engine, running: Program) -> None:

@@ -1,0 +1,14 @@
+"""Whether an operating system process has ended."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+import psutil
+
+
+def has_ended(process: psutil.Process) -> bool:
+    """Whether it has ended, also where nobody has asked for its exit status. It may go while it is looked at."""
+    with suppress(psutil.NoSuchProcess):
+        return process.status() == psutil.STATUS_ZOMBIE
+    return True
