@@ -63,7 +63,7 @@ class ThreadStore(Executions):
 
     def create(self, new: NewThread, key: str = "", fingerprint: str = "") -> str:
         """Do as `start`; return the thread's id."""
-        return str(self._create(new, key, fingerprint)[0].decode())
+        return str(self._create(new, self._name(new), key, fingerprint)[0].decode())
 
     def start(self, new: NewThread, key: str = "", fingerprint: str = "") -> Thread:
         """Store a thread and queue it, in one step; return it.
@@ -72,11 +72,12 @@ class ThreadStore(Executions):
         another fingerprint raises IdempotencyConflict. Raises ThreadNotFound where the key's thread is gone, and
         TooManyRequests where a limit of the new thread is reached.
         """
-        stored_id, *stored = self._create(new, key, fingerprint)
+        name = self._name(new)
+        stored_id, *stored = self._create(new, name, key, fingerprint)
         if len(stored) == 1:
             thread = self.with_result(self.parse(stored_id.decode(), *stored))
         else:
-            thread = records.new_thread(new, self._name(new), *stored)
+            thread = records.new_thread(new, name, *stored)
         if thread.id == new.id:
             thread_lines.accepted(thread)
         return thread
@@ -84,10 +85,10 @@ class ThreadStore(Executions):
     def _name(self, new: NewThread) -> str:
         return self._mask(clean(new.name))
 
-    def _create(self, new: NewThread, key: str, fingerprint: str) -> Sequence[Any]:
+    def _create(self, new: NewThread, name: str, key: str, fingerprint: str) -> Sequence[Any]:
         meta: dict[str, Any] = {
             "version": records.VERSION,
-            "name": self._name(new),
+            "name": name,
             "process": new.process,
             "username": new.username,
             "memberid": new.member_id,
@@ -111,7 +112,6 @@ class ThreadStore(Executions):
             args["idempotency_key"] = _idempotency_key(new.by, key)
         if new.limits:
             args["limits"] = [limit.fields() for limit in new.limits]
-        name = str(meta["name"])
         fields = {**new.fields, "description": name} if "description" in new.fields else new.fields
         created = self._run("start", args, *(part for pair in fields.items() for part in pair))
         if not created:

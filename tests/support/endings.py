@@ -8,7 +8,7 @@ import psutil
 
 
 def has_ended(process: psutil.Process) -> bool:
-    """Whether it has ended, also where nobody has asked for its exit status. It may go while it is looked at."""
-    with suppress(psutil.NoSuchProcess):
+    """Return whether a process has ended, also where nobody has asked for its exit status."""
+    with suppress(psutil.NoSuchProcess):  # It may go while it is looked at.
         return process.status() == psutil.STATUS_ZOMBIE
     return True

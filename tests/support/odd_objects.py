@@ -140,9 +140,9 @@ def _odd_check(start: Start) -> Answer | None:
     how = str(start.values["how"])
     if how == "spin":
         while True:
-            time.sleep(0.001)  # It never ends by itself: the check is at fault, and is to be ended.
+            time.sleep(0.001)  # without an end, which is the fault: whoever runs the check is to end it
     if how == "sleep":
-        time.sleep(8)  # in one call, for longer than checks may take; no test waits for its end
+        time.sleep(8)  # the fault: one call, which takes longer than a check may, and cannot be ended within
     if how == "answer":
         return cast("Answer", Unprintable())
     raise {

@@ -50,7 +50,7 @@ def running(engine: Engine, config: Config) -> Iterator[Program]:
 
 
 def at_work(mark: Path) -> bool:
-    """Whether one of those that write the file is running."""
+    """Return whether one of those that write the file is running."""
     for pid in spans(mark):
         with suppress(psutil.NoSuchProcess):
             if not has_ended(psutil.Process(pid)):
