@@ -84,19 +84,24 @@ class Faults:
         if worker is None:
             return None
         horses = machine.horses_of(worker)
-        return self._kill(machine, [worker.pid, *(horse.pid for horse in kin(worker))], horses)
+        return self._kill(machine, [worker.pid, *(horse.pid for horse in kin(worker.pid))], horses)
 
     def kill_supervisor(self) -> Hit | None:
         """Kill one supervisor, and nothing that it started."""
         machine = self._machine()
-        return self._kill(machine, [self._pid(machine)], machine.horses(), watched=False)
+        return self._kill(machine, self._supervisor(machine), machine.horses(), watched=False)
+
+    def kill_warden(self) -> Hit | None:
+        """Kill the warden of one supervisor, and nothing that it started."""
+        machine = self._machine()
+        return self._kill(machine, [machine.warden], machine.horses(), watched=False)
 
     def kill_machine(self) -> Hit | None:
         """Kill everything on one machine, as a power failure would."""
         machine = self._machine()
         horses = machine.horses()
-        family = [process.pid for process in machine.family()]
-        return self._kill(machine, [self._pid(machine), *family], horses, watched=False)
+        machine.kill_family()
+        return self._kill(machine, [], horses, watched=False)
 
     def kill_web(self) -> Hit | None:
         """Kill a web process or its master."""
@@ -121,7 +126,7 @@ class Faults:
     def stop_supervisor(self) -> Hit | None:
         """Tell one supervisor to stop."""
         machine = self._machine()
-        return Hit(machine.name) if strike(self._pid(machine), signal.SIGTERM) else None
+        return Hit(machine.name) if strike(machine.warden, signal.SIGTERM) else None
 
     # A program stands still for a while.
 
@@ -138,7 +143,12 @@ class Faults:
     def pause_supervisor(self) -> Hit | None:
         """Let one supervisor stand still."""
         machine = self._machine()
-        return self._pause(machine.name, self._pid(machine))
+        return next((self._pause(machine.name, pid) for pid in self._supervisor(machine)), None)
+
+    def pause_warden(self) -> Hit | None:
+        """Let the warden of one supervisor stand still."""
+        machine = self._machine()
+        return self._pause(machine.name, machine.warden)
 
     def pause_web_master(self) -> Hit | None:
         """Let the master of the web processes stand still."""
@@ -207,10 +217,8 @@ class Faults:
         return machine, self._draw.choice(busy or workers) if workers else None
 
     @staticmethod
-    def _pid(machine: Machine) -> int:
-        if machine.process is None:
-            raise RuntimeError("The machine was not started")
-        return machine.process.pid
+    def _supervisor(machine: Machine) -> list[int]:
+        return list(filter(None, [machine.supervisor()]))
 
     @staticmethod
     def _kill(machine: Machine, victims: list[int], horses: list[int], *, watched: bool = True) -> Hit:

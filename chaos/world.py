@@ -29,6 +29,7 @@ MONITOR: Final = "the-monitor-of-the-storm"
 
 ROOT: Final = Path(__file__).parent.parent
 _POLL_SECONDS: Final = 0.2
+_LOOKS: Final = 2  # at a family that is to die
 _LOG: Final = "PSTHREADS_CHAOS_LOG"
 
 
@@ -56,12 +57,7 @@ class Program:
 
     def children(self) -> list[psutil.Process]:
         """Return the processes that the program started itself."""
-        if self.process is None:
-            return []
-        try:
-            return kin(psutil.Process(self.process.pid))
-        except psutil.NoSuchProcess:
-            return []
+        return kin(self.process.pid) if self.process is not None else []
 
     def family(self) -> list[psutil.Process]:
         """Return the program's process and whatever came from it, also what has left it."""
@@ -73,6 +69,19 @@ class Program:
                 if process.environ().get(_LOG) == str(self._log):
                     members.append(process)
         return members
+
+    def kill_family(self) -> None:
+        """Kill all of them at the same instant, as a power failure would."""
+        stopped: set[int] = set()
+        # One that is stopped starts no other any more. The second look finds what had no environment at the first,
+        # since its program was being replaced.
+        for _ in range(_LOOKS):
+            while found := {member.pid for member in self.family()} - stopped:
+                for pid in found:
+                    strike(pid, signal.SIGSTOP)
+                stopped |= found
+        for pid in stopped:
+            strike(pid, signal.SIGKILL)
 
     def stop(self) -> None:
         """End it, and whatever it started."""
@@ -101,10 +110,22 @@ class Machine(Program):
         if self.process is not None:
             self.fork_limit.hold(self.process.pid)
 
+    @property
+    def warden(self) -> int:
+        """The process id of the supervisor's warden."""
+        if self.process is None:
+            raise RuntimeError("The machine was not started")
+        return self.process.pid
+
+    def supervisor(self) -> int:
+        """Return the process id of the supervisor; 0 where there is none."""
+        # Whatever else has come to be a child of its warden has a session of its own, or a worker's.
+        return next((child.pid for child in self.children() if session(child) == self.warden), 0)
+
     def workers(self) -> list[psutil.Process]:
         """Return the worker processes that live now."""
         # What a worker left behind may have become a child of the supervisor.
-        return [child for child in self.children() if is_worker(child)]
+        return [child for child in kin(self.supervisor()) if is_worker(child)]
 
     def horses(self) -> list[int]:
         """Return the process ids of the horses that run something."""
@@ -112,12 +133,12 @@ class Machine(Program):
 
     def horses_of(self, worker: psutil.Process) -> list[int]:
         """Return the process id of a worker's horse, if that runs something."""
-        return [horse.pid for horse in kin(worker) if thread_of(horse.pid, self._trails)]
+        return [horse.pid for horse in kin(worker.pid) if thread_of(horse.pid, self._trails)]
 
     def set_forking(self, *, may_fork: bool) -> None:
         """Let the supervisor and its workers fork or not."""
-        pids = [worker.pid for worker in self.workers()]
-        self.fork_limit.set([*pids, *([self.process.pid] if self.process else [])], may_fork=may_fork)
+        pids = [self.supervisor(), *(worker.pid for worker in self.workers())]
+        self.fork_limit.set(list(filter(None, pids)), may_fork=may_fork)
 
 
 class Programs:
@@ -236,10 +257,12 @@ def configured(folder: Path, redis_url: str, machines: int, workers: int) -> Con
     )
 
 
-def kin(process: psutil.Process) -> list[psutil.Process]:
-    """Return the living children of this process."""
+def kin(pid: int) -> list[psutil.Process]:
+    """Return the living children of a process; none where it is gone, or its id is 0."""
     try:
-        return [child for child in process.children() if child.status() != psutil.STATUS_ZOMBIE]
+        return (
+            [child for child in psutil.Process(pid).children() if child.status() != psutil.STATUS_ZOMBIE] if pid else []
+        )
     except psutil.NoSuchProcess:
         return []
 
@@ -247,9 +270,17 @@ def kin(process: psutil.Process) -> list[psutil.Process]:
 def is_worker(process: psutil.Process) -> bool:
     """Return whether this child of a supervisor is a worker's process."""
     try:
-        return os.getsid(process.pid) == process.pid and any("worker.worker" in word for word in process.cmdline())
-    except (psutil.Error, OSError):
+        return session(process) == process.pid and any("worker.worker" in word for word in process.cmdline())
+    except psutil.Error:
         return False
+
+
+def session(process: psutil.Process) -> int:
+    """Return the id of a process's session; 0 where the process is gone."""
+    try:
+        return os.getsid(process.pid)
+    except OSError:
+        return 0
 
 
 def strike(pid: int, number: signal.Signals) -> bool:

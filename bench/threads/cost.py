@@ -113,11 +113,11 @@ def measure_cheap(count: int = FEW, watched: int = WATCHED) -> dict[str, float]:
 def measure() -> dict[str, float]:
     """Measure the same, the bytes of 10,000 kept threads, and the memory of an idle worker."""
     figures = measure_cheap()
-    with queued(MANY, workers=2) as run, run.workers() as supervisor:
+    with queued(MANY, workers=2) as run, run.workers() as warden:
         _await(lambda: run.ended == MANY)
         figures |= {f"{name}_of_{MANY}": size for name, size in _of_a_kept_thread(run).items()}
         time.sleep(IDLE_SECONDS)
-        sizes = [_proportional(worker) / 1e6 for worker in psutil.Process(supervisor.pid).children()]
+        sizes = [_proportional(worker) / 1e6 for worker in psutil.Process(warden.pid).children()[0].children()]
     print(f"  idle workers, each with its horse: {', '.join(f'{size:.1f} MB' for size in sizes)}")
     return figures | {"idle_worker_pss_mb": max(sizes)}
 

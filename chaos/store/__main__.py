@@ -206,8 +206,8 @@ def _strike(arguments: argparse.Namespace, clients: list[Rounds], programs: tupl
 def _kill_one(draw: random.Random, programs: tuple[Program, Program]) -> None:
     """Kill a web process, a worker or a horse."""
     web, worker = programs
-    workers = worker.children()
-    horses: list[psutil.Process] = [horse for each in workers for horse in kin(each)]
+    workers = [each for supervisor in worker.children() for each in kin(supervisor.pid)]
+    horses: list[psutil.Process] = [horse for each in workers for horse in kin(each.pid)]
     victims = draw.choice([horses, horses, workers, web.children()])
     if victims:
         strike(draw.choice(victims).pid, signal.SIGKILL)

@@ -35,11 +35,13 @@ def descendants(pid: int) -> list[int]:
 
 def program(pid: int) -> str:
     """Return the name of the program that a process runs; empty for a process that has ended."""
-    with suppress(OSError):
-        before, _, after = (_PROC / str(pid) / "stat").read_text(errors="replace").rpartition(")")
-        if after.split()[0] not in _ENDED:
-            return before.partition("(")[2]
-    return ""
+    name, state = _name_and_state(pid)
+    return name if state not in _ENDED else ""
+
+
+def is_stopped(pid: int) -> bool:
+    """Return whether a process stands still after a signal such as SIGSTOP."""
+    return _name_and_state(pid)[1] == "T"
 
 
 def resident(pids: Iterable[int]) -> int:
@@ -60,6 +62,13 @@ def proportional(pids: Iterable[int]) -> int:
                 if line.startswith("Pss:"):
                     total += int(line.split()[1]) * 1024
     return total
+
+
+def _name_and_state(pid: int) -> tuple[str, str]:
+    with suppress(OSError):
+        before, _, after = (_PROC / str(pid) / "stat").read_text(errors="replace").rpartition(")")
+        return before.partition("(")[2], after.split()[0]
+    return "", ""
 
 
 def _children(pid: int) -> list[int]:

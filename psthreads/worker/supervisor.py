@@ -54,6 +54,7 @@ _WORKER: Final = (
 class _Slot:
     """A worker process, or none, when it was last started, and since when it is stopped."""
 
+    number: int
     process: subprocess.Popen[bytes] | None = None
     state: SharedState | None = None
     started: float = float("-inf")
@@ -61,13 +62,14 @@ class _Slot:
 
 
 class Supervisor:
-    """Runs `config.workers` worker processes until a signal stops it."""
+    """Runs `config.workers` worker processes until a signal stops it. It notes their process ids, for its warden."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, pids: memoryview[int]) -> None:
         self._config = config
+        self._pids = pids
         self._wakeup = Wakeup()
         self._stopping = False
-        self._slots = [_Slot() for _ in range(config.workers)]
+        self._slots = [_Slot(number) for number in range(config.workers)]
         self._redis = connect(config.redis_url, connections=4)
         self._store = ThreadStore(self._redis, config)
         self._lost_workers = LostWorkerReporter(self._redis, self._store)
@@ -138,6 +140,7 @@ class Supervisor:
                 start_new_session=True,
                 pass_fds=(page,),
             )
+            self._pids[slot.number] = slot.process.pid
         except OSError as error:  # The machine has no room for another process.
             _log.error("A worker cannot be started: %s", error)
         finally:
@@ -162,8 +165,8 @@ class Supervisor:
 
     def _clean_up(self, slot: _Slot, why: str) -> None:
         """End what is left of a worker that has ended; then give up its thread."""
-        slot.process = None
-        end_children(spare={each.process.pid for each in self._slots if each.process is not None})
+        slot.process, self._pids[slot.number] = None, 0
+        end_children(spare=self._pids)
         if slot.state is not None:
             self._lost_workers.report(LostWorker(slot.state.worker, slot.state.execution, why))
         slot.state = None

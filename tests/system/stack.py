@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Self
 
 import psutil
@@ -56,7 +57,7 @@ class Program:
 
     def __exit__(self, *_: object) -> None:
         assert self.process is not None
-        left = self.children()
+        left = psutil.Process(self.process.pid).children(recursive=True) if self.process.poll() is None else []
         self.process.kill()
         self.process.wait()
         for process in left:
@@ -78,9 +79,18 @@ def worker(config: Config) -> Program:
     return Program(config, [sys.executable, "-c", WORKER, str(os.getpid())])
 
 
-def supervisor(config: Config, **environment: str) -> Program:
+class Supervisor(Program):
+    """`psthreads worker`: its supervisor, whose warden is the process that was started."""
+
+    @cached_property
+    def pid(self) -> int:
+        assert self.process is not None
+        return wait_for(psutil.Process(self.process.pid).children)[0].pid
+
+
+def supervisor(config: Config, **environment: str) -> Supervisor:
     """`psthreads worker`."""
-    return Program(config, SUPERVISOR, **environment)
+    return Supervisor(config, SUPERVISOR, **environment)
 
 
 def web(config: Config) -> Program:

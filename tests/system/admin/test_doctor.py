@@ -18,6 +18,7 @@ from psthreads.audit.entries import SETUP
 from psthreads.domain.config import Config
 from psthreads.domain.errors import ConfigError
 from psthreads.local.programs import GUNICORN, SUPERVISOR
+from psthreads.system import child_processes
 from psthreads.system.confinement import FILES, NETWORK
 from psthreads.threads import janitor
 from psthreads.threads.janitor import Janitor
@@ -227,7 +228,8 @@ def test_a_certificate_that_nobody_checks_is_told(config: Config) -> None:
 
 
 def test_both_programs_end_within_25_seconds_of_sigterm_by_default() -> None:
-    workers = supervisor._LEAVE_SECONDS + supervisor._TELL_SECONDS + janitor._STOP_SECONDS
+    own = supervisor._LEAVE_SECONDS + supervisor._TELL_SECONDS + janitor._STOP_SECONDS
+    workers = own + child_processes.LAST_SECONDS
     assert Config().shutdown + workers <= 25
     assert supervisor._LEAVE_SECONDS > LEAVE_SECONDS
 

@@ -34,6 +34,13 @@ for _ in sys.stdin:
         print("refused", flush=True)
 """
 
+STARTS = """
+import subprocess, sys, time
+while True:
+    subprocess.Popen(["sleep", "60"])
+    time.sleep(0.002)
+"""
+
 STALLED = """
 import sys, time
 from chaos.stalls import Stalls
@@ -90,6 +97,20 @@ def test_a_storm_leaves_the_programs_of_another_one_alone(tmp_path: Path) -> Non
     finally:
         for program in programs:
             program.stop()
+
+
+def test_a_machine_dies_at_one_instant_also_while_it_starts_programs(tmp_path: Path) -> None:
+    program = Program("machine0", Config(), (sys.executable, "-c", STARTS), tmp_path / "machine0.log")
+    program.start()
+    try:
+        wait_for(lambda: len(program.family()) > 20)
+        program.kill_family()
+        assert program.process is not None
+        assert program.process.wait(5) == -signal.SIGKILL
+        wait_for(lambda: not program.family(), 5)
+    finally:
+        for process in program.family():
+            process.kill()
 
 
 def test_a_machine_forks_again_once_it_may(tmp_path: Path) -> None:

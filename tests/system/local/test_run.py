@@ -166,8 +166,8 @@ def test_nothing_is_left_however_it_ends_even_with_a_thread_at_work(folder: Path
             route = "/members/{member}/groups/{group}/samples/spin"
             client.start("spin", "acme", route=route, mark=str(mark), idempotency_key="")
         wait_for(mark.exists)
-        # The server, gunicorn and its worker, the supervisor, and two workers with a horse each.
-        assert len(runner.started()) == 8, [process.cmdline() for process in runner.started()]
+        # The server, gunicorn and its worker, the supervisor with its warden, and two workers with a horse each.
+        assert len(runner.started()) == 9, [process.cmdline() for process in runner.started()]
         end(runner)
         assert runner.ended() == code
         if code == 0:

@@ -64,7 +64,9 @@ def test_a_horse_ends_itself_where_its_worker_and_its_supervisor_stand_still(
         thread = start(engine, "again", mark=str(mark), seconds=6)
         wait_for(mark.exists)
         horse = psutil.Process(next(iter(spans(mark))))
-        stopped = [psutil.Process(watchdog.pid), *psutil.Process(watchdog.pid).children()]
+        assert watchdog.process is not None
+        warden, watcher = (psutil.Process(pid) for pid in (watchdog.process.pid, watchdog.pid))
+        stopped = [warden, watcher, *watcher.children()]
         with worker(config):
             for each in stopped:
                 each.suspend()

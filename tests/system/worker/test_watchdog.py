@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -14,21 +17,31 @@ import psutil
 import pytest
 from redis import Redis
 
+from chaos.fork_limit import ForkLimit
 from psthreads.authoring.plugins import load
 from psthreads.domain.config import Config
 from psthreads.domain.model import Status
+from psthreads.local.programs import SUPERVISOR
 from psthreads.threads import crew
 from psthreads.threads.engine import Engine
 from psthreads.threads.store import ThreadStore
 from tests.support.beacons import overlap, spans
+from tests.support.checkout import ROOT
 from tests.support.endings import has_ended
+from tests.support.machine import Missing
+from tests.support.needs import leave_out
 from tests.support.threads import BY, ended, start
 from tests.support.waiting import wait_for
-from tests.system.stack import Program, supervisor, worker_of
+from tests.system.stack import Supervisor, supervisor, worker_of
 
 PROMISED = 2.0
 """Seconds until a lost worker's thread runs again."""
 HOW = ["child", "session", "detached"]
+IGNORING = """
+import os, signal, sys
+signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
 
 
 @pytest.fixture
@@ -43,7 +56,7 @@ def engine(redis: Redis, config: Config, store: ThreadStore) -> Engine:
 
 
 @pytest.fixture
-def running(engine: Engine, config: Config) -> Iterator[Program]:
+def running(engine: Engine, config: Config) -> Iterator[Supervisor]:
     with supervisor(config) as program:
         wait_for(lambda: engine.workers() == 2)
         yield program
@@ -58,6 +71,13 @@ def at_work(mark: Path) -> bool:
     return False
 
 
+def kill_at_once(*pids: int) -> None:
+    """Kill these processes, none of which sees another one's end."""
+    for number in (signal.SIGSTOP, signal.SIGKILL):
+        for pid in pids:
+            os.kill(pid, number)
+
+
 @pytest.mark.parametrize("number", [signal.SIGSTOP, signal.SIGKILL])
 def test_a_worker_that_stands_still_or_dies_is_replaced_within_two_seconds(
     number: signal.Signals,
@@ -65,7 +85,7 @@ def test_a_worker_that_stands_still_or_dies_is_replaced_within_two_seconds(
     engine: Engine,
     store: ThreadStore,
     config: Config,
-    running: Program,
+    running: Supervisor,
     tmp_path: Path,
 ) -> None:
     mark = tmp_path / "mark"
@@ -85,7 +105,7 @@ def test_a_worker_that_stands_still_or_dies_is_replaced_within_two_seconds(
 
 @pytest.mark.parametrize("how", HOW)
 def test_a_program_that_a_killed_workers_process_had_started_is_gone_before_the_next_begins(
-    how: str, redis: Redis, engine: Engine, store: ThreadStore, config: Config, running: Program, tmp_path: Path
+    how: str, redis: Redis, engine: Engine, store: ThreadStore, config: Config, running: Supervisor, tmp_path: Path
 ) -> None:
     mark = tmp_path / "mark"
     thread = start(engine, "employer", mark=str(mark), how=how)
@@ -114,7 +134,9 @@ def test_nothing_of_a_thread_is_at_work_once_it_has_ended(
 
 
 @pytest.mark.parametrize("how", HOW)
-def test_all_ends_with_a_supervisor_that_is_killed(how: str, engine: Engine, running: Program, tmp_path: Path) -> None:
+def test_all_ends_with_a_supervisor_that_is_killed(
+    how: str, engine: Engine, running: Supervisor, tmp_path: Path
+) -> None:
     mark = tmp_path / "mark"
     start(engine, "employer", mark=str(mark), how=how)
     wait_for(lambda: spans(mark))
@@ -122,8 +144,106 @@ def test_all_ends_with_a_supervisor_that_is_killed(how: str, engine: Engine, run
     wait_for(lambda: not at_work(mark), 5)
 
 
+@pytest.mark.parametrize("how", HOW)
+def test_what_a_thread_had_started_ends_while_its_supervisor_stands_still(
+    how: str, redis: Redis, engine: Engine, store: ThreadStore, config: Config, running: Supervisor, tmp_path: Path
+) -> None:
+    mark = tmp_path / "mark"
+    thread = start(engine, "employer", mark=str(mark), how=how)
+    wait_for(lambda: spans(mark))
+    worker = worker_of(redis, config, store, thread.id)
+    others = [each for each in psutil.Process(running.pid).children() if each != worker]
+    os.kill(running.pid, signal.SIGSTOP)
+    kill_at_once(worker.pid, *(each.pid for each in worker.children()))
+    wait_for(lambda: not at_work(mark), PROMISED)
+    assert len(others) == 1
+    assert not has_ended(others[0])
+    os.kill(running.pid, signal.SIGCONT)
+    wait_for(lambda: len(spans(mark)) == 2)
+    assert overlap(mark) < 0
+
+
+@pytest.mark.parametrize("how", HOW)
+def test_all_ends_with_a_supervisor_a_worker_and_a_horse_that_are_killed_at_once(
+    how: str, redis: Redis, engine: Engine, store: ThreadStore, config: Config, running: Supervisor, tmp_path: Path
+) -> None:
+    mark = tmp_path / "mark"
+    thread = start(engine, "employer", mark=str(mark), how=how)
+    wait_for(lambda: spans(mark))
+    worker = worker_of(redis, config, store, thread.id)
+    kill_at_once(running.pid, worker.pid, *(each.pid for each in worker.children()))
+    wait_for(lambda: not at_work(mark), PROMISED)
+    assert running.process is not None
+    assert running.process.wait(PROMISED) == -signal.SIGKILL
+
+
+def test_all_ends_with_a_warden_that_is_killed_while_a_worker_stands_still(
+    redis: Redis, engine: Engine, store: ThreadStore, config: Config, running: Supervisor, tmp_path: Path
+) -> None:
+    mark = tmp_path / "mark"
+    thread = start(engine, "employer", mark=str(mark), how="detached")
+    wait_for(lambda: spans(mark))
+    assert running.process is not None
+    all_of_them = [psutil.Process(running.pid), *running.children()]
+    worker_of(redis, config, store, thread.id).suspend()
+    running.process.kill()
+    wait_for(lambda: not at_work(mark), PROMISED)
+    wait_for(lambda: all(map(has_ended, all_of_them)), PROMISED)
+
+
+def test_what_a_thread_had_started_ends_where_its_worker_and_its_supervisor_stand_still(
+    redis: Redis, engine: Engine, store: ThreadStore, config: Config, running: Supervisor, tmp_path: Path
+) -> None:
+    mark = tmp_path / "mark"
+    thread = start(engine, "employer", mark=str(mark), how="detached")
+    wait_for(lambda: spans(mark))
+    worker = worker_of(redis, config, store, thread.id)
+    (horse,) = worker.children()
+    for pid in (running.pid, worker.pid):
+        os.kill(pid, signal.SIGSTOP)
+    horse.kill()
+    wait_for(lambda: not at_work(mark), PROMISED)
+    os.kill(running.pid, signal.SIGCONT)
+    wait_for(lambda: len(spans(mark)) == 2)
+    assert overlap(mark) < 0
+
+
+def test_a_supervisor_that_stands_still_ends_in_order_when_it_is_told_to(running: Supervisor) -> None:
+    os.kill(running.pid, signal.SIGSTOP)
+    assert running.process is not None
+    running.process.terminate()
+    assert running.process.wait(30) == 0
+
+
+def test_a_supervisor_without_room_for_its_process_says_so(config: Config) -> None:
+    limit = ForkLimit("test")
+    limit.create()
+    try:
+        if not limit.is_possible:
+            leave_out(Missing("Forking cannot be forbidden here: neither by a control group nor by RLIMIT_NPROC."))
+        waiting = ["sh", "-c", "read line; exec " + shlex.join(SUPERVISOR)]
+        environment = {**os.environ, **config.to_env(), "PYTHONPATH": str(ROOT)}
+        with subprocess.Popen(waiting, stdin=subprocess.PIPE, stderr=subprocess.PIPE, env=environment) as program:
+            limit.hold(program.pid)
+            limit.set([program.pid], may_fork=False)
+            _, said = program.communicate(b"go\n", 30)
+        assert program.returncode == 1
+        assert said.startswith(b"The supervisor cannot be started: ")
+        assert said.count(b"\n") == 1
+    finally:
+        limit.remove()
+
+
+def test_a_program_knows_how_its_supervisor_ended_whoever_ignores_its_children(engine: Engine, config: Config) -> None:
+    with Supervisor(config, [sys.executable, "-c", IGNORING, *SUPERVISOR]) as program:
+        wait_for(lambda: engine.workers() == 2)
+        assert program.process is not None
+        program.process.terminate()
+        assert program.process.wait(30) == 0
+
+
 def test_a_worker_that_is_stopped_for_a_moment_goes_on(
-    redis: Redis, engine: Engine, store: ThreadStore, config: Config, running: Program, tmp_path: Path
+    redis: Redis, engine: Engine, store: ThreadStore, config: Config, running: Supervisor, tmp_path: Path
 ) -> None:
     mark = tmp_path / "mark"
     thread = start(engine, "plain", mark=str(mark), seconds=3)
