@@ -154,11 +154,15 @@ def test_a_scrape_costs_the_same_however_many_threads_there_are(
 ) -> None:
     client = monitored(config)
 
-    def commands() -> int:
+    def calls() -> int:
         scrape(client)
         before = sum(each["calls"] for each in redis.info("commandstats").values())
         scrape(client)
         return int(sum(each["calls"] for each in redis.info("commandstats").values()) - before)
+
+    def commands() -> int:
+        # What the web process does beside its requests can only add some.
+        return min(calls() for _ in range(5))
 
     run(engine, store, Status.COMPLETED)
     start(engine, "count", group=None)
