@@ -7,7 +7,7 @@ import sys
 
 from psthreads.domain.config import FOR_WEB, Config
 from psthreads.domain.errors import PsthreadsError
-from psthreads.system.child_processes import fork_warded, shared_ids
+from psthreads.system.child_processes import fork_under_warden, shared_ids
 
 
 def main() -> int:
@@ -21,7 +21,7 @@ def main() -> int:
         pids = shared_ids(config.workers)
         try:
             # Before any Python thread is there, and before the supervisor's imports, which its warden does not need.
-            code = fork_warded(pids)
+            code = fork_under_warden(pids)
         except OSError as error:
             raise PsthreadsError(f"The supervisor cannot be started: {error}") from error
         if code is not None:

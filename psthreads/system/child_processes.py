@@ -77,7 +77,7 @@ def shared_ids(count: int) -> memoryview[int]:
     return memoryview(mmap.mmap(-1, count * struct.calcsize("i"))).cast("i")
 
 
-def fork_warded(spared: memoryview[int]) -> int | None:
+def fork_under_warden(spared: memoryview[int]) -> int | None:
     """Fork, and return None in the child, which is the program; be its warden here, and return its exit code.
 
     The warden passes SIGTERM and SIGINT on, and kills what the program has left behind at its end. Where a signal has

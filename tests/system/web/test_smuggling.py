@@ -14,11 +14,14 @@ import requests
 from lxml import etree
 from redis import Redis
 
+from psthreads.documents.layout import open_storage
 from psthreads.domain.config import Config
+from psthreads.identity.directory import Directory
 from psthreads.local.programs import free_port
 from psthreads.local.server import RedisServer
 from psthreads.threads.store import ThreadStore
 from tests.support.people import People
+from tests.support.speed import QuickHashes
 from tests.support.threads import new_thread
 from tests.support.waiting import wait_for
 from tests.system.stack import web
@@ -34,8 +37,21 @@ def config(server: RedisServer, tmp_path_factory: pytest.TempPathFactory) -> Con
     return Config(redis_url=server.url, port=free_port(), documents=folder, processes=processes)
 
 
+# The web process is shared. One whose Redis is emptied between two tests answers 503, as it should.
 @pytest.fixture(scope="module")
-def port(config: Config) -> Iterator[int]:
+def redis(server: RedisServer) -> Iterator[Redis]:
+    with Redis(unix_socket_path=str(server.socket)) as client:
+        client.flushall()
+        yield client
+
+
+@pytest.fixture(scope="module")
+def people(redis: Redis, config: Config) -> People:
+    return People(Directory(redis, QuickHashes()), open_storage(config))
+
+
+@pytest.fixture(scope="module")
+def port(config: Config, redis: Redis) -> Iterator[int]:
     def is_up() -> bool:
         try:
             return requests.get(f"http://127.0.0.1:{config.port}/healthz", timeout=5).ok
