@@ -12,12 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from chaos.fork_limit import ForkLimit
 from chaos.trails import MACHINE, Trail, processes
 from chaos.world import Program
 from psthreads.domain.config import Config
-from tests.support.machine import Missing
-from tests.support.needs import leave_out
+from tests.support.forking import fork_limit
 from tests.support.waiting import wait_for
 
 ID = "c" * 32
@@ -113,29 +111,25 @@ def test_a_machine_dies_at_one_instant_also_while_it_starts_programs(tmp_path: P
             process.kill()
 
 
-def test_a_machine_forks_again_once_it_may(tmp_path: Path) -> None:
-    limit = ForkLimit("test")
-    limit.create()
-    try:
-        if not limit.is_possible:
-            leave_out(Missing("Forking cannot be forbidden here: neither by a control group nor by RLIMIT_NPROC."))
-        with subprocess.Popen([sys.executable, "-c", FORKS], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as program:
-            limit.hold(program.pid)
+def test_a_machine_forks_again_once_it_may() -> None:
+    with (
+        fork_limit() as limit,
+        subprocess.Popen([sys.executable, "-c", FORKS], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as program,
+    ):
+        limit.hold(program.pid)
 
-            def answer() -> bytes:
-                assert program.stdin
-                assert program.stdout
-                program.stdin.write(b"fork\n")
-                program.stdin.flush()
-                return program.stdout.readline().strip()
+        def answer() -> bytes:
+            assert program.stdin
+            assert program.stdout
+            program.stdin.write(b"fork\n")
+            program.stdin.flush()
+            return program.stdout.readline().strip()
 
-            assert answer() == b"forked"
-            limit.set([program.pid], may_fork=False)
-            assert answer() == b"refused"
-            limit.set([program.pid], may_fork=True)
-            assert answer() == b"forked"
-    finally:
-        limit.remove()
+        assert answer() == b"forked"
+        limit.set([program.pid], may_fork=False)
+        assert answer() == b"refused"
+        limit.set([program.pid], may_fork=True)
+        assert answer() == b"forked"
 
 
 def test_the_time_is_known_for_which_the_computer_stood_still() -> None:

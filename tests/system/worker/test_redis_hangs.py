@@ -40,10 +40,6 @@ def horse_of(program: Program) -> psutil.Process:
     return wait_for(program.children)[0]
 
 
-def is_over(process: psutil.Process) -> bool:
-    return has_ended(process)
-
-
 def test_a_cancelled_thread_is_killed_after_its_grace(
     server: RedisServer, redis: Redis, engine: Engine, store: ThreadStore, config: Config, tmp_path: Path
 ) -> None:
@@ -58,7 +54,7 @@ def test_a_cancelled_thread_is_killed_after_its_grace(
             lease = redis.zscore("ps:leases", thread.id)
             wait_for(lambda: redis.zscore("ps:leases", thread.id) != lease)  # noqa: B023 (called at once)
         with hanging(server):
-            wait_for(lambda: is_over(horse), config.grace + SLACK)
+            wait_for(lambda: has_ended(horse), config.grace + SLACK)
             assert time.monotonic() - asked > config.grace - SLACK
         assert ended(store, thread).status is Status.CANCELLED
 
@@ -73,7 +69,7 @@ def test_a_thread_is_killed_after_its_time_limit(
         wait_for(mark.exists)
         horse = horse_of(program)
         with hanging(server):
-            wait_for(lambda: is_over(horse), 1 + config.grace + SLACK)
+            wait_for(lambda: has_ended(horse), 1 + config.grace + SLACK)
         done = ended(store, thread)
         assert (done.status, done.message) == (Status.FAILED, "Timed out after 1 s")
 
@@ -90,7 +86,7 @@ def test_a_worker_is_gone_in_time_though_it_cannot_say_so(
         with hanging(server):
             program.process.terminate()
             program.process.wait(1 + 3 + SLACK)
-            assert is_over(horse)
+            assert has_ended(horse)
 
 
 @pytest.mark.usefixtures("redis")
@@ -115,4 +111,4 @@ def test_a_supervisor_is_gone_in_time_with_all_that_it_started(
         with hanging(server):
             program.process.terminate()
             program.process.wait(1 + 5 + 2 + SLACK)
-            assert all(map(is_over, family))
+            assert all(map(has_ended, family))

@@ -10,14 +10,13 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import psutil
 import pytest
 from redis import Redis
 
-from chaos.fork_limit import ForkLimit
 from psthreads.authoring.plugins import load
 from psthreads.domain.config import Config
 from psthreads.domain.model import Status
@@ -28,8 +27,7 @@ from psthreads.threads.store import ThreadStore
 from tests.support.beacons import overlap, spans
 from tests.support.checkout import ROOT
 from tests.support.endings import has_ended
-from tests.support.machine import Missing
-from tests.support.needs import leave_out
+from tests.support.forking import fork_limit
 from tests.support.threads import BY, ended, start
 from tests.support.waiting import wait_for
 from tests.system.stack import Supervisor, supervisor, worker_of
@@ -69,6 +67,24 @@ def at_work(mark: Path) -> bool:
             if not has_ended(psutil.Process(pid)):
                 return True
     return False
+
+
+@dataclass(frozen=True)
+class Employed:
+    """A worker whose thread has started a program, and the file that both write while they are at work."""
+
+    worker: psutil.Process
+    mark: Path
+
+
+@pytest.fixture
+def employed(
+    how: str, redis: Redis, engine: Engine, store: ThreadStore, config: Config, running: Supervisor, tmp_path: Path
+) -> Employed:
+    mark = tmp_path / "mark"
+    thread = start(engine, "employer", mark=str(mark), how=how)
+    wait_for(lambda: spans(mark))
+    return Employed(worker_of(redis, config, store, thread.id), mark)
 
 
 def kill_at_once(*pids: int) -> None:
@@ -146,18 +162,14 @@ def test_all_ends_with_a_supervisor_that_is_killed(
 
 @pytest.mark.parametrize("how", HOW)
 def test_what_a_thread_had_started_ends_while_its_supervisor_stands_still(
-    how: str, redis: Redis, engine: Engine, store: ThreadStore, config: Config, running: Supervisor, tmp_path: Path
+    employed: Employed, running: Supervisor
 ) -> None:
-    mark = tmp_path / "mark"
-    thread = start(engine, "employer", mark=str(mark), how=how)
-    wait_for(lambda: spans(mark))
-    worker = worker_of(redis, config, store, thread.id)
-    others = [each for each in psutil.Process(running.pid).children() if each != worker]
+    worker, mark = employed.worker, employed.mark
+    (other,) = (each for each in psutil.Process(running.pid).children() if each != worker)
     os.kill(running.pid, signal.SIGSTOP)
     kill_at_once(worker.pid, *(each.pid for each in worker.children()))
     wait_for(lambda: not at_work(mark), PROMISED)
-    assert len(others) == 1
-    assert not has_ended(others[0])
+    assert not has_ended(other)
     os.kill(running.pid, signal.SIGCONT)
     wait_for(lambda: len(spans(mark)) == 2)
     assert overlap(mark) < 0
@@ -165,39 +177,31 @@ def test_what_a_thread_had_started_ends_while_its_supervisor_stands_still(
 
 @pytest.mark.parametrize("how", HOW)
 def test_all_ends_with_a_supervisor_a_worker_and_a_horse_that_are_killed_at_once(
-    how: str, redis: Redis, engine: Engine, store: ThreadStore, config: Config, running: Supervisor, tmp_path: Path
+    employed: Employed, running: Supervisor
 ) -> None:
-    mark = tmp_path / "mark"
-    thread = start(engine, "employer", mark=str(mark), how=how)
-    wait_for(lambda: spans(mark))
-    worker = worker_of(redis, config, store, thread.id)
-    kill_at_once(running.pid, worker.pid, *(each.pid for each in worker.children()))
-    wait_for(lambda: not at_work(mark), PROMISED)
+    kill_at_once(running.pid, employed.worker.pid, *(each.pid for each in employed.worker.children()))
+    wait_for(lambda: not at_work(employed.mark), PROMISED)
     assert running.process is not None
     assert running.process.wait(PROMISED) == -signal.SIGKILL
 
 
+@pytest.mark.parametrize("how", ["detached"])
 def test_all_ends_with_a_warden_that_is_killed_while_a_worker_stands_still(
-    redis: Redis, engine: Engine, store: ThreadStore, config: Config, running: Supervisor, tmp_path: Path
+    employed: Employed, running: Supervisor
 ) -> None:
-    mark = tmp_path / "mark"
-    thread = start(engine, "employer", mark=str(mark), how="detached")
-    wait_for(lambda: spans(mark))
     assert running.process is not None
     all_of_them = [psutil.Process(running.pid), *running.children()]
-    worker_of(redis, config, store, thread.id).suspend()
+    employed.worker.suspend()
     running.process.kill()
-    wait_for(lambda: not at_work(mark), PROMISED)
+    wait_for(lambda: not at_work(employed.mark), PROMISED)
     wait_for(lambda: all(map(has_ended, all_of_them)), PROMISED)
 
 
+@pytest.mark.parametrize("how", ["detached"])
 def test_what_a_thread_had_started_ends_where_its_worker_and_its_supervisor_stand_still(
-    redis: Redis, engine: Engine, store: ThreadStore, config: Config, running: Supervisor, tmp_path: Path
+    employed: Employed, running: Supervisor
 ) -> None:
-    mark = tmp_path / "mark"
-    thread = start(engine, "employer", mark=str(mark), how="detached")
-    wait_for(lambda: spans(mark))
-    worker = worker_of(redis, config, store, thread.id)
+    worker, mark = employed.worker, employed.mark
     (horse,) = worker.children()
     for pid in (running.pid, worker.pid):
         os.kill(pid, signal.SIGSTOP)
@@ -216,22 +220,18 @@ def test_a_supervisor_that_stands_still_ends_in_order_when_it_is_told_to(running
 
 
 def test_a_supervisor_without_room_for_its_process_says_so(config: Config) -> None:
-    limit = ForkLimit("test")
-    limit.create()
-    try:
-        if not limit.is_possible:
-            leave_out(Missing("Forking cannot be forbidden here: neither by a control group nor by RLIMIT_NPROC."))
-        waiting = ["sh", "-c", "read line; exec " + shlex.join(SUPERVISOR)]
-        environment = {**os.environ, **config.to_env(), "PYTHONPATH": str(ROOT)}
-        with subprocess.Popen(waiting, stdin=subprocess.PIPE, stderr=subprocess.PIPE, env=environment) as program:
-            limit.hold(program.pid)
-            limit.set([program.pid], may_fork=False)
-            _, said = program.communicate(b"go\n", 30)
-        assert program.returncode == 1
-        assert said.startswith(b"The supervisor cannot be started: ")
-        assert said.count(b"\n") == 1
-    finally:
-        limit.remove()
+    waiting = ["sh", "-c", "read line; exec " + shlex.join(SUPERVISOR)]
+    environment = {**os.environ, **config.to_env(), "PYTHONPATH": str(ROOT)}
+    with (
+        fork_limit() as limit,
+        subprocess.Popen(waiting, stdin=subprocess.PIPE, stderr=subprocess.PIPE, env=environment) as program,
+    ):
+        limit.hold(program.pid)
+        limit.set([program.pid], may_fork=False)
+        _, said = program.communicate(b"go\n", 30)
+    assert program.returncode == 1
+    assert said.startswith(b"The supervisor cannot be started: ")
+    assert said.count(b"\n") == 1
 
 
 def test_a_program_knows_how_its_supervisor_ended_whoever_ignores_its_children(engine: Engine, config: Config) -> None:
